@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every counter the BPF side keeps and every reason a stack can end for, from one list each, so that
+ * the kernel's enum and the names people read cannot drift apart.
+ */
+#pragma once
+
+/*
+ * COUNTER(id, name, what it counts). The tick identity, exact at any moment the programs rest:
+ *	ticks = samples + lost_* + unselected + idle + missed
+ */
+#define BOLOMETER_COUNTERS(COUNTER)                                                               \
+	COUNTER(TICKS, "ticks", "timer periods that passed, run or missed")                       \
+	COUNTER(SAMPLES, "samples", "ticks sent to userspace as a sample")                        \
+	COUNTER(IDLE, "idle", "ticks while the CPU was idle")                                     \
+	COUNTER(UNSELECTED, "unselected", "ticks in tasks or modes that were not asked for")      \
+	COUNTER(MISSED, "missed", "ticks in which no program ran")                                \
+	COUNTER(LOST_RING_FULL, "lost_ring_full", "samples the full ring buffer refused")         \
+	COUNTER(LOST_SCRATCH, "lost_scratch", "samples without scratch memory")                   \
+	COUNTER(CAPTURED_NS, "captured_ns", "CPU time of the samples sent, ns")                   \
+	COUNTER(IDLE_NS, "idle_ns", "time of the idle ticks, ns")                                 \
+	COUNTER(UNSELECTED_NS, "unselected_ns", "time of the unselected ticks, ns")               \
+	COUNTER(MISSED_NS, "missed_ns", "time of the missed ticks, ns")                           \
+	COUNTER(LOST_NS, "lost_ns", "time of the lost samples, ns")                               \
+	COUNTER(STACKS_SENT, "stacks_sent", "samples that carried their whole stack")             \
+	COUNTER(FRAMES, "frames", "user frames unwound")                                          \
+	COUNTER(BINARIES_FULL, "binaries_full", "frames in a binary the full table refused")      \
+	COUNTER(NOTICES_LOST, "notices_lost", "notices of a new binary the full ring refused")
+
+/*
+ * STACK_END(id, text). Why the walk ended. COMPLETE reached the entry of the thread; every other one
+ * becomes a last frame "[text]" in the profile.
+ */
+#define BOLOMETER_STACK_ENDS(STACK_END)                                                           \
+	STACK_END(COMPLETE, "complete")                                                           \
+	STACK_END(TABLES_NOT_READY, "tables not ready")                                           \
+	STACK_END(NO_UNWIND_INFO, "no unwind information")                                        \
+	STACK_END(NO_MAPPING, "address in no executable mapping")                                 \
+	STACK_END(STACK_UNREADABLE, "stack not readable")                                         \
+	STACK_END(BAD_FRAME_POINTER, "broken frame pointer chain")                                \
+	STACK_END(NO_PROGRESS, "stack pointer does not move")                                     \
+	STACK_END(REGISTER_LOST, "register not recoverable")                                      \
+	STACK_END(DEPTH_LIMIT, "deeper than max-frames")                                          \
+	STACK_END(BINARY_LIMIT, "too many binaries")                                              \
+	STACK_END(BAD_TABLE, "unwind table damaged")                                              \
+	STACK_END(COMPAT_TASK, "32-bit program")                                                  \
+	STACK_END(NO_USER_REGISTERS, "user registers not available")

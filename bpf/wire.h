@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The one header that the BPF programs and the daemon share: records on the ring buffer, frame words,
+ * unwind rules, map keys and values. Everything is little-endian host order, 8-byte aligned, with
+ * named padding; sizes are asserted at the end.
+ *
+ * Addresses. A frame in a file is (binary slot, file offset), from the moment it is sampled: the
+ * process may be gone a millisecond later. A slot stands for one inode as the kernel saw it (device,
+ * inode number, modification time, size) and is never given to another one while a daemon runs, so a
+ * stack id (a hash over frame words) cannot change its meaning.
+ */
+#pragma once
+
+#ifdef __bpf__
+#include "kernel_types.bpf.h"
+#else
+#include <stdint.h>
+typedef uint8_t u8;
+typedef int8_t s8;
+typedef uint16_t u16;
+typedef int16_t s16;
+typedef uint32_t u32;
+typedef int32_t s32;
+typedef uint64_t u64;
+typedef int64_t s64;
+#endif
+
+#include "counters.h"
+
+#define WIRE_VERSION 1
+
+#define COUNTER_ENUM(id, name, what) COUNTER_##id,
+enum counter { BOLOMETER_COUNTERS(COUNTER_ENUM) COUNTER_MAX };
+#undef COUNTER_ENUM
+
+#define STACK_END_ENUM(id, text) STACK_END_##id,
+enum stack_end { BOLOMETER_STACK_ENDS(STACK_END_ENUM) STACK_END_MAX };
+#undef STACK_END_ENUM
+
+/* ---- Limits ---------------------------------------------------------------------------------- */
+
+#define MAX_USER_FRAMES 1024
+#define MAX_KERNEL_FRAMES 127 /* kernel.perf_event_max_stack's default; bpf_get_stack stops there */
+#define COMM_SIZE 16	      /* the kernel's TASK_COMM_LEN */
+
+/* ---- Frame words ----------------------------------------------------------------------------- */
+/*
+ *	0sssssss ssssssss ssssssss oooooooo …	file frame: 23-bit slot, 40-bit file offset
+ *	1000 …					address without a file (JIT code), 56-bit address
+ *	1001 …					end of stack, low bits = enum stack_end
+ *	1010 …					interpreter frame, low 8 bits = how many words follow
+ *	1111 1111 1111 …			kernel address as it is
+ * A caller's frame holds its return address minus one, so that it falls into the call; the leaf and
+ * a frame interrupted by a signal hold the address itself.
+ */
+#define FRAME_SLOT_BITS 23
+#define FRAME_OFFSET_BITS 40
+#define FRAME_OFFSET_MASK ((1ULL << FRAME_OFFSET_BITS) - 1)
+#define FRAME_PAYLOAD_MASK ((1ULL << 56) - 1)
+
+enum frame_kind {
+	FRAME_FILE = 0x0,
+	FRAME_ADDRESS = 0x8,
+	FRAME_END = 0x9,
+	FRAME_INTERPRETER = 0xa,
+	FRAME_KERNEL = 0xf,
+};
+
+#define FRAME_WORD_FILE(slot, offset) (((u64)(slot) << FRAME_OFFSET_BITS) | (offset))
+#define FRAME_WORD_ADDRESS(address) (((u64)FRAME_ADDRESS << 60) | ((address)&FRAME_PAYLOAD_MASK))
+#define FRAME_WORD_END(end) (((u64)FRAME_END << 60) | (end))
+
+/* Slots below SLOT_FIRST_KERNEL_MADE are given out by the daemon, the others by the BPF side when it
+ * meets an inode nobody announced. Slot 0 is never used. */
+#define SLOT_VDSO 1
+#define SLOT_FIRST_FREE 2
+#define SLOT_FIRST_KERNEL_MADE (1U << (FRAME_SLOT_BITS - 1))
+#define SLOT_LIMIT (1U << FRAME_SLOT_BITS)
+
+/* ---- Records --------------------------------------------------------------------------------- */
+
+enum record_kind {
+	RECORD_SAMPLE = 1,
+	RECORD_NEW_BINARY = 2,
+};
+
+enum event_kind {
+	EVENT_CPU = 1, /* weight: ns of CPU time */
+	/* off-CPU, allocation and probe events come here; readers skip kinds they do not know */
+};
+
+struct record_header {
+	u16 version; /* WIRE_VERSION */
+	u16 kind;    /* enum record_kind */
+	u32 size;    /* of the whole record, header included */
+	u64 time;    /* CLOCK_MONOTONIC ns */
+};
+
+enum sample_flag {
+	SAMPLE_HAS_STACK = 1 << 0,   /* frames follow; otherwise the stack with this id was sent before */
+	SAMPLE_HAS_TRACE = 1 << 1,   /* struct record_trace follows the sample */
+	SAMPLE_HAS_LABELS = 1 << 2,  /* struct record_labels follows */
+	SAMPLE_UNDECIDED = 1 << 3,   /* the daemon decides whether this executable is selected */
+	SAMPLE_KERNEL_TASK = 1 << 4, /* kernel thread: no user stack to expect */
+	SAMPLE_USER_MODE = 1 << 5,   /* the tick interrupted user code */
+	SAMPLE_HAS_ADDRESSES = 1 << 6, /* some frame is FRAME_ADDRESS: process-specific */
+};
+
+/*
+ * One sample. Optional parts follow in this order: record_trace, record_labels, then
+ * kernel_frames + user_frames frame words, leaf first (kernel part first).
+ */
+struct record_sample {
+	struct record_header header;
+	u64 weight;	   /* what the sample stands for, in the unit of its event */
+	u64 stack_id;	   /* seeded hash over the frame words, never 0 */
+	u64 process_start; /* group leader's start time, CLOCK_MONOTONIC ns (task_struct.start_time) */
+	u64 cgroup_id;	   /* of the default (v2) hierarchy; 0 when there is none */
+	u64 executable_inode; /* of the process's executable (mm->exe_file), 0 for kernel tasks */
+	u32 executable_device; /* kernel encoding of its superblock's device */
+	u32 pid;	   /* process (thread group) */
+	u32 tid;
+	u32 cpu;
+	u32 exec_id;	   /* counts the task's exec calls, inherited over fork */
+	u16 event;	   /* enum event_kind */
+	u16 flags;	   /* enum sample_flag */
+	u16 kernel_frames; /* counted even when the frames do not follow */
+	u16 user_frames;   /* includes the end frame */
+	u16 end;	   /* enum stack_end */
+	u16 padding;
+	char comm[COMM_SIZE]; /* the thread's name */
+};
+
+struct record_trace {
+	u8 trace_id[16];
+	u8 span_id[8];
+};
+
+/* Followed by `size` bytes (a multiple of 8) of key\0value\0 pairs. */
+struct record_labels {
+	u32 size;
+	u32 count;
+};
+
+/* What identifies a file for the BPF side; see the top of this file. The vDSO is {0, 0, 0, 0}. */
+struct binary_key {
+	u64 inode;
+	u64 mtime_ns;
+	u64 size;
+	u32 device; /* kernel encoding: major << 20 | minor */
+	u32 padding;
+};
+
+/* A binary without tables was met. The mapping tells the daemon where to open the file. */
+struct record_new_binary {
+	struct record_header header;
+	struct binary_key key;
+	u64 mapping_start;
+	u64 mapping_end;
+	u64 mapping_offset; /* bytes into the file */
+	u32 slot;
+	u32 pid;
+};
+
+/* ---- Unwind tables --------------------------------------------------------------------------- */
+/*
+ * The arena is one linear space of 16-byte units, cut into 64 KiB chunks (the values of segment
+ * maps). A table never straddles a chunk unless it starts at one.
+ *
+ * A table covers file offsets in pages of 512 bytes: u32 index[page] = row_offset << 9 | wide << 8 |
+ * row_count, where row_offset counts u16 from the start of the rows. Narrow row: page offset (9 bits)
+ * << 7 | palette index (7 bits). Wide row: two u16, low half first, of page offset << 23 | palette
+ * index (23 bits). Rows of a page are sorted; the rule before the first one is the row just before it
+ * in the array, which the builder guarantees to exist, in the same format and the same chunk.
+ */
+#define ARENA_UNIT 16
+#define ARENA_CHUNK_SIZE 65536
+#define ARENA_CHUNK_UNITS (ARENA_CHUNK_SIZE / ARENA_UNIT)
+#define ARENA_SEGMENT_CHUNKS 16
+#define ARENA_SEGMENT_SIZE (ARENA_SEGMENT_CHUNKS * ARENA_CHUNK_SIZE)
+#define ARENA_MAX_SEGMENTS 1024
+
+#define UNWIND_PAGE_SHIFT 9
+#define UNWIND_PAGE_SIZE (1 << UNWIND_PAGE_SHIFT)
+#define UNWIND_PALETTE_NARROW 128	  /* palette entries a narrow row can name */
+#define UNWIND_MAX_PAGE_ROWS 255
+#define UNWIND_MAX_ROW_OFFSET (1U << 23)
+
+#define UNWIND_INDEX(row_offset, wide, count) (((u32)(row_offset) << 9) | ((wide) << 8) | (count))
+
+enum rule_kind {
+	RULE_NONE = 0,	    /* no unwind information here */
+	RULE_END = 1,	    /* return address undefined: entry of the thread */
+	RULE_CFA_SP = 2,    /* CFA = SP + cfa_offset */
+	RULE_CFA_FP = 3,    /* CFA = FP + cfa_offset */
+	RULE_CFA_REGISTER = 4, /* CFA = register `number` + cfa_offset; leaf and signal frames only */
+	RULE_CFA_DEREF_SP = 5, /* CFA = *(SP + low 16 bits of cfa_offset) + high 16 bits, both signed */
+	RULE_CFA_DEREF_FP = 6, /* same from FP */
+	RULE_PLT = 7,	    /* CFA = SP + 8 + ((pc & 15) >= number ? 8 : 0) */
+	RULE_SIGNAL = 8,    /* the kernel's signal frame at SP holds all registers */
+	RULE_FRAME_POINTER = 9, /* frame record at FP: {caller's FP, return address} */
+	RULE_RETURN_REGISTER = 10, /* CFA = SP + cfa_offset, return address in register `number` */
+	RULE_KIND_MAX
+};
+
+enum rule_flag {
+	RULE_FP_AT_CFA = 1 << 0, /* caller's FP is at CFA + fp_offset */
+	RULE_FP_AT_FP = 1 << 1,	 /* caller's FP is at FP + fp_offset */
+	RULE_RA_AT_CFA = 1 << 2, /* arm64: return address at CFA + ra offset, otherwise in LR */
+};
+
+/* The upper half of `flags`: a DWARF register number or PLT threshold (`number`) or, on RULE_CFA_SP,
+ * one of these: the CFA offset changes by 8 so many bytes after the row starts (a push or pop that
+ * would need a row of its own). */
+enum rule_merge {
+	RULE_MERGE_NONE = 0,
+	RULE_MERGE_PLUS_AFTER_1 = 1,
+	RULE_MERGE_PLUS_AFTER_2 = 2,
+	RULE_MERGE_MINUS_AFTER_1 = 3,
+	RULE_MERGE_MINUS_AFTER_2 = 4,
+};
+#define RULE_NUMBER(flags) ((flags) >> 4)
+
+/*
+ * One palette entry. Offsets are bytes. x86-64: the return address is always at CFA - 8.
+ * arm64: cfa_offset holds two signed 16-bit halves in units of 8 bytes: low = CFA offset, high =
+ * return address relative to the CFA (with RULE_RA_AT_CFA).
+ */
+struct unwind_rule {
+	u8 kind; /* enum rule_kind */
+	u8 flags; /* enum rule_flag, upper half: see above */
+	s16 fp_offset;
+	s32 cfa_offset;
+};
+
+enum binary_state {
+	BINARY_PENDING = 0,	  /* the daemon has been told, tables are being made */
+	BINARY_READY = 1,
+	BINARY_FRAME_POINTERS = 2, /* has no unwind information at all: follow frame pointers */
+};
+
+/* Value of the `binaries` map, keyed by struct binary_key. Units are ARENA_UNIT. */
+struct binary_entry {
+	u32 slot;
+	u8 state;   /* enum binary_state */
+	u8 noticed; /* the daemon has been told */
+	u16 palette_count;
+	u32 index;	/* unit where the page index starts */
+	u32 rows;	/* unit where the rows start */
+	u32 palette;	/* unit where the palette starts */
+	u32 first_page; /* first file page covered: file offset / UNWIND_PAGE_SIZE */
+	u32 page_count;
+	u32 padding;
+};
+
+#ifndef __bpf__
+_Static_assert(sizeof(struct record_header) == 16, "record_header");
+_Static_assert(sizeof(struct record_sample) == 104, "record_sample");
+_Static_assert(sizeof(struct binary_key) == 32, "binary_key");
+_Static_assert(sizeof(struct unwind_rule) == 8, "unwind_rule");
+_Static_assert(sizeof(struct binary_entry) == 32, "binary_entry");
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See file.h. Every loop here restarts after EINTR. */
+#include "base/file.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int close_fd(int fd)
+{
+	if (fd >= 0) {
+		int saved = errno;
+		close(fd);
+		errno = saved;
+	}
+	return -1;
+}
+
+int read_exactly_at(int fd, void *buffer, size_t size, uint64_t offset)
+{
+	char *p = buffer;
+	while (size) {
+		ssize_t n = pread(fd, p, size, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -ENODATA;
+		p += n;
+		size -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
+int write_all(int fd, const void *buffer, size_t size)
+{
+	const char *p = buffer;
+	while (size) {
+		ssize_t n = write(fd, p, size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+int read_whole_fd(int fd, size_t limit, char **ret_bytes, size_t *ret_size)
+{
+	_cleanup_free_ char *bytes = NULL;
+	size_t used = 0, capacity = 0;
+	for (;;) {
+		if (used + 1 >= capacity) {
+			capacity = capacity ? capacity * 2 : 4096;
+			char *grown = realloc(bytes, capacity);
+			if (!grown)
+				return -ENOMEM;
+			bytes = grown;
+		}
+		ssize_t n = read(fd, bytes + used, capacity - used - 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		used += (size_t)n;
+		if (used > limit)
+			return -EFBIG;
+	}
+	bytes[used] = '\0';
+	*ret_bytes = take_pointer(bytes);
+	if (ret_size)
+		*ret_size = used;
+	return 0;
+}
+
+int read_whole_file(const char *path, size_t limit, char **ret_bytes, size_t *ret_size)
+{
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	return read_whole_fd(fd, limit, ret_bytes, ret_size);
+}
+
+int write_file_atomically(const char *path, const void *bytes, size_t size, mode_t mode)
+{
+	_cleanup_free_ char *temporary = text_format("%s.%d.tmp", path, (int)getpid());
+	if (!temporary)
+		return -ENOMEM;
+	_cleanup_fd_ int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+				   mode);
+	if (fd < 0)
+		return -errno;
+	int r = write_all(fd, bytes, size);
+	if (r == 0 && rename(temporary, path) < 0)
+		r = -errno;
+	if (r < 0)
+		unlink(temporary);
+	return r;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * File descriptors that close themselves, and whole-file reading and writing.
+ */
+#pragma once
+
+#include "base/attributes.h"
+
+#include <sys/types.h>
+
+/* Closes if >= 0 and preserves errno. Always returns -1, so `fd = close_fd(fd);`. */
+int close_fd(int fd);
+
+static inline void close_fd_cleanup(int *fd)
+{
+	close_fd(*fd);
+}
+
+/* Declares an owned descriptor: `_cleanup_fd_ int fd = -1;` */
+#define _cleanup_fd_ _cleanup_(close_fd_cleanup)
+
+#define take_fd(fd)                 \
+	({                          \
+		int _taken = (fd);  \
+		(fd) = -1;          \
+		_taken;             \
+	})
+
+/* Reads exactly `size` bytes at `offset`. Returns 0, -ENODATA when the file is shorter, or -errno. */
+int read_exactly_at(int fd, void *buffer, size_t size, uint64_t offset);
+
+/* Writes all bytes. Returns 0 or -errno. */
+int write_all(int fd, const void *buffer, size_t size);
+
+/* Reads a whole file of at most `limit` bytes (regular or /proc) into a new NUL-terminated buffer
+ * that the caller frees. Returns 0, -EFBIG past the limit, or -errno. */
+int read_whole_file(const char *path, size_t limit, char **ret_bytes, size_t *ret_size);
+
+/* Same from an open descriptor, from its current position. */
+int read_whole_fd(int fd, size_t limit, char **ret_bytes, size_t *ret_size);
+
+/* Writes `path` through a temporary file beside it and rename(2), so that a reader sees the old or
+ * the new contents and never a part. Not synced. Returns 0 or -errno. */
+int write_file_atomically(const char *path, const void *bytes, size_t size, mode_t mode);

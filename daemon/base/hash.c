@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Linear probing at a load of at most 3/4; removal shifts the cluster back, so no tombstones. */
+#include "base/hash.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+static uint64_t hash_seed(void)
+{
+	static uint64_t seed;
+	if (__builtin_expect(seed == 0, 0)) {
+		if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
+			seed = (uintptr_t)&seed; /* ASLR is the fallback entropy */
+		seed |= 1;
+	}
+	return seed;
+}
+
+uint64_t hash_bytes(const void *data, size_t size)
+{
+	const unsigned char *p = data;
+	uint64_t h = hash_seed() ^ (size * 0x9e3779b97f4a7c15ULL);
+	while (size >= 8) {
+		uint64_t word;
+		memcpy(&word, p, 8);
+		h = (h ^ word) * 0x9fb21c651e98df25ULL;
+		h ^= h >> 32;
+		p += 8;
+		size -= 8;
+	}
+	uint64_t tail = 0;
+	memcpy(&tail, p, size);
+	return hash_mix(h ^ tail);
+}
+
+static size_t hash_home(const struct hash *h, uint64_t key)
+{
+	return hash_mix(key ^ hash_seed()) & (h->capacity - 1);
+}
+
+static struct hash_slot *hash_find(const struct hash *h, uint64_t key)
+{
+	size_t i = hash_home(h, key);
+	while (h->slots[i].used && h->slots[i].key != key)
+		i = (i + 1) & (h->capacity - 1);
+	return &h->slots[i];
+}
+
+static int hash_grow(struct hash *h)
+{
+	struct hash grown = {.capacity = h->capacity ? h->capacity * 2 : 16};
+	grown.slots = calloc(grown.capacity, sizeof(*grown.slots));
+	if (!grown.slots)
+		return -ENOMEM;
+	for (size_t i = 0; i < h->capacity; i++)
+		if (h->slots[i].used)
+			*hash_find(&grown, h->slots[i].key) = h->slots[i];
+	grown.count = h->count;
+	free(h->slots);
+	*h = grown;
+	return 0;
+}
+
+uint64_t *hash_get(const struct hash *h, uint64_t key)
+{
+	if (h->count == 0)
+		return NULL;
+	struct hash_slot *slot = hash_find(h, key);
+	return slot->used ? &slot->value : NULL;
+}
+
+int hash_put(struct hash *h, uint64_t key, uint64_t value)
+{
+	if ((h->count + 1) * 4 > h->capacity * 3 && hash_grow(h) < 0)
+		return -ENOMEM;
+	struct hash_slot *slot = hash_find(h, key);
+	if (!slot->used)
+		h->count++;
+	*slot = (struct hash_slot){.key = key, .value = value, .used = true};
+	return 0;
+}
+
+bool hash_remove(struct hash *h, uint64_t key, uint64_t *ret_value)
+{
+	if (h->count == 0)
+		return false;
+	struct hash_slot *hole = hash_find(h, key);
+	if (!hole->used)
+		return false;
+	if (ret_value)
+		*ret_value = hole->value;
+	size_t mask = h->capacity - 1;
+	size_t empty = (size_t)(hole - h->slots);
+	for (size_t i = (empty + 1) & mask; h->slots[i].used; i = (i + 1) & mask) {
+		size_t home = hash_home(h, h->slots[i].key);
+		/* An entry may fill the hole unless its home lies between the hole and itself. */
+		if (((i - home) & mask) >= ((i - empty) & mask)) {
+			h->slots[empty] = h->slots[i];
+			empty = i;
+		}
+	}
+	h->slots[empty].used = false;
+	h->count--;
+	return true;
+}
+
+void hash_clear(struct hash *h)
+{
+	if (h->slots)
+		memset(h->slots, 0, h->capacity * sizeof(*h->slots));
+	h->count = 0;
+}
+
+void hash_free(struct hash *h)
+{
+	free(h->slots);
+	*h = (struct hash){0};
+}
+
+struct hash_slot *hash_next(const struct hash *h, size_t *cursor)
+{
+	while (*cursor < h->capacity) {
+		struct hash_slot *slot = &h->slots[(*cursor)++];
+		if (slot->used)
+			return slot;
+	}
+	return NULL;
+}
+
+static int strings_rehash(struct strings *s)
+{
+	size_t bucket_count = s->bucket_count ? s->bucket_count * 2 : 64;
+	uint32_t *buckets = calloc(bucket_count, sizeof(*buckets));
+	if (!buckets)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < s->count; i++) {
+		size_t b = hash_bytes(strings_get(s, i), strings_length(s, i)) & (bucket_count - 1);
+		while (buckets[b])
+			b = (b + 1) & (bucket_count - 1);
+		buckets[b] = i + 1;
+	}
+	free(s->buckets);
+	s->buckets = buckets;
+	s->bucket_count = bucket_count;
+	return 0;
+}
+
+static int strings_reserve(struct strings *s, size_t length)
+{
+	if (s->bytes_used + length + 1 > UINT32_MAX)
+		return -ENOMEM;
+	if (s->bytes_used + length + 1 > s->bytes_capacity) {
+		size_t capacity = MAX_OF(s->bytes_capacity * 2, s->bytes_used + length + 256);
+		char *bytes = realloc(s->bytes, capacity);
+		if (!bytes)
+			return -ENOMEM;
+		s->bytes = bytes;
+		s->bytes_capacity = capacity;
+	}
+	if (s->count + 2 > s->capacity) {
+		size_t capacity = s->capacity ? s->capacity * 2 : 64;
+		uint32_t *offsets = realloc(s->offsets, capacity * sizeof(*offsets));
+		if (!offsets)
+			return -ENOMEM;
+		s->offsets = offsets;
+		s->capacity = capacity;
+	}
+	return (s->count + 1) * 4 > s->bucket_count * 3 ? strings_rehash(s) : 0;
+}
+
+int strings_add(struct strings *s, const char *text, size_t length, uint32_t *ret_index)
+{
+	if (strings_reserve(s, length) < 0)
+		return -ENOMEM;
+	size_t b = hash_bytes(text, length) & (s->bucket_count - 1);
+	for (; s->buckets[b]; b = (b + 1) & (s->bucket_count - 1)) {
+		uint32_t i = s->buckets[b] - 1;
+		if (strings_length(s, i) == length && !memcmp(strings_get(s, i), text, length)) {
+			*ret_index = i;
+			return 0;
+		}
+	}
+	s->buckets[b] = (uint32_t)s->count + 1;
+	s->offsets[s->count] = (uint32_t)s->bytes_used;
+	memcpy(s->bytes + s->bytes_used, text, length);
+	s->bytes[s->bytes_used + length] = '\0';
+	s->bytes_used += length + 1;
+	s->offsets[s->count + 1] = (uint32_t)s->bytes_used;
+	*ret_index = (uint32_t)s->count++;
+	return 0;
+}
+
+int strings_add_text(struct strings *s, const char *text, uint32_t *ret_index)
+{
+	return strings_add(s, text, strlen(text), ret_index);
+}
+
+const char *strings_get(const struct strings *s, uint32_t index)
+{
+	return s->bytes + s->offsets[index];
+}
+
+size_t strings_length(const struct strings *s, uint32_t index)
+{
+	return s->offsets[index + 1] - s->offsets[index] - 1;
+}
+
+void strings_free(struct strings *s)
+{
+	free(s->bytes);
+	free(s->offsets);
+	free(s->buckets);
+	*s = (struct strings){0};
+}

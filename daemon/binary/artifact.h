@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The container in which the parser child answers and the disk cache stores: a header, a list of
+ * sections, and the sections in their final layout, ready to be used where they lie.
+ *
+ * It is foreign bytes both ways (the child parsed a hostile file; the cache may be damaged), so
+ * artifact_check() verifies header, sizes, alignment and checksum once, and whoever reads a section
+ * still checks every index it takes from it.
+ *
+ * Layout, little-endian: struct artifact_header, section_count * struct artifact_section, sections
+ * at 16-byte aligned offsets. The checksum is CRC-32 (zlib's) of everything after the header.
+ */
+#pragma once
+
+#include "base/attributes.h"
+#include "base/text.h"
+
+#define ARTIFACT_MAGIC 0x31545241424f4c42ULL /* "BLOBART1" */
+#define ARTIFACT_VERSION 1
+#define ARTIFACT_MAX_SECTIONS 16
+
+enum artifact_kind {
+	ARTIFACT_UNWIND = 1,  /* FACTS, UNWIND_HEADER, UNWIND_INDEX, UNWIND_ROWS, UNWIND_PALETTE */
+	ARTIFACT_SYMBOLS = 2, /* SYMBOLS, SYMBOL_NAMES, … (symbol_index.h) */
+	ARTIFACT_LINES = 3,   /* answers to line queries (line_answers.h) */
+};
+
+enum artifact_section_kind {
+	SECTION_FACTS = 1,	    /* struct binary_facts, facts.h */
+	SECTION_UNWIND_HEADER = 2,  /* struct unwind_table_header, unwind_table.h */
+	SECTION_UNWIND_BODY = 3,    /* copied into the arena as it is */
+	SECTION_SYMBOLS = 4,
+	SECTION_SYMBOL_NAMES = 5,
+	SECTION_LINE_ANSWERS = 6,
+	SECTION_LINE_FRAMES = 7,
+	SECTION_LINE_NAMES = 8,
+	SECTION_GO_FUNCTIONS = 9,
+	SECTION_GO_LINES = 10,
+};
+
+struct artifact_header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t kind; /* enum artifact_kind */
+	uint64_t size; /* of the whole artifact */
+	uint32_t checksum;
+	uint32_t section_count;
+};
+
+struct artifact_section {
+	uint32_t kind; /* enum artifact_section_kind */
+	uint32_t padding;
+	uint64_t offset; /* from the start of the artifact, multiple of 16 */
+	uint64_t size;	 /* bytes */
+};
+
+/* A checked artifact in memory that somebody else keeps alive. */
+struct artifact {
+	const char *bytes;
+	size_t size;
+};
+
+/* Builds an artifact: begin, add sections, finish. `t` is zero-initialised and owned by the caller. */
+void artifact_begin(struct text *t, enum artifact_kind kind);
+void artifact_add_section(struct text *t, enum artifact_section_kind kind, const void *bytes,
+			  size_t size);
+/* Returns 0 or -ENOMEM. */
+int artifact_finish(struct text *t);
+
+/* Verifies `bytes` as an artifact of `kind`. Returns 0 or -EBADMSG; fills *ret only on success. */
+int artifact_check(const void *bytes, size_t size, enum artifact_kind kind, struct artifact *ret);
+
+/* The section's bytes (16-byte aligned within the artifact) and size; NULL and 0 when absent. */
+const void *artifact_section(const struct artifact *a, enum artifact_section_kind kind,
+			     size_t *ret_size);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parser child seen from the daemon: open file descriptors go in, checked artifacts come out.
+ * The child is this binary started again with no capabilities, seccomp, Landlock where present, and
+ * CPU and memory limits; it can open nothing. If it dies, hangs or lies, the file it was given is
+ * reported with an error, a new child is started, and the next request is served.
+ *
+ * Requests are queued and answered in order of priority, then age. Nothing here blocks: the daemon
+ * never waits for the child except in parser_drain().
+ */
+#pragma once
+
+#include "base/attributes.h"
+#include "base/loop.h"
+#include "binary/artifact.h"
+
+struct parser;
+
+struct parser_limits {
+	uint64_t child_memory;	 /* bytes of address space; 0: default 1 GiB */
+	uint64_t request_cpu_ns; /* CPU time for one request; 0: default 30 s */
+	uint64_t request_wall_ns; /* wall time for one request; 0: default 60 s */
+	uint64_t idle_exit_ns;	 /* the child is ended after so long without work; 0: default 2 s */
+};
+
+struct parser_statistics {
+	uint64_t requests, answered, failed; /* failed: parse errors told by the child */
+	uint64_t children_started, children_killed, answers_rejected;
+	uint64_t child_cpu_ns; /* of children that ended and of the present one */
+};
+
+enum parser_priority { PARSER_SOON, PARSER_WHEN_IDLE };
+
+/*
+ * `artifact` is checked and valid only during the call; copy what is to be kept. On failure it is
+ * NULL and `error` is: -EBADMSG (not an ELF file or damaged), -ENODATA (nothing of that kind in it),
+ * -E2BIG (past a limit), -ETIMEDOUT (killed for hanging), -ECHILD (the child died), -EPROTO (its
+ * answer was wrong), -ESTALE (the file changed while it was parsed).
+ */
+typedef void (*parser_callback)(void *userdata, int error, const struct artifact *artifact);
+
+/* Starts nothing yet: the first request does. `limits` NULL: defaults. Returns 0 or -errno. */
+int parser_new(struct loop *loop, const struct parser_limits *limits, struct parser **ret);
+
+/* Accepts NULL. Pending requests are dropped without their callback being called. */
+struct parser *parser_free(struct parser *parser);
+
+/* Unwind table and facts of the file. The descriptor is duplicated. Returns 0 or -errno. */
+int parser_request_unwind(struct parser *parser, int file, enum parser_priority priority,
+			  parser_callback callback, void *userdata);
+
+/* Symbol index of the file; `debug_file` (or -1) is its separate debug file. */
+int parser_request_symbols(struct parser *parser, int file, int debug_file,
+			   enum parser_priority priority, parser_callback callback, void *userdata);
+
+/* Source lines and inlined functions at `count` ELF virtual addresses, sorted ascending.
+ * `dwarf_file` has the .debug_* sections; `supplementary_file` (dwz's .gnu_debugaltlink) or -1. */
+int parser_request_lines(struct parser *parser, int dwarf_file, int supplementary_file,
+			 const uint64_t *addresses, size_t count, bool with_inlines,
+			 enum parser_priority priority, parser_callback callback, void *userdata);
+
+/* Runs the loop's parser part until no request is pending or `timeout_ns` passed. Returns 0,
+ * -ETIMEDOUT or -errno. */
+int parser_drain(struct parser *parser, uint64_t timeout_ns);
+
+size_t parser_pending(const struct parser *parser);
+void parser_get_statistics(const struct parser *parser, struct parser_statistics *ret);
+
+/* What the child runs: reads requests from descriptor 3 until it closes. Returns an exit status. */
+int parser_child_main(void);
