@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which tasks are profiled. The test is made in the kernel before any unwinding; a process that is not
+ * selected costs only the test and its binaries are never opened. Several criteria must all hold;
+ * several values of one criterion are alternatives.
+ */
+#pragma once
+
+#include "base/array.h"
+#include "base/attributes.h"
+
+struct selection {
+	ARRAY(uint32_t) pids;	     /* empty: every process */
+	bool children;		     /* with the pids: also what they start from now on */
+	ARRAY(char *) comm_patterns; /* shell patterns on the thread's name; owned */
+	ARRAY(char *) exe_patterns;  /* shell patterns on the executable's path or base name; owned */
+	ARRAY(char *) cgroup_paths;  /* directories of a cgroup file system or paths in it; owned */
+	bool kernel_only;	     /* only ticks in kernel mode */
+	bool user_only;		     /* only ticks in user mode */
+};
+
+void selection_free(struct selection *selection);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One recording from start to finished profile: the collector, the processes, the binaries, the
+ * aggregate and the symbolizer behind one object. `record` uses it once; `top` and the daemon take
+ * a profile from it at every interval.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "bpf/wire.h"
+#include "collect/selection.h"
+#include "profile/profile.h"
+
+struct recording_options {
+	struct selection selection;
+	uint32_t frequency;	   /* Hz per CPU, 1..10000; 0: default 99 */
+	uint32_t max_frames;	   /* user frames, 1..1024; 0: default 1024 */
+	uint32_t ring_bytes;	   /* power of two; 0: default by number of CPUs */
+	bool symbolize;		   /* names, lines */
+	bool inlines;		   /* inlined functions as lines of their own */
+	bool labels;		   /* process, thread and container labels on samples */
+	bool ignore_kernel_bugs;   /* sample on kernels where reading user memory can deadlock */
+	const char *cache_directory; /* tables and symbols; NULL: default; "" : none */
+};
+
+#define RECORDING_OPTIONS_DEFAULT {.symbolize = true, .inlines = true, .labels = true}
+
+struct recording_statistics {
+	uint64_t counters[COUNTER_MAX];	  /* of the BPF side, see bpf/counters.h */
+	uint64_t ends[STACK_END_MAX];	  /* samples by the reason their stack ended */
+	uint64_t samples;		  /* in the aggregate */
+	uint64_t captured_ns;		  /* their CPU time */
+	uint64_t dropped_samples;	  /* reached userspace but not the aggregate (limits) */
+	uint64_t sideband_lost;
+	uint64_t processes;		  /* seen with a sample */
+	uint64_t frames, frames_unnamed;  /* locations' occurrences; without a function name */
+	uint64_t binaries, binaries_failed;
+	uint64_t own_cpu_ns;		  /* this process and its children */
+	uint64_t bpf_ns;		  /* run time of the programs; 0 when the kernel does not tell */
+	uint64_t memory_bytes;		  /* PSS of all our processes plus BPF maps */
+	uint64_t elapsed_ns;
+	uint64_t first_complete_ns;	  /* from recording_start() to the first complete user stack */
+};
+
+struct recording;
+
+/* What recording_new() or recording_start() failed at, in words a person can act on:
+ * "cannot open perf events: …; run as root or …". Empty after success. */
+struct recording_failure {
+	char text[1024];
+};
+
+/* Opens and loads everything; nothing is sampled yet. `options` is copied, its selection moved.
+ * Returns 0 or -errno with *failure filled. */
+int recording_new(struct loop *loop, struct recording_options *options,
+		  struct recording_failure *failure, struct recording **ret);
+struct recording *recording_free(struct recording *recording);
+
+/* Starts sampling. Returns 0 or -errno with *failure filled. */
+int recording_start(struct recording *recording, struct recording_failure *failure);
+
+/* Adds a process (with what it starts, if selection.children) while running: `-- CMD`. */
+int recording_select_pid(struct recording *recording, uint32_t pid);
+
+/* Stops sampling and drains what is on the way. */
+int recording_stop(struct recording *recording);
+
+/* The profile of everything since the start or the last call. After recording_stop() it waits for
+ * the parser child (bounded); while running it uses the names known by now. The caller frees it
+ * with profile_free(). Returns 0 or -errno. */
+int recording_take_profile(struct recording *recording, struct profile **ret);
+
+void recording_get_statistics(struct recording *recording, struct recording_statistics *ret);
