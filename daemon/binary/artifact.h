@@ -8,7 +8,8 @@
  * still checks every index it takes from it.
  *
  * Layout, little-endian: struct artifact_header, section_count * struct artifact_section, sections
- * at 16-byte aligned offsets. The checksum is CRC-32 (zlib's) of everything after the header.
+ * at 16-byte aligned ascending offsets, each kind at most once. The checksum is CRC-32 (zlib's) of
+ * the whole artifact with the checksum field taken as zero, so that no single flipped bit passes.
  */
 #pragma once
 
@@ -64,10 +65,11 @@ struct artifact {
 void artifact_begin(struct text *t, enum artifact_kind kind);
 void artifact_add_section(struct text *t, enum artifact_section_kind kind, const void *bytes,
 			  size_t size);
-/* Returns 0 or -ENOMEM. */
+/* Returns 0, -ENOMEM, or -E2BIG past ARTIFACT_MAX_SECTIONS; on failure `t` is to be freed. */
 int artifact_finish(struct text *t);
 
-/* Verifies `bytes` as an artifact of `kind`. Returns 0 or -EBADMSG; fills *ret only on success. */
+/* Verifies `bytes` (16-byte aligned, as malloc and mmap give them) as an artifact of `kind`. Returns
+ * 0 or -EBADMSG; fills *ret only on success. */
 int artifact_check(const void *bytes, size_t size, enum artifact_kind kind, struct artifact *ret);
 
 /* The section's bytes (16-byte aligned within the artifact) and size; NULL and 0 when absent. */

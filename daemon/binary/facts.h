@@ -42,7 +42,8 @@ struct binary_facts {
 	struct facts_segment segments[FACTS_MAX_SEGMENTS]; /* PT_LOADs, executable ones first kept */
 };
 
-/* Are all counts and strings within their arrays? Returns 0 or -EBADMSG. */
+/* Are all counts and strings within their arrays, the debuglink a plain file name, and the segments
+ * without wrap-around? Returns 0 or -EBADMSG; `facts` may be NULL. */
 int facts_check(const struct binary_facts *facts, size_t size);
 
 /* ELF virtual address of a file offset through the executable segment that holds it (any segment if

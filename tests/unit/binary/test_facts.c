@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "binary/facts.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* A PIE as GNU ld lays it out; the data segment's page shows code bytes of the file again. */
+static struct binary_facts example(void)
+{
+	return (struct binary_facts){
+		.machine = EM_X86_64,
+		.elf_type = ET_DYN,
+		.segment_count = 3,
+		.build_id_size = 3,
+		.build_id = {0x0a, 0xff, 0x10},
+		.debuglink = "program.debug",
+		.segments = {
+			{.offset = 0x2000, .address = 0x3000, .file_size = 0x500,
+			 .memory_size = 0x500, .flags = PF_R | PF_X},
+			{.offset = 0, .address = 0, .file_size = 0x2100, .memory_size = 0x2100,
+			 .flags = PF_R},
+			{.offset = 0x2400, .address = 0x5400, .file_size = 0x100,
+			 .memory_size = 0x900, .flags = PF_R | PF_W},
+		},
+	};
+}
+
+static void test_addresses(void **state)
+{
+	struct binary_facts facts = example();
+	uint64_t address;
+	assert_true(facts_offset_to_address(&facts, 0x2010, &address));
+	assert_int_equal(address, 0x3010);
+	assert_true(facts_offset_to_address(&facts, 0x24ff, &address)); /* code before data */
+	assert_int_equal(address, 0x34ff);
+	assert_true(facts_offset_to_address(&facts, 0x1fff, &address));
+	assert_int_equal(address, 0x1fff);
+	assert_false(facts_offset_to_address(&facts, 0x2500, &address));
+	assert_false(facts_offset_to_address(&facts, UINT64_MAX, &address));
+
+	assert_ptr_equal(facts_segment_of(&facts, 0x34ff), &facts.segments[0]);
+	assert_ptr_equal(facts_segment_of(&facts, 0x5cff), &facts.segments[2]); /* .bss */
+	assert_null(facts_segment_of(&facts, 0x5d00));
+}
+
+static void test_build_id_text(void **state)
+{
+	struct binary_facts facts = example();
+	char buffer[2 * BUILD_ID_MAX + 1];
+	assert_string_equal(facts_build_id_text(&facts, buffer), "0aff10");
+	facts.build_id_size = 0;
+	assert_string_equal(facts_build_id_text(&facts, buffer), "");
+}
+
+static void test_lies_are_refused(void **state)
+{
+	struct binary_facts facts = example();
+	assert_int_equal(facts_check(&facts, sizeof(facts)), 0);
+	assert_int_equal(facts_check(&facts, sizeof(facts) - 1), -EBADMSG);
+	assert_int_equal(facts_check(NULL, 0), -EBADMSG);
+
+	facts = example();
+	facts.segment_count = FACTS_MAX_SEGMENTS + 1;
+	assert_int_equal(facts_check(&facts, sizeof(facts)), -EBADMSG);
+	facts = example();
+	facts.build_id_size = BUILD_ID_MAX + 1;
+	assert_int_equal(facts_check(&facts, sizeof(facts)), -EBADMSG);
+	facts = example();
+	memset(facts.go_build_id, 'x', sizeof(facts.go_build_id));
+	assert_int_equal(facts_check(&facts, sizeof(facts)), -EBADMSG);
+	facts = example();
+	memset(facts.debuglink, 'x', sizeof(facts.debuglink));
+	assert_int_equal(facts_check(&facts, sizeof(facts)), -EBADMSG);
+	facts = example();
+	facts.segments[2].address = UINT64_MAX - 5;
+	assert_int_equal(facts_check(&facts, sizeof(facts)), -EBADMSG);
+	facts = example();
+	facts.segments[1].file_size = UINT64_MAX;
+	facts.segments[1].offset = 1;
+	assert_int_equal(facts_check(&facts, sizeof(facts)), -EBADMSG);
+}
+
+static void test_debuglink_cannot_leave_its_directory(void **state)
+{
+	static const char *const links[] = {"../../etc/shadow", "/etc/shadow", "..", "."};
+	for (size_t i = 0; i < ARRAY_LENGTH(links); i++) {
+		struct binary_facts facts = example();
+		strcpy(facts.debuglink, links[i]);
+		assert_int_equal(facts_check(&facts, sizeof(facts)), -EBADMSG);
+	}
+	struct binary_facts facts = example();
+	strcpy(facts.debuglink, "");
+	assert_int_equal(facts_check(&facts, sizeof(facts)), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_build_id_text),
+		cmocka_unit_test(test_lies_are_refused),
+		cmocka_unit_test(test_debuglink_cannot_leave_its_directory),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
