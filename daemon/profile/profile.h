@@ -122,6 +122,7 @@ size_t profile_default_value(const struct profile *profile);
 int profile_check(const struct profile *profile);
 
 /* Name to show for line `line` of a location: the function, or "[file+0xaddress]" for a location that
- * has no line (then `line` is 0). Into a caller's buffer, which is returned. */
+ * has no line (then `line` is 0). Use what is returned: either the profile's own string, of any
+ * length and valid until the next string is added, or the caller's buffer. */
 const char *profile_frame_name(const struct profile *profile, const struct profile_location *location,
 			       uint32_t line, char *buffer, size_t size);

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Builds call trees. A frame (name, type, inlined) is interned to a small number once per line of the
+ * profile, so that descending the tree is one integer lookup of (parent, frame) a step; and each
+ * stack starts where it departs from the stack before it, because neighbours share their roots.
+ */
+#include "profile/call_tree.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define FRAME_UNKNOWN UINT32_MAX
+
+struct call_frame {
+	uint32_t name;
+	uint8_t type;
+	bool is_inlined;
+};
+
+struct call_step {
+	uint32_t frame;
+	uint32_t node;
+};
+
+/* What lives only while a tree is built. */
+struct call_tree_builder {
+	struct call_tree *tree;
+	const struct profile *profile;
+	ARRAY(struct call_frame) frames;
+	struct hash frame_of_key;   /* name, type, inlined -> frame */
+	struct hash node_of_step;   /* parent node, frame -> node */
+	uint32_t *frame_of_line;    /* per line of the profile, or FRAME_UNKNOWN */
+	uint32_t *frame_of_address; /* per location without a line, or FRAME_UNKNOWN */
+	ARRAY(struct call_step) path; /* of the stack before, from the root */
+	size_t depth;		      /* of the stack being added */
+	bool shares_root;	      /* its frames so far are those of the stack before */
+};
+
+static int node_add(struct call_tree *tree, uint32_t parent, struct call_frame frame,
+		    uint32_t *ret_node)
+{
+	struct call_node node = {
+		.name = frame.name,
+		.parent = parent,
+		.first_child = CALL_TREE_NONE,
+		.next_sibling = CALL_TREE_NONE,
+		.type = frame.type,
+		.is_inlined = frame.is_inlined,
+	};
+	if (tree->nodes.count >= CALL_TREE_NONE)
+		return -ENOMEM;
+	uint32_t index = (uint32_t)tree->nodes.count;
+	if (parent != CALL_TREE_NONE)
+		node.next_sibling = tree->nodes.items[parent].first_child;
+	if (array_add(&tree->nodes, node) < 0)
+		return -ENOMEM;
+	if (parent != CALL_TREE_NONE)
+		tree->nodes.items[parent].first_child = index;
+	*ret_node = index;
+	return 0;
+}
+
+static int frame_intern(struct call_tree_builder *builder, const char *name, uint8_t type,
+			bool is_inlined, uint32_t *ret_frame)
+{
+	struct call_frame frame = {.type = type, .is_inlined = is_inlined};
+	if (strings_add_text(&builder->tree->names, name, &frame.name) < 0)
+		return -ENOMEM;
+	uint64_t key = (uint64_t)frame.name << 16 | (uint64_t)type << 1 | is_inlined;
+	uint64_t *known = hash_get(&builder->frame_of_key, key);
+	if (known) {
+		*ret_frame = (uint32_t)*known;
+		return 0;
+	}
+	uint32_t index = (uint32_t)builder->frames.count;
+	if (array_add(&builder->frames, frame) < 0 ||
+	    hash_put(&builder->frame_of_key, key, index) < 0)
+		return -ENOMEM;
+	*ret_frame = index;
+	return 0;
+}
+
+/* The frame of one line of a location; every line but the outermost was inlined into the next. */
+static int frame_of(struct call_tree_builder *builder, uint32_t location_index, uint32_t line,
+		    uint32_t *ret_frame)
+{
+	const struct profile_location *location =
+		&builder->profile->locations.items[location_index];
+	uint32_t *slot = location->line_count
+				 ? &builder->frame_of_line[location->first_line + line]
+				 : &builder->frame_of_address[location_index];
+	if (*slot == FRAME_UNKNOWN) {
+		char buffer[512];
+		const char *name = profile_frame_name(builder->profile, location, line, buffer,
+						      sizeof(buffer));
+		if (frame_intern(builder, name, (uint8_t)location->type,
+				 line + 1 < location->line_count, slot) < 0)
+			return -ENOMEM;
+	}
+	*ret_frame = *slot;
+	return 0;
+}
+
+static int descend(struct call_tree_builder *builder, uint32_t parent, uint32_t frame,
+		   uint32_t *ret_node)
+{
+	size_t depth = builder->depth++;
+	if (builder->shares_root && depth < builder->path.count &&
+	    builder->path.items[depth].frame == frame) {
+		*ret_node = builder->path.items[depth].node;
+		return 0;
+	}
+	if (builder->shares_root) {
+		builder->shares_root = false;
+		builder->path.count = MIN_OF(depth, builder->path.count);
+	}
+
+	uint64_t key = (uint64_t)parent << 32 | frame;
+	uint64_t *known = hash_get(&builder->node_of_step, key);
+	uint32_t node;
+	if (known)
+		node = (uint32_t)*known;
+	else if (node_add(builder->tree, parent, builder->frames.items[frame], &node) < 0 ||
+		 hash_put(&builder->node_of_step, key, node) < 0)
+		return -ENOMEM;
+	*ret_node = node;
+	return array_add(&builder->path, (struct call_step){.frame = frame, .node = node});
+}
+
+/* Walks a stack from the root to its leaf, adding nodes. */
+static int add_stack(struct call_tree_builder *builder, const struct profile_sample *sample,
+		     uint32_t *ret_leaf)
+{
+	const struct profile *profile = builder->profile;
+	uint32_t node = CALL_TREE_ROOT;
+	builder->depth = 0;
+	builder->shares_root = true;
+	for (uint32_t i = sample->location_count; i-- > 0;) {
+		uint32_t location = profile->stack_locations.items[sample->first_location + i];
+		uint32_t lines = MAX_OF(profile->locations.items[location].line_count, 1u);
+		for (uint32_t line = lines; line-- > 0;) {
+			uint32_t frame;
+			if (frame_of(builder, location, line, &frame) < 0 ||
+			    descend(builder, node, frame, &node) < 0)
+				return -ENOMEM;
+		}
+	}
+	*ret_leaf = node;
+	return 0;
+}
+
+static uint32_t *new_frame_slots(size_t count)
+{
+	uint32_t *slots = malloc((count + 1) * sizeof(*slots));
+	if (slots)
+		memset(slots, 0xff, (count + 1) * sizeof(*slots)); /* FRAME_UNKNOWN */
+	return slots;
+}
+
+static int64_t add_saturating(int64_t a, int64_t b)
+{
+	int64_t sum;
+	if (__builtin_add_overflow(a, b, &sum))
+		return a < 0 ? INT64_MIN : INT64_MAX;
+	return sum;
+}
+
+static int add_profile(struct call_tree_builder *builder, const struct profile *profile,
+		       size_t value, bool is_b)
+{
+	size_t types = profile->sample_types.count;
+	if (value >= types)
+		return -EINVAL;
+	_cleanup_free_ uint32_t *of_line = new_frame_slots(profile->lines.count);
+	_cleanup_free_ uint32_t *of_address = new_frame_slots(profile->locations.count);
+	if (!of_line || !of_address)
+		return -ENOMEM;
+	builder->profile = profile;
+	builder->frame_of_line = of_line;
+	builder->frame_of_address = of_address;
+
+	for (size_t i = 0; i < profile->samples.count; i++) {
+		int64_t weight = profile->values.items[i * types + value];
+		uint32_t leaf;
+		if (weight == 0)
+			continue;
+		if (add_stack(builder, &profile->samples.items[i], &leaf) < 0)
+			return -ENOMEM;
+		struct call_node *node = &builder->tree->nodes.items[leaf];
+		if (is_b)
+			node->self_b = add_saturating(node->self_b, weight);
+		else
+			node->self = add_saturating(node->self, weight);
+	}
+	return 0;
+}
+
+/* Parents stand before their children, so one backward pass sums every subtree. */
+static void sum_totals(struct call_tree *tree)
+{
+	for (size_t i = tree->nodes.count; i-- > 0;) {
+		struct call_node *node = &tree->nodes.items[i];
+		node->total = add_saturating(node->total, node->self);
+		node->total_b = add_saturating(node->total_b, node->self_b);
+		if (node->parent == CALL_TREE_NONE)
+			continue;
+		struct call_node *parent = &tree->nodes.items[node->parent];
+		parent->total = add_saturating(parent->total, node->total);
+		parent->total_b = add_saturating(parent->total_b, node->total_b);
+	}
+}
+
+static void builder_release(struct call_tree_builder *builder)
+{
+	array_free(&builder->frames);
+	array_free(&builder->path);
+	hash_free(&builder->frame_of_key);
+	hash_free(&builder->node_of_step);
+}
+
+static int build(struct call_tree_builder *builder, const struct profile *a, size_t value_a,
+		 const struct profile *b, size_t value_b)
+{
+	uint32_t root;
+	struct call_frame all = {.type = FRAME_TYPE_MARK};
+	if (strings_add_text(&builder->tree->names, "all", &all.name) < 0 ||
+	    node_add(builder->tree, CALL_TREE_NONE, all, &root) < 0)
+		return -ENOMEM;
+	int r = add_profile(builder, a, value_a, false);
+	if (r == 0 && b)
+		r = add_profile(builder, b, value_b, true);
+	if (r < 0)
+		return r;
+	sum_totals(builder->tree);
+	return call_tree_sort(builder->tree, CALL_TREE_BY_NAME);
+}
+
+int call_tree_new_pair(const struct profile *a, size_t value_a, const struct profile *b,
+		       size_t value_b, struct call_tree **ret)
+{
+	_cleanup_call_tree_ struct call_tree *tree = calloc(1, sizeof(*tree));
+	if (!tree)
+		return -ENOMEM;
+	_cleanup_(builder_release) struct call_tree_builder builder = {.tree = tree};
+	int r = build(&builder, a, value_a, b, value_b);
+	if (r < 0)
+		return r;
+	*ret = take_pointer(tree);
+	return 0;
+}
+
+int call_tree_new(const struct profile *profile, size_t value, struct call_tree **ret)
+{
+	return call_tree_new_pair(profile, value, NULL, 0, ret);
+}
+
+struct call_tree *call_tree_free(struct call_tree *tree)
+{
+	if (!tree)
+		return NULL;
+	strings_free(&tree->names);
+	array_free(&tree->nodes);
+	free(tree);
+	return NULL;
+}
+
+struct sibling_order {
+	const struct call_tree *tree;
+	enum call_tree_order order;
+};
+
+static int compare_siblings(const void *left, const void *right, void *userdata)
+{
+	const struct sibling_order *by = userdata;
+	uint32_t a_index = *(const uint32_t *)left, b_index = *(const uint32_t *)right;
+	const struct call_node *a = &by->tree->nodes.items[a_index];
+	const struct call_node *b = &by->tree->nodes.items[b_index];
+	if (by->order == CALL_TREE_BY_TOTAL) {
+		int64_t a_total = add_saturating(a->total, a->total_b);
+		int64_t b_total = add_saturating(b->total, b->total_b);
+		if (a_total != b_total)
+			return a_total > b_total ? -1 : 1;
+	}
+	int names = a->name == b->name ? 0
+				       : strcmp(call_tree_name(by->tree, a_index),
+						call_tree_name(by->tree, b_index));
+	if (names)
+		return names;
+	if (a->type != b->type)
+		return a->type < b->type ? -1 : 1;
+	return (int)a->is_inlined - (int)b->is_inlined;
+}
+
+int call_tree_sort(struct call_tree *tree, enum call_tree_order order)
+{
+	struct sibling_order by = {.tree = tree, .order = order};
+	_cleanup_free_ uint32_t *children = malloc((tree->nodes.count + 1) * sizeof(*children));
+	if (!children)
+		return -ENOMEM;
+	for (size_t i = 0; i < tree->nodes.count; i++) {
+		size_t count = 0;
+		uint32_t child = tree->nodes.items[i].first_child;
+		for (; child != CALL_TREE_NONE; child = tree->nodes.items[child].next_sibling)
+			children[count++] = child;
+		if (count < 2)
+			continue;
+		qsort_r(children, count, sizeof(*children), compare_siblings, &by);
+		tree->nodes.items[i].first_child = children[0];
+		for (size_t k = 0; k < count; k++)
+			tree->nodes.items[children[k]].next_sibling =
+				k + 1 < count ? children[k + 1] : CALL_TREE_NONE;
+	}
+	return 0;
+}

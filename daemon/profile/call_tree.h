@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The samples of one profile, or of two side by side, as one tree of frames from the root: what a
+ * flame graph draws and what `report --tree` prints. Two frames are one node when they have the same
+ * parent, name, type and inlined flag; inlined functions are nodes of their own below the function
+ * they were inlined into.
+ *
+ * Nodes are kept in an array, parents always before their children. Node 0 is the root, "all".
+ */
+#pragma once
+
+#include "profile/profile.h"
+
+#define CALL_TREE_ROOT 0u
+#define CALL_TREE_NONE UINT32_MAX
+
+struct call_node {
+	uint32_t name;	       /* call_tree_name() */
+	uint32_t parent;       /* CALL_TREE_NONE for the root */
+	uint32_t first_child;  /* or CALL_TREE_NONE */
+	uint32_t next_sibling; /* or CALL_TREE_NONE */
+	uint8_t type;	       /* enum frame_type */
+	bool is_inlined;
+	int64_t self, total;	 /* profile A, in its own unit */
+	int64_t self_b, total_b; /* profile B, not normalised; 0 in a tree of one profile */
+};
+
+struct call_tree {
+	struct strings names;
+	ARRAY(struct call_node) nodes;
+};
+
+/* Order of siblings. */
+enum call_tree_order {
+	CALL_TREE_BY_NAME,  /* as flame graphs are drawn */
+	CALL_TREE_BY_TOTAL, /* largest total + total_b first */
+};
+
+/* Builds the tree of the values of sample type `value`, siblings by name. Returns 0, -EINVAL when the
+ * profile has no such sample type, or -ENOMEM. The caller frees. */
+int call_tree_new(const struct profile *profile, size_t value, struct call_tree **ret);
+
+/* The same with B's samples in self_b and total_b. Normalise by the roots' total and total_b. */
+int call_tree_new_pair(const struct profile *a, size_t value_a, const struct profile *b,
+		       size_t value_b, struct call_tree **ret);
+
+/* Accepts NULL. Returns NULL. */
+struct call_tree *call_tree_free(struct call_tree *tree);
+
+static inline void call_tree_free_cleanup(struct call_tree **tree)
+{
+	call_tree_free(*tree);
+}
+#define _cleanup_call_tree_ _cleanup_(call_tree_free_cleanup)
+
+/* Relinks all siblings in the order. Returns 0 or -ENOMEM. */
+int call_tree_sort(struct call_tree *tree, enum call_tree_order order);
+
+static inline const char *call_tree_name(const struct call_tree *tree, uint32_t node)
+{
+	return strings_get(&tree->names, tree->nodes.items[node].name);
+}
