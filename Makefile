@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door. Meson does the building; every target sets up what it needs.
+BUILD ?= build
+DESTDIR ?=
+
+all: build
+
+build: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	scripts/install-dependencies.sh build
+	meson setup $(BUILD)
+
+# Installs what is missing, builds, profiles this host for 10 s, shows where the time went.
+demo:
+	scripts/install-dependencies.sh build
+	scripts/demo.sh $(BUILD)
+
+# Every test on this machine, in under 30 minutes. The last line counts them.
+check:
+	scripts/install-dependencies.sh build tests
+	scripts/check.py $(ARGS)
+
+# The figures of the README and docs, each against something measured in the same run.
+bench: build
+	meson test -C $(BUILD) --benchmark --verbose --num-processes 1 $(ARGS)
+
+# The truth tests over and over for SOAK_MINUTES (60): leaks, drift and rare failures show here.
+soak: build
+	scripts/soak.py $(BUILD) $(SOAK_MINUTES)
+
+# Every fuzzer for FUZZ_SECONDS (60) with libFuzzer, sanitizers on.
+fuzz:
+	scripts/install-dependencies.sh build tests
+	scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
+
+install: build
+	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf $(BUILD) build-asan build-fuzz
+
+.PHONY: all build demo check bench soak fuzz install clean

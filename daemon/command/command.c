@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the list of commands, the dispatch on argv[1], and the help pages. */
+#include "command/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct command *const commands[] = {
+#ifdef HAVE_RECORDING
+	&command_record,
+#endif
+	&command_report, &command_flame, &command_diff,
+	&command_convert, &command_merge, &command_doctor,
+};
+
+#define USAGE_HINT "Try 'bolometer %s --help'.\n"
+
+static void print_message(const struct command *command, const char *format, va_list arguments)
+{
+	fprintf(stderr, "bolometer %s: ", command->name);
+	vfprintf(stderr, format, arguments);
+	fputc('\n', stderr);
+}
+
+int command_error(const struct command *command, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	print_message(command, format, arguments);
+	va_end(arguments);
+	return STATUS_ERROR;
+}
+
+int command_usage_error(const struct command *command, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	print_message(command, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, USAGE_HINT, command->name);
+	return STATUS_USAGE;
+}
+
+/* Writes everything and notices a full disk or a closed pipe, which printf would hide. */
+static int print_text(struct text *text)
+{
+	bool failed = text->failed || fputs(text->bytes, stdout) < 0 || fflush(stdout) != 0;
+	text_free(text);
+	return failed ? STATUS_ERROR : STATUS_OK;
+}
+
+static int print_command_help(const struct command *command)
+{
+	struct text text = {0};
+	text_add(&text, "bolometer %s: %s\n\nUsage: bolometer %s %s\n", command->name,
+		 command->summary, command->name, command->arguments);
+	if (command->options[0].kind != OPTION_HEADING)
+		text_add_string(&text, "\nOptions\n");
+	options_describe(command->options, &text);
+	if (command->details)
+		text_add(&text, "\n%s\n", command->details);
+	return print_text(&text);
+}
+
+/* Words after "--" are ordinary ones unless the command runs them. */
+static int merge_rest(const struct command *command, struct option_words *words)
+{
+	if (command->takes_rest || !words->rest)
+		return 0;
+	for (char **word = words->rest; *word; word++)
+		if (array_add(&words->list, *word) < 0)
+			return -ENOMEM;
+	words->rest = NULL;
+	return 0;
+}
+
+static int check_words(const struct command *command, const struct option_words *words)
+{
+	if (words->list.count < command->min_words)
+		return command_usage_error(command, "missing argument; usage: bolometer %s %s",
+					   command->name, command->arguments);
+	if (words->list.count <= command->max_words)
+		return STATUS_OK;
+	const char *extra = words->list.items[command->max_words];
+	if (command->takes_rest)
+		return command_usage_error(
+			command,
+			"unexpected argument '%s'; to profile a command: bolometer %s -- %s", extra,
+			command->name, extra);
+	return command_usage_error(command, "unexpected argument '%s'", extra);
+}
+
+bool command_parse(const struct command *command, void *target, int argc, char **argv,
+		   struct option_words *words, int *ret_status)
+{
+	struct text error = {0};
+	int r = options_parse(command->options, target, argc, argv, words, &error);
+	if (r == 0)
+		r = merge_rest(command, words);
+	if (r == 0)
+		*ret_status = check_words(command, words);
+	else if (r == OPTIONS_HELP)
+		*ret_status = print_command_help(command);
+	else if (r == -EINVAL && error.bytes)
+		*ret_status = command_usage_error(command, "%s", error.bytes);
+	else
+		*ret_status = command_error(command, "%s", strerror(-r));
+	text_free(&error);
+	return r == 0 && *ret_status == STATUS_OK;
+}
+
+static int print_help(void)
+{
+	struct text text = {0};
+	text_add_string(&text, "bolometer: where the CPU time of a whole Linux host goes\n\n"
+			       "Usage: bolometer COMMAND [options]\n\nCommands\n");
+	for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+		text_add(&text, "  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+	text_add_string(&text,
+			"\n'bolometer COMMAND --help' explains a command.\n"
+			"Exit status: 0 done, 1 failed, 2 wrong usage, 3 no permission or unsupported "
+			"kernel.\n");
+	return print_text(&text);
+}
+
+static int unknown_command(const char *name)
+{
+	const char *names[ARRAY_LENGTH(commands)];
+	for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+		names[i] = commands[i]->name;
+	const char *near = nearest_word(name, names, ARRAY_LENGTH(commands));
+	fprintf(stderr, "bolometer: unknown %s '%s'", name[0] == '-' ? "option" : "command", name);
+	if (near)
+		fprintf(stderr, "; did you mean '%s'?", near);
+	fputs("\nTry 'bolometer --help'.\n", stderr);
+	return STATUS_USAGE;
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
+{
+	return strcmp(word, a) == 0 || strcmp(word, b) == 0 || strcmp(word, c) == 0;
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+int command_main(int argc, char **argv)
+{
+	if (argc < 2) {
+		fputs("bolometer: no command given\nTry 'bolometer --help'.\n", stderr);
+		return STATUS_USAGE;
+	}
+	const char *name = argv[1];
+	if (is_one_of(name, "--version", "-V", "version")) {
+		printf("bolometer %s\n", BOLOMETER_VERSION);
+		return fflush(stdout) == 0 ? STATUS_OK : STATUS_ERROR;
+	}
+	if (is_one_of(name, "--help", "-h", "help")) {
+		const struct command *command = argc > 2 ? find_command(argv[2]) : NULL;
+		if (argc > 2 && !command)
+			return unknown_command(argv[2]);
+		return command ? print_command_help(command) : print_help();
+	}
+	const struct command *command = find_command(name);
+	return command ? command->run(argc - 1, argv + 1) : unknown_command(name);
+}

@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Builds and runs every test, one line a test as it ends, under one deadline. The last line is
+"N passed, N failed, N skipped"; the exit status is 1 when anything failed.
+
+Tests come from Meson's list. Those Meson calls serial (is_parallel: false: they measure, load the
+host or boot machines) run alone; the others run beside each other. A second build with
+AddressSanitizer and UndefinedBehaviorSanitizer runs the unit tests and replays the fuzz corpora.
+
+Usage: check.py [--minutes N] [--only SUBSTRING] [--suite SUITE]... [--no-sanitizers]"""
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SKIPPED = 77  # Meson's and automake's status for "this machine lacks what the test needs"
+SANITIZED_SUITES = {"unit", "fuzz"}
+# Fast and narrow first, so that a mistake shows early; suites not named here come in between.
+FIRST = ["style", "unit", "fuzz", "command"]
+LAST = ["truth", "faults", "kernels"]
+TAIL_LINES = 30
+
+
+class Tally:
+    """Counts results and prints them, one line each, from any thread."""
+
+    def __init__(self, colour):
+        self.counts = {"ok": 0, "FAIL": 0, "skip": 0}
+        self.lock = threading.Lock()
+        self.colours = {"ok": "32", "FAIL": "31", "skip": "33"} if colour else {}
+
+    def add(self, result, name, seconds, note="", output=""):
+        with self.lock:
+            self.counts[result] += 1
+            word = f"{result:<4}"
+            if result in self.colours:
+                word = f"\033[{self.colours[result]}m{word}\033[0m"
+            print(f"{word} {name}  {seconds:.1f} s{'  ' + note if note else ''}")
+            for line in output.splitlines()[-TAIL_LINES:]:
+                print("     | " + line)
+            sys.stdout.flush()
+
+    def finish(self):
+        ok, failed, skipped = (self.counts[k] for k in ("ok", "FAIL", "skip"))
+        print(f"{ok} passed, {failed} failed, {skipped} skipped", flush=True)
+        return 1 if failed or not ok else 0
+
+
+def last_line(output):
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"
+
+
+def run(command, timeout, cwd=None, env=None):
+    """Status (None: timed out) and output. The whole process group ends with the test."""
+    process = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               start_new_session=True)
+    status = None
+    try:
+        output, _ = process.communicate(timeout=max(timeout, 0.1))
+        status = process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+    try:
+        os.killpg(process.pid, signal.SIGKILL)  # what the test left behind
+    except ProcessLookupError:
+        pass
+    return status, output.decode(errors="replace")
+
+
+def run_test(test, label, deadline, tally):
+    name = f"{label}{suite_of(test)}/{test['name']}"
+    limit = test["timeout"] or float("inf")
+    left = deadline - time.monotonic()
+    if left <= 1:
+        tally.add("FAIL", name, 0, "not run: the time for the whole check is over")
+        return
+    start = time.monotonic()
+    env = dict(os.environ, **test["env"])
+    status, output = run(test["cmd"], min(limit, left), test["workdir"], env)
+    seconds = time.monotonic() - start
+    if status == 0:
+        tally.add("ok", name, seconds)
+    elif status == SKIPPED:
+        tally.add("skip", name, seconds, last_line(output))
+    elif status is None:
+        tally.add("FAIL", name, seconds, "timed out", output)
+    else:
+        tally.add("FAIL", name, seconds, describe(status), output)
+
+
+def describe(status):
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+
+
+def suite_of(test):
+    return test["suite"][0].split(":")[-1] if test["suite"] else "other"
+
+
+def order(test):
+    suite = suite_of(test)
+    if suite in FIRST:
+        return FIRST.index(suite)
+    return len(FIRST) + 1 + LAST.index(suite) if suite in LAST else len(FIRST)
+
+
+def build(directory, options, deadline, tally):
+    start = time.monotonic()
+    steps = [["ninja", "-C", str(directory)]]
+    if not (directory / "build.ninja").exists():
+        steps.insert(0, ["meson", "setup", str(directory), *options])
+    for step in steps:
+        status, output = run(step, deadline - time.monotonic(), ROOT)
+        if status != 0:
+            tally.add("FAIL", directory.name, time.monotonic() - start, "does not build", output)
+            return False
+    tally.add("ok", directory.name, time.monotonic() - start, "builds")
+    return True
+
+
+def tests_of(directory, arguments):
+    listed = subprocess.run(["meson", "introspect", "--tests", str(directory)], cwd=ROOT,
+                            stdout=subprocess.PIPE, check=True).stdout
+    tests = sorted(json.loads(listed), key=order)
+    if arguments.suite:
+        tests = [test for test in tests if suite_of(test) in arguments.suite]
+    return [test for test in tests if arguments.only in test["name"]]
+
+
+def run_tests(tests, label, deadline, tally):
+    """Keeps the order of suites; within the list, parallel tests share the CPUs."""
+    batch = []
+
+    def flush():
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            for test in batch:
+                pool.submit(run_test, test, label, deadline, tally)
+        batch.clear()
+
+    for test in tests:
+        if test.get("is_parallel", True):
+            batch.append(test)
+            continue
+        flush()
+        run_test(test, label, deadline, tally)
+    flush()
+
+
+def run_sanitized(arguments, deadline, tally):
+    directory = ROOT / "build-asan"
+    options = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=false",
+               "-Dc_args=-fno-sanitize-recover=all"]
+    if not build(directory, options, deadline, tally):
+        return
+    tests = [test for test in tests_of(directory, arguments)
+             if suite_of(test) in SANITIZED_SUITES]
+    for test in tests:
+        test["timeout"] = (test["timeout"] or 30) * 4
+    run_tests(tests, "sanitized ", deadline, tally)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--minutes", type=float, default=28)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--suite", action="append", default=[])
+    parser.add_argument("--no-sanitizers", action="store_true")
+    arguments = parser.parse_args()
+    deadline = time.monotonic() + arguments.minutes * 60
+    tally = Tally(sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    if build(ROOT / "build", [], deadline, tally):
+        tests = tests_of(ROOT / "build", arguments)
+        quick = [test for test in tests if suite_of(test) in FIRST]
+        run_tests(quick, "", deadline, tally)
+        if not arguments.no_sanitizers:
+            run_sanitized(arguments, deadline, tally)
+        run_tests([test for test in tests if test not in quick], "", deadline, tally)
+    return tally.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
