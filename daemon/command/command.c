@@ -7,11 +7,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-#ifdef HAVE_RECORDING
 	&command_record,
-#endif
-	&command_report, &command_flame, &command_diff,
-	&command_convert, &command_merge, &command_doctor,
+	&command_doctor,
 };
 
 #define USAGE_HINT "Try 'bolometer %s --help'.\n"
@@ -42,10 +39,9 @@ int command_usage_error(const struct command *command, const char *format, ...)
 	return STATUS_USAGE;
 }
 
-/* Writes everything and notices a full disk or a closed pipe, which printf would hide. */
-static int print_text(struct text *text)
+int command_print(struct text *text)
 {
-	bool failed = text->failed || fputs(text->bytes, stdout) < 0 || fflush(stdout) != 0;
+	bool failed = text->failed || (text->bytes && fputs(text->bytes, stdout) < 0) || fflush(stdout) != 0;
 	text_free(text);
 	return failed ? STATUS_ERROR : STATUS_OK;
 }
@@ -60,7 +56,7 @@ static int print_command_help(const struct command *command)
 	options_describe(command->options, &text);
 	if (command->details)
 		text_add(&text, "\n%s\n", command->details);
-	return print_text(&text);
+	return command_print(&text);
 }
 
 /* Words after "--" are ordinary ones unless the command runs them. */
@@ -121,7 +117,7 @@ static int print_help(void)
 			"\n'bolometer COMMAND --help' explains a command.\n"
 			"Exit status: 0 done, 1 failed, 2 wrong usage, 3 no permission or unsupported "
 			"kernel.\n");
-	return print_text(&text);
+	return command_print(&text);
 }
 
 static int unknown_command(const char *name)

@@ -44,3 +44,7 @@ int command_usage_error(const struct command *command, const char *format, ...) 
 
 /* Prints "bolometer COMMAND: message" on standard error. Returns STATUS_ERROR. */
 int command_error(const struct command *command, const char *format, ...) _printf_(2, 3);
+
+/* Writes the text to standard output and frees it. Notices a full disk, which printf would hide.
+ * Returns STATUS_OK or STATUS_ERROR. */
+int command_print(struct text *text);

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the reading of /proc and /sys for the doctor. Nothing here judges. */
+#include "command/doctor.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#define SMALL_FILE 65536
+#define CONFIG_LIMIT (4 << 20)
+
+/* Contents of ROOT/PATH, or NULL. The caller frees. */
+static char *read_below(const char *root, const char *path)
+{
+	_cleanup_free_ char *full = text_format("%s%s", root, path);
+	char *bytes = NULL;
+	size_t size;
+	if (!full || read_whole_file(full, SMALL_FILE, &bytes, &size) < 0)
+		return NULL;
+	return bytes;
+}
+
+static bool exists_below(const char *root, const char *path)
+{
+	_cleanup_free_ char *full = text_format("%s%s", root, path);
+	return full && access(full, R_OK) == 0;
+}
+
+static int64_t read_number(const char *root, const char *path)
+{
+	_cleanup_free_ char *text = read_below(root, path);
+	long long value;
+	return text && sscanf(text, "%lld", &value) == 1 ? value : FACT_UNKNOWN;
+}
+
+static void read_version(const char *root, struct doctor_facts *facts)
+{
+	_cleanup_free_ char *release = read_below(root, "/proc/sys/kernel/osrelease");
+	_cleanup_free_ char *version = read_below(root, "/proc/version");
+	_cleanup_free_ char *signature = read_below(root, "/proc/version_signature");
+	if (release)
+		snprintf(facts->release, sizeof(facts->release), "%.*s",
+			 (int)strcspn(release, "\n"), release);
+	kernel_version_parse(release, version, signature, &facts->version);
+}
+
+static const char *line_after(const char *text, const char *key)
+{
+	const char *line = text ? strstr(text, key) : NULL;
+	return line ? line + strlen(key) : NULL;
+}
+
+static void read_status(const char *root, struct doctor_facts *facts)
+{
+	_cleanup_free_ char *status = read_below(root, "/proc/self/status");
+	const char *capabilities = line_after(status, "\nCapEff:");
+	const char *seccomp = line_after(status, "\nSeccomp:");
+	const char *uid = line_after(status, "\nUid:");
+	long long mode;
+	unsigned effective;
+	if (capabilities)
+		facts->capabilities = strtoull(capabilities, NULL, 16);
+	facts->seccomp_mode = seccomp && sscanf(seccomp, "%lld", &mode) == 1 ? mode : FACT_UNKNOWN;
+	facts->is_root = uid && sscanf(uid, "%*u %u", &effective) == 1 && effective == 0;
+}
+
+/* The initial pid namespace has a fixed inode number (PROC_PID_INIT_INO in the kernel's
+ * linux/proc_ns.h); a container's own /proc shows nothing else that tells. */
+static bool read_own_pid_namespace(const char *root)
+{
+	char target[64];
+	_cleanup_free_ char *path = text_format("%s/proc/self/ns/pid", root);
+	ssize_t length = path ? readlink(path, target, sizeof(target) - 1) : -1;
+	if (length < 0)
+		return false;
+	target[length] = '\0';
+	return strcmp(target, "pid:[4026531836]") != 0;
+}
+
+/* The file shows all modes with brackets around the one in force. */
+static enum lockdown read_lockdown(const char *root)
+{
+	_cleanup_free_ char *text = read_below(root, "/sys/kernel/security/lockdown");
+	if (text && strstr(text, "[confidentiality]"))
+		return LOCKDOWN_CONFIDENTIALITY;
+	return text && strstr(text, "[integrity]") ? LOCKDOWN_INTEGRITY : LOCKDOWN_NONE;
+}
+
+static enum cgroup_layout read_cgroups(const char *root)
+{
+	_cleanup_free_ char *mounts = read_below(root, "/proc/self/mounts");
+	if (!mounts)
+		return CGROUP_NONE;
+	bool v1 = strstr(mounts, " cgroup ") != NULL, v2 = strstr(mounts, " cgroup2 ") != NULL;
+	if (v1 && v2)
+		return CGROUP_HYBRID;
+	return v2 ? CGROUP_V2 : v1 ? CGROUP_V1 : CGROUP_NONE;
+}
+
+/* Does a kernel configuration, gzipped or plain, say CONFIG_HARDENED_USERCOPY=y? -1: not readable. */
+static int config_has_usercopy(const char *root, const char *path)
+{
+	_cleanup_free_ char *full = text_format("%s%s", root, path);
+	_cleanup_free_ char *bytes = malloc(CONFIG_LIMIT + 1);
+	gzFile file = full && bytes ? gzopen(full, "rbe") : NULL;
+	if (!file)
+		return -1;
+	int size = gzread(file, bytes, CONFIG_LIMIT);
+	gzclose(file);
+	if (size <= 0)
+		return -1;
+	bytes[size] = '\0';
+	return strstr(bytes, "\nCONFIG_HARDENED_USERCOPY=y") != NULL;
+}
+
+static bool read_usercopy(const char *root, const char *release)
+{
+	_cleanup_free_ char *boot = text_format("/boot/config-%s", release);
+	int has = config_has_usercopy(root, "/proc/config.gz");
+	if (has < 0 && boot)
+		has = config_has_usercopy(root, boot);
+	return has != 0;
+}
+
+/* Without CAP_SYSLOG, or with kptr_restrict = 2, every address reads as zeros. */
+static bool read_kernel_addresses(const char *root)
+{
+	_cleanup_free_ char *path = text_format("%s/proc/kallsyms", root);
+	FILE *file = path ? fopen(path, "re") : NULL;
+	if (!file)
+		return false;
+	bool found = false;
+	unsigned long long address;
+	for (int i = 0; i < 64 && !found; i++)
+		found = fscanf(file, "%llx%*[^\n]", &address) == 1 && address != 0;
+	fclose(file);
+	return found;
+}
+
+/* The directory `record` keeps tables and symbols in, and whether it or its nearest existing parent
+ * can be written. */
+static void read_cache_directory(struct doctor_facts *facts)
+{
+	const char *home = getenv("HOME"), *cache = getenv("XDG_CACHE_HOME");
+	if (facts->is_root || (!home && !cache))
+		snprintf(facts->cache_directory, sizeof(facts->cache_directory),
+			 "/var/cache/bolometer");
+	else
+		snprintf(facts->cache_directory, sizeof(facts->cache_directory), "%s%s/bolometer",
+			 cache ? cache : home, cache ? "" : "/.cache");
+	char path[sizeof(facts->cache_directory)];
+	snprintf(path, sizeof(path), "%s", facts->cache_directory);
+	while (access(path, F_OK) < 0 && errno == ENOENT) {
+		char *slash = strrchr(path, '/');
+		if (!slash || slash == path)
+			break;
+		*slash = '\0';
+	}
+	facts->cache_error = access(path, W_OK | X_OK) < 0 ? -errno : 0;
+}
+
+static void read_memlock(struct doctor_facts *facts)
+{
+	struct rlimit limit;
+	facts->memlock_bytes = UINT64_MAX;
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+		facts->memlock_bytes = limit.rlim_cur;
+}
+
+void doctor_read_facts(const char *root, struct doctor_facts *ret)
+{
+	*ret = (struct doctor_facts){0};
+	read_version(root, ret);
+	read_status(root, ret);
+	ret->has_btf = exists_below(root, "/sys/kernel/btf/vmlinux");
+	ret->has_tracefs = exists_below(root, "/sys/kernel/tracing/events") ||
+			   exists_below(root, "/sys/kernel/debug/tracing/events");
+	ret->perf_event_paranoid = read_number(root, "/proc/sys/kernel/perf_event_paranoid");
+	ret->kptr_restrict = read_number(root, "/proc/sys/kernel/kptr_restrict");
+	ret->unprivileged_bpf_disabled =
+		read_number(root, "/proc/sys/kernel/unprivileged_bpf_disabled");
+	ret->bpf_jit_enable = read_number(root, "/proc/sys/net/core/bpf_jit_enable");
+	ret->perf_max_sample_rate =
+		read_number(root, "/proc/sys/kernel/perf_event_max_sample_rate");
+	ret->perf_cpu_time_max_percent =
+		read_number(root, "/proc/sys/kernel/perf_cpu_time_max_percent");
+	ret->has_own_pid_namespace = read_own_pid_namespace(root);
+	ret->lockdown = read_lockdown(root);
+	ret->cgroups = read_cgroups(root);
+	ret->has_hardened_usercopy = read_usercopy(root, ret->release);
+	ret->has_kernel_addresses = read_kernel_addresses(root);
+	read_memlock(ret);
+	read_cache_directory(ret);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns an output file from its name to its last byte; see output.h for the promise. */
+#include "command/output.h"
+
+#include "base/file.h"
+#include "command/encode.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RESERVED_BYTES (256 * 1024) /* free space that must be there before a capture starts */
+
+static int choose_format(struct output *output, const char *format_name, struct text *error)
+{
+	if (output_format_of_path(output->path, &output->format) == 0)
+		return 0;
+	if (format_name) {
+		int r = output_format_of_name(format_name, &output->format);
+		if (r < 0)
+			text_add(error, "unknown format '%s'; there are " OUTPUT_FORMAT_NAMES,
+				 format_name);
+		return r;
+	}
+	output->format = OUTPUT_PPROF;
+	if (strcmp(output->path, "-") == 0)
+		return 0;
+	struct stat facts; /* a pipe or device has no extension to read */
+	if (stat(output->path, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode))
+		return 0;
+	text_add(error, "%s: the extension names no format; use " OUTPUT_EXTENSIONS ", or --format",
+		 output->path);
+	return -EINVAL;
+}
+
+static int open_stdout(struct output *output, struct text *error)
+{
+	if (isatty(STDOUT_FILENO) && (output->format == OUTPUT_PPROF || output->format == OUTPUT_HTML)) {
+		text_add_string(error, "a profile is not written to a terminal; use a pipe or -o FILE");
+		return -EINVAL;
+	}
+	output->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	return output->fd < 0 ? -errno : 0;
+}
+
+static char *directory_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	if (!slash)
+		return strdup(".");
+	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+/* Takes O_TMPFILE where the file system has it, so that even a killed capture leaves nothing. */
+static int open_regular(struct output *output)
+{
+	_cleanup_free_ char *directory = directory_of(output->path);
+	if (!directory)
+		return -ENOMEM;
+	if (access(output->path, F_OK) == 0 && access(output->path, W_OK) < 0)
+		return -errno;
+	output->is_regular = true;
+	output->fd = open(directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+	if (output->fd >= 0)
+		return 0;
+	if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+		return -errno;
+	output->temporary = text_format("%s.%d.tmp", output->path, (int)getpid());
+	if (!output->temporary)
+		return -ENOMEM;
+	output->fd = open(output->temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+	return output->fd < 0 ? -errno : 0;
+}
+
+/* A full disk is known now, not when the capture is over. */
+static int check_space(int fd)
+{
+	if (fallocate(fd, 0, 0, RESERVED_BYTES) < 0)
+		return errno == EOPNOTSUPP ? 0 : -errno;
+	return ftruncate(fd, 0) < 0 ? -errno : 0;
+}
+
+static int open_path(struct output *output)
+{
+	struct stat facts;
+	bool exists = stat(output->path, &facts) == 0;
+	if (!exists && errno != ENOENT)
+		return -errno;
+	if (exists && S_ISDIR(facts.st_mode))
+		return -EISDIR;
+	if (exists && !S_ISREG(facts.st_mode)) {
+		output->fd = open(output->path, O_WRONLY | O_CLOEXEC);
+		return output->fd < 0 ? -errno : 0;
+	}
+	int r = open_regular(output);
+	return r < 0 ? r : check_space(output->fd);
+}
+
+int output_open(struct output *output, const char *path, const char *format_name,
+		struct text *error)
+{
+	*output = (struct output){.fd = -1, .path = strdup(path)};
+	if (!output->path)
+		return -ENOMEM;
+	int r = choose_format(output, format_name, error);
+	if (r == 0)
+		r = strcmp(path, "-") == 0 ? open_stdout(output, error) : open_path(output);
+	if (r < 0 && !error->length)
+		text_add(error, "cannot write %s: %s", path, strerror(-r));
+	return r;
+}
+
+/* Links a nameless file to a temporary name; rename then replaces what is there. */
+static int name_temporary(struct output *output)
+{
+	char link_path[64];
+	snprintf(link_path, sizeof(link_path), "/proc/self/fd/%d", output->fd);
+	_cleanup_free_ char *name = text_format("%s.%d.tmp", output->path, (int)getpid());
+	if (!name)
+		return -ENOMEM;
+	if (linkat(AT_FDCWD, link_path, AT_FDCWD, name, AT_SYMLINK_FOLLOW) < 0)
+		return -errno;
+	output->temporary = take_pointer(name);
+	return 0;
+}
+
+static int give_name(struct output *output)
+{
+	int r = output->temporary ? 0 : name_temporary(output);
+	if (r < 0)
+		return r;
+	if (rename(output->temporary, output->path) < 0)
+		return -errno;
+	free(take_pointer(output->temporary));
+	return 0;
+}
+
+int output_write(struct output *output, const struct profile *profile)
+{
+	struct text bytes = {0};
+	int r = encode_profile(output->format, profile, &bytes);
+	if (r == 0 && bytes.failed)
+		r = -ENOMEM;
+	if (r == 0)
+		r = write_all(output->fd, bytes.bytes, bytes.length);
+	output->bytes = bytes.length;
+	text_free(&bytes);
+	return r == 0 && output->is_regular ? give_name(output) : r;
+}
+
+void output_close(struct output *output)
+{
+	if (output->temporary)
+		unlink(output->temporary);
+	free(take_pointer(output->temporary));
+	free(take_pointer(output->path));
+	output->fd = close_fd(output->fd);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files that a command writes a profile to. Everything that can be known to fail is found when the
+ * output is opened, before a capture starts: the format, the directory, its permissions, its space.
+ *
+ * A regular file is written under no name and gets its own when it is complete, so a reader sees the
+ * old contents or the new, and an aborted capture leaves nothing behind.
+ */
+#pragma once
+
+#include "base/text.h"
+#include "profile/profile.h"
+
+#include <time.h>
+
+enum output_format {
+	OUTPUT_PPROF,
+	OUTPUT_FOLDED,
+	OUTPUT_HTML,
+	OUTPUT_SPEEDSCOPE,
+	OUTPUT_TEXT,
+	OUTPUT_FORMAT_MAX
+};
+
+/* For messages and help. */
+#define OUTPUT_FORMAT_NAMES "pprof, folded, html, speedscope and text"
+#define OUTPUT_EXTENSIONS ".pb.gz, .folded, .html, .speedscope.json or .txt"
+
+struct output {
+	enum output_format format;
+	char *path;	 /* "-": standard output */
+	char *temporary; /* name until complete; NULL: the file has none yet, or is no regular file */
+	int fd;
+	bool is_regular; /* replaced when complete; otherwise written in place */
+	uint64_t bytes;	 /* written */
+};
+
+/* What %h, %p and %t in a name stand for. */
+struct output_names {
+	const char *host;
+	uint32_t pid;
+	time_t start;
+};
+
+/* Replaces %h, %p, %t (20261123-101500, local time) and %%. Returns 0, -EINVAL at any other %, or
+ * -ENOMEM. The caller frees *ret. */
+int output_expand(const char *pattern, const struct output_names *names, char **ret);
+
+/* Format by name ("pprof", "folded", "html", "speedscope", "text"). Returns 0 or -EINVAL. */
+int output_format_of_name(const char *name, enum output_format *ret);
+
+/* Format by the path's extension. Returns 0 or -EINVAL. */
+int output_format_of_path(const char *path, enum output_format *ret);
+
+/*
+ * Opens `path`; `format_name` (NULL: none) decides where the extension does not. On failure returns
+ * -errno with a message for people in *error.
+ */
+int output_open(struct output *output, const char *path, const char *format_name,
+		struct text *error);
+
+/* Encodes the profile and gives the file its name. Returns 0 or -errno. */
+int output_write(struct output *output, const struct profile *profile);
+
+/* Releases; what was not written completely leaves no file. */
+void output_close(struct output *output);

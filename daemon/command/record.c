@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `bolometer record`. Order matters: the command of `-- CMD` is forked before signals are blocked and
+ * waits for sampling to start; outputs are opened before anything is loaded, so that a full disk is
+ * known at once; while the profile is made, Ctrl-C has its default meaning again, and an unfinished
+ * output has no name yet.
+ */
+#include "command/record_options.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "command/output.h"
+#include "command/record_summary.h"
+#include "command/terminal.h"
+#include "command/workload.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define PROGRESS_INTERVAL_NS (500 * NS_PER_MS)
+#define DEFAULT_OUTPUT "bolometer-%h-%t.pb.gz"
+
+static const struct {
+	int number;
+	bool ends_capture; /* the others are caught only to be passed on to a command */
+} watched_signals[] = {
+	{SIGINT, true},	  {SIGTERM, true},  {SIGHUP, true},
+	{SIGQUIT, false}, {SIGUSR1, false}, {SIGUSR2, false},
+};
+
+struct record {
+	struct record_options options;
+	char **command_line; /* NULL: none */
+	struct loop *loop;
+	struct recording *recording;
+	struct workload workload;
+	ARRAY(struct output) outputs;
+	struct loop_source *signals[ARRAY_LENGTH(watched_signals)];
+	bool has_progress; /* standard error is a terminal */
+	unsigned interrupts;
+};
+
+static void record_free(struct record *record)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(watched_signals); i++)
+		loop_remove(record->signals[i]);
+	recording_free(record->recording);
+	loop_free(record->loop);
+	workload_close(&record->workload);
+	for (size_t i = 0; i < record->outputs.count; i++)
+		output_close(&record->outputs.items[i]);
+	array_free(&record->outputs);
+	record_options_free(&record->options);
+}
+
+#define _cleanup_record_ _cleanup_(record_free)
+
+/* ---- Outputs --------------------------------------------------------------------------------- */
+
+static uint32_t named_pid(const struct record *record)
+{
+	if (record->workload.pid > 0)
+		return (uint32_t)record->workload.pid;
+	return record->options.pids.list.count == 1 ? record->options.pids.list.items[0]
+						    : (uint32_t)getpid();
+}
+
+static int open_output(struct record *record, const char *pattern,
+		       const struct output_names *names)
+{
+	_cleanup_free_ char *path = NULL;
+	int r = output_expand(pattern, names, &path);
+	if (r == -EINVAL)
+		return command_usage_error(&command_record,
+					   "--output: '%s': only %%h, %%p, %%t and %%%% have a meaning",
+					   pattern);
+	if (r < 0)
+		return command_error(&command_record, "%s", strerror(-r));
+
+	struct output output;
+	struct text error = {0};
+	r = output_open(&output, path, record->options.format, &error);
+	if (r == 0)
+		r = array_add(&record->outputs, output);
+	if (r < 0)
+		command_error(&command_record, "%s", error.bytes ? error.bytes : strerror(-r));
+	if (r < 0)
+		output_close(&output);
+	text_free(&error);
+	return r == -EINVAL ? STATUS_USAGE : r < 0 ? STATUS_ERROR : STATUS_OK;
+}
+
+static int open_outputs(struct record *record)
+{
+	char host[256] = "host";
+	gethostname(host, sizeof(host) - 1);
+	struct output_names names = {host, named_pid(record), time(NULL)};
+	if (!record->options.outputs.list.count)
+		return open_output(record, DEFAULT_OUTPUT, &names);
+	for (size_t i = 0; i < record->options.outputs.list.count; i++) {
+		int status = open_output(record, record->options.outputs.list.items[i], &names);
+		if (status != STATUS_OK)
+			return status;
+	}
+	return STATUS_OK;
+}
+
+static bool writes_stdout(const struct record *record)
+{
+	for (size_t i = 0; i < record->options.outputs.list.count; i++)
+		if (strcmp(record->options.outputs.list.items[i], "-") == 0)
+			return true;
+	return false;
+}
+
+/* ---- Events while sampling ------------------------------------------------------------------- */
+
+/* Without a command, INT, TERM and HUP end the capture. A command gets its signals and decides for
+ * itself; a second INT or TERM ends the capture without waiting for it. */
+static int on_signal(struct loop_source *source, uint32_t signal, void *userdata)
+{
+	struct record *record = userdata;
+	bool ends = signal == SIGINT || signal == SIGTERM || signal == SIGHUP;
+	if (record->workload.pid > 0)
+		workload_signal(&record->workload, (int)signal);
+	if (ends && (record->workload.pid <= 0 || ++record->interrupts > 1))
+		loop_stop(record->loop, 0);
+	return 0;
+}
+
+static int on_duration(struct loop_source *source, uint32_t events, void *userdata)
+{
+	loop_stop(((struct record *)userdata)->loop, 0);
+	return 0;
+}
+
+static int on_workload_end(struct loop_source *source, uint32_t events, void *userdata)
+{
+	struct record *record = userdata;
+	workload_wait(&record->workload);
+	loop_remove(source);
+	loop_stop(record->loop, 0);
+	return 0;
+}
+
+static int on_progress(struct loop_source *source, uint32_t events, void *userdata)
+{
+	struct record *record = userdata;
+	struct recording_statistics statistics;
+	struct text line = {0};
+	recording_get_statistics(record->recording, &statistics);
+	summary_progress(&statistics, &line);
+	unsigned width = terminal_width(STDERR_FILENO);
+	if (line.bytes)
+		fprintf(stderr, "\r%.*s\033[K", width ? (int)width - 1 : 80, line.bytes);
+	text_free(&line);
+	return 0;
+}
+
+static int watch_signals(struct record *record)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(watched_signals); i++) {
+		if (!watched_signals[i].ends_capture && record->workload.pid <= 0)
+			continue;
+		int r = loop_add_signal(record->loop, watched_signals[i].number, on_signal, record,
+					&record->signals[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void unwatch_signals(struct record *record)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_LENGTH(watched_signals); i++) {
+		record->signals[i] = loop_remove(record->signals[i]);
+		sigaddset(&set, watched_signals[i].number);
+	}
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static int watch(struct record *record)
+{
+	struct loop_source *source;
+	int r = watch_signals(record);
+	if (r == 0 && record->workload.pid > 0)
+		r = loop_add_fd(record->loop, record->workload.pidfd, EPOLLIN, on_workload_end,
+				record, &source);
+	if (r == 0 && record->options.duration_ns)
+		r = loop_add_timer(record->loop, record->options.duration_ns, 0, on_duration,
+				   record, &source);
+	record->has_progress = !record->options.quiet && isatty(STDERR_FILENO);
+	if (r == 0 && record->has_progress)
+		r = loop_add_timer(record->loop, PROGRESS_INTERVAL_NS, PROGRESS_INTERVAL_NS,
+				   on_progress, record, &source);
+	return r;
+}
+
+/* ---- Start, capture, finish ------------------------------------------------------------------ */
+
+static int failure_status(int error)
+{
+	switch (error) {
+	case -EPERM:
+	case -EACCES:
+	case -ENOSYS:
+	case -EOPNOTSUPP:
+		return STATUS_UNSUPPORTED;
+	default:
+		return STATUS_ERROR;
+	}
+}
+
+static int fail(const struct recording_failure *failure, int error)
+{
+	command_error(&command_record, "%s", failure->text[0] ? failure->text : strerror(-error));
+	int status = failure_status(error);
+	if (status == STATUS_UNSUPPORTED)
+		fputs("'bolometer doctor' says what this host lacks.\n", stderr);
+	return status;
+}
+
+static int prepare(struct record *record)
+{
+	struct recording_options options;
+	struct recording_failure failure = {0};
+	uint32_t command_pid = record->workload.pid > 0 ? (uint32_t)record->workload.pid : 0;
+	int r = record_options_apply(&record->options, command_pid, &options);
+	if (r == 0)
+		r = loop_new(&record->loop);
+	if (r == 0)
+		r = recording_new(record->loop, &options, &failure, &record->recording);
+	selection_free(&options.selection);
+	if (r == 0)
+		r = watch(record);
+	return r < 0 ? fail(&failure, r) : STATUS_OK;
+}
+
+static int start_workload(struct record *record)
+{
+	int r = workload_start(&record->workload);
+	if (r == 0)
+		return STATUS_OK;
+	command_error(&command_record, "cannot run '%s': %s", record->command_line[0],
+		      strerror(-r));
+	workload_wait(&record->workload);
+	return workload_exit_status(&record->workload);
+}
+
+static int capture(struct record *record)
+{
+	struct recording_failure failure = {0};
+	int r = recording_start(record->recording, &failure);
+	if (r < 0)
+		return fail(&failure, r);
+	if (record->command_line) {
+		int status = start_workload(record);
+		if (status != STATUS_OK)
+			return status;
+	}
+	r = loop_run(record->loop);
+	if (record->has_progress)
+		fputs("\r\033[K", stderr);
+	if (r == 0)
+		r = recording_stop(record->recording);
+	if (r < 0)
+		return command_error(&command_record, "the capture failed: %s", strerror(-r));
+	return STATUS_OK;
+}
+
+static const char *viewing_hint(enum output_format format)
+{
+	switch (format) {
+	case OUTPUT_PPROF:
+		return "bolometer report FILE, bolometer flame FILE, go tool pprof FILE";
+	case OUTPUT_FOLDED:
+		return "one stack a line, for flame graph tools";
+	case OUTPUT_HTML:
+		return "open in a browser";
+	case OUTPUT_SPEEDSCOPE:
+		return "drop on speedscope.app";
+	default:
+		return "text";
+	}
+}
+
+static int write_outputs(struct record *record, const struct profile *profile, struct text *out)
+{
+	int status = STATUS_OK;
+	for (size_t i = 0; i < record->outputs.count; i++) {
+		struct output *output = &record->outputs.items[i];
+		int r = output_write(output, profile);
+		if (r < 0) {
+			status = command_error(&command_record, "cannot write %s: %s", output->path,
+					       strerror(-r));
+			continue;
+		}
+		char size[32];
+		text_add(out, "%s %s  %s  (%s)\n", i ? "          " : "wrote     ",
+			 strcmp(output->path, "-") == 0 ? "standard output" : output->path,
+			 text_size(size, sizeof(size), output->bytes),
+			 viewing_hint(output->format));
+	}
+	return status;
+}
+
+static int finish(struct record *record)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	unwatch_signals(record);
+	int r = recording_take_profile(record->recording, &profile);
+	if (r < 0)
+		return command_error(&command_record, "cannot make the profile: %s", strerror(-r));
+	struct text files = {0}, summary = {0};
+	int status = write_outputs(record, profile, &files);
+	struct recording_statistics statistics;
+	recording_get_statistics(record->recording, &statistics);
+	summary_write(&statistics, profile, (uint32_t)record->options.frequency,
+		      terminal_has_colour(STDERR_FILENO), &summary);
+	if (!record->options.quiet && summary.bytes)
+		fprintf(stderr, "%s%s", summary.bytes, files.bytes ? files.bytes : "");
+	text_free(&files);
+	text_free(&summary);
+	return status;
+}
+
+/* The capture may end before the command: its status is still the one to exit with. */
+static int wait_for_workload(struct record *record)
+{
+	if (!record->workload.ended) {
+		fprintf(stderr, "bolometer record: waiting for '%s' (%d) to end\n",
+			record->command_line[0], (int)record->workload.pid);
+		if (watch_signals(record) == 0)
+			loop_run(record->loop);
+	}
+	return record->workload.ended ? workload_exit_status(&record->workload) : 128 + SIGINT;
+}
+
+static int record_run(int argc, char **argv)
+{
+	_cleanup_record_ struct record record = {.options = RECORD_OPTIONS_DEFAULT,
+						 .workload = WORKLOAD_NULL};
+	struct option_words words = {0};
+	int status;
+	bool go = command_parse(&command_record, &record.options, argc, argv, &words, &status);
+	record.command_line = words.rest;
+	option_words_free(&words);
+	if (!go)
+		return status;
+	status = record_options_check(&record.options, record.command_line);
+	if (status != STATUS_OK)
+		return status;
+	if (record.options.verbose)
+		log_set_level(LOG_LEVEL_DEBUG);
+	if (record.command_line) {
+		int r = workload_fork(&record.workload, record.command_line, writes_stdout(&record));
+		if (r < 0)
+			return command_error(&command_record, "cannot fork: %s", strerror(-r));
+	}
+	if ((status = open_outputs(&record)) != STATUS_OK ||
+	    (status = prepare(&record)) != STATUS_OK || (status = capture(&record)) != STATUS_OK)
+		return status;
+	status = finish(&record);
+	if (!record.command_line)
+		return status;
+	int command_status = wait_for_workload(&record);
+	return command_status ? command_status : status;
+}
+
+const struct command command_record = {
+	.name = "record",
+	.arguments = "[options] [-- CMD [ARG...]]",
+	.summary = "profile the CPU time of this host, of some processes, or of a command",
+	.details = "With '-- CMD' the exit status is the command's, 128 + N if signal N ended it,\n"
+		   "127 if it was not found, 126 if it could not be run.",
+	.options = record_option_specs,
+	.max_words = 0,
+	.takes_rest = true,
+	.run = record_run,
+};

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the option table of `record`, the rules between its options, and their translation. */
+#include "command/record_options.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#define AT(field) offsetof(struct record_options, field)
+
+const struct option_spec record_option_specs[] = {
+	OPTIONS_UNDER("What to profile; several kinds must all hold, several of one kind are "
+		      "alternatives"),
+	OPTION(FLAG, 'a', "all", NULL, AT(all), "every process of the host (default)"),
+	OPTION(NUMBER_LIST, 'p', "pid", "PID[,PID]", AT(pids), "these processes, future threads too",
+	       .low = 1, .high = INT32_MAX),
+	OPTION(FLAG, 0, "children", NULL, AT(children), "with --pid: also what they start from now on"),
+	OPTION(TEXT_LIST, 0, "comm", "GLOB", AT(comms), "threads by name: 'nginx*'"),
+	OPTION(TEXT_LIST, 0, "exe", "GLOB", AT(executables),
+	       "processes by executable, path or base name"),
+	OPTION(TEXT_LIST, 0, "cgroup", "PATH", AT(cgroups), "a cgroup with everything below it"),
+	OPTION(FLAG, 0, "kernel-only", NULL, AT(kernel_only), "only ticks in kernel code"),
+	OPTION(FLAG, 0, "user-only", NULL, AT(user_only), "only ticks in user code"),
+	OPTIONS_UNDER("How"),
+	OPTION(NUMBER, 'F', "frequency", "HZ", AT(frequency), "samples a second and CPU (default 99)",
+	       .low = 1, .high = 10000),
+	OPTION(DURATION, 'd', "duration", "TIME", AT(duration_ns),
+	       "stop by itself: 10s, 500ms, 2m (default: at Ctrl-C)"),
+	OPTION(NUMBER, 0, "max-frames", "N", AT(max_frames), "user frames of a stack (default 1024)",
+	       .low = 1, .high = MAX_USER_FRAMES),
+	OPTION(UNFLAG, 0, "no-symbolize", NULL, AT(symbolize),
+	       "addresses and build ids, no names: another tool names them"),
+	OPTION(YES_NO, 0, "inlines", "yes|no", AT(inlines),
+	       "inlined functions as frames of their own (default yes)"),
+	OPTION(UNFLAG, 0, "no-labels", NULL, AT(labels), "no process, thread and container labels"),
+	OPTION(UNFLAG, 0, "no-cache", NULL, AT(cache), "neither read nor write the cache of binaries"),
+	OPTION(FLAG, 0, "ignore-kernel-bugs", NULL, AT(ignore_kernel_bugs),
+	       "sample even where this kernel is known to deadlock"),
+	OPTIONS_UNDER("Output"),
+	OPTION(TEXT_LIST, 'o', "output", "FILE", AT(outputs),
+	       "format by extension: .pb.gz (pprof), .folded, .html (flame graph),\n"
+	       ".speedscope.json, .txt; repeatable; '-' is standard output;\n"
+	       "%h host, %p process id, %t start time\n"
+	       "(default bolometer-%h-%t.pb.gz)"),
+	OPTION(TEXT, 0, "format", "NAME", AT(format),
+	       "where no extension tells: pprof, folded, html, speedscope, text"),
+	OPTION(FLAG, 'q', "quiet", NULL, AT(quiet), "no progress, no summary"),
+	OPTION(FLAG, 'v', "verbose", NULL, AT(verbose), "more messages"),
+	OPTIONS_END,
+};
+
+static bool selects(const struct record_options *options)
+{
+	return options->pids.list.count || options->comms.list.count ||
+	       options->executables.list.count || options->cgroups.list.count;
+}
+
+static int check_processes(const struct record_options *options)
+{
+	for (size_t i = 0; i < options->pids.list.count; i++) {
+		uint32_t pid = options->pids.list.items[i];
+		if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
+			return command_error(&command_record, "--pid: there is no process %u", pid);
+	}
+	return STATUS_OK;
+}
+
+int record_options_check(const struct record_options *options, char **command_line)
+{
+	if (command_line && !command_line[0])
+		return command_usage_error(&command_record, "no command after '--'");
+	if (options->all && selects(options))
+		return command_usage_error(&command_record,
+					   "--all goes with no other selection of processes");
+	if (command_line && (options->all || options->pids.list.count))
+		return command_usage_error(&command_record,
+					   "--%s and a command after '--' exclude each other",
+					   options->all ? "all" : "pid");
+	if (options->kernel_only && options->user_only)
+		return command_usage_error(&command_record,
+					   "--kernel-only and --user-only exclude each other");
+	if (options->children && !options->pids.list.count && !command_line)
+		return command_usage_error(&command_record, "--children needs --pid");
+	return check_processes(options);
+}
+
+#define COPY_TEXTS(from, to)                                              \
+	({                                                                \
+		int _result = 0;                                          \
+		for (size_t _i = 0; _i < (from)->list.count; _i++) {      \
+			char *_copy = strdup((from)->list.items[_i]);     \
+			if (!_copy || array_add((to), _copy) < 0) {       \
+				free(_copy);                              \
+				_result = -ENOMEM;                        \
+			}                                                 \
+		}                                                         \
+		_result;                                                  \
+	})
+
+static int fill_selection(const struct record_options *options, uint32_t command_pid,
+			  struct selection *ret)
+{
+	ret->children = options->children || command_pid;
+	ret->kernel_only = options->kernel_only;
+	ret->user_only = options->user_only;
+	for (size_t i = 0; i < options->pids.list.count; i++)
+		if (array_add(&ret->pids, options->pids.list.items[i]) < 0)
+			return -ENOMEM;
+	if (command_pid && array_add(&ret->pids, command_pid) < 0)
+		return -ENOMEM;
+	if (COPY_TEXTS(&options->comms, &ret->comm_patterns) < 0 ||
+	    COPY_TEXTS(&options->executables, &ret->exe_patterns) < 0 ||
+	    COPY_TEXTS(&options->cgroups, &ret->cgroup_paths) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+int record_options_apply(const struct record_options *options, uint32_t command_pid,
+			 struct recording_options *ret)
+{
+	*ret = (struct recording_options)RECORDING_OPTIONS_DEFAULT;
+	ret->frequency = (uint32_t)options->frequency;
+	ret->max_frames = (uint32_t)options->max_frames;
+	ret->symbolize = options->symbolize;
+	ret->inlines = options->inlines;
+	ret->labels = options->labels;
+	ret->ignore_kernel_bugs = options->ignore_kernel_bugs;
+	ret->cache_directory = options->cache ? NULL : "";
+	return fill_selection(options, command_pid, &ret->selection);
+}
+
+void record_options_free(struct record_options *options)
+{
+	array_free(&options->pids.list);
+	array_free(&options->comms.list);
+	array_free(&options->executables.list);
+	array_free(&options->cgroups.list);
+	array_free(&options->outputs.list);
+}

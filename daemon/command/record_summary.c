@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the words about a recording. Numbers that are zero are said to be zero: silence about a loss
+ * must not look like no loss. */
+#include "command/record_summary.h"
+
+#include "base/clock.h"
+#include "command/terminal.h"
+#include "profile/call_tree.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TOP_FUNCTIONS 5
+#define MAX_REASONS 4 /* of truncation, the largest first */
+
+static const char *const end_names[] = {
+#define NAME(id, text) text,
+	BOLOMETER_STACK_ENDS(NAME)
+#undef NAME
+};
+
+static uint64_t lost_samples(const struct recording_statistics *s)
+{
+	return s->counters[COUNTER_LOST_RING_FULL] + s->counters[COUNTER_LOST_SCRATCH] +
+	       s->dropped_samples;
+}
+
+void summary_progress(const struct recording_statistics *s, struct text *out)
+{
+	char samples[32], lost[32], processes[32], own[32];
+	text_add(out, "%" PRIu64 " s  %s samples  %s lost  %s processes  own CPU %s",
+		 s->elapsed_ns / (uint64_t)NS_PER_SECOND,
+		 text_count(samples, sizeof(samples), s->samples),
+		 text_count(lost, sizeof(lost), lost_samples(s)),
+		 text_count(processes, sizeof(processes), s->processes),
+		 text_share(own, sizeof(own), (double)s->own_cpu_ns, (double)s->elapsed_ns));
+}
+
+static void write_loss(struct text *out, const char **separator, uint64_t count, const char *why)
+{
+	char number[32];
+	if (!count)
+		return;
+	text_add(out, "%s%s %s", *separator, text_count(number, sizeof(number), count), why);
+	*separator = ", ";
+}
+
+static void write_losses(const struct recording_statistics *s, struct text *out)
+{
+	char share[32];
+	uint64_t lost = lost_samples(s), missed = s->counters[COUNTER_MISSED];
+	const char *separator = "  ";
+	text_add(out, "lost       %s",
+		 text_share(share, sizeof(share), (double)lost, (double)(s->samples + lost)));
+	write_loss(out, &separator, s->counters[COUNTER_LOST_RING_FULL], "ring buffer full");
+	write_loss(out, &separator, s->counters[COUNTER_LOST_SCRATCH], "no scratch memory");
+	write_loss(out, &separator, s->dropped_samples, "past a memory limit");
+	write_loss(out, &separator, missed, "ticks missed (not credited to any stack)");
+	write_loss(out, &separator, s->sideband_lost, "process records (names may be missing)");
+	text_add_char(out, '\n');
+}
+
+/* The reasons in order of weight, without COMPLETE. */
+static size_t largest_end(const struct recording_statistics *s, const bool *taken)
+{
+	size_t largest = STACK_END_COMPLETE;
+	for (size_t i = 0; i < STACK_END_MAX; i++) {
+		if (i == STACK_END_COMPLETE || taken[i] || !s->ends[i])
+			continue;
+		if (largest == STACK_END_COMPLETE || s->ends[i] > s->ends[largest])
+			largest = i;
+	}
+	return largest;
+}
+
+static void write_ends(const struct recording_statistics *s, struct text *out)
+{
+	uint64_t all = 0;
+	for (size_t i = 0; i < STACK_END_MAX; i++)
+		all += s->ends[i];
+	uint64_t truncated = all - s->ends[STACK_END_COMPLETE];
+	char share[32];
+	text_add(out, "truncated  %s",
+		 text_share(share, sizeof(share), (double)truncated, (double)all));
+	bool taken[STACK_END_MAX] = {false};
+	for (int i = 0; i < MAX_REASONS; i++) {
+		size_t end = largest_end(s, taken);
+		if (end == STACK_END_COMPLETE)
+			break;
+		taken[end] = true;
+		text_add(out, "%s%s %s", i ? ", " : "  ",
+			 text_share(share, sizeof(share), (double)s->ends[end], (double)all),
+			 end_names[end]);
+	}
+	text_add_char(out, '\n');
+}
+
+static void write_own_cost(const struct recording_statistics *s, struct text *out)
+{
+	char cpu[32], share[32], bpf[32], memory[32];
+	text_add(out, "own cost   %s CPU (%s of one CPU)",
+		 text_duration(cpu, sizeof(cpu), s->own_cpu_ns),
+		 text_share(share, sizeof(share), (double)s->own_cpu_ns, (double)s->elapsed_ns));
+	if (s->bpf_ns)
+		text_add(out, " + %s in the kernel", text_duration(bpf, sizeof(bpf), s->bpf_ns));
+	text_add(out, ", %s of memory\n", text_size(memory, sizeof(memory), s->memory_bytes));
+}
+
+/* The TOP_FUNCTIONS names with the most time of their own, largest first. */
+static size_t find_top(const struct call_tree *tree, const int64_t *self, uint32_t *top)
+{
+	size_t count = 0;
+	for (uint32_t name = 0; name < tree->names.count; name++) {
+		if (self[name] <= 0)
+			continue;
+		size_t at = count < TOP_FUNCTIONS ? count++ : TOP_FUNCTIONS;
+		for (; at > 0 && self[top[at - 1]] < self[name]; at--)
+			if (at < TOP_FUNCTIONS)
+				top[at] = top[at - 1];
+		if (at < TOP_FUNCTIONS)
+			top[at] = name;
+	}
+	return count;
+}
+
+static void write_top(const struct profile *profile, bool colour, struct text *out)
+{
+	_cleanup_call_tree_ struct call_tree *tree = NULL;
+	size_t value = profile_default_value(profile);
+	if (!profile->samples.count || call_tree_new(profile, value, &tree) < 0)
+		return;
+	_cleanup_free_ int64_t *self = calloc(tree->names.count, sizeof(*self));
+	if (!self)
+		return;
+	for (size_t i = 0; i < tree->nodes.count; i++)
+		self[tree->nodes.items[i].name] += tree->nodes.items[i].self;
+	uint32_t top[TOP_FUNCTIONS];
+	size_t count = find_top(tree, self, top);
+	int64_t total = tree->nodes.items[CALL_TREE_ROOT].total;
+	for (size_t i = 0; i < count; i++) {
+		char share[32];
+		text_share(share, sizeof(share), (double)self[top[i]], (double)total);
+		text_add(out, "%s %s%8s%s  %s\n", i ? "          " : "top       ",
+			 terminal_colour(colour, COLOUR_BOLD), share,
+			 terminal_colour(colour, COLOUR_NONE), strings_get(&tree->names, top[i]));
+	}
+}
+
+void summary_write(const struct recording_statistics *s, const struct profile *profile,
+		   uint32_t frequency, bool colour, struct text *out)
+{
+	char samples[32], captured[32], elapsed[32], processes[32], unnamed[32];
+	text_add(out, "%s%s samples%s  %s of CPU time in %s processes, %s at %u Hz\n",
+		 terminal_colour(colour, COLOUR_BOLD),
+		 text_count(samples, sizeof(samples), s->samples),
+		 terminal_colour(colour, COLOUR_NONE),
+		 text_duration(captured, sizeof(captured), s->captured_ns),
+		 text_count(processes, sizeof(processes), s->processes),
+		 text_duration(elapsed, sizeof(elapsed), s->elapsed_ns), frequency);
+	write_losses(s, out);
+	write_ends(s, out);
+	text_share(unnamed, sizeof(unnamed), (double)s->frames_unnamed, (double)s->frames);
+	text_add(out, "unnamed    %s of the frames have no function name\n", unnamed);
+	write_own_cost(s, out);
+	write_top(profile, colour, out);
+}
