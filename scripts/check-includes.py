@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The rules of the house that a machine can check: a room includes only from itself and the rooms
-above it, every source names its licence first, lines and functions keep their length.
+above it, every source names its licence first, functions keep their length.
 
 Usage: check-includes.py [ROOT]"""
 import re
@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 ROOMS = ["base", "binary", "process", "collect", "profile", "format", "export", "service", "command"]
-MAX_COLUMNS = 104  # the aim is 100; a comment that ends a word later is not worth a failure
 MAX_FUNCTION_LINES = 100
 SOURCES = {".c", ".h", ".py", ".sh", ".rs", ".go", ".cc", ".cpp"}
 BPF_LICENCE = "GPL-2.0-only OR BSD-2-Clause"
@@ -44,10 +43,6 @@ def licence_problems(path, lines):
 def length_problems(path, lines):
     start = None
     for number, line in enumerate(lines, 1):
-        if len(line.expandtabs(8)) > MAX_COLUMNS:
-            yield number, f"longer than {MAX_COLUMNS} columns"
-        if path.suffix not in (".c", ".h"):
-            continue
         if line == "{":
             start = number
         elif line == "}" and start is not None:

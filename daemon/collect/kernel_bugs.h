@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kernels on which sampling can hang the host, each with the commit that mended it. A distribution's
- * kernel may carry the fix under an older number; that is what --ignore-kernel-bugs is for.
+ * Kernels on which sampling can hang the host, each with the commit that mended it. A
+ * distribution's kernel may carry the fix under an older number; that is what --ignore-kernel-bugs
+ * is for.
  */
 #pragma once
 
@@ -20,8 +21,8 @@ struct kernel_bug {
 };
 
 /*
- * bpf_probe_read_user() in an interrupt takes vmap_area_lock when CONFIG_HARDENED_USERCOPY checks the
- * destination, and the interrupted code may hold it: the CPU, then the host, stops. Brought by
+ * bpf_probe_read_user() in an interrupt takes vmap_area_lock when CONFIG_HARDENED_USERCOPY checks
+ * the destination, and the interrupted code may hold it: the CPU, then the host, stops. Brought by
  * 0aef499f3172 ("mm/usercopy: Detect vmalloc overruns"), mended by d319f344561d ("mm: Fix
  * copy_from_user_nofault().") in 6.4 and the stable series below.
  */
@@ -40,7 +41,8 @@ static inline int kernel_version_compare(struct kernel_version a, struct kernel_
 }
 
 /*
- * The version a kernel is really built from. `version` is the text of /proc/version: Debian's release
+ * The version a kernel is really built from. `version` is the text of /proc/version: Debian's
+ * release
  * ("6.1.0-37-amd64") hides it, but "Debian 6.1.140-1" is in there. `signature` (NULL: none) is
  * Ubuntu's /proc/version_signature, "Ubuntu 5.15.0-91.101-generic 5.15.131". Returns 0 or -1.
  */
@@ -50,8 +52,7 @@ static inline int kernel_version_parse(const char *release, const char *version,
 	struct kernel_version v;
 	const char *debian = version ? strstr(version, " Debian ") : NULL;
 	const char *ubuntu = signature ? strrchr(signature, ' ') : NULL;
-	if ((debian &&
-	     sscanf(debian, " Debian %u.%u.%u-", &v.major, &v.minor, &v.patch) == 3) ||
+	if ((debian && sscanf(debian, " Debian %u.%u.%u-", &v.major, &v.minor, &v.patch) == 3) ||
 	    (ubuntu && sscanf(ubuntu, " %u.%u.%u", &v.major, &v.minor, &v.patch) == 3)) {
 		*ret = v;
 		return 0;

@@ -41,7 +41,8 @@ int command_usage_error(const struct command *command, const char *format, ...)
 
 int command_print(struct text *text)
 {
-	bool failed = text->failed || (text->bytes && fputs(text->bytes, stdout) < 0) || fflush(stdout) != 0;
+	bool failed = text->failed || (text->bytes && fputs(text->bytes, stdout) < 0) ||
+		      fflush(stdout) != 0;
 	text_free(text);
 	return failed ? STATUS_ERROR : STATUS_OK;
 }
@@ -113,10 +114,11 @@ static int print_help(void)
 			       "Usage: bolometer COMMAND [options]\n\nCommands\n");
 	for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
 		text_add(&text, "  %-8s  %s\n", commands[i]->name, commands[i]->summary);
-	text_add_string(&text,
-			"\n'bolometer COMMAND --help' explains a command.\n"
-			"Exit status: 0 done, 1 failed, 2 wrong usage, 3 no permission or unsupported "
-			"kernel.\n");
+	text_add_string(
+		&text,
+		"\n'bolometer COMMAND --help' explains a command.\n"
+		"Exit status: 0 done, 1 failed, 2 wrong usage, 3 no permission or unsupported "
+		"kernel.\n");
 	return command_print(&text);
 }
 

@@ -32,8 +32,8 @@ extern const struct command command_record, command_report, command_flame, comma
 int command_main(int argc, char **argv);
 
 /*
- * Parses argv of `command` into its options struct. Returns true to go on. Otherwise help or an error
- * has been printed and *ret_status is the exit status. Free `words` in both cases.
+ * Parses argv of `command` into its options struct. Returns true to go on. Otherwise help or an
+ * error has been printed and *ret_status is the exit status. Free `words` in both cases.
  */
 bool command_parse(const struct command *command, void *target, int argc, char **argv,
 		   struct option_words *words, int *ret_status);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `bolometer doctor`: can this host be profiled by this process, what is lost, and the line that mends
- * it. Three steps that do not know each other's insides: read facts (through a root path, so that
- * tests feed fixtures), try the real system calls, and judge both.
+ * `bolometer doctor`: can this host be profiled by this process, what is lost, and the line that
+ * mends it. Three steps that do not know each other's insides: read facts (through a root path, so
+ * that tests feed fixtures), try the real system calls, and judge both.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ struct doctor_facts {
 	bool is_root;
 	int64_t perf_event_paranoid, kptr_restrict, unprivileged_bpf_disabled;
 	int64_t bpf_jit_enable, perf_max_sample_rate, perf_cpu_time_max_percent;
-	int64_t seccomp_mode; /* 0 none, 1 strict, 2 filter */
+	int64_t seccomp_mode;	    /* 0 none, 1 strict, 2 filter */
 	bool has_own_pid_namespace; /* a container's, not the host's */
 	enum lockdown lockdown;
 	enum cgroup_layout cgroups;

@@ -101,7 +101,8 @@ static enum cgroup_layout read_cgroups(const char *root)
 	return v2 ? CGROUP_V2 : v1 ? CGROUP_V1 : CGROUP_NONE;
 }
 
-/* Does a kernel configuration, gzipped or plain, say CONFIG_HARDENED_USERCOPY=y? -1: not readable. */
+/* Does a kernel configuration, gzipped or plain, say CONFIG_HARDENED_USERCOPY=y? -1: not readable.
+ */
 static int config_has_usercopy(const char *root, const char *path)
 {
 	_cleanup_free_ char *full = text_format("%s%s", root, path);

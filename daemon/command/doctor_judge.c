@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns the verdicts: what each fact costs, and the line that mends it. Pure: facts in, findings out. */
+/* Owns the verdicts: what each fact costs, and the line that mends it. Pure: facts in, findings
+ * out. */
 #include "command/doctor.h"
 
 #include "command/command.h"
@@ -67,8 +68,9 @@ static void judge_known_bugs(struct judge *j)
 	struct finding *f = add(j, FINDING_FAIL, "known bugs",
 				"reading user memory in an interrupt can deadlock the host");
 	LOST(f, "record refuses to sample");
-	FIX(f, "upgrade to %u.%u.%u, or, if your kernel has the fix d319f344561d: "
-	       "bolometer record --ignore-kernel-bugs",
+	FIX(f,
+	    "upgrade to %u.%u.%u, or, if your kernel has the fix d319f344561d: "
+	    "bolometer record --ignore-kernel-bugs",
 	    fixed->major, fixed->minor, fixed->patch);
 }
 
@@ -90,7 +92,8 @@ static void judge_bpf(struct judge *j)
 		add(j, FINDING_OK, "bpf()", "a program of type perf_event loads");
 		return;
 	}
-	struct finding *f = add(j, FINDING_FAIL, "bpf()", "loading a program: %s", strerror(-error));
+	struct finding *f =
+		add(j, FINDING_FAIL, "bpf()", "loading a program: %s", strerror(-error));
 	LOST(f, "everything");
 	if (error == -ENOSYS || error == -EINVAL)
 		FIX(f, "use a kernel built with CONFIG_BPF_SYSCALL=y and CONFIG_BPF_EVENTS=y");
@@ -111,8 +114,10 @@ static void fix_event(struct judge *j, struct finding *f)
 		FIX(f, "a seccomp filter refuses perf_event_open(): allow it, or run the container "
 		       "with --security-opt seccomp=unconfined");
 	else if (paranoid >= 3 && has(j, CAP_PERFMON))
-		FIX(f, "sysctl kernel.perf_event_paranoid=2 (it is %" PRId64
-		       ", where CAP_PERFMON does not suffice), or add CAP_SYS_ADMIN", paranoid);
+		FIX(f,
+		    "sysctl kernel.perf_event_paranoid=2 (it is %" PRId64
+		    ", where CAP_PERFMON does not suffice), or add CAP_SYS_ADMIN",
+		    paranoid);
 	else if (!has(j, CAP_SYS_ADMIN) && !has(j, CAP_PERFMON))
 		FIX(f, "run as root: sudo bolometer ...; or with CAP_PERFMON%s",
 		    paranoid >= 3 ? " and sysctl kernel.perf_event_paranoid=2" : "");
@@ -158,9 +163,9 @@ static void judge_paranoid(struct judge *j)
 		return;
 	}
 	bool matters = value >= 3 && !has(j, CAP_SYS_ADMIN);
-	struct finding *f = add(j, matters ? FINDING_WARN : FINDING_OK, "perf_event_paranoid",
-				"%" PRId64 "%s", value,
-				value >= 3 ? ": perf_event_open() needs CAP_SYS_ADMIN" : "");
+	struct finding *f =
+		add(j, matters ? FINDING_WARN : FINDING_OK, "perf_event_paranoid", "%" PRId64 "%s",
+		    value, value >= 3 ? ": perf_event_open() needs CAP_SYS_ADMIN" : "");
 	if (matters) {
 		LOST(f, "CAP_BPF with CAP_PERFMON is not enough to sample");
 		FIX(f, "sysctl kernel.perf_event_paranoid=2");
@@ -174,13 +179,19 @@ static const struct {
 } wanted_capabilities[] = {
 	{CAP_BPF, "CAP_BPF", "no BPF programs: no samples", true},
 	{CAP_PERFMON, "CAP_PERFMON", "no tracing programs and no events: no samples", true},
-	{CAP_SYS_PTRACE, "CAP_SYS_PTRACE", "no mappings of other users' processes: their frames stay "
-					   "unnamed and their stacks short", false},
+	{CAP_SYS_PTRACE, "CAP_SYS_PTRACE",
+	 "no mappings of other users' processes: their frames stay "
+	 "unnamed and their stacks short",
+	 false},
 	{CAP_SYSLOG, "CAP_SYSLOG", "no kernel symbols", false},
-	{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", "files that only their owner may read stay "
-						     "without tables and names", false},
-	{CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "no sampling where perf_event_paranoid >= 3; the run time "
-					 "of the BPF programs is not counted", false},
+	{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH",
+	 "files that only their owner may read stay "
+	 "without tables and names",
+	 false},
+	{CAP_SYS_ADMIN, "CAP_SYS_ADMIN",
+	 "no sampling where perf_event_paranoid >= 3; the run time "
+	 "of the BPF programs is not counted",
+	 false},
 };
 
 static void judge_capabilities(struct judge *j)
@@ -191,9 +202,8 @@ static void judge_capabilities(struct judge *j)
 		if (has(j, wanted_capabilities[i].number) || admin)
 			continue;
 		missing++;
-		struct finding *f =
-			add(j, FINDING_WARN, "capability", "%s is missing",
-			    wanted_capabilities[i].name);
+		struct finding *f = add(j, FINDING_WARN, "capability", "%s is missing",
+					wanted_capabilities[i].name);
 		LOST(f, "%s", wanted_capabilities[i].cost);
 	}
 	if (!missing)
@@ -207,11 +217,13 @@ static void judge_kernel_symbols(struct judge *j)
 		add(j, FINDING_OK, "kernel symbols", "/proc/kallsyms has addresses");
 		return;
 	}
-	struct finding *f = add(j, FINDING_WARN, "kernel symbols", "/proc/kallsyms shows no addresses "
-				"(kptr_restrict = %" PRId64 ")", restricted == FACT_UNKNOWN ? -1 : restricted);
+	struct finding *f = add(j, FINDING_WARN, "kernel symbols",
+				"/proc/kallsyms shows no addresses "
+				"(kptr_restrict = %" PRId64 ")",
+				restricted == FACT_UNKNOWN ? -1 : restricted);
 	LOST(f, "kernel frames stay without names");
-	FIX(f, "%s", restricted == 2 ? "sysctl kernel.kptr_restrict=1"
-				     : "run with CAP_SYSLOG, or as root");
+	FIX(f, "%s",
+	    restricted == 2 ? "sysctl kernel.kptr_restrict=1" : "run with CAP_SYSLOG, or as root");
 }
 
 static void judge_lockdown(struct judge *j)
@@ -234,12 +246,14 @@ static void judge_memlock(struct judge *j)
 		text_size(size, sizeof(size), j->facts->memlock_bytes);
 	struct kernel_version v = j->facts->version;
 	if (!v.major || kernel_version_compare(v, charged_to_memcg) >= 0) {
-		add(j, FINDING_OK, "memlock", "%s; not used: BPF maps count as cgroup memory", size);
+		add(j, FINDING_OK, "memlock", "%s; not used: BPF maps count as cgroup memory",
+		    size);
 		return;
 	}
 	bool can = j->facts->memlock_bytes == UINT64_MAX || has(j, CAP_SYS_RESOURCE);
-	struct finding *f = add(j, can ? FINDING_OK : FINDING_FAIL, "memlock", "%s%s", size,
-				can && j->facts->memlock_bytes != UINT64_MAX ? "; record raises it" : "");
+	struct finding *f =
+		add(j, can ? FINDING_OK : FINDING_FAIL, "memlock", "%s%s", size,
+		    can && j->facts->memlock_bytes != UINT64_MAX ? "; record raises it" : "");
 	if (!can) {
 		LOST(f, "BPF maps do not fit: before 5.11 they count as locked memory");
 		FIX(f, "ulimit -l unlimited, or add CAP_SYS_RESOURCE");
@@ -259,7 +273,8 @@ static void judge_pid_namespace(struct judge *j)
 
 static void judge_sample_rate(struct judge *j)
 {
-	int64_t rate = j->facts->perf_max_sample_rate, percent = j->facts->perf_cpu_time_max_percent;
+	int64_t rate = j->facts->perf_max_sample_rate,
+		percent = j->facts->perf_cpu_time_max_percent;
 	if (rate == FACT_UNKNOWN)
 		return;
 	bool low = rate < 1000;
@@ -279,8 +294,8 @@ static void judge_jit(struct judge *j)
 	int64_t value = j->facts->bpf_jit_enable;
 	if (value == FACT_UNKNOWN)
 		return; /* unreadable without CAP_SYS_ADMIN; the default is on */
-	struct finding *f = add(j, value ? FINDING_OK : FINDING_WARN, "BPF JIT", "%s",
-				value ? "on" : "off");
+	struct finding *f =
+		add(j, value ? FINDING_OK : FINDING_WARN, "BPF JIT", "%s", value ? "on" : "off");
 	if (!value) {
 		LOST(f, "a sample costs about ten times as much");
 		FIX(f, "sysctl net.core.bpf_jit_enable=1");
@@ -291,8 +306,8 @@ static void judge_cgroups(struct judge *j)
 {
 	static const char *const names[] = {"none mounted", "v1", "v1 and v2 (hybrid)", "v2"};
 	bool none = j->facts->cgroups == CGROUP_NONE;
-	struct finding *f = add(j, none ? FINDING_WARN : FINDING_OK, "cgroups", "%s",
-				names[j->facts->cgroups]);
+	struct finding *f =
+		add(j, none ? FINDING_WARN : FINDING_OK, "cgroups", "%s", names[j->facts->cgroups]);
 	if (none) {
 		LOST(f, "--cgroup and the container.id label");
 		FIX(f, "mount -t cgroup2 cgroup2 /sys/fs/cgroup");
@@ -343,11 +358,11 @@ int doctor_judge(const struct doctor_facts *facts, const struct doctor_trials *t
 		 struct findings *ret)
 {
 	static void (*const judges[])(struct judge *) = {
-		judge_kernel,	   judge_known_bugs,  judge_btf,	   judge_bpf,
-		judge_event,	   judge_attach,      judge_capabilities,  judge_paranoid,
-		judge_lockdown,	   judge_seccomp,     judge_memlock,	   judge_kernel_symbols,
-		judge_jit,	   judge_sample_rate, judge_pid_namespace, judge_cgroups,
-		judge_tracefs,	   judge_unprivileged_bpf, judge_cache,
+		judge_kernel,	judge_known_bugs,	judge_btf,	     judge_bpf,
+		judge_event,	judge_attach,		judge_capabilities,  judge_paranoid,
+		judge_lockdown, judge_seccomp,		judge_memlock,	     judge_kernel_symbols,
+		judge_jit,	judge_sample_rate,	judge_pid_namespace, judge_cgroups,
+		judge_tracefs,	judge_unprivileged_bpf, judge_cache,
 	};
 	struct judge j = {facts, trials, ret, false};
 	for (size_t i = 0; i < ARRAY_LENGTH(judges); i++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tries the two system calls everything depends on. Sysctls and capabilities only explain a refusal:
- * distributions patch perf_event_paranoid, security modules and seccomp refuse in their own ways.
+ * Tries the two system calls everything depends on. Sysctls and capabilities only explain a
+ * refusal: distributions patch perf_event_paranoid, security modules and seccomp refuse in their
+ * own ways.
  */
 #include "command/doctor.h"
 

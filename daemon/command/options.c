@@ -204,8 +204,13 @@ static int parse_letters(struct parse *p, const char *letters)
 int options_parse(const struct option_spec *specs, void *target, int argc, char **argv,
 		  struct option_words *words, struct text *error)
 {
-	struct parse p = {.specs = specs, .target = target, .argc = argc, .argv = argv,
-			  .next = 1, .words = words, .error = error};
+	struct parse p = {.specs = specs,
+			  .target = target,
+			  .argc = argc,
+			  .argv = argv,
+			  .next = 1,
+			  .words = words,
+			  .error = error};
 	while (p.next < argc) {
 		char *argument = argv[p.next++];
 		int r;

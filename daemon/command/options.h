@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One option parser for all commands. A command describes its options in a table; parsing, the error
- * messages and `--help` all come from that table, so they cannot disagree.
+ * One option parser for all commands. A command describes its options in a table; parsing, the
+ * error messages and `--help` all come from that table, so they cannot disagree.
  *
  * Accepted forms: --name VALUE, --name=VALUE, -n VALUE, -nVALUE, flags bundled as -ab. Options and
  * words may be mixed; everything after "--" is left alone.
@@ -43,13 +43,19 @@ struct option_spec {
 };
 
 /* One row of a table; further fields as designated initialisers: .low = 1, .high = 10. */
-#define OPTION(kind_, letter_, name_, value_, offset_, help_, ...)                          \
-	{                                                                                   \
-		.kind = OPTION_##kind_, .letter = (letter_), .name = (name_),               \
-		.value = (value_), .offset = (offset_), .help = (help_), ##__VA_ARGS__      \
+#define OPTION(kind_, letter_, name_, value_, offset_, help_, ...)                               \
+	{                                                                                        \
+		.kind = OPTION_##kind_, .letter = (letter_), .name = (name_), .value = (value_), \
+		.offset = (offset_), .help = (help_), ##__VA_ARGS__                              \
 	}
-#define OPTIONS_UNDER(heading_) {.kind = OPTION_HEADING, .help = (heading_)}
-#define OPTIONS_END {.kind = OPTION_END}
+#define OPTIONS_UNDER(heading_)                            \
+	{                                                  \
+		.kind = OPTION_HEADING, .help = (heading_) \
+	}
+#define OPTIONS_END                \
+	{                          \
+		.kind = OPTION_END \
+	}
 
 /* What is left when the options are gone. The strings point into argv. */
 struct option_words {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns what people read about options: the aligned table of --help, and the suggestion for a slip of
- * the finger. */
+/* Owns what people read about options: the aligned table of --help, and the suggestion for a slip
+ * of the finger. */
 #include "command/options.h"
 
 #include <stdio.h>

@@ -38,8 +38,10 @@ static int choose_format(struct output *output, const char *format_name, struct 
 
 static int open_stdout(struct output *output, struct text *error)
 {
-	if (isatty(STDOUT_FILENO) && (output->format == OUTPUT_PPROF || output->format == OUTPUT_HTML)) {
-		text_add_string(error, "a profile is not written to a terminal; use a pipe or -o FILE");
+	if (isatty(STDOUT_FILENO) &&
+	    (output->format == OUTPUT_PPROF || output->format == OUTPUT_HTML)) {
+		text_add_string(error,
+				"a profile is not written to a terminal; use a pipe or -o FILE");
 		return -EINVAL;
 	}
 	output->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);

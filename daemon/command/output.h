@@ -3,8 +3,8 @@
  * Files that a command writes a profile to. Everything that can be known to fail is found when the
  * output is opened, before a capture starts: the format, the directory, its permissions, its space.
  *
- * A regular file is written under no name and gets its own when it is complete, so a reader sees the
- * old contents or the new, and an aborted capture leaves nothing behind.
+ * A regular file is written under no name and gets its own when it is complete, so a reader sees
+ * the old contents or the new, and an aborted capture leaves nothing behind.
  */
 #pragma once
 
@@ -29,7 +29,8 @@ enum output_format {
 struct output {
 	enum output_format format;
 	char *path;	 /* "-": standard output */
-	char *temporary; /* name until complete; NULL: the file has none yet, or is no regular file */
+	char *temporary; /* name until complete; NULL: the file has none yet, or is no regular file
+			  */
 	int fd;
 	bool is_regular; /* replaced when complete; otherwise written in place */
 	uint64_t bytes;	 /* written */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `bolometer record`. Order matters: the command of `-- CMD` is forked before signals are blocked and
- * waits for sampling to start; outputs are opened before anything is loaded, so that a full disk is
- * known at once; while the profile is made, Ctrl-C has its default meaning again, and an unfinished
- * output has no name yet.
+ * `bolometer record`. Order matters: the command of `-- CMD` is forked before signals are blocked
+ * and waits for sampling to start; outputs are opened before anything is loaded, so that a full
+ * disk is known at once; while the profile is made, Ctrl-C has its default meaning again, and an
+ * unfinished output has no name yet.
  */
 #include "command/record_options.h"
 
@@ -69,15 +69,14 @@ static uint32_t named_pid(const struct record *record)
 						    : (uint32_t)getpid();
 }
 
-static int open_output(struct record *record, const char *pattern,
-		       const struct output_names *names)
+static int open_output(struct record *record, const char *pattern, const struct output_names *names)
 {
 	_cleanup_free_ char *path = NULL;
 	int r = output_expand(pattern, names, &path);
 	if (r == -EINVAL)
-		return command_usage_error(&command_record,
-					   "--output: '%s': only %%h, %%p, %%t and %%%% have a meaning",
-					   pattern);
+		return command_usage_error(
+			&command_record,
+			"--output: '%s': only %%h, %%p, %%t and %%%% have a meaning", pattern);
 	if (r < 0)
 		return command_error(&command_record, "%s", strerror(-r));
 
@@ -359,7 +358,8 @@ static int record_run(int argc, char **argv)
 	if (record.options.verbose)
 		log_set_level(LOG_LEVEL_DEBUG);
 	if (record.command_line) {
-		int r = workload_fork(&record.workload, record.command_line, writes_stdout(&record));
+		int r = workload_fork(&record.workload, record.command_line,
+				      writes_stdout(&record));
 		if (r < 0)
 			return command_error(&command_record, "cannot fork: %s", strerror(-r));
 	}

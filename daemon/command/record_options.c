@@ -12,9 +12,10 @@ const struct option_spec record_option_specs[] = {
 	OPTIONS_UNDER("What to profile; several kinds must all hold, several of one kind are "
 		      "alternatives"),
 	OPTION(FLAG, 'a', "all", NULL, AT(all), "every process of the host (default)"),
-	OPTION(NUMBER_LIST, 'p', "pid", "PID[,PID]", AT(pids), "these processes, future threads too",
-	       .low = 1, .high = INT32_MAX),
-	OPTION(FLAG, 0, "children", NULL, AT(children), "with --pid: also what they start from now on"),
+	OPTION(NUMBER_LIST, 'p', "pid", "PID[,PID]", AT(pids),
+	       "these processes, future threads too", .low = 1, .high = INT32_MAX),
+	OPTION(FLAG, 0, "children", NULL, AT(children),
+	       "with --pid: also what they start from now on"),
 	OPTION(TEXT_LIST, 0, "comm", "GLOB", AT(comms), "threads by name: 'nginx*'"),
 	OPTION(TEXT_LIST, 0, "exe", "GLOB", AT(executables),
 	       "processes by executable, path or base name"),
@@ -22,18 +23,19 @@ const struct option_spec record_option_specs[] = {
 	OPTION(FLAG, 0, "kernel-only", NULL, AT(kernel_only), "only ticks in kernel code"),
 	OPTION(FLAG, 0, "user-only", NULL, AT(user_only), "only ticks in user code"),
 	OPTIONS_UNDER("How"),
-	OPTION(NUMBER, 'F', "frequency", "HZ", AT(frequency), "samples a second and CPU (default 99)",
-	       .low = 1, .high = 10000),
+	OPTION(NUMBER, 'F', "frequency", "HZ", AT(frequency),
+	       "samples a second and CPU (default 99)", .low = 1, .high = 10000),
 	OPTION(DURATION, 'd', "duration", "TIME", AT(duration_ns),
 	       "stop by itself: 10s, 500ms, 2m (default: at Ctrl-C)"),
-	OPTION(NUMBER, 0, "max-frames", "N", AT(max_frames), "user frames of a stack (default 1024)",
-	       .low = 1, .high = MAX_USER_FRAMES),
+	OPTION(NUMBER, 0, "max-frames", "N", AT(max_frames),
+	       "user frames of a stack (default 1024)", .low = 1, .high = MAX_USER_FRAMES),
 	OPTION(UNFLAG, 0, "no-symbolize", NULL, AT(symbolize),
 	       "addresses and build ids, no names: another tool names them"),
 	OPTION(YES_NO, 0, "inlines", "yes|no", AT(inlines),
 	       "inlined functions as frames of their own (default yes)"),
 	OPTION(UNFLAG, 0, "no-labels", NULL, AT(labels), "no process, thread and container labels"),
-	OPTION(UNFLAG, 0, "no-cache", NULL, AT(cache), "neither read nor write the cache of binaries"),
+	OPTION(UNFLAG, 0, "no-cache", NULL, AT(cache),
+	       "neither read nor write the cache of binaries"),
 	OPTION(FLAG, 0, "ignore-kernel-bugs", NULL, AT(ignore_kernel_bugs),
 	       "sample even where this kernel is known to deadlock"),
 	OPTIONS_UNDER("Output"),
@@ -84,17 +86,17 @@ int record_options_check(const struct record_options *options, char **command_li
 	return check_processes(options);
 }
 
-#define COPY_TEXTS(from, to)                                              \
-	({                                                                \
-		int _result = 0;                                          \
-		for (size_t _i = 0; _i < (from)->list.count; _i++) {      \
-			char *_copy = strdup((from)->list.items[_i]);     \
-			if (!_copy || array_add((to), _copy) < 0) {       \
-				free(_copy);                              \
-				_result = -ENOMEM;                        \
-			}                                                 \
-		}                                                         \
-		_result;                                                  \
+#define COPY_TEXTS(from, to)                                          \
+	({                                                            \
+		int _result = 0;                                      \
+		for (size_t _i = 0; _i < (from)->list.count; _i++) {  \
+			char *_copy = strdup((from)->list.items[_i]); \
+			if (!_copy || array_add((to), _copy) < 0) {   \
+				free(_copy);                          \
+				_result = -ENOMEM;                    \
+			}                                             \
+		}                                                     \
+		_result;                                              \
 	})
 
 static int fill_selection(const struct record_options *options, uint32_t command_pid,

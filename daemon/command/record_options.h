@@ -16,15 +16,18 @@ struct record_options {
 	bool symbolize, inlines, labels, cache, quiet, verbose, ignore_kernel_bugs;
 };
 
-#define RECORD_OPTIONS_DEFAULT \
-	{.frequency = 99, .symbolize = true, .inlines = true, .labels = true, .cache = true}
+#define RECORD_OPTIONS_DEFAULT                                                                     \
+	{                                                                                          \
+		.frequency = 99, .symbolize = true, .inlines = true, .labels = true, .cache = true \
+	}
 
 extern const struct option_spec record_option_specs[];
 
 /* Do the options go together, with or without a command? STATUS_OK, or an error was printed. */
 int record_options_check(const struct record_options *options, char **command_line);
 
-/* Fills *ret; its selection is the caller's to free. `command_pid` 0: none. Returns 0 or -ENOMEM. */
+/* Fills *ret; its selection is the caller's to free. `command_pid` 0: none. Returns 0 or -ENOMEM.
+ */
 int record_options_apply(const struct record_options *options, uint32_t command_pid,
 			 struct recording_options *ret);
 

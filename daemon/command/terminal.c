@@ -17,8 +17,9 @@ bool terminal_has_colour(int fd)
 const char *terminal_colour(bool enabled, enum colour colour)
 {
 	static const char *const sequences[] = {
-		[COLOUR_NONE] = "\033[0m",    [COLOUR_RED] = "\033[31m", [COLOUR_GREEN] = "\033[32m",
-		[COLOUR_YELLOW] = "\033[33m", [COLOUR_BOLD] = "\033[1m", [COLOUR_DIM] = "\033[2m",
+		[COLOUR_NONE] = "\033[0m",   [COLOUR_RED] = "\033[31m",
+		[COLOUR_GREEN] = "\033[32m", [COLOUR_YELLOW] = "\033[33m",
+		[COLOUR_BOLD] = "\033[1m",   [COLOUR_DIM] = "\033[2m",
 	};
 	return enabled ? sequences[colour] : "";
 }
@@ -34,7 +35,8 @@ unsigned terminal_width(int fd)
 const char *text_count(char *buffer, size_t size, uint64_t number)
 {
 	char digits[24];
-	size_t length = (size_t)snprintf(digits, sizeof(digits), "%llu", (unsigned long long)number);
+	size_t length =
+		(size_t)snprintf(digits, sizeof(digits), "%llu", (unsigned long long)number);
 	size_t used = 0;
 	for (size_t i = 0; i < length && used + 2 < size; i++) {
 		if (i && (length - i) % 3 == 0)

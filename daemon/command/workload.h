@@ -18,7 +18,10 @@ struct workload {
 	int status; /* of waitpid() */
 };
 
-#define WORKLOAD_NULL {.pid = -1, .barrier = -1, .exec_failure = -1, .pidfd = -1}
+#define WORKLOAD_NULL                                                     \
+	{                                                                 \
+		.pid = -1, .barrier = -1, .exec_failure = -1, .pidfd = -1 \
+	}
 
 /* Forks; with `keep_stdout_free` the command's standard output goes to standard error. Call before
  * signals are blocked. Returns 0 or -errno. */
@@ -27,7 +30,8 @@ int workload_fork(struct workload *workload, char **argv, bool keep_stdout_free)
 /* Lets the command run. Returns 0, or -errno of its exec (-ENOENT: not found). */
 int workload_start(struct workload *workload);
 
-/* Passes a signal on, unless the terminal has delivered it to the whole foreground group already. */
+/* Passes a signal on, unless the terminal has delivered it to the whole foreground group already.
+ */
 void workload_signal(const struct workload *workload, int signal);
 
 /* Collects the status; blocks until the command has ended. Returns 0 or -errno. */

@@ -88,11 +88,20 @@ static void survives_an_empty_root(void **state)
 static struct doctor_facts good_facts(void)
 {
 	return (struct doctor_facts){
-		.release = "6.12.0", .version = {6, 12, 0}, .has_btf = true, .has_tracefs = true,
-		.capabilities = ALL_CAPABILITIES, .is_root = true, .perf_event_paranoid = 2,
-		.bpf_jit_enable = 1, .perf_max_sample_rate = 100000, .cgroups = CGROUP_V2,
-		.has_hardened_usercopy = true, .has_kernel_addresses = true,
-		.memlock_bytes = 65536, .cache_directory = "/var/cache/bolometer",
+		.release = "6.12.0",
+		.version = {6, 12, 0},
+		.has_btf = true,
+		.has_tracefs = true,
+		.capabilities = ALL_CAPABILITIES,
+		.is_root = true,
+		.perf_event_paranoid = 2,
+		.bpf_jit_enable = 1,
+		.perf_max_sample_rate = 100000,
+		.cgroups = CGROUP_V2,
+		.has_hardened_usercopy = true,
+		.has_kernel_addresses = true,
+		.memlock_bytes = 65536,
+		.cache_directory = "/var/cache/bolometer",
 	};
 }
 
@@ -193,8 +202,10 @@ static void known_bugs_by_version(void **state)
 static void versions_behind_release_names(void **state)
 {
 	struct kernel_version v = {0};
-	assert_int_equal(kernel_version_parse("5.15.0-91-generic", "Linux version 5.15.0-91-generic",
-					      "Ubuntu 5.15.0-91.101-generic 5.15.131\n", &v), 0);
+	assert_int_equal(kernel_version_parse("5.15.0-91-generic",
+					      "Linux version 5.15.0-91-generic",
+					      "Ubuntu 5.15.0-91.101-generic 5.15.131\n", &v),
+			 0);
 	assert_int_equal(v.patch, 131);
 	assert_int_equal(kernel_version_parse("6.6.30-1.fc40", NULL, NULL, &v), 0);
 	assert_int_equal(v.minor * 100 + v.patch, 630);
@@ -227,9 +238,12 @@ static void text_and_json(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_a_debian_host),	 cmocka_unit_test(survives_an_empty_root),
-		cmocka_unit_test(good_host),		 cmocka_unit_test(each_lack_has_its_fix),
-		cmocka_unit_test(known_bugs_by_version), cmocka_unit_test(versions_behind_release_names),
+		cmocka_unit_test(reads_a_debian_host),
+		cmocka_unit_test(survives_an_empty_root),
+		cmocka_unit_test(good_host),
+		cmocka_unit_test(each_lack_has_its_fix),
+		cmocka_unit_test(known_bugs_by_version),
+		cmocka_unit_test(versions_behind_release_names),
 		cmocka_unit_test(text_and_json),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,8 +31,7 @@ static const struct option_spec specs[] = {
 	OPTION(DURATION, 'd', "duration", "TIME", AT(duration), "how long\nsecond line"),
 	OPTION(TEXT, 't', "title", "TEXT", AT(title), "title"),
 	OPTION(TEXT_LIST, 'o', "output", "FILE", AT(outputs), "file"),
-	OPTION(NUMBER_LIST, 'p', "pid", "PID", AT(pids), "process", .low = 1,
-	       .high = UINT32_MAX),
+	OPTION(NUMBER_LIST, 'p', "pid", "PID", AT(pids), "process", .low = 1, .high = UINT32_MAX),
 	OPTIONS_END,
 };
 
@@ -159,9 +158,9 @@ static void suggestions_are_near(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_form_of_a_value), cmocka_unit_test(words_and_the_rest),
+		cmocka_unit_test(every_form_of_a_value),  cmocka_unit_test(words_and_the_rest),
 		cmocka_unit_test(errors_name_the_option), cmocka_unit_test(help_wins),
-		cmocka_unit_test(help_is_aligned),	 cmocka_unit_test(suggestions_are_near),
+		cmocka_unit_test(help_is_aligned),	  cmocka_unit_test(suggestions_are_near),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`bolometer record` as a program: exit statuses, outputs, signals, rights. What is in the profiles is
+the truth tests' business."""
+import os
+import signal
+import subprocess
+import tempfile
+import time
+
+from harness import expect, main
+
+MISSING = "/nonexistent/x.html"
+
+
+def statuses_of_commands(bolometer):
+    cases = [
+        (["true"], 0),
+        (["sh", "-c", "exit 3"], 3),
+        (["sh", "-c", "kill -TERM $$"], 128 + signal.SIGTERM),
+        (["sh", "-c", "kill -KILL $$"], 128 + signal.SIGKILL),
+        (["nosuchcommand"], 127),
+        (["/etc"], 126),
+    ]
+    with tempfile.TemporaryDirectory() as directory:
+        for command, status in cases:
+            result = bolometer.run("record", "-q", "-o", "x.pb.gz", "--", *command, cwd=directory)
+            expect(result.returncode == status, f"{command}: status {status}", result)
+
+
+def command_that_cannot_start_leaves_no_file(bolometer):
+    with tempfile.TemporaryDirectory() as directory:
+        bolometer.run("record", "-o", "x.pb.gz", "--", "nosuchcommand", cwd=directory)
+        expect(os.listdir(directory) == [], f"no files, not {os.listdir(directory)}")
+
+
+def several_outputs_and_names(bolometer):
+    with tempfile.TemporaryDirectory() as directory:
+        result = bolometer.run("record", "-d", "300ms", "-o", "a-%h.pb.gz", "-o", "b.html", "-o",
+                               "c.folded", "-o", "d.speedscope.json", "-o", "e.txt", "-o",
+                               "f-%p.pb.gz", "-p", os.getpid(), cwd=directory)
+        expect(result.returncode == 0, "records", result)
+        wanted = {f"a-{os.uname().nodename}.pb.gz", "b.html", "c.folded", "d.speedscope.json",
+                  "e.txt", f"f-{os.getpid()}.pb.gz"}
+        expect(set(os.listdir(directory)) == wanted, f"files {os.listdir(directory)}", result)
+        for word in (b"samples", b"lost", b"truncated", b"unnamed", b"own cost", b"b.html"):
+            expect(word in result.stderr, f"the summary has '{word.decode()}'", result)
+        expect(result.stdout == b"" and b"\r" not in result.stderr and b"\033" not in result.stderr,
+               "a pipe gets no progress and no colours", result)
+
+
+def default_output(bolometer):
+    with tempfile.TemporaryDirectory() as directory:
+        result = bolometer.run("record", "-q", "-d", "200ms", cwd=directory)
+        expect(result.returncode == 0 and result.stderr == b"", "quiet", result)
+        names = os.listdir(directory)
+        expect(len(names) == 1 and names[0].startswith("bolometer-")
+               and names[0].endswith(".pb.gz"), f"one pprof file: {names}")
+
+
+def standard_output(bolometer):
+    result = bolometer.run("record", "-d", "200ms", "-o", "-")
+    expect(result.stdout[:2] == b"\x1f\x8b", "-o - is gzipped pprof", result)
+    result = bolometer.run("record", "-q", "-o", "-", "--format", "folded", "--", "echo", "mine")
+    expect(b"mine" not in result.stdout and b"mine" in result.stderr,
+           "the command's output does not mix with the profile", result)
+    parent, child = os.openpty()
+    refused = subprocess.run([bolometer.path, "record", "-d", "100ms", "-o", "-"], stdout=child,
+                             stderr=subprocess.PIPE, check=False)
+    os.close(parent)
+    os.close(child)
+    expect(refused.returncode == 2 and b"terminal" in refused.stderr, "never to a terminal")
+
+
+def outputs_are_checked_before(bolometer):
+    with tempfile.TemporaryDirectory() as directory:
+        os.symlink("/dev/full", directory + "/full.txt")
+        start = time.monotonic()
+        result = bolometer.run("record", "-d", "30s", "-o", MISSING, cwd=directory)
+        expect(result.returncode == 1 and MISSING.encode() in result.stderr, "no directory", result)
+        result = bolometer.run("record", "-d", "30s", "-o", "x.svg", cwd=directory)
+        expect(result.returncode == 2, "unknown extension", result)
+        os.mkdir(directory + "/d.html")
+        result = bolometer.run("record", "-d", "30s", "-o", "d.html", cwd=directory)
+        expect(result.returncode == 1 and b"directory" in result.stderr, "a directory", result)
+        expect(time.monotonic() - start < 5, "at once, not after the capture")
+        result = bolometer.run("record", "-d", "200ms", "-o", "full.txt", cwd=directory)
+        expect(result.returncode == 1 and b"No space left" in result.stderr, "a device", result)
+
+
+def full_file_system(bolometer):
+    with tempfile.TemporaryDirectory() as directory:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "none", directory]
+        if subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            print("     cannot mount a tmpfs here: full disk not tried")
+            return
+        try:
+            start = time.monotonic()
+            result = bolometer.run("record", "-d", "30s", "-o", directory + "/x.pb.gz")
+            expect(result.returncode == 1 and b"No space left" in result.stderr, "refused", result)
+            expect(time.monotonic() - start < 5, "before the capture")
+            expect(os.listdir(directory) == [], "nothing is left")
+        finally:
+            subprocess.run(["umount", directory], check=True)
+
+
+def old_file_survives_failure(bolometer):
+    with tempfile.TemporaryDirectory() as directory:
+        path = directory + "/x.pb.gz"
+        with open(path, "w") as file:
+            file.write("old")
+        process = bolometer.start("record", "-d", "30s", "-o", path)
+        time.sleep(1.5)
+        process.kill()
+        process.communicate(timeout=10)
+        with open(path) as file:
+            expect(file.read() == "old", "a killed capture leaves the old file")
+        expect(os.listdir(directory) == ["x.pb.gz"], f"and nothing else: {os.listdir(directory)}")
+
+
+def signals_end_a_capture(bolometer):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with tempfile.TemporaryDirectory() as directory:
+            process = bolometer.start("record", "-o", "x.pb.gz", cwd=directory)
+            time.sleep(1.5)
+            process.send_signal(number)
+            _, stderr = process.communicate(timeout=30)
+            expect(process.returncode == 0, f"{number.name}: status {process.returncode} {stderr}")
+            expect(os.listdir(directory) == ["x.pb.gz"], f"{number.name}: the file is there")
+
+
+def signals_reach_the_command(bolometer):
+    script = "trap 'exit 41' TERM; trap 'exit 42' USR1; while :; do sleep 0.05; done"
+    for number, status in ((signal.SIGTERM, 41), (signal.SIGUSR1, 42)):
+        with tempfile.TemporaryDirectory() as directory:
+            process = bolometer.start("record", "-q", "-o", "x.pb.gz", "--", "sh", "-c", script,
+                                      cwd=directory)
+            time.sleep(1.5)
+            process.send_signal(number)
+            process.communicate(timeout=30)
+            expect(process.returncode == status,
+                   f"{number.name}: the command's status {status}, not {process.returncode}")
+
+
+def duration_and_command(bolometer):
+    with tempfile.TemporaryDirectory() as directory:
+        result = bolometer.run("record", "-d", "200ms", "-o", "x.pb.gz", "--", "sh", "-c",
+                               "sleep 1.5; exit 7", cwd=directory)
+        expect(result.returncode == 7 and b"waiting for 'sh'" in result.stderr,
+               "the capture ends first, the status is the command's", result)
+
+
+def nothing_to_profile(bolometer):
+    result = bolometer.run("record", "-d", "100ms", "-p", 2**22 - 1, "-o", "-")
+    expect(result.returncode == 1 and b"there is no process" in result.stderr, "no pid", result)
+
+
+def without_rights(bolometer):
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        marker = directory + "/ran"
+        binary = directory + "/bolometer"  # the build directory may be closed to others
+        subprocess.run(["cp", bolometer.path, binary], check=True)
+        os.chmod(binary, 0o755)
+        bolometer = type(bolometer)(binary)
+        result = bolometer.run("record", "-o", "x.pb.gz", "--", "touch", marker, cwd=directory,
+                               unprivileged=True)
+        expect(result.returncode == 3, "status 3", result)
+        expect(b"root" in result.stderr or b"CAP_" in result.stderr, "says what to do", result)
+        expect(b"bolometer doctor" in result.stderr, "names the doctor", result)
+        expect(not os.path.exists(marker), "the command did not run")
+        expect(not os.path.exists(directory + "/x.pb.gz"), "no file")
+        doctor = bolometer.run("doctor", unprivileged=True)
+        expect(doctor.returncode == 3 and b"fix:  run as root" in doctor.stdout, "doctor", doctor)
+
+
+if __name__ == "__main__":
+    main([statuses_of_commands, command_that_cannot_start_leaves_no_file, several_outputs_and_names,
+          default_output, standard_output, outputs_are_checked_before, full_file_system,
+          old_file_survives_failure, signals_end_a_capture, signals_reach_the_command,
+          duration_and_command, nothing_to_profile, without_rights], needs_root=True)

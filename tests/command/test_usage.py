@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Wrong usage: every mistake ends with status 2, nothing on standard output, one line that names the
+mistake, and a pointer to help. And the help itself."""
+import re
+
+from harness import expect, main
+
+WRONG = [
+    ([], "no command given"),
+    (["recrod"], "unknown command 'recrod'; did you mean 'record'?"),
+    (["explode"], "unknown command 'explode'"),
+    (["--nonsense"], "unknown option '--nonsense'"),
+    (["record", "--frequncy=9"], "did you mean '--frequency'?"),
+    (["record", "-F", "0"], "--frequency: '0' is not a whole number from 1 to 10000"),
+    (["record", "-F", "10001"], "--frequency: '10001' is not"),
+    (["record", "-F", "-1"], "--frequency: '-1' is not"),
+    (["record", "-d", "soon"], "--duration: 'soon' is not a duration"),
+    (["record", "-d", "99999999999999999999s"], "--duration: "),
+    (["record", "--max-frames", "1025"], "--max-frames: '1025' is not"),
+    (["record", "-p", "1,x"], "--pid: '1,x' is not a list of numbers"),
+    (["record", "--inlines", "perhaps"], "--inlines: 'perhaps' is not yes or no"),
+    (["record", "--kernel-only", "--user-only"], "exclude each other"),
+    (["record", "--children"], "--children needs --pid"),
+    (["record", "--all", "--comm", "x"], "--all goes with no other selection"),
+    (["record", "-p", "1", "--", "true"], "exclude each other"),
+    (["record", "--"], "no command after '--'"),
+    (["record", "true"], "to profile a command: bolometer record -- true"),
+    (["record", "-o"], "--output needs a value"),
+    (["record", "-o", "x.svg"], "x.svg: the extension names no format"),
+    (["record", "-o", "%z.html"], "only %h, %p, %t and %% have a meaning"),
+    (["record", "-o", "-", "--format", "svg"], "unknown format 'svg'"),
+    (["doctor", "now"], "unexpected argument 'now'"),
+]
+
+
+def mistakes_are_named(bolometer):
+    for arguments, message in WRONG:
+        result = bolometer.run(*arguments)
+        what = f"bolometer {' '.join(arguments)}"
+        expect(result.returncode == 2, f"{what}: status 2", result)
+        expect(result.stdout == b"", f"{what}: nothing on standard output", result)
+        expect(message in result.stderr.decode(), f"{what}: '{message}'", result)
+        expect(len(result.stderr.splitlines()) <= 2, f"{what}: two lines at most", result)
+
+
+def help_covers_every_command(bolometer):
+    general = bolometer.run("--help")
+    expect(general.returncode == 0 and not general.stderr, "--help succeeds", general)
+    commands = re.findall(r"^  (\w+)  +\w", general.stdout.decode(), re.M)
+    expect({"record", "doctor"} <= set(commands), "the commands are listed", general)
+    for command in commands:
+        for arguments in ([command, "--help"], ["help", command], [command, "-h"]):
+            result = bolometer.run(*arguments)
+            text = result.stdout.decode()
+            expect(result.returncode == 0 and text.startswith(f"bolometer {command}: "),
+                   f"{arguments} explains", result)
+            expect(f"Usage: bolometer {command}" in text, f"{arguments} has a usage line", result)
+            expect(max(map(len, text.splitlines())) <= 100, f"{arguments} fits 100 columns", result)
+
+
+def version(bolometer):
+    for word in ("--version", "-V", "version"):
+        result = bolometer.run(word)
+        expect(re.fullmatch(rb"bolometer \d+\.\d+\.\d+\n", result.stdout), word, result)
+
+
+def full_disk_is_noticed(bolometer):
+    import subprocess
+    with open("/dev/full", "w") as full:
+        status = subprocess.run([bolometer.path, "--help"], stdout=full, check=False).returncode
+    expect(status == 1, f"--help to a full disk fails, not {status}")
+
+
+if __name__ == "__main__":
+    main([mistakes_are_named, help_covers_every_command, version, full_disk_is_noticed])
