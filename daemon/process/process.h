@@ -25,13 +25,23 @@ struct process {
 	uint32_t exec_id;	  /* as samples tell it; meaningless until start_time is known */
 	bool kernel_task;
 	char comm[16];		  /* the main thread's name */
-	char *executable_path;	  /* as the process sees it; NULL: unknown */
+	char *executable_path;	  /* shared text; as the process sees it; NULL: unknown */
 	const char *executable_name; /* its last component, or comm; never NULL */
 	char *cgroup_path;	  /* v2 path, else the v1 one that names a container; NULL: unknown */
 	char *container_id;	  /* 64 hex digits or what the engine uses; NULL: not in a container */
-	uint32_t inner_pid;	  /* pid in the process's own namespace */
+	uint32_t inner_pid;	  /* pid in the process's own namespace; 0: not looked up yet */
 	struct jit_map *jit;	  /* made on first use by jit_map_of() */
 	struct process *next;	  /* older program of the same pid, for the table */
+
+	/* For the table alone. */
+	struct process *aged_previous, *aged_next; /* in its list, oldest first */
+	uint64_t start_ticks;	/* from /proc/PID/stat; 0: not read */
+	uint64_t cgroup_id;	/* that cgroup_path was resolved for; 0: none yet */
+	uint32_t scan;		/* the last scan that saw it alive */
+	bool remembered;	/* still in the table */
+	bool cgroup_checked;	/* cgroup_path is this program's own, not its parent's */
+	bool awaits_executable; /* the first mapping after an exec names it */
+	bool has_threads;	/* an exit of the main thread need not be the end */
 };
 
 struct process_limits {
@@ -41,6 +51,7 @@ struct process_limits {
 
 struct process_statistics {
 	uint64_t alive, remembered, created, evicted;
+	uint64_t bad_lines; /* of /proc/PID/maps: not understood, or past the limit */
 	uint64_t unnamed; /* samples' processes whose executable could not be found any more */
 };
 

@@ -41,18 +41,21 @@ struct sideband_statistics {
 	uint64_t bytes;
 };
 
-/* `buffer_pages` per CPU, a power of two (0: default). Wakes `loop` only when a buffer is half full:
- * whoever owns the sideband drains it on its own timer. Returns 0 or -errno. */
+/* `buffer_pages` per CPU, a power of two (0: default). Wakes `loop` (may be NULL) only when a buffer
+ * is half full, and then only sets the records aside: whoever owns the sideband drains it on its
+ * own timer. Returns 0 or -errno. */
 int sideband_new(struct loop *loop, size_t buffer_pages, perf_opener opener, void *opener_userdata,
 		 struct sideband **ret);
 struct sideband *sideband_free(struct sideband *sideband);
 
-/* Starts reading a CPU that came online; forgets one that went. Returns 0 or -errno. */
+/* Starts reading a CPU that came online; forgets one that went, once what it wrote is delivered.
+ * Returns 0, -EEXIST or -errno. */
 int sideband_add_cpu(struct sideband *sideband, int cpu);
 void sideband_remove_cpu(struct sideband *sideband, int cpu);
 
 /* Delivers every record with time <= `until_ns` in order of time; keeps later ones for the next
- * call. Returns 0 or -ENOMEM (then records were dropped and counted as lost). */
+ * call. A record that was published too late comes with the next call, older than what was delivered
+ * before. Always returns 0: what cannot be set aside stays in the ring, where the kernel counts. */
 int sideband_drain(struct sideband *sideband, uint64_t until_ns, sideband_callback callback,
 		   void *userdata);
 

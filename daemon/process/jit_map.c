@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Owns what is known of one process's JIT code, and tails the files it comes from. Files are opened
+ * anew for each update, so that none pins a container's file system; a file with another inode, or
+ * shorter than what was read of it, is read again from its start.
+ */
+#include "process/jit_map.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "process/jit_codes.h"
+#include "process/jitdump.h"
+#include "process/perf_map.h"
+#include "process/proc_text.h"
+#include "process/process_open.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MEMORY_LIMIT (32U << 20) /* bytes a process */
+#define PERF_MAP_WINDOW 65536	 /* also the longest line */
+#define STALE_SLACK_NS (2 * NS_PER_SECOND) /* between file times and the clocks */
+
+struct tail {
+	dev_t device;
+	ino_t inode;
+	uint64_t offset;
+	bool skipping; /* inside a line longer than the window */
+};
+
+struct jit_map {
+	struct jit_codes codes;
+	struct tail perf_map_tail, dump_tail;
+	struct jitdump dump;
+	char *dump_path; /* as the process sees it; NULL: none */
+	uint32_t inner_pid;
+	uint32_t user_id;
+	bool identified;
+	uint64_t previous_update; /* the last time everything was read */
+	bool behind;		  /* the byte budget ended before the file did */
+	struct jit_statistics statistics;
+};
+
+struct jit_map *jit_map_of(struct process *process)
+{
+	if (!process->jit) {
+		process->jit = calloc(1, sizeof(*process->jit));
+		if (process->jit)
+			process->jit->codes.memory_limit = MEMORY_LIMIT;
+	}
+	return process->jit;
+}
+
+struct jit_map *jit_map_free(struct jit_map *map)
+{
+	if (!map)
+		return NULL;
+	jit_codes_free(&map->codes);
+	free(map->dump_path);
+	free(map);
+	return NULL;
+}
+
+void jit_map_set_dump(struct jit_map *map, const char *path)
+{
+	if (map->dump_path && !strcmp(map->dump_path, path))
+		return;
+	char *copy = strndup(path, path_length_without_deleted(path, strlen(path)));
+	if (!copy)
+		return;
+	free(map->dump_path);
+	map->dump_path = copy;
+}
+
+/* Who the process is in its own pid namespace, and whose files it may have written. */
+static int identify(struct jit_map *map, const struct process *process, const char *proc_path)
+{
+	char path[PATH_MAX];
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	struct proc_status status;
+	snprintf(path, sizeof(path), "%s/%u/status", proc_path, process->pid);
+	int r = read_whole_file(path, 65536, &text, &size);
+	if (r < 0)
+		return r;
+	proc_status_parse((struct slice){text, size}, &status);
+	if (!status.has_user_id)
+		return -ESRCH;
+	map->inner_pid = status.inner_pid ? status.inner_pid : process->pid;
+	map->user_id = status.user_id;
+	map->identified = true;
+	return 0;
+}
+
+/* Left by an earlier process with the same pid: last written before this one began. */
+static bool is_stale(const struct stat *st, const struct process *process)
+{
+	uint64_t began = process->begin ? process->begin : process->start_time;
+	uint64_t written = (uint64_t)st->st_mtim.tv_sec * NS_PER_SECOND +
+			   (uint64_t)st->st_mtim.tv_nsec;
+	uint64_t now = monotonic_ns();
+	return began && began < now &&
+	       written + STALE_SLACK_NS < realtime_ns() - (now - began);
+}
+
+static int check_file(int fd, const struct jit_map *map, const struct process *process,
+		      struct stat *ret)
+{
+	if (fstat(fd, ret) < 0)
+		return -errno;
+	if (ret->st_uid != 0 && ret->st_uid != map->user_id)
+		return -EPERM;
+	return is_stale(ret, process) ? -ENOENT : 0;
+}
+
+/* Opens a file of the process; once it is gone, in our own root. */
+static int open_file(struct jit_map *map, const struct process *process, const char *proc_path,
+		     const char *path, struct stat *ret_stat)
+{
+	_cleanup_fd_ int fd = open_regular_in_root(proc_path, process->pid, path, false);
+	if (fd < 0 && process->end && map->inner_pid == process->pid) {
+		close_fd(fd);
+		fd = open_regular_in_root(proc_path, (uint32_t)getpid(), path, false);
+	}
+	if (fd < 0)
+		return fd;
+	int r = check_file(fd, map, process, ret_stat);
+	if (r == -EPERM && identify(map, process, proc_path) == 0) /* it changed its user */
+		r = check_file(fd, map, process, ret_stat);
+	return r < 0 ? r : take_fd(fd);
+}
+
+/* Returns true when the file is another one than last time. */
+static bool tail_follow(struct tail *tail, const struct stat *st)
+{
+	bool same = tail->inode == st->st_ino && tail->device == st->st_dev &&
+		    (uint64_t)st->st_size >= tail->offset;
+	if (!same)
+		*tail = (struct tail){.device = st->st_dev, .inode = st->st_ino};
+	return !same;
+}
+
+static ssize_t read_window(int fd, void *buffer, size_t size, uint64_t offset)
+{
+	ssize_t n;
+	do
+		n = pread(fd, buffer, size, (off_t)offset);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+static void add_code(void *userdata, const struct jit_code *code)
+{
+	struct jit_map *map = userdata;
+	jit_codes_add(&map->codes, code->start, code->size, code->name, code->name_length,
+		      map->previous_update, JIT_NO_LINES);
+}
+
+/* Consumes what it can of a window; returns how far. */
+static size_t parse_perf_map_window(struct jit_map *map, const char *bytes, size_t size, bool full)
+{
+	struct tail *tail = &map->perf_map_tail;
+	size_t skipped = 0;
+	if (tail->skipping) {
+		const char *newline = memchr(bytes, '\n', size);
+		if (!newline)
+			return size;
+		skipped = (size_t)(newline - bytes) + 1;
+		tail->skipping = false;
+	}
+	size_t used = skipped + perf_map_parse(bytes + skipped, size - skipped, add_code, map,
+					       &map->statistics.bad_lines);
+	if (used == 0 && full) {
+		map->statistics.bad_lines++;
+		tail->skipping = true;
+		return size;
+	}
+	return used;
+}
+
+static int update_perf_map(struct jit_map *map, const struct process *process,
+			   const char *proc_path, size_t byte_budget)
+{
+	char path[64];
+	struct stat st;
+	snprintf(path, sizeof(path), "/tmp/perf-%u.map", map->inner_pid);
+	_cleanup_fd_ int fd = open_file(map, process, proc_path, path, &st);
+	if (fd < 0)
+		return fd;
+	tail_follow(&map->perf_map_tail, &st);
+	if ((uint64_t)st.st_size == map->perf_map_tail.offset)
+		return 0;
+	_cleanup_free_ char *window = malloc(PERF_MAP_WINDOW);
+	if (!window)
+		return -ENOMEM;
+	for (size_t read = 0; read < byte_budget;) {
+		size_t wanted = MIN_OF(PERF_MAP_WINDOW, byte_budget - read);
+		ssize_t n = read_window(fd, window, wanted, map->perf_map_tail.offset);
+		if (n <= 0)
+			return (int)n;
+		size_t used = parse_perf_map_window(map, window, (size_t)n, n == PERF_MAP_WINDOW);
+		map->perf_map_tail.offset += used;
+		map->statistics.bytes_read += used;
+		read += (size_t)n;
+		if (used == 0)
+			break;
+	}
+	map->behind = map->behind || map->perf_map_tail.offset + PERF_MAP_WINDOW <=
+					     (uint64_t)st.st_size;
+	return 0;
+}
+
+static int update_dump(struct jit_map *map, const struct process *process, const char *proc_path,
+		       uint64_t now, size_t byte_budget)
+{
+	struct stat st;
+	_cleanup_fd_ int fd = open_file(map, process, proc_path, map->dump_path, &st);
+	if (fd < 0)
+		return fd;
+	struct tail *tail = &map->dump_tail;
+	if (tail_follow(tail, &st))
+		map->dump = (struct jitdump){0};
+	_cleanup_free_ uint8_t *window = malloc(JITDUMP_WINDOW);
+	if (!window)
+		return -ENOMEM;
+	uint64_t bad = map->dump.bad_records;
+	for (size_t read = 0; read < byte_budget && tail->offset < (uint64_t)st.st_size;) {
+		uint64_t available = (uint64_t)st.st_size - tail->offset;
+		size_t wanted = MIN_OF(JITDUMP_WINDOW, available);
+		ssize_t n = read_window(fd, window, wanted, tail->offset);
+		if (n <= 0)
+			break;
+		uint64_t used = jitdump_parse(&map->dump, window, (size_t)n,
+					      MAX_OF(available, (uint64_t)n), &map->codes,
+					      map->previous_update, now);
+		tail->offset += used;
+		map->statistics.bytes_read += MIN_OF(used, (uint64_t)n);
+		read += (size_t)n;
+		if (used == 0)
+			break;
+	}
+	map->statistics.bad_lines += map->dump.bad_records - bad;
+	map->behind = map->behind || tail->offset + JITDUMP_WINDOW <= (uint64_t)st.st_size;
+	return 0;
+}
+
+int jit_map_update(struct jit_map *map, const struct process *process, const char *proc_path,
+		   uint64_t now, size_t byte_budget)
+{
+	if (!map->identified) {
+		int r = identify(map, process, proc_path);
+		if (r < 0)
+			return r;
+	}
+	uint64_t before = map->codes.added;
+	map->behind = false;
+	int dumped = map->dump_path ? update_dump(map, process, proc_path, now, byte_budget) : -ENOENT;
+	int mapped = update_perf_map(map, process, proc_path, byte_budget);
+	int r = jit_codes_commit(&map->codes);
+	if (r < 0)
+		return r;
+	if (!map->behind) /* what comes next is written after this look */
+		map->previous_update = now;
+	if (map->codes.added != before)
+		return 1;
+	return dumped == 0 || mapped == 0 ? 0 : mapped;
+}
+
+static void find_line(const struct jit_codes *codes, const struct jit_piece *piece,
+		      uint64_t address, struct jit_symbol *ret)
+{
+	ret->file = "";
+	ret->line = 0;
+	if (piece->lines == JIT_NO_LINES)
+		return;
+	struct jit_line_range range = codes->line_ranges.items[piece->lines];
+	const struct jit_line *lines = codes->lines.items + range.first;
+	uint64_t offset = address - (piece->start - piece->lead);
+	size_t low = 0, high = range.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (lines[middle].offset <= offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low > 0) {
+		ret->file = strings_get(&codes->names, lines[low - 1].file);
+		ret->line = lines[low - 1].line;
+	}
+}
+
+bool jit_map_find(const struct jit_map *map, uint64_t address, uint64_t time,
+		  struct jit_symbol *ret)
+{
+	struct jit_piece piece;
+	if (!jit_codes_find(&map->codes, address, time, &piece))
+		return false;
+	ret->name = strings_get(&map->codes.names, piece.name);
+	ret->start = piece.start - piece.lead;
+	ret->size = piece.code_size;
+	ret->generation = piece.generation;
+	find_line(&map->codes, &piece, address, ret);
+	return true;
+}
+
+void jit_map_get_statistics(const struct jit_map *map, struct jit_statistics *ret)
+{
+	*ret = map->statistics;
+	ret->entries = map->codes.base.count + map->codes.recent.count;
+	ret->dropped = map->codes.dropped;
+}

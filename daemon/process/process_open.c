@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening the files of other processes. Their names are chosen by those processes, so a name may lead
+ * to a fifo, a device or out of a container: every file is looked up without opening it (O_PATH),
+ * checked to be regular, and only then opened through the kernel's own /proc/self/fd.
+ */
+#include "process/process_open.h"
+
+#include "base/file.h"
+#include "process/process_table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Opens for reading what an O_PATH descriptor found, if it is a regular file. */
+static int reopen_regular(int path_fd)
+{
+	struct stat st;
+	char link[64];
+	if (fstat(path_fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", path_fd);
+	int fd = open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return fd < 0 ? -errno : fd;
+}
+
+int open_regular(const char *path)
+{
+	_cleanup_fd_ int found = open(path, O_PATH | O_CLOEXEC);
+	return found < 0 ? -errno : reopen_regular(found);
+}
+
+int open_regular_in_root(const char *proc_path, uint32_t pid, const char *path,
+			 bool follow_last)
+{
+	char root_path[PATH_MAX];
+	snprintf(root_path, sizeof(root_path), "%s/%u/root", proc_path, pid);
+	_cleanup_fd_ int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -errno;
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC | (follow_last ? 0 : O_NOFOLLOW),
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	_cleanup_fd_ int found = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	return found < 0 ? -errno : reopen_regular(found);
+}
+
+static int open_map_file(const struct process_table *table, uint32_t pid, uint64_t start,
+			 uint64_t end)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/%u/map_files/%llx-%llx", table->proc_path, pid,
+		 (unsigned long long)start, (unsigned long long)end);
+	return open_regular(path);
+}
+
+int process_open_mapping(const struct process_table *table, uint32_t pid, uint64_t start,
+			 uint64_t end, const char *path)
+{
+	int fd = open_map_file(table, pid, start, end);
+	if (fd >= 0)
+		return fd;
+	size_t length = path ? path_length_without_deleted(path, strlen(path)) : 0;
+	if (length == 0 || path[0] != '/' || length >= PATH_MAX)
+		return fd;
+	char name[PATH_MAX];
+	memcpy(name, path, length);
+	name[length] = '\0';
+	fd = open_regular_in_root(table->proc_path, pid, name, true);
+	return fd >= 0 || table_pid_exists(table, pid) ? fd : open_regular(name);
+}
