@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "command/record_summary.h"
+#include "command/terminal.h"
+
+#include <string.h>
+
+static void counts_and_shares(void **state)
+{
+	char buffer[32];
+	assert_string_equal(text_count(buffer, sizeof(buffer), 0), "0");
+	assert_string_equal(text_count(buffer, sizeof(buffer), 999), "999");
+	assert_string_equal(text_count(buffer, sizeof(buffer), 1000), "1,000");
+	assert_string_equal(text_count(buffer, sizeof(buffer), UINT64_MAX),
+			    "18,446,744,073,709,551,615");
+	assert_string_equal(text_share(buffer, sizeof(buffer), 0, 100), "0 %");
+	assert_string_equal(text_share(buffer, sizeof(buffer), 5, 0), "0 %");
+	assert_string_equal(text_share(buffer, sizeof(buffer), 1, 800), "0.12 %");
+	assert_string_equal(text_share(buffer, sizeof(buffer), 1, 3), "33.3 %");
+}
+
+/* A leaf function with `samples` samples of one nanosecond each. */
+static void add_function(struct profile *profile, const char *name, int64_t samples)
+{
+	bool failed = false;
+	struct profile_function function = {.name = profile_string(profile, name, &failed)};
+	struct profile_line line = {.function = (uint32_t)profile->functions.count};
+	struct profile_location location = {.mapping = PROFILE_NONE, .line_count = 1,
+					    .first_line = (uint32_t)profile->lines.count};
+	struct profile_sample sample = {.location_count = 1,
+					.first_location = (uint32_t)profile->stack_locations.count};
+	uint32_t index = (uint32_t)profile->locations.count;
+	assert_int_equal(array_add(&profile->functions, function), 0);
+	assert_int_equal(array_add(&profile->lines, line), 0);
+	assert_int_equal(array_add(&profile->locations, location), 0);
+	assert_int_equal(array_add(&profile->stack_locations, index), 0);
+	assert_int_equal(array_add(&profile->samples, sample), 0);
+	assert_int_equal(array_add(&profile->values, samples), 0);
+	assert_false(failed);
+}
+
+static struct profile *some_profile(void)
+{
+	struct profile *profile = NULL;
+	bool failed = false;
+	assert_int_equal(profile_new(&profile), 0);
+	struct profile_value_type cpu = {profile_string(profile, "cpu", &failed),
+					 profile_string(profile, "nanoseconds", &failed)};
+	assert_int_equal(array_add(&profile->sample_types, cpu), 0);
+	add_function(profile, "second", 30);
+	add_function(profile, "sixth", 1);
+	add_function(profile, "first", 40);
+	add_function(profile, "fifth", 2);
+	add_function(profile, "third", 20);
+	add_function(profile, "fourth", 7);
+	return profile;
+}
+
+static void summary_says_everything(void **state)
+{
+	_cleanup_profile_ struct profile *profile = some_profile();
+	struct recording_statistics s = {
+		.samples = 1000, .captured_ns = 10 * NS_PER_SECOND, .processes = 3,
+		.elapsed_ns = 5 * NS_PER_SECOND, .own_cpu_ns = 50 * NS_PER_MS,
+		.memory_bytes = 20 << 20, .frames = 100, .frames_unnamed = 1,
+	};
+	s.counters[COUNTER_LOST_RING_FULL] = 10;
+	s.ends[STACK_END_COMPLETE] = 980;
+	s.ends[STACK_END_TABLES_NOT_READY] = 15;
+	s.ends[STACK_END_DEPTH_LIMIT] = 5;
+	struct text out = {0};
+	summary_write(&s, profile, 99, false, &out);
+	assert_string_equal(
+		out.bytes,
+		"1,000 samples  10.00 s of CPU time in 3 processes, 5.00 s at 99 Hz\n"
+		"lost       0.99 %  10 ring buffer full\n"
+		"truncated  2.0 %  1.5 % tables not ready, 0.50 % deeper than max-frames\n"
+		"unnamed    1.0 % of the frames have no function name\n"
+		"own cost   50.0 ms CPU (1.0 % of one CPU), 20.0 MiB of memory\n"
+		"top          40.0 %  first\n"
+		"             30.0 %  second\n"
+		"             20.0 %  third\n"
+		"              7.0 %  fourth\n"
+		"              2.0 %  fifth\n");
+	text_free(&out);
+}
+
+static void nothing_lost_is_said(void **state)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	assert_int_equal(profile_new(&profile), 0);
+	struct recording_statistics s = {.elapsed_ns = NS_PER_SECOND};
+	struct text out = {0};
+	summary_write(&s, profile, 99, false, &out);
+	assert_non_null(strstr(out.bytes, "\nlost       0 %\ntruncated  0 %\n"));
+	text_free(&out);
+
+	struct text line = {0};
+	s.samples = 4321;
+	summary_progress(&s, &line);
+	assert_string_equal(line.bytes, "1 s  4,321 samples  0 lost  0 processes  own CPU 0 %");
+	text_free(&line);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(counts_and_shares),
+		cmocka_unit_test(summary_says_everything),
+		cmocka_unit_test(nothing_lost_is_said),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
