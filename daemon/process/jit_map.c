@@ -26,11 +26,14 @@
 #define PERF_MAP_WINDOW 65536	 /* also the longest line */
 #define STALE_SLACK_NS (2 * NS_PER_SECOND) /* between file times and the clocks */
 
+#define TAIL_LAST 64
+
 struct tail {
 	dev_t device;
 	ino_t inode;
 	uint64_t offset;
 	bool skipping; /* inside a line longer than the window */
+	uint8_t last[TAIL_LAST]; /* the bytes before the offset, as far as there are any */
 };
 
 struct jit_map {
@@ -135,16 +138,6 @@ static int open_file(struct jit_map *map, const struct process *process, const c
 	return r < 0 ? r : take_fd(fd);
 }
 
-/* Returns true when the file is another one than last time. */
-static bool tail_follow(struct tail *tail, const struct stat *st)
-{
-	bool same = tail->inode == st->st_ino && tail->device == st->st_dev &&
-		    (uint64_t)st->st_size >= tail->offset;
-	if (!same)
-		*tail = (struct tail){.device = st->st_dev, .inode = st->st_ino};
-	return !same;
-}
-
 static ssize_t read_window(int fd, void *buffer, size_t size, uint64_t offset)
 {
 	ssize_t n;
@@ -152,6 +145,34 @@ static ssize_t read_window(int fd, void *buffer, size_t size, uint64_t offset)
 		n = pread(fd, buffer, size, (off_t)offset);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
+}
+
+/* Notes what stands before the offset. */
+static void tail_remember(struct tail *tail, int fd)
+{
+	uint64_t size = MIN_OF(tail->offset, (uint64_t)TAIL_LAST);
+	read_window(fd, tail->last, size, tail->offset - size);
+}
+
+/* Inode numbers are used again at once by some file systems, and a file may be rewritten in place:
+ * what stood before the offset must stand there still. */
+static bool tail_continues(const struct tail *tail, int fd, const struct stat *st)
+{
+	uint8_t last[TAIL_LAST];
+	uint64_t size = MIN_OF(tail->offset, (uint64_t)TAIL_LAST);
+	return tail->inode == st->st_ino && tail->device == st->st_dev &&
+	       (uint64_t)st->st_size >= tail->offset &&
+	       read_window(fd, last, size, tail->offset - size) == (ssize_t)size &&
+	       !memcmp(last, tail->last, size);
+}
+
+/* Returns true when the file is another one than last time. */
+static bool tail_follow(struct tail *tail, int fd, const struct stat *st)
+{
+	if (tail_continues(tail, fd, st))
+		return false;
+	*tail = (struct tail){.device = st->st_dev, .inode = st->st_ino};
+	return true;
 }
 
 static void add_code(void *userdata, const struct jit_code *code)
@@ -192,7 +213,7 @@ static int update_perf_map(struct jit_map *map, const struct process *process,
 	_cleanup_fd_ int fd = open_file(map, process, proc_path, path, &st);
 	if (fd < 0)
 		return fd;
-	tail_follow(&map->perf_map_tail, &st);
+	tail_follow(&map->perf_map_tail, fd, &st);
 	if ((uint64_t)st.st_size == map->perf_map_tail.offset)
 		return 0;
 	_cleanup_free_ char *window = malloc(PERF_MAP_WINDOW);
@@ -202,7 +223,7 @@ static int update_perf_map(struct jit_map *map, const struct process *process,
 		size_t wanted = MIN_OF(PERF_MAP_WINDOW, byte_budget - read);
 		ssize_t n = read_window(fd, window, wanted, map->perf_map_tail.offset);
 		if (n <= 0)
-			return (int)n;
+			break;
 		size_t used = parse_perf_map_window(map, window, (size_t)n, n == PERF_MAP_WINDOW);
 		map->perf_map_tail.offset += used;
 		map->statistics.bytes_read += used;
@@ -210,6 +231,7 @@ static int update_perf_map(struct jit_map *map, const struct process *process,
 		if (used == 0)
 			break;
 	}
+	tail_remember(&map->perf_map_tail, fd);
 	map->behind = map->behind || map->perf_map_tail.offset + PERF_MAP_WINDOW <=
 					     (uint64_t)st.st_size;
 	return 0;
@@ -223,8 +245,10 @@ static int update_dump(struct jit_map *map, const struct process *process, const
 	if (fd < 0)
 		return fd;
 	struct tail *tail = &map->dump_tail;
-	if (tail_follow(tail, &st))
+	if (tail_follow(tail, fd, &st))
 		map->dump = (struct jitdump){0};
+	if (map->dump.broken || map->dump.closed)
+		return 0;
 	_cleanup_free_ uint8_t *window = malloc(JITDUMP_WINDOW);
 	if (!window)
 		return -ENOMEM;
@@ -244,8 +268,10 @@ static int update_dump(struct jit_map *map, const struct process *process, const
 		if (used == 0)
 			break;
 	}
+	tail_remember(tail, fd);
 	map->statistics.bad_lines += map->dump.bad_records - bad;
-	map->behind = map->behind || tail->offset + JITDUMP_WINDOW <= (uint64_t)st.st_size;
+	map->behind = map->behind || (!map->dump.broken && !map->dump.closed &&
+				      tail->offset + JITDUMP_WINDOW <= (uint64_t)st.st_size);
 	return 0;
 }
 
