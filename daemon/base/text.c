@@ -99,6 +99,22 @@ void text_add_json(struct text *t, const char *string)
 	}
 }
 
+void text_add_utf8(struct text *t, const char *bytes, size_t size)
+{
+	const char *end = bytes + size;
+	while (bytes < end) {
+		/* utf8_sequence() looks up to three bytes ahead: give it a padded copy at the end. */
+		unsigned char window[4] = {0};
+		memcpy(window, bytes, MIN_OF((size_t)(end - bytes), sizeof(window)));
+		size_t length = utf8_sequence(window);
+		if (length == 0)
+			text_add_string(t, "\xef\xbf\xbd");
+		else
+			text_add_bytes(t, bytes, length);
+		bytes += MAX_OF(length, 1u);
+	}
+}
+
 char *text_take(struct text *t)
 {
 	if (t->failed || !text_reserve(t, 0)) {

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file formats a profile can be written in, told apart by a name's ending. */
+#pragma once
+
+#include <stddef.h>
+
+enum file_format {
+	FILE_FORMAT_PPROF,	/* .pb.gz .pprof .prof */
+	FILE_FORMAT_PPROF_RAW,	/* .pb */
+	FILE_FORMAT_FOLDED,	/* .folded .collapsed */
+	FILE_FORMAT_HTML,	/* .html .htm */
+	FILE_FORMAT_SPEEDSCOPE, /* .speedscope.json */
+	FILE_FORMAT_TEXT,	/* .txt */
+	FILE_FORMAT_MAX
+};
+
+/* Returns the format, or -EINVAL for an ending that names none. Capitals do not matter. */
+int format_from_path(const char *path);
+
+/* For messages: "pprof", "flame graph". */
+const char *format_name(enum file_format format);
+
+/* All endings, for a message that refuses one: ".pb.gz, .pb, .folded, …". */
+#define FORMAT_ENDINGS ".pb.gz, .pb, .folded, .html, .speedscope.json, .txt"

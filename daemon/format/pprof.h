@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pprof file format: a gzip-compressed protobuf message, described in proto/profile.proto.
+ * Source: github.com/google/pprof, proto/profile.proto and its comments.
+ */
+#pragma once
+
+#include "base/text.h"
+#include "profile/profile.h"
+
+enum pprof_compression {
+	PPROF_GZIP,
+	PPROF_RAW, /* the bare message; readers accept both */
+};
+
+/* Appends the file's bytes to `out`. Ids are index + 1; strings are made valid UTF-8. Returns 0 or
+ * -ENOMEM, and then `out` is not to be used. */
+int pprof_encode(const struct profile *profile, enum pprof_compression compression,
+		 struct text *out);
+
+/* A message larger than this, after expansion, is refused: 64 times the largest file seen. */
+#define PPROF_SIZE_LIMIT ((size_t)512 << 20)
+
+/* Why a file was refused, for people: "a sample has 1 value where the file has 2 sample types". */
+struct pprof_failure {
+	char text[256];
+	size_t offset; /* where in the (expanded) message */
+};
+
+/* Reads any valid pprof file, compressed or not, whoever wrote it; ids may be sparse, repeated
+ * numbers packed or not, unknown fields are skipped. As in pprof's own reader a line or location
+ * that names an unknown function or mapping has none. Frame types are guessed from names of
+ * mappings and files. The profile passes profile_check(). Returns 0; -EBADMSG when broken or -EFBIG
+ * past `size_limit` (0: PPROF_SIZE_LIMIT), with *failure filled; or -ENOMEM. The caller frees. */
+int pprof_decode(const void *bytes, size_t size, size_t size_limit, struct pprof_failure *failure,
+		 struct profile **ret);
