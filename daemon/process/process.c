@@ -377,7 +377,8 @@ void table_note_mapping(struct process_table *table, struct process *process,
 {
 	if (mapping->path[0] != '/' || mapping->inode == 0) /* "[vdso]", "//anon" */
 		return;
-	if (process->awaits_executable) {
+	/* "//toolong" and "//enomem" stand for a file's name that the kernel could not print. */
+	if (process->awaits_executable && mapping->path[1] != '/') {
 		process->awaits_executable = false;
 		process_set_executable(process, mapping->path, strlen(mapping->path));
 	}

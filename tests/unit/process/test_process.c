@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process table fed with records and a made-up /proc. */
+#include "process/process.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+struct fixture {
+	char proc[64];
+	struct process_table *table;
+	char mapped[4096]; /* names of what on_mapping told */
+	size_t mappings;
+	uint32_t device;
+};
+
+static void on_mapping(void *userdata, struct process *process,
+		       const struct process_mapping *mapping)
+{
+	struct fixture *f = userdata;
+	f->mappings++;
+	f->device = mapping->device;
+	snprintf(f->mapped, sizeof(f->mapped), "%s", mapping->path);
+}
+
+static int setup_limited(void **state, struct process_limits limits)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	snprintf(f->proc, sizeof(f->proc), "/tmp/bolometer-proc-XXXXXX");
+	assert_non_null(mkdtemp(f->proc));
+	assert_int_equal(process_table_new(f->proc, &limits, on_mapping, f, &f->table), 0);
+	*state = f;
+	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_limited(state, (struct process_limits){0});
+}
+
+static int setup_small(void **state)
+{
+	return setup_limited(state, (struct process_limits){.processes = 8, .grace_ns = 100});
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+	process_table_free(f->table);
+	snprintf(command, sizeof(command), "rm -r %s", f->proc);
+	assert_int_equal(system(command), 0);
+	free(f);
+	return 0;
+}
+
+static void write_file(struct fixture *f, uint32_t pid, const char *name, const char *text)
+{
+	char path[160];
+	snprintf(path, sizeof(path), "%s/%u", f->proc, pid);
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "%s/%u/%s", f->proc, pid, name);
+	assert_int_equal(write_file_atomically(path, text, strlen(text), 0644), 0);
+}
+
+static void make_process(struct fixture *f, uint32_t pid, const char *comm, const char *exe,
+			 uint64_t start_ticks)
+{
+	char text[256], path[160];
+	snprintf(text, sizeof(text), "%u (%s) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %llu 0\n", pid,
+		 comm, (unsigned long long)start_ticks);
+	write_file(f, pid, "stat", text);
+	snprintf(path, sizeof(path), "%s/%u/exe", f->proc, pid);
+	unlink(path);
+	if (exe)
+		assert_int_equal(symlink(exe, path), 0);
+}
+
+static void apply(struct fixture *f, enum sideband_kind kind, uint32_t pid, uint64_t time,
+		  const char *text, uint32_t parent)
+{
+	struct sideband_record r = {.kind = kind, .pid = pid, .tid = pid, .time = time};
+	r.parent_pid = r.parent_tid = parent;
+	r.start = 0x1000;
+	r.length = 0x1000;
+	r.inode = 5;
+	r.path = text;
+	if (text && kind != SIDEBAND_MMAP)
+		snprintf(r.comm, sizeof(r.comm), "%s", text);
+	process_table_apply(f->table, &r);
+}
+
+static struct process *find(struct fixture *f, uint32_t pid, uint64_t time, uint64_t start,
+			    uint32_t exec_id)
+{
+	struct process *p = process_table_find(f->table, pid, time, start, exec_id, "sampled");
+	assert_non_null(p);
+	return p;
+}
+
+static void test_fork_exec_exit(void **state)
+{
+	struct fixture *f = *state;
+	apply(f, SIDEBAND_FORK, 10, 100, NULL, 1);
+	apply(f, SIDEBAND_EXEC, 10, 110, "sh", 0);
+	apply(f, SIDEBAND_MMAP, 10, 111, "/usr/bin/dash", 0);
+	apply(f, SIDEBAND_MMAP, 10, 112, "/lib/ld.so", 0);
+	apply(f, SIDEBAND_FORK, 11, 120, NULL, 10);
+	struct process *child = find(f, 11, 125, 119, 1);
+	assert_string_equal(child->executable_name, "dash"); /* at once */
+	assert_string_equal(child->comm, "sh");
+	assert_int_equal(child->parent_pid, 10);
+	apply(f, SIDEBAND_EXEC, 11, 130, "ls", 0);
+	assert_string_equal(find(f, 11, 135, 119, 2)->executable_name, "ls");
+	apply(f, SIDEBAND_MMAP, 11, 131, "/usr/bin/ls (deleted)", 0);
+	apply(f, SIDEBAND_EXIT, 11, 140, NULL, 10);
+	assert_string_equal(find(f, 11, 135, 119, 2)->executable_path, "/usr/bin/ls");
+	assert_ptr_equal(find(f, 11, 125, 119, 1), child); /* samples before keep the old name */
+	assert_int_equal(child->end, 130);
+	struct process_statistics statistics;
+	process_table_get_statistics(f->table, &statistics);
+	assert_int_equal(statistics.unnamed, 0);
+	assert_int_equal(f->mappings, 3);
+}
+
+static void test_special_mappings(void **state)
+{
+	struct fixture *f = *state;
+	apply(f, SIDEBAND_FORK, 10, 100, NULL, 1);
+	apply(f, SIDEBAND_EXEC, 10, 110, "x", 0);
+	apply(f, SIDEBAND_MMAP, 10, 111, "[stack]", 0);
+	apply(f, SIDEBAND_MMAP, 10, 112, "//anon", 0);
+	apply(f, SIDEBAND_MMAP, 10, 113, "/memfd:prog (deleted)", 0);
+	apply(f, SIDEBAND_MMAP, 10, 114, "/tmp/jit-10.dump", 0);
+	struct process *p = find(f, 10, 120, 99, 3);
+	assert_string_equal(p->executable_name, "memfd:prog");
+	assert_non_null(p->jit);
+	assert_string_equal(f->mapped, "/memfd:prog (deleted)");
+}
+
+static void test_pid_reuse(void **state)
+{
+	struct fixture *f = *state;
+	apply(f, SIDEBAND_FORK, 10, 100, NULL, 1);
+	apply(f, SIDEBAND_EXEC, 10, 101, "first", 0);
+	apply(f, SIDEBAND_EXIT, 10, 200, NULL, 1);
+	apply(f, SIDEBAND_FORK, 10, 300, NULL, 1);
+	apply(f, SIDEBAND_EXEC, 10, 301, "second", 0);
+	assert_string_equal(find(f, 10, 150, 99, 1)->comm, "first");
+	assert_string_equal(find(f, 10, 350, 299, 1)->comm, "second");
+	/* The records of a third one were lost; /proc has it. */
+	make_process(f, 10, "third", "/bin/third", 0);
+	struct process *third = find(f, 10, 500, 400, 1);
+	assert_string_equal(third->comm, "third");
+	assert_string_equal(third->executable_path, "/bin/third");
+	assert_string_equal(find(f, 10, 350, 299, 1)->comm, "second");
+}
+
+static void test_lost_exec(void **state)
+{
+	struct fixture *f = *state;
+	apply(f, SIDEBAND_FORK, 10, 100, NULL, 1);
+	apply(f, SIDEBAND_EXEC, 10, 101, "one", 0);
+	struct process *one = find(f, 10, 150, 99, 5);
+	struct process *two = find(f, 10, 250, 99, 6); /* nothing in /proc either */
+	assert_ptr_not_equal(one, two);
+	assert_string_equal(two->executable_name, "sampled");
+	assert_ptr_equal(find(f, 10, 260, 99, 6), two);
+	assert_ptr_equal(find(f, 10, 260, 99, 5), one);
+	struct process_statistics statistics;
+	process_table_get_statistics(f->table, &statistics);
+	assert_int_equal(statistics.unnamed, 1);
+}
+
+static void test_late_records(void **state)
+{
+	struct fixture *f = *state;
+	apply(f, SIDEBAND_FORK, 10, 100, NULL, 1);
+	apply(f, SIDEBAND_EXEC, 10, 300, "late", 0);
+	apply(f, SIDEBAND_EXEC, 10, 200, "middle", 0);
+	apply(f, SIDEBAND_MMAP, 10, 210, "/bin/middle", 0);
+	apply(f, SIDEBAND_MMAP, 10, 310, "/bin/late", 0);
+	struct process *middle = find(f, 10, 250, 99, 8);
+	assert_string_equal(middle->executable_path, "/bin/middle");
+	assert_int_equal(middle->end, 300);
+	assert_string_equal(find(f, 10, 350, 99, 9)->executable_path, "/bin/late");
+}
+
+static void test_scan(void **state)
+{
+	struct fixture *f = *state;
+	make_process(f, 20, "odd) name", "/opt/odd (deleted)", 77);
+	write_file(f, 20, "maps",
+		   "1000-2000 r-xp 00000000 fd:10 9    /opt/a\\012b\n"
+		   "2000-3000 rw-p 00000000 fd:10 9    /opt/data\n"
+		   "broken\n"
+		   "3000-4000 r-xp 00000000 00:00 0    [vdso]\n"
+		   "4000-5000 r-xp 00000000 00:00 0 \n");
+	write_file(f, 20, "cgroup", "1:cpu:/docker/" ID "\n0::/\n");
+	write_file(f, 20, "status", "NSpid:\t20\t1\n");
+	write_file(f, 21, "cgroup", "");
+	assert_int_equal(process_table_scan(f->table, true), 0);
+	struct process_statistics statistics;
+	process_table_get_statistics(f->table, &statistics);
+	assert_int_equal(statistics.alive, 1);
+	assert_int_equal(statistics.bad_lines, 1);
+	assert_int_equal(f->mappings, 1);
+	assert_string_equal(f->mapped, "/opt/a\nb");
+	assert_int_equal(f->device, 0xfd << 20 | 0x10);
+	struct process *p = find(f, 20, 5, 770 * NS_PER_MS + 1, 2);
+	assert_string_equal(p->comm, "odd) name");
+	assert_string_equal(p->executable_path, "/opt/odd");
+	assert_int_equal(p->inner_pid, 1);
+	process_table_resolve_cgroup(f->table, p, 0);
+	assert_string_equal(p->cgroup_path, "/docker/" ID);
+	assert_string_equal(p->container_id, ID);
+	/* Its children are in the same container before anybody looks. */
+	apply(f, SIDEBAND_FORK, 30, 50, NULL, 20);
+	assert_string_equal(find(f, 30, 60, 49, 2)->container_id, ID);
+	/* Gone when scanned again. */
+	char command[128];
+	snprintf(command, sizeof(command), "rm -r %s/20", f->proc);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(process_table_scan(f->table, true), 0);
+	assert_int_not_equal(p->end, 0);
+}
+
+static void test_huge_maps(void **state)
+{
+	struct fixture *f = *state;
+	struct text maps = {0};
+	text_add_string(&maps, "1000-2000 r-xp 0 8:1 9 /");
+	for (int i = 0; i < 200000; i++)
+		text_add_char(&maps, 'x');
+	text_add_char(&maps, '\n');
+	for (int i = 0; i < 100100; i++)
+		text_add(&maps, "%x000-%x000 r-xp 00000000 08:01 7 /lib/x\n", i + 1, i + 2);
+	make_process(f, 20, "many", "/many", 77);
+	write_file(f, 20, "maps", maps.bytes);
+	text_free(&maps);
+	assert_int_equal(process_table_scan(f->table, true), 0);
+	assert_int_equal(f->mappings, 99999); /* the first line was too long */
+	struct process_statistics statistics;
+	process_table_get_statistics(f->table, &statistics);
+	assert_int_equal(statistics.bad_lines, 2);
+}
+
+static void test_limits_and_expiry(void **state)
+{
+	struct fixture *f = *state;
+	struct process_statistics statistics;
+	for (uint32_t pid = 1; pid <= 8; pid++)
+		apply(f, SIDEBAND_FORK, pid, pid, NULL, 100);
+	apply(f, SIDEBAND_EXIT, 5, 20, NULL, 100);
+	apply(f, SIDEBAND_FORK, 9, 21, NULL, 100); /* takes the place of 5 */
+	process_table_get_statistics(f->table, &statistics);
+	assert_int_equal(statistics.remembered, 8);
+	assert_int_equal(statistics.evicted, 1);
+	apply(f, SIDEBAND_EXIT, 1, 30, NULL, 100);
+	struct process *held = process_reference(find(f, 1, 25, 1, 1));
+	process_table_expire(f->table, 130);
+	process_table_get_statistics(f->table, &statistics);
+	assert_int_equal(statistics.remembered, 8);
+	process_table_expire(f->table, 131);
+	process_table_get_statistics(f->table, &statistics);
+	assert_int_equal(statistics.remembered, 7);
+	assert_int_equal(held->pid, 1);
+	process_unreference(held);
+	for (uint64_t i = 0; i < 1000; i++) /* execs in a loop */
+		apply(f, SIDEBAND_EXEC, 2, 200 + i, "again", 0);
+	process_table_get_statistics(f->table, &statistics);
+	assert_true(statistics.remembered <= 8);
+}
+
+static void test_main_thread_exits_first(void **state)
+{
+	struct fixture *f = *state;
+	make_process(f, 3, "threads", "/t", 1);
+	apply(f, SIDEBAND_FORK, 3, 10, NULL, 1);
+	apply(f, SIDEBAND_FORK, 3, 11, NULL, 3); /* a thread */
+	apply(f, SIDEBAND_EXIT, 3, 20, NULL, 1);
+	process_table_expire(f->table, 1000);
+	struct process_statistics statistics;
+	process_table_get_statistics(f->table, &statistics);
+	assert_int_equal(statistics.alive, 1);
+}
+
+static void test_open_mapping(void **state)
+{
+	struct fixture *f = *state;
+	char path[160], bytes[8];
+	snprintf(path, sizeof(path), "%s/40", f->proc);
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "%s/40/root", f->proc);
+	mkdir(path, 0755);
+	write_file(f, 40, "root/lib", "inside");
+	snprintf(path, sizeof(path), "%s/40/root/link", f->proc);
+	assert_int_equal(symlink("/lib", path), 0); /* absolute: inside that root */
+	snprintf(path, sizeof(path), "%s/40/root/fifo", f->proc);
+	assert_int_equal(mkfifo(path, 0644), 0);
+	static const char *const names[] = {"/lib", "/lib (deleted)", "/link", "/../../lib"};
+	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+		_cleanup_fd_ int fd = process_open_mapping(f->table, 40, 0x1000, 0x2000, names[i]);
+		assert_true(fd >= 0);
+		assert_int_equal(read(fd, bytes, sizeof(bytes)), 6);
+	}
+	static const char *const refused[] = {"/fifo", "/", "/none", "lib", "", "/proc/self/exe"};
+	for (size_t i = 0; i < ARRAY_LENGTH(refused); i++)
+		assert_true(process_open_mapping(f->table, 40, 1, 2, refused[i]) < 0);
+	assert_true(process_open_mapping(f->table, 40, 1, 2, NULL) < 0);
+	_cleanup_fd_ int own = process_open_mapping(f->table, 41, 1, 2, "/proc/self/exe");
+	assert_true(own >= 0); /* the process is gone: the plain path */
+}
+
+#define TABLE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define SMALL_TEST(test) cmocka_unit_test_setup_teardown(test, setup_small, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TABLE_TEST(test_fork_exec_exit), TABLE_TEST(test_special_mappings),
+		TABLE_TEST(test_pid_reuse),	 TABLE_TEST(test_lost_exec),
+		TABLE_TEST(test_late_records),	 TABLE_TEST(test_scan),
+		TABLE_TEST(test_huge_maps),	 SMALL_TEST(test_limits_and_expiry),
+		SMALL_TEST(test_main_thread_exits_first), TABLE_TEST(test_open_mapping),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
