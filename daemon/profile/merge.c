@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Merging interns everything by content: an item of a source, its references already translated to
+ * the result's indices, is looked up by its bytes in a table of strings. Equal bytes are one item.
+ */
+#include "profile/merge.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct merger {
+	struct profile *sum;
+	struct strings mappings, functions, locations, samples; /* keys; index = item's index */
+	uint32_t *string_of, *mapping_of, *function_of, *location_of; /* of the source */
+	ARRAY(size_t) columns; /* of each source: its value for each sample type of the sum */
+	ARRAY(uint32_t) key;
+};
+
+static int64_t add_saturating(int64_t a, int64_t b)
+{
+	int64_t sum;
+	if (__builtin_add_overflow(a, b, &sum))
+		return a < 0 ? INT64_MIN : INT64_MAX;
+	return sum;
+}
+
+/* Interns `size` bytes; *ret_new tells whether they were unknown. */
+static int intern(struct strings *table, const void *key, size_t size, uint32_t *ret, bool *ret_new)
+{
+	size_t before = table->count;
+	int r = strings_add(table, key, size, ret);
+	*ret_new = r == 0 && table->count > before;
+	return r;
+}
+
+static int key_add(struct merger *merger, uint32_t word)
+{
+	return array_add(&merger->key, word);
+}
+
+static int key_intern(struct merger *merger, struct strings *table, uint32_t *ret, bool *ret_new)
+{
+	return intern(table, merger->key.items, merger->key.count * sizeof(uint32_t), ret, ret_new);
+}
+
+static int merge_strings(struct merger *merger, const struct profile *source)
+{
+	for (uint32_t i = 0; i < source->strings.count; i++) {
+		int r = strings_add(&merger->sum->strings, profile_text(source, i),
+				    strings_length(&source->strings, i), &merger->string_of[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int merge_mapping(struct merger *merger, const struct profile *source, uint32_t index)
+{
+	struct profile_mapping mapping = source->mappings.items[index];
+	mapping.file = merger->string_of[mapping.file];
+	mapping.build_id = merger->string_of[mapping.build_id];
+	uint64_t key[5] = {mapping.build_id ? mapping.build_id : mapping.file,
+			   mapping.build_id != 0, mapping.start, mapping.limit, mapping.offset};
+	bool is_new;
+	int r = intern(&merger->mappings, key, sizeof(key), &merger->mapping_of[index], &is_new);
+	if (r < 0 || is_new)
+		return r < 0 ? r : array_add(&merger->sum->mappings, mapping);
+	struct profile_mapping *known =
+		&merger->sum->mappings.items[merger->mapping_of[index]];
+	known->has_functions |= mapping.has_functions;
+	known->has_filenames |= mapping.has_filenames;
+	known->has_line_numbers |= mapping.has_line_numbers;
+	known->has_inline_frames |= mapping.has_inline_frames;
+	return 0;
+}
+
+static int merge_function(struct merger *merger, const struct profile *source, uint32_t index)
+{
+	struct profile_function function = source->functions.items[index];
+	function.name = merger->string_of[function.name];
+	function.system_name = merger->string_of[function.system_name];
+	function.file = merger->string_of[function.file];
+	bool is_new;
+	int r = intern(&merger->functions, &function, sizeof(function),
+		       &merger->function_of[index], &is_new);
+	return r < 0 || !is_new ? r : array_add(&merger->sum->functions, function);
+}
+
+static uint32_t translate(const uint32_t *table, uint32_t index)
+{
+	return index == PROFILE_NONE ? PROFILE_NONE : table[index];
+}
+
+static int location_key(struct merger *merger, const struct profile *source,
+			const struct profile_location *location)
+{
+	merger->key.count = 0;
+	int r = key_add(merger, translate(merger->mapping_of, location->mapping));
+	r = r < 0 ? r : key_add(merger, (uint32_t)location->address);
+	r = r < 0 ? r : key_add(merger, (uint32_t)(location->address >> 32));
+	r = r < 0 ? r : key_add(merger, (uint32_t)location->type << 1 | location->is_folded);
+	for (uint32_t i = 0; r == 0 && i < location->line_count; i++) {
+		const struct profile_line *line = &source->lines.items[location->first_line + i];
+		r = key_add(merger, translate(merger->function_of, line->function));
+		r = r < 0 ? r : key_add(merger, line->line);
+		r = r < 0 ? r : key_add(merger, line->column);
+	}
+	return r;
+}
+
+static int merge_location(struct merger *merger, const struct profile *source, uint32_t index)
+{
+	struct profile_location location = source->locations.items[index];
+	struct profile *sum = merger->sum;
+	bool is_new = false;
+	int r = location_key(merger, source, &location);
+	if (r == 0)
+		r = key_intern(merger, &merger->locations, &merger->location_of[index], &is_new);
+	if (r < 0 || !is_new)
+		return r;
+	uint32_t source_line = location.first_line;
+	location.first_line = (uint32_t)sum->lines.count;
+	location.mapping = translate(merger->mapping_of, location.mapping);
+	for (uint32_t i = 0; r == 0 && i < location.line_count; i++) {
+		struct profile_line line = source->lines.items[source_line + i];
+		line.function = translate(merger->function_of, line.function);
+		r = array_add(&sum->lines, line);
+	}
+	return r < 0 ? r : array_add(&sum->locations, location);
+}
+
+static int sample_key(struct merger *merger, const struct profile *source,
+		      const struct profile_sample *sample)
+{
+	merger->key.count = 0;
+	int r = key_add(merger, sample->location_count);
+	for (uint32_t i = 0; r == 0 && i < sample->location_count; i++)
+		r = key_add(merger, merger->location_of[source->stack_locations.items
+								[sample->first_location + i]]);
+	for (uint32_t i = 0; r == 0 && i < sample->label_count; i++) {
+		const struct profile_label *label = &source->labels.items[sample->first_label + i];
+		r = key_add(merger, merger->string_of[label->key]);
+		r = r < 0 ? r : key_add(merger, merger->string_of[label->text]);
+		r = r < 0 ? r : key_add(merger, (uint32_t)label->number);
+		r = r < 0 ? r : key_add(merger, (uint32_t)((uint64_t)label->number >> 32));
+		r = r < 0 ? r : key_add(merger, merger->string_of[label->unit]);
+	}
+	return r;
+}
+
+static int add_new_sample(struct merger *merger, const struct profile *source,
+			  const struct profile_sample *sample)
+{
+	struct profile *sum = merger->sum;
+	struct profile_sample added = {
+		.first_location = (uint32_t)sum->stack_locations.count,
+		.location_count = sample->location_count,
+		.first_label = (uint32_t)sum->labels.count,
+		.label_count = sample->label_count,
+	};
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && i < sample->location_count; i++)
+		r = array_add(&sum->stack_locations, merger->key.items[1 + i]);
+	for (uint32_t i = 0; r == 0 && i < sample->label_count; i++) {
+		struct profile_label label = source->labels.items[sample->first_label + i];
+		label.key = merger->string_of[label.key];
+		label.text = merger->string_of[label.text];
+		label.unit = merger->string_of[label.unit];
+		r = array_add(&sum->labels, label);
+	}
+	for (size_t i = 0; r == 0 && i < sum->sample_types.count; i++)
+		r = array_add(&sum->values, 0);
+	return r < 0 ? r : array_add(&sum->samples, added);
+}
+
+static int merge_sample(struct merger *merger, const struct profile *source, size_t index)
+{
+	const struct profile_sample *sample = &source->samples.items[index];
+	struct profile *sum = merger->sum;
+	uint32_t target = 0;
+	bool is_new = false;
+	int r = sample_key(merger, source, sample);
+	if (r == 0)
+		r = key_intern(merger, &merger->samples, &target, &is_new);
+	if (r == 0 && is_new)
+		r = add_new_sample(merger, source, sample);
+	if (r < 0)
+		return r;
+	size_t types = sum->sample_types.count;
+	for (size_t i = 0; i < types; i++) {
+		int64_t value = source->values.items[index * source->sample_types.count +
+						     merger->columns.items[i]];
+		int64_t *total = &sum->values.items[target * types + i];
+		*total = add_saturating(*total, value);
+	}
+	return 0;
+}
+
+static int merge_items(struct merger *merger, const struct profile *source)
+{
+	int r = merge_strings(merger, source);
+	for (uint32_t i = 0; r == 0 && i < source->mappings.count; i++)
+		r = merge_mapping(merger, source, i);
+	for (uint32_t i = 0; r == 0 && i < source->functions.count; i++)
+		r = merge_function(merger, source, i);
+	for (uint32_t i = 0; r == 0 && i < source->locations.count; i++)
+		r = merge_location(merger, source, i);
+	for (size_t i = 0; r == 0 && i < source->samples.count; i++)
+		r = merge_sample(merger, source, i);
+	for (size_t i = 0; r == 0 && i < source->comments.count; i++)
+		r = array_add(&merger->sum->comments,
+			      merger->string_of[source->comments.items[i]]);
+	return r;
+}
+
+/* Which value of `source` has this type and unit? Its count when none. */
+static size_t find_type(const struct profile *of, struct profile_value_type type,
+			const struct profile *source)
+{
+	size_t i = 0;
+	for (; i < source->sample_types.count; i++) {
+		struct profile_value_type other = source->sample_types.items[i];
+		if (!strcmp(profile_text(of, type.type), profile_text(source, other.type)) &&
+		    !strcmp(profile_text(of, type.unit), profile_text(source, other.unit)))
+			break;
+	}
+	return i;
+}
+
+static int merge_source(struct merger *merger, const struct profile *source)
+{
+	_cleanup_free_ uint32_t *strings = calloc(source->strings.count + 1, sizeof(uint32_t));
+	_cleanup_free_ uint32_t *mappings = calloc(source->mappings.count + 1, sizeof(uint32_t));
+	_cleanup_free_ uint32_t *functions = calloc(source->functions.count + 1, sizeof(uint32_t));
+	_cleanup_free_ uint32_t *locations = calloc(source->locations.count + 1, sizeof(uint32_t));
+	if (!strings || !mappings || !functions || !locations)
+		return -ENOMEM;
+	merger->string_of = strings;
+	merger->mapping_of = mappings;
+	merger->function_of = functions;
+	merger->location_of = locations;
+	merger->columns.count = 0;
+	for (size_t i = 0; i < merger->sum->sample_types.count; i++) {
+		struct profile_value_type type = merger->sum->sample_types.items[i];
+		if (array_add(&merger->columns, find_type(merger->sum, type, source)) < 0)
+			return -ENOMEM;
+	}
+	return merge_items(merger, source);
+}
+
+static uint32_t copy_string(struct profile *sum, const struct profile *first, uint32_t string,
+			    bool *failed)
+{
+	return profile_string(sum, profile_text(first, string), failed);
+}
+
+/* The sample types that all profiles share. */
+static int merge_sample_types(struct profile *sum, const struct profile *const *profiles,
+			      size_t count)
+{
+	const struct profile *first = profiles[0];
+	bool failed = false;
+	for (size_t i = 0; i < first->sample_types.count; i++) {
+		struct profile_value_type type = first->sample_types.items[i];
+		size_t having = 0;
+		for (size_t k = 0; k < count; k++)
+			having += find_type(first, type, profiles[k]) <
+				  profiles[k]->sample_types.count;
+		if (having < count)
+			continue;
+		type.type = copy_string(sum, first, type.type, &failed);
+		type.unit = copy_string(sum, first, type.unit, &failed);
+		if (array_add(&sum->sample_types, type) < 0)
+			return -ENOMEM;
+	}
+	if (failed)
+		return -ENOMEM;
+	return sum->sample_types.count ? 0 : -EINVAL;
+}
+
+/* Adds the times up; returns whether all periods agree. */
+static bool merge_times(struct profile *sum, const struct profile *const *profiles, size_t count)
+{
+	bool same_period = true;
+	sum->period = profiles[0]->period;
+	for (size_t i = 0; i < count; i++) {
+		const struct profile *source = profiles[i];
+		if (source->time_ns && (!sum->time_ns || source->time_ns < sum->time_ns))
+			sum->time_ns = source->time_ns;
+		sum->duration_ns = add_saturating(sum->duration_ns, source->duration_ns);
+		same_period &= source->period == sum->period &&
+			       !strcmp(profile_text(source, source->period_type.type),
+				       profile_text(profiles[0], profiles[0]->period_type.type));
+	}
+	return same_period;
+}
+
+static int merge_header(struct profile *sum, const struct profile *const *profiles, size_t count)
+{
+	const struct profile *first = profiles[0];
+	bool failed = false;
+	if (merge_times(sum, profiles, count)) {
+		sum->period_type.type = copy_string(sum, first, first->period_type.type, &failed);
+		sum->period_type.unit = copy_string(sum, first, first->period_type.unit, &failed);
+	} else {
+		sum->period = 0;
+		uint32_t comment =
+			profile_string(sum, "merged from profiles of different periods", &failed);
+		if (array_add(&sum->comments, comment) < 0)
+			return -ENOMEM;
+	}
+	sum->default_sample_type = copy_string(sum, first, first->default_sample_type, &failed);
+	sum->drop_frames = copy_string(sum, first, first->drop_frames, &failed);
+	sum->keep_frames = copy_string(sum, first, first->keep_frames, &failed);
+	sum->doc_url = copy_string(sum, first, first->doc_url, &failed);
+	return failed ? -ENOMEM : 0;
+}
+
+static void merger_release(struct merger *merger)
+{
+	profile_free(merger->sum);
+	strings_free(&merger->mappings);
+	strings_free(&merger->functions);
+	strings_free(&merger->locations);
+	strings_free(&merger->samples);
+	array_free(&merger->columns);
+	array_free(&merger->key);
+}
+
+int profile_merge(const struct profile *const *profiles, size_t count, struct profile **ret)
+{
+	_cleanup_(merger_release) struct merger merger = {0};
+	if (count == 0)
+		return -EINVAL;
+	int r = profile_new(&merger.sum);
+	if (r == 0)
+		r = merge_sample_types(merger.sum, profiles, count);
+	if (r == 0)
+		r = merge_header(merger.sum, profiles, count);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = merge_source(&merger, profiles[i]);
+	if (r == 0)
+		*ret = take_pointer(merger.sum);
+	return r;
+}
