@@ -405,7 +405,7 @@ static bool may_adopt(const struct process_table *table, const struct process *p
 
 static bool has_identity(const struct process *p, uint64_t start_time, uint32_t exec_id)
 {
-	return p->start_time == start_time && p->exec_id == exec_id;
+	return p->start_time != 0 && p->start_time == start_time && p->exec_id == exec_id;
 }
 
 /* A program that only a sample tells of: its records were lost. */
