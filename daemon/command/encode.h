@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A profile as the bytes of each output format. */
+/* A profile as the bytes of each output format: the one place that knows every encoder. */
 #pragma once
 
 #include "command/output.h"
 
-/* Appends the encoded profile to *ret. Returns 0, -EINVAL or -ENOMEM. */
+/* Is there an encoder for the format? An output without one is refused when it is opened. */
+bool encode_knows(enum output_format format);
+
+/* Appends the encoded profile to *ret. Returns 0, -EOPNOTSUPP or -ENOMEM. */
 int encode_profile(enum output_format format, const struct profile *profile, struct text *ret);

@@ -108,6 +108,10 @@ int output_open(struct output *output, const char *path, const char *format_name
 	if (!output->path)
 		return -ENOMEM;
 	int r = choose_format(output, format_name, error);
+	if (r == 0 && !encode_knows(output->format)) {
+		text_add(error, "%s: this build cannot write that format", path);
+		r = -EINVAL;
+	}
 	if (r == 0)
 		r = strcmp(path, "-") == 0 ? open_stdout(output, error) : open_path(output);
 	if (r < 0 && !error->length)
@@ -140,17 +144,23 @@ static int give_name(struct output *output)
 	return 0;
 }
 
+int output_write_bytes(struct output *output, const struct text *bytes)
+{
+	if (bytes->failed)
+		return -ENOMEM;
+	int r = write_all(output->fd, bytes->bytes, bytes->length);
+	output->bytes = bytes->length;
+	return r == 0 && output->is_regular ? give_name(output) : r;
+}
+
 int output_write(struct output *output, const struct profile *profile)
 {
 	struct text bytes = {0};
 	int r = encode_profile(output->format, profile, &bytes);
-	if (r == 0 && bytes.failed)
-		r = -ENOMEM;
 	if (r == 0)
-		r = write_all(output->fd, bytes.bytes, bytes.length);
-	output->bytes = bytes.length;
+		r = output_write_bytes(output, &bytes);
 	text_free(&bytes);
-	return r == 0 && output->is_regular ? give_name(output) : r;
+	return r;
 }
 
 void output_close(struct output *output)

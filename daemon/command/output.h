@@ -60,8 +60,11 @@ int output_format_of_path(const char *path, enum output_format *ret);
 int output_open(struct output *output, const char *path, const char *format_name,
 		struct text *error);
 
-/* Encodes the profile and gives the file its name. Returns 0 or -errno. */
+/* Encodes the profile in the output's format and gives the file its name. Returns 0 or -errno. */
 int output_write(struct output *output, const struct profile *profile);
+
+/* The same with bytes that are encoded already. */
+int output_write_bytes(struct output *output, const struct text *bytes);
 
 /* Releases; what was not written completely leaves no file. */
 void output_close(struct output *output);
