@@ -28,11 +28,14 @@
 	COUNTER(NOTICES_LOST, "notices_lost", "notices of a new binary the full ring refused")
 
 /*
- * STACK_END(id, text). Why the walk ended. COMPLETE reached the entry of the thread; every other one
+ * STACK_END(id, text). Why the walk ended. COMPLETE reached the entry of the thread. EXITING and IN_EXEC
+ * are whole too: the task has given its user memory back, or has no code in it yet. Every other one
  * becomes a last frame "[text]" in the profile.
  */
 #define BOLOMETER_STACK_ENDS(STACK_END)                                                           \
 	STACK_END(COMPLETE, "complete")                                                           \
+	STACK_END(EXITING, "exiting")                                                             \
+	STACK_END(IN_EXEC, "starting a program")                                                  \
 	STACK_END(TABLES_NOT_READY, "tables not ready")                                           \
 	STACK_END(NO_UNWIND_INFO, "no unwind information")                                        \
 	STACK_END(NO_MAPPING, "address in no executable mapping")                                 \

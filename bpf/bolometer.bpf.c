@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The programs: a clock tick on every CPU becomes a sample, and (with --children) fork and exit keep
+ * the set of selected processes.
+ *
+ * Time. The event's counter is the CPU's clock. Every tick, idle and unselected ones included, moves
+ * the previous reading, so a sample weighs exactly the time since the tick before it. If more than one
+ * period went by, nobody can say what ran in between: that time is counted as missed and the sample
+ * weighs one period.
+ */
+#include "kernel_types.bpf.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "select.bpf.h"
+#include "unwind.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Time since the CPU's previous tick: how many periods, and what this tick may claim of it. */
+struct tick {
+	u64 weight;
+	u64 missed;
+};
+
+static __always_inline struct tick take_tick(struct bpf_perf_event_data *ctx, u32 cpu,
+					     struct scratch *s)
+{
+	struct bpf_perf_event_value value = {};
+	u64 period = period_ns ? period_ns : 1;
+	struct tick tick = {.weight = period};
+
+	bpf_perf_prog_read_value(ctx, &value, sizeof(value));
+	/* The counter starts again when a CPU comes back. */
+	u64 previous = value.counter >= s->previous_counter ? s->previous_counter : 0;
+	u64 elapsed = value.counter - previous;
+	s->previous_counter = value.counter;
+	u64 periods = (elapsed + period / 2) / period;
+	if (periods <= 1) {
+		tick.weight = elapsed;
+	} else {
+		tick.missed = periods - 1;
+		count(cpu, COUNTER_MISSED, tick.missed);
+		count(cpu, COUNTER_MISSED_NS, elapsed - period);
+	}
+	count(cpu, COUNTER_TICKS, 1 + tick.missed);
+	return tick;
+}
+
+/* Who is running, into the sample. Returns the task. */
+static __always_inline struct task_struct *describe_task(struct scratch *s)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	u64 id = bpf_get_current_pid_tgid();
+
+	s->sample.pid = id >> 32;
+	s->sample.tid = (u32)id;
+	if (pid_namespace_inode) {
+		struct bpf_pidns_info inner = {};
+		if (bpf_get_ns_current_pid_tgid(pid_namespace_device, pid_namespace_inode, &inner,
+						sizeof(inner)) == 0) {
+			s->sample.pid = inner.tgid;
+			s->sample.tid = inner.pid;
+		}
+	}
+	bpf_get_current_comm(s->sample.comm, sizeof(s->sample.comm));
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	s->mm = mm;
+	s->sample.executable_inode = 0;
+	s->sample.executable_device = 0;
+	if (mm) {
+		struct file *file = BPF_CORE_READ(mm, exe_file);
+		struct inode *inode = BPF_CORE_READ(file, f_inode);
+		s->sample.executable_inode = BPF_CORE_READ(inode, i_ino);
+		s->sample.executable_device = BPF_CORE_READ(inode, i_sb, s_dev);
+	}
+	return task;
+}
+
+static __always_inline void describe_sample(struct scratch *s, struct task_struct *task, u32 cpu,
+					    u64 weight)
+{
+	s->sample.header.version = WIRE_VERSION;
+	s->sample.header.kind = RECORD_SAMPLE;
+	s->sample.header.time = bpf_ktime_get_ns();
+	s->sample.weight = weight;
+	s->sample.process_start = BPF_CORE_READ(task, group_leader, start_time);
+	s->sample.exec_id = BPF_CORE_READ(task, self_exec_id);
+	s->sample.cgroup_id = bpf_get_current_cgroup_id();
+	s->sample.cpu = cpu;
+	s->sample.event = EVENT_CPU;
+	s->sample.kernel_frames = 0;
+	s->sample.user_frames = 0;
+	s->hash = stack_seed;
+	s->sample.end = STACK_END_COMPLETE;
+}
+
+/* Adds the kernel frames already in place to the stack's hash. */
+__noinline int hash_kernel_stack(u32 cpu)
+{
+	struct scratch *s = scratch_of(cpu);
+
+	if (!s)
+		return 0;
+	u32 count = s->sample.kernel_frames;
+	u64 hash = s->hash;
+	for (u32 i = 0; i < MAX_KERNEL_FRAMES; i++) {
+		if (i >= count)
+			break;
+		hash = hash_frame(hash, s->frames[i]);
+	}
+	s->hash = hash;
+	return 0;
+}
+
+static __always_inline void take_kernel_stack(struct bpf_perf_event_data *ctx, u32 cpu,
+					      struct scratch *s)
+{
+	long size = bpf_get_stack(ctx, s->frames, MAX_KERNEL_FRAMES * sizeof(u64), 0);
+
+	s->sample.kernel_frames = size > 0 ? (u32)size / sizeof(u64) : 0;
+	hash_kernel_stack(cpu);
+}
+
+#if defined(__TARGET_ARCH_x86)
+static __always_inline s64 system_call_at(void *registers, const struct user_registers *copy)
+{
+	return entry_system_call(copy);
+}
+#else
+static __always_inline s64 system_call_at(void *registers, const struct user_registers *copy)
+{
+	return BPF_CORE_READ((struct pt_regs___with_syscall *)registers, syscallno);
+}
+#endif
+
+/* Registers of a tick in kernel mode: those saved on the way in. Returns 0 or -1. */
+__noinline int take_entry_registers(u32 cpu)
+{
+	struct scratch *s = scratch_of(cpu);
+	struct user_registers *copy;
+
+	if (!s)
+		return -1;
+	struct task_struct *task = (void *)bpf_get_current_task();
+	void *saved = task_user_registers(task);
+	/* The window is not in use yet: it holds the copy, the program's stack is too small. */
+	_Static_assert(sizeof(struct user_registers) <= sizeof(s->window), "registers in window");
+	copy = (struct user_registers *)s->window;
+	if (bpf_probe_read_kernel(copy, sizeof(*copy), saved) || is_compat(copy))
+		return -1;
+	take_registers(s, copy);
+	s64 call = system_call_at(saved, copy);
+	/* A system call's address points behind its instruction, like a return address. */
+	s->lookup_pc = call != -1 ? s->pc - 1 : s->pc;
+	s->after_kernel_entry = call == SYSCALL_EXECVE || call == SYSCALL_EXECVEAT;
+	return 0;
+}
+
+/* Registers of a tick in user mode. The context cannot be handed to a function that also takes
+ * scratch, so it is copied field by field. Returns 0 or -1 for a 32-bit program. */
+static __always_inline int take_interrupted_registers(struct bpf_perf_event_data *ctx,
+						      struct scratch *s)
+{
+	struct user_registers *copy = (struct user_registers *)s->window;
+	u64 *words = (u64 *)copy;
+	const u64 *from = (const u64 *)&ctx->regs;
+
+#pragma unroll
+	for (u32 i = 0; i < sizeof(struct user_registers) / 8; i++)
+		words[i] = from[i];
+	if (is_compat(copy))
+		return -1;
+	take_registers(s, copy);
+	s->lookup_pc = s->pc;
+	s->after_kernel_entry = 0;
+	return 0;
+}
+
+/* Walks the user part of the stack if the task has one. */
+static __always_inline void take_user_stack(struct bpf_perf_event_data *ctx, u32 cpu,
+					    struct scratch *s, struct task_struct *task, bool user_mode)
+{
+	if (!s->mm) {
+		if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
+			s->sample.flags |= SAMPLE_KERNEL_TASK;
+		else
+			s->sample.end = STACK_END_EXITING;
+		return;
+	}
+	int r = user_mode ? take_interrupted_registers(ctx, s) : take_entry_registers(cpu);
+	if (r < 0)
+		s->sample.end = STACK_END_COMPAT_TASK;
+	else
+		unwind_user(cpu, s);
+	if (s->sample.end > STACK_END_IN_EXEC)
+		push_frame(s, FRAME_WORD_END(s->sample.end));
+}
+
+/* Seeded 64-bit hash over the frame words, never 0. Addresses outside files mean nothing without their
+ * process, so then its identity is part of the hash. */
+static __always_inline u64 finish_stack_id(const struct scratch *s)
+{
+	u64 hash = s->hash;
+
+	if (s->sample.flags & SAMPLE_HAS_ADDRESSES)
+		hash = hash_frame(hash, s->sample.process_start ^ (u64)s->sample.pid << 40);
+	hash *= 0xc4ceb9fe1a85ec53ULL;
+	hash ^= hash >> 32;
+	return hash ? hash : 1;
+}
+
+/* Sends the sample, with its stack unless the daemon has it. */
+__noinline int send_sample(u32 cpu)
+{
+	struct scratch *s = scratch_of(cpu);
+
+	if (!s)
+		return 0;
+	u64 id = finish_stack_id(s);
+	u32 at = id & (STACKS_SENT_SIZE - 1);
+	u64 *sent = bpf_map_lookup_elem(&stacks_sent, &at);
+	u64 mark = id + stack_epoch;
+	bool known = sent && *sent == mark;
+	u32 words = known ? 0 : s->sample.kernel_frames + s->sample.user_frames;
+	if (words > MAX_SAMPLE_WORDS)
+		words = MAX_SAMPLE_WORDS;
+	if (!known)
+		s->sample.flags |= SAMPLE_HAS_STACK;
+	s->sample.stack_id = id;
+	u64 size = sizeof(s->sample) + words * sizeof(u64);
+	s->sample.header.size = size;
+	u64 wake = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_bytes
+			   ? BPF_RB_FORCE_WAKEUP
+			   : BPF_RB_NO_WAKEUP;
+	if (bpf_ringbuf_output(&ring, &s->sample, size, wake)) {
+		count(cpu, COUNTER_LOST_RING_FULL, 1);
+		count(cpu, COUNTER_LOST_NS, s->sample.weight);
+		return 0;
+	}
+	if (sent && !known) {
+		*sent = mark;
+		count(cpu, COUNTER_STACKS_SENT, 1);
+	}
+	count(cpu, COUNTER_SAMPLES, 1);
+	count(cpu, COUNTER_CAPTURED_NS, s->sample.weight);
+	return 0;
+}
+
+SEC("perf_event")
+int on_cpu_tick(struct bpf_perf_event_data *ctx)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	struct scratch *s = scratch_of(cpu);
+
+	if (!s) {
+		count(0, COUNTER_TICKS, 1);
+		count(0, COUNTER_LOST_SCRATCH, 1);
+		return 0;
+	}
+	struct tick tick = take_tick(ctx, cpu, s);
+	if ((u32)bpf_get_current_pid_tgid() == 0) {
+		count(cpu, COUNTER_IDLE, 1);
+		count(cpu, COUNTER_IDLE_NS, tick.weight);
+		return 0;
+	}
+	bool user_mode = interrupted_user_mode(ctx);
+	struct task_struct *task = describe_task(s);
+	enum selected selected = SELECTED_NO;
+	if (!(kernel_only && user_mode) && !(user_only && !user_mode))
+		selected = select_task(s);
+	if (selected == SELECTED_NO) {
+		count(cpu, COUNTER_UNSELECTED, 1);
+		count(cpu, COUNTER_UNSELECTED_NS, tick.weight);
+		return 0;
+	}
+	describe_sample(s, task, cpu, tick.weight);
+	s->sample.flags = (user_mode ? SAMPLE_USER_MODE : 0) |
+			  (selected == SELECTED_UNDECIDED ? SAMPLE_UNDECIDED : 0);
+	if (!user_mode)
+		take_kernel_stack(ctx, cpu, s);
+	if (!kernel_only)
+		take_user_stack(ctx, cpu, s, task, user_mode);
+	send_sample(cpu);
+	return 0;
+}
+
+SEC("raw_tp/sched_process_fork")
+int on_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	u32 parent = BPF_CORE_READ((struct task_struct *)ctx->args[0], tgid);
+	u32 child = BPF_CORE_READ((struct task_struct *)ctx->args[1], tgid);
+	u32 *selected = bpf_map_lookup_elem(&selected_pids, &parent);
+
+	if (selected && child != parent) {
+		u32 value = *selected;
+		bpf_map_update_elem(&selected_pids, &child, &value, BPF_ANY);
+	}
+	return 0;
+}
+
+SEC("raw_tp/sched_process_exit")
+int on_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	u32 pid = BPF_CORE_READ(task, tgid);
+
+	/* Only a process's last thread: the others may outlive its leader. */
+	if (BPF_CORE_READ(task, signal, live.counter) <= 0)
+		bpf_map_delete_elem(&selected_pids, &pid);
+	return 0;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From an address of the current task to the executable mapping that holds it, and from the mapping to
+ * what is known of its file.
+ *
+ * The kernel's own tree of mappings is walked, without a lock, by reads that cannot fault: it is right
+ * at the moment of the sample, so a process that started a millisecond ago, or has just loaded another
+ * library at the same address, needs nobody to announce it. A writer on another CPU can make a walk
+ * fail or find nothing; the stack then ends with a reason, it is never wrong silently, because the
+ * mapping found must contain the address.
+ *
+ * A file is known by struct binary_key. One that nobody announced gets a slot here, so that its frames
+ * keep their meaning, and a notice asks the daemon for its tables.
+ */
+#pragma once
+
+#include "maps.bpf.h"
+
+/* Maple tree encoding: include/linux/maple_tree.h, lib/maple_tree.c. Low bits of a node pointer: bit 1
+ * set in the root entry, bits 3..6 the node type. */
+#define MAPLE_NODE_MASK 0xffULL
+#define MAPLE_TYPE(entry) (((entry) >> 3) & 0xf)
+#define MAPLE_LEAF_64 1
+#define MAPLE_RANGE_64 2
+#define MAPLE_ARANGE_64 3
+#define MAPLE_MAX_DEPTH 8
+#define RB_MAX_DEPTH 40
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct maple_metadata {
+	unsigned char end;
+};
+struct maple_range_64 {
+	unsigned long pivot[15];
+	void *slot[16];
+	struct maple_metadata meta;
+};
+struct maple_arange_64 {
+	unsigned long pivot[9];
+	void *slot[10];
+	struct maple_metadata meta;
+};
+#pragma clang attribute pop
+
+/* Index of the slot of the node in scratch->node (its pivots) that covers scratch->lookup_pc. */
+__noinline int maple_slot(u32 cpu, u32 pivots)
+{
+	struct scratch *s = scratch_of(cpu);
+
+	if (!s)
+		return 0;
+	u64 address = s->lookup_pc;
+	for (u32 i = 0; i < 15; i++) {
+		if (i >= pivots)
+			return pivots;
+		/* A zero pivot behind the first is an unused one: the slot reaches the node's end. */
+		u64 pivot = s->node[i];
+		if (pivot >= address || (pivot == 0 && i > 0))
+			return i;
+	}
+	return 15;
+}
+
+/* Descends one level from the encoded node in scratch->word; leaves the slot's contents there. Returns
+ * 1 when that is a mapping (or 0), 0 to go on, -1 when the tree is not readable. */
+__noinline int maple_descend(u32 cpu)
+{
+	struct scratch *s = scratch_of(cpu);
+
+	if (!s)
+		return -1;
+	char *node = (char *)(s->word & ~MAPLE_NODE_MASK);
+	u32 type = MAPLE_TYPE(s->word);
+	u64 pivots, slots;
+	u32 count;
+
+	if (type == MAPLE_ARANGE_64) {
+		pivots = bpf_core_field_offset(struct maple_arange_64, pivot);
+		slots = bpf_core_field_offset(struct maple_arange_64, slot);
+		u8 end = 0;
+		if (bpf_probe_read_kernel(&end, 1, node + bpf_core_field_offset(
+							struct maple_arange_64, meta.end)))
+			return -1;
+		count = end < 9 ? end : 9;
+	} else if (type == MAPLE_LEAF_64 || type == MAPLE_RANGE_64) {
+		pivots = bpf_core_field_offset(struct maple_range_64, pivot);
+		slots = bpf_core_field_offset(struct maple_range_64, slot);
+		count = 15;
+	} else {
+		return -1;
+	}
+	if (bpf_probe_read_kernel(s->node, 15 * 8, node + pivots))
+		return -1;
+	u32 slot = maple_slot(cpu, count);
+	if (slot > 15 || bpf_probe_read_kernel(&s->word, 8, node + slots + slot * 8))
+		return -1;
+	return type == MAPLE_LEAF_64;
+}
+
+static __always_inline struct vm_area_struct *area_in_maple_tree(u32 cpu, struct scratch *s)
+{
+	struct mm_struct___with_maple_tree *mm = (void *)s->mm;
+
+	s->word = (u64)BPF_CORE_READ(mm, mm_mt.ma_root);
+	if ((s->word & 3) != 2 || s->word <= 4096)
+		return 0;
+	for (u32 depth = 0; depth < MAPLE_MAX_DEPTH; depth++) {
+		int r = maple_descend(cpu);
+		if (r < 0)
+			return 0;
+		if (r > 0)
+			return (s->word & 3) ? 0 : (struct vm_area_struct *)s->word;
+	}
+	return 0;
+}
+
+static __always_inline struct vm_area_struct *area_in_rb_tree(struct scratch *s)
+{
+	struct mm_struct___with_rb_tree *mm = (void *)s->mm;
+	struct rb_node *node = BPF_CORE_READ(mm, mm_rb.rb_node);
+
+	for (u32 depth = 0; depth < RB_MAX_DEPTH && node; depth++) {
+		struct vm_area_struct *area =
+			(void *)((char *)node -
+				 bpf_core_field_offset(struct vm_area_struct___in_rb_tree, vm_rb));
+		if (s->lookup_pc >= BPF_CORE_READ(area, vm_end))
+			node = BPF_CORE_READ(node, rb_right);
+		else if (s->lookup_pc < BPF_CORE_READ(area, vm_start))
+			node = BPF_CORE_READ(node, rb_left);
+		else
+			return area;
+	}
+	return 0;
+}
+
+/* Finds the mapping of scratch->lookup_pc: area, area_start, area_end. Returns 0, or -1: none. */
+__noinline int find_area(u32 cpu)
+{
+	struct scratch *s = scratch_of(cpu);
+
+	if (!s)
+		return -1;
+	struct mm_struct___with_maple_tree *with_maple_tree = (void *)s->mm;
+	struct vm_area_struct *area;
+	if (bpf_core_field_exists(with_maple_tree->mm_mt))
+		area = area_in_maple_tree(cpu, s);
+	else
+		area = area_in_rb_tree(s);
+	if (!area)
+		return -1;
+	s->area = area;
+	s->area_start = BPF_CORE_READ(area, vm_start);
+	s->area_end = BPF_CORE_READ(area, vm_end);
+	if (s->lookup_pc < s->area_start || s->lookup_pc >= s->area_end)
+		return -1;
+	if (bpf_core_field_exists(area->vm_flags) && !(BPF_CORE_READ(area, vm_flags) & VM_EXEC))
+		return -1;
+	return 0;
+}
+
+/* Gives the file in scratch->key a slot and asks the daemon for its tables. */
+static __always_inline struct binary_entry *add_binary(u32 cpu, struct scratch *s, u64 offset)
+{
+	struct binary_entry entry = {};
+
+	entry.slot = SLOT_FIRST_KERNEL_MADE + cpu + (u32)s->new_binaries * cpu_count;
+	if (entry.slot >= SLOT_LIMIT)
+		return 0;
+	if (bpf_map_update_elem(&binaries, &s->key, &entry, BPF_NOEXIST) == 0)
+		s->new_binaries++;
+	/* else: another CPU was faster, or the table is full */
+	return bpf_map_lookup_elem(&binaries, &s->key);
+}
+
+static __always_inline void send_notice(u32 cpu, struct scratch *s, struct binary_entry *entry,
+					u64 offset)
+{
+	s->notice.header.version = WIRE_VERSION;
+	s->notice.header.kind = RECORD_NEW_BINARY;
+	s->notice.header.size = sizeof(s->notice);
+	s->notice.header.time = s->sample.header.time;
+	s->notice.key = s->key;
+	s->notice.mapping_start = s->area_start;
+	s->notice.mapping_end = s->area_end;
+	s->notice.mapping_offset = offset;
+	s->notice.slot = entry->slot;
+	s->notice.pid = s->sample.pid;
+	if (bpf_ringbuf_output(&ring, &s->notice, sizeof(s->notice), BPF_RB_FORCE_WAKEUP) == 0)
+		entry->noticed = 1;
+	else
+		count(cpu, COUNTER_NOTICES_LOST, 1);
+}
+
+/* Fills mapping `m` from scratch->area. Returns 0 or the negative enum stack_end. */
+static __always_inline int describe_mapping(u32 cpu, struct scratch *s, struct cached_mapping *m)
+{
+	struct vm_area_struct *area = s->area;
+	struct file *file = BPF_CORE_READ(area, vm_file);
+	u64 offset = (u64)BPF_CORE_READ(area, vm_pgoff) << page_shift;
+
+	__builtin_memset(&s->key, 0, sizeof(s->key));
+	if (file) {
+		struct inode *inode = BPF_CORE_READ(file, f_inode);
+		s->key.inode = BPF_CORE_READ(inode, i_ino);
+		s->key.size = BPF_CORE_READ(inode, i_size);
+		s->key.mtime_ns = inode_mtime_ns(inode);
+		s->key.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	} else if (s->area_start != mm_vdso(s->mm)) {
+		m->in_file = 0;
+		m->delta = 0;
+		return 0;
+	} else {
+		offset = 0; /* the vDSO image; its pgoff is an address */
+	}
+
+	struct binary_entry *entry = bpf_map_lookup_elem(&binaries, &s->key);
+	if (!entry)
+		entry = add_binary(cpu, s, offset);
+	if (!entry) {
+		count(cpu, COUNTER_BINARIES_FULL, 1);
+		return -STACK_END_BINARY_LIMIT;
+	}
+	if (!entry->noticed)
+		send_notice(cpu, s, entry, offset);
+	m->in_file = 1;
+	m->delta = offset - s->area_start;
+	m->binary = *entry;
+	return 0;
+}
+
+/* Index of the cached mapping that holds scratch->lookup_pc, or the negative enum stack_end. */
+__noinline int find_mapping(u32 cpu)
+{
+	struct scratch *s = scratch_of(cpu);
+
+	if (!s)
+		return -STACK_END_NO_MAPPING;
+	u64 address = s->lookup_pc;
+	u32 last = s->last_mapping & (MAPPING_CACHE_SIZE - 1);
+	if (address - s->mappings[last].start < s->mappings[last].length)
+		return last;
+	for (u32 i = 0; i < MAPPING_CACHE_SIZE; i++) {
+		if (address - s->mappings[i].start < s->mappings[i].length) {
+			s->last_mapping = i;
+			return i;
+		}
+	}
+	if (find_area(cpu) < 0)
+		return -STACK_END_NO_MAPPING;
+	u32 next = s->next_mapping & (MAPPING_CACHE_SIZE - 1);
+	struct cached_mapping *m = &s->mappings[next];
+	m->length = 0;
+	int r = describe_mapping(cpu, s, m);
+	if (r < 0)
+		return r;
+	m->start = s->area_start;
+	m->length = s->area_end - s->area_start;
+	s->next_mapping = next + 1;
+	s->last_mapping = next;
+	return next;
+}
+
+/* Keeps the mappings of the last sample on this CPU only if the kernel says that they cannot have
+ * changed and it is the same process; tables that became ready count as a change. */
+static __always_inline void revalidate_mappings(struct scratch *s)
+{
+	u64 sequence = mm_sequence(s->mm);
+
+	if (sequence != 0 && sequence == s->mappings_sequence &&
+	    s->mappings_pid == s->sample.pid && s->mappings_epoch == binaries_epoch &&
+	    s->mappings_start_time == s->sample.process_start)
+		return;
+	for (u32 i = 0; i < MAPPING_CACHE_SIZE; i++)
+		s->mappings[i].length = 0;
+	s->mappings_sequence = sequence;
+	s->mappings_pid = s->sample.pid;
+	s->mappings_epoch = binaries_epoch;
+	s->mappings_start_time = s->sample.process_start;
+	s->last_mapping = 0;
+}

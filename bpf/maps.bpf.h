@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * All maps and settings, each with its key, its value and the reason for its size. Sizes written as 1
+ * are set by the daemon before loading.
+ *
+ * Per-CPU state lies in plain arrays indexed by CPU, not in per-CPU maps: their lookup is inlined by
+ * the JIT on every kernel, and a per-CPU map's is not before 6.10.
+ */
+#pragma once
+
+#include "quirks.bpf.h"
+#include "wire.h"
+
+#define MAPPING_CACHE_SIZE 8   /* mappings one stack runs through; power of two */
+#define RULE_CACHE_SIZE 512    /* recent (binary, offset) -> rule, direct mapped; power of two */
+#define STACK_WINDOW_SIZE 512  /* bytes of user stack read at once */
+#define STACK_WINDOW_BELOW 64  /* of them below the address asked for: saved registers lie there */
+#define STACKS_SENT_SIZE 16384 /* recent stack ids, direct mapped; 128 KiB in all */
+#define MAX_SAMPLE_WORDS (MAX_KERNEL_FRAMES + MAX_USER_FRAMES + 1)
+
+/* An executable mapping of the sampled process with what is known of its file. */
+struct cached_mapping {
+	u64 start;
+	u64 length;
+	u64 delta; /* file offset = address + delta */
+	struct binary_entry binary;
+	u32 in_file; /* false: code without a file (JIT) */
+	u32 padding;
+};
+
+struct cached_rule {
+	u64 frame; /* file frame word, 0 = empty */
+	struct unwind_rule rule; /* merge applied */
+};
+
+/* Everything one walk needs, one per CPU. A tick cannot interrupt a tick, so it needs no guard. */
+struct scratch {
+	/* counter of the CPU's clock at its previous tick, ns */
+	u64 previous_counter;
+	u64 new_binaries; /* how many slots this CPU has given out */
+
+	/* registers of the frame being unwound */
+	u64 pc, sp, fp, lr;
+	u64 lookup_pc;	    /* pc, or pc - 1 for a return address */
+	u64 general[16];    /* x86-64: by DWARF number, of a frame whose registers are all known */
+	u32 general_known;
+	u32 link_known;	    /* arm64: lr belongs to this frame */
+	u32 after_kernel_entry; /* 1: registers come from a kernel entry by exec */
+	u32 depth;	    /* user frames pushed */
+	u64 hash;	    /* over the frames pushed so far */
+	struct unwind_rule rule;
+	struct mm_struct *mm;
+
+	/* what was last read of the user's stack */
+	u64 window_base; /* user address of window[0]; ~0 = nothing read */
+	u64 word;
+	u64 window[STACK_WINDOW_SIZE / 8];
+
+	/* mappings of process mappings_pid at sequence mappings_sequence */
+	u64 mappings_sequence;
+	u64 mappings_start_time;
+	u32 mappings_pid;
+	u32 mappings_epoch;
+	u32 next_mapping;
+	u32 last_mapping;
+	struct cached_mapping mappings[MAPPING_CACHE_SIZE];
+
+	/* one node of the kernel's mapping tree; the mapping found */
+	u64 node[16];
+	u64 area_start, area_end;
+	struct vm_area_struct *area;
+
+	struct binary_key key;
+	struct record_new_binary notice;
+
+	struct cached_rule rules[RULE_CACHE_SIZE];
+
+	/* the record as it is sent: frames follow the sample at once */
+	struct record_sample sample;
+	u64 frames[MAX_SAMPLE_WORDS];
+	u64 frames_end; /* room for a masked index that is one past */
+};
+
+/* Key: CPU number. Size: possible CPUs. About 21 KiB each. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+struct cpu_counters {
+	u64 values[COUNTER_MAX];
+};
+
+/* Key: CPU number. Size: possible CPUs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct cpu_counters);
+} counters SEC(".maps");
+
+/* Key: file identity. Size: how many binaries may be known at once (configuration). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct binary_key);
+	__type(value, struct binary_entry);
+} binaries SEC(".maps");
+
+/* A segment of the arena; the daemon makes more of the same shape when it needs them. */
+struct arena_segment {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, ARENA_SEGMENT_CHUNKS);
+	__uint(key_size, sizeof(u32));
+	__uint(value_size, ARENA_CHUNK_SIZE);
+};
+
+/* Key: segment number. 8 bytes each until a segment is put there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, ARENA_MAX_SEGMENTS);
+	__type(key, u32);
+	__array(values, struct arena_segment);
+} arena SEC(".maps");
+
+/* Key: low bits of a stack id. Value: id + epoch of a stack the daemon has. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STACKS_SENT_SIZE);
+	__type(key, u32);
+	__type(value, u64);
+} stacks_sent SEC(".maps");
+
+/* Samples and notices. Size: by CPUs and frequency (configuration). */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} ring SEC(".maps");
+
+/* Key: process id. Selected processes; filled by the daemon and, with children, by fork. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} selected_pids SEC(".maps");
+
+struct executable_key {
+	u64 inode;
+	u32 device;
+	u32 padding;
+};
+
+enum verdict { VERDICT_NO = 1, VERDICT_YES = 2 };
+
+/* Key: the process's executable. Value: enum verdict, given by the daemon on first sight. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct executable_key);
+	__type(value, u32);
+} executable_verdicts SEC(".maps");
+
+struct comm_key {
+	char comm[COMM_SIZE];
+};
+
+/* Key: a thread's name. Value: enum verdict, given by the daemon on first sight. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct comm_key);
+	__type(value, u32);
+} comm_verdicts SEC(".maps");
+
+#define MAX_SELECTED_CGROUPS 8
+#define CGROUP_DEFAULT_HIERARCHY 255
+
+struct selected_cgroup {
+	u64 id;		/* kernfs id of the directory */
+	u32 subsystem;	/* index into css_set.subsys, or CGROUP_DEFAULT_HIERARCHY */
+	u32 padding;
+};
+
+/* Fixed before loading: the verifier removes what is not asked for. */
+const volatile bool select_by_pid;
+const volatile bool select_children;
+const volatile bool select_by_executable;
+const volatile bool select_by_comm;
+const volatile bool kernel_only;
+const volatile bool user_only;
+const volatile u32 selected_cgroup_count;
+const volatile struct selected_cgroup selected_cgroups[MAX_SELECTED_CGROUPS];
+const volatile u32 max_user_frames = MAX_USER_FRAMES;
+const volatile u32 cpu_count = 1;
+const volatile u64 stack_seed = 1;
+const volatile u64 ring_wake_bytes = 65536;
+/* This process's pid namespace, when it is not the initial one; 0 = do not translate. */
+const volatile u64 pid_namespace_device;
+const volatile u64 pid_namespace_inode;
+/* arm64: bits of a code address; the rest of a return address may be a pointer authentication code. */
+const volatile u64 code_address_mask = ~0ULL;
+
+/* Changed while running, through the map's memory. */
+volatile u64 period_ns = 10101010; /* between two ticks of a CPU */
+volatile u64 stack_epoch;	    /* changed: every stack is sent whole once more */
+volatile u32 binaries_epoch;	    /* changed: entries of `binaries` did */
+
+static __always_inline void count(u32 cpu, enum counter counter, u64 more)
+{
+	struct cpu_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+
+	if (c)
+		c->values[counter] += more;
+}
+
+/* One step of the stack hash. */
+static __always_inline u64 hash_frame(u64 hash, u64 frame)
+{
+	hash = (hash ^ frame) * 0x9fb21c651e98df25ULL;
+	return hash ^ hash >> 29;
+}
+
+static __always_inline struct scratch *scratch_of(u32 cpu)
+{
+	return bpf_map_lookup_elem(&scratches, &cpu);
+}

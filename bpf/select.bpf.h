@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Is the current task profiled? Decided before anything is unwound. Patterns are not matched here: the
+ * daemon matches an executable or a thread name once and leaves its verdict in a map; until it has, the
+ * sample is taken and marked undecided.
+ */
+#pragma once
+
+#include "maps.bpf.h"
+
+#define MAX_CGROUP_DEPTH 32
+
+enum selected { SELECTED_NO, SELECTED_YES, SELECTED_UNDECIDED };
+
+static __always_inline enum selected verdict_of(const u32 *verdict)
+{
+	if (!verdict)
+		return SELECTED_UNDECIDED;
+	return *verdict == VERDICT_YES ? SELECTED_YES : SELECTED_NO;
+}
+
+/* Is the cgroup of the current task in one hierarchy, or a parent of it, the wanted one? */
+__noinline int in_cgroup(u32 which)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct cgroup_subsys_state *css;
+
+	if (which >= MAX_SELECTED_CGROUPS)
+		return 0;
+	u32 subsystem = selected_cgroups[which].subsystem;
+	u64 wanted = selected_cgroups[which].id;
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	struct cgroup *cgroup;
+	if (subsystem == CGROUP_DEFAULT_HIERARCHY) {
+		cgroup = BPF_CORE_READ(set, dfl_cgrp);
+	} else {
+		u64 at = bpf_core_field_offset(set->subsys) + (subsystem & 15) * 8;
+		if (bpf_probe_read_kernel(&css, 8, (char *)set + at))
+			return 0;
+		cgroup = BPF_CORE_READ((struct cgroup_subsys_state___with_cgroup *)css, cgroup);
+	}
+	for (u32 depth = 0; depth < MAX_CGROUP_DEPTH && cgroup; depth++) {
+		if (BPF_CORE_READ(cgroup, kn, id) == wanted)
+			return 1;
+		css = BPF_CORE_READ(cgroup, self.parent);
+		if (!css)
+			return 0;
+		cgroup = BPF_CORE_READ((struct cgroup_subsys_state___with_cgroup *)css, cgroup);
+	}
+	return 0;
+}
+
+static __always_inline enum selected select_task(struct scratch *s)
+{
+	enum selected selected = SELECTED_YES, next;
+
+	if (select_by_pid && !bpf_map_lookup_elem(&selected_pids, &s->sample.pid))
+		return SELECTED_NO;
+	if (selected_cgroup_count) {
+		bool found = false;
+		for (u32 i = 0; i < MAX_SELECTED_CGROUPS && !found; i++)
+			found = i < selected_cgroup_count && in_cgroup(i);
+		if (!found)
+			return SELECTED_NO;
+	}
+	if (select_by_comm) {
+		next = verdict_of(bpf_map_lookup_elem(&comm_verdicts, s->sample.comm));
+		if (next == SELECTED_NO)
+			return SELECTED_NO;
+		selected = next;
+	}
+	if (select_by_executable) {
+		struct executable_key key = {.inode = s->sample.executable_inode,
+					     .device = s->sample.executable_device};
+		next = verdict_of(bpf_map_lookup_elem(&executable_verdicts, &key));
+		if (next == SELECTED_NO)
+			return SELECTED_NO;
+		if (next == SELECTED_UNDECIDED)
+			selected = SELECTED_UNDECIDED;
+	}
+	return selected;
+}
