@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A JIT in small: writes machine code with frame pointers into anonymous memory, names it in
+ * /tmp/perf-PID.map and runs it. jit_outer calls jit_inner, whose loop takes all the time; the driver
+ * is ordinary code without a frame pointer.
+ *
+ *	jit SECONDS
+ */
+#include <sys/mman.h>
+
+#include "workload.h"
+
+#if defined(__x86_64__)
+/* inner: push rbp; mov rbp,rsp; 1: imul rax,rdi; dec rdi; jnz 1b; pop rbp; ret */
+static const uint8_t inner_code[] = {0x55, 0x48, 0x89, 0xe5, 0x48, 0x0f, 0xaf, 0xc7, 0x48,
+				     0xff, 0xcf, 0x75, 0xf7, 0x5d, 0xc3};
+/* outer: push rbp; mov rbp,rsp; call inner (rel32, patched); pop rbp; ret */
+static const uint8_t outer_code[] = {0x55, 0x48, 0x89, 0xe5, 0xe8, 0, 0, 0, 0, 0x5d, 0xc3};
+#define OUTER_AT 64
+
+static void patch_call(uint8_t *code)
+{
+	int32_t distance = -(OUTER_AT + 9);
+
+	memcpy(code + OUTER_AT + 5, &distance, sizeof(distance));
+}
+#elif defined(__aarch64__)
+/* inner: stp x29,x30,[sp,-16]!; mov x29,sp; 1: mul x1,x1,x0; subs x0,x0,1; b.ne 1b; ldp; ret */
+static const uint32_t inner_code[] = {0xa9bf7bfd, 0x910003fd, 0x9b007c21, 0xf1000400,
+				      0x54ffffc1, 0xa8c17bfd, 0xd65f03c0};
+/* outer: stp; mov x29,sp; bl inner (patched); ldp; ret */
+static const uint32_t outer_code[] = {0xa9bf7bfd, 0x910003fd, 0x94000000, 0xa8c17bfd, 0xd65f03c0};
+#define OUTER_AT 64
+
+static void patch_call(uint8_t *code)
+{
+	uint32_t call = 0x94000000u | (0x3ffffffu & (uint32_t)(-(OUTER_AT + 8) / 4));
+
+	memcpy(code + OUTER_AT + 8, &call, sizeof(call));
+}
+#endif
+
+static void write_map(const uint8_t *code)
+{
+	char path[64];
+	FILE *map;
+
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)getpid());
+	map = fopen(path, "we");
+	if (!map)
+		return;
+	fprintf(map, "%llx %zx jit_inner\n", (unsigned long long)(uintptr_t)code, sizeof(inner_code));
+	fprintf(map, "%llx %zx jit_outer\n", (unsigned long long)(uintptr_t)(code + OUTER_AT),
+		sizeof(outer_code));
+	fclose(map);
+}
+
+NOINLINE void jit_driver(void (*code)(uint64_t), uint64_t rounds)
+{
+	code(rounds);
+	KEEP_FRAME();
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t total_ns = argument_ns(argc > 1 ? argv[1] : "1"), start = thread_cpu_ns();
+	uint8_t *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (code == MAP_FAILED)
+		return 1;
+	memcpy(code, inner_code, sizeof(inner_code));
+	memcpy(code + OUTER_AT, outer_code, sizeof(outer_code));
+	patch_call(code);
+	mprotect(code, 4096, PROT_READ | PROT_EXEC);
+	__builtin___clear_cache((char *)code, (char *)code + 4096);
+	write_map(code);
+	while (thread_cpu_ns() - start < total_ns)
+		jit_driver((void (*)(uint64_t))(uintptr_t)(code + OUTER_AT), 200000);
+	printf("{\"functions\": {\"jit_inner\": %llu}", (unsigned long long)(thread_cpu_ns() - start));
+	print_end("jit");
+	return 0;
+}

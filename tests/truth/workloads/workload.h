@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the programs with known truth share: reading their own CPU time, working in slices, and saying
+ * on one line what a profiler must find.
+ *
+ * A program's truth is measured, not assumed: it works in slices of pseudo-random length (so that
+ * they cannot beat with the sampling tick), reads the thread's CPU clock between slices and adds up
+ * what each function used. The clock is read by the caller of the measured function, about once a
+ * millisecond: the reading itself stays below 0.1 % of the time.
+ */
+#pragma once
+
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NOINLINE __attribute__((noinline, noclone))
+
+/* Keeps a call from becoming a tail call: the caller must stay on the stack. */
+#define KEEP_FRAME() __asm__ volatile("" ::: "memory")
+
+static inline uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+static inline uint64_t thread_cpu_ns(void)
+{
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* CPU time of the whole process, as the kernel accounts it. */
+static inline uint64_t process_cpu_ns(void)
+{
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static inline uint64_t rusage_ns(int who)
+{
+	struct rusage usage;
+
+	getrusage(who, &usage);
+	return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000ULL +
+	       (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000ULL;
+}
+
+static inline uint64_t random_next(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+/* `seconds` of CPU time from an argument, such as "2.5". */
+static inline uint64_t argument_ns(const char *text)
+{
+	return (uint64_t)(atof(text) * 1e9);
+}
+
+/* One kind of work and what it has used. `work` runs `units` small pieces. */
+struct part {
+	const char *name;
+	uint64_t (*work)(uint64_t units, uint64_t seed);
+	unsigned int weight; /* share of the slices, of 16 */
+	uint64_t units;	     /* about 1 ms, found by calibrate_part() */
+	uint64_t used_ns;
+};
+
+/* The optimizer must believe that results matter. */
+static inline void consume(uint64_t value)
+{
+	__asm__ volatile("" ::"r"(value));
+}
+
+static inline void calibrate_part(struct part *part)
+{
+	uint64_t before, used = 0;
+
+	for (part->units = 256; used < 300000; part->units *= 2) {
+		before = thread_cpu_ns();
+		consume(part->work(part->units, 1));
+		used = thread_cpu_ns() - before;
+		part->used_ns += used;
+	}
+	part->units = part->units / 2 * 1000000 / used + 1;
+}
+
+/* Works until the thread has used `total_ns` of CPU time, by the parts' weights. */
+static inline void work_in_parts(struct part *parts, unsigned int count, uint64_t total_ns,
+				 uint64_t seed)
+{
+	uint64_t start = thread_cpu_ns(), before, now, units;
+	unsigned int choice, index;
+
+	for (index = 0; index < count; index++)
+		calibrate_part(&parts[index]);
+	for (now = thread_cpu_ns(); now - start < total_ns;) {
+		choice = (unsigned int)(random_next(&seed) >> 60);
+		for (index = 0; index + 1 < count && choice >= parts[index].weight; index++)
+			choice -= parts[index].weight;
+		units = parts[index].units / 2 + random_next(&seed) % parts[index].units;
+		before = now;
+		consume(parts[index].work(units, seed));
+		now = thread_cpu_ns();
+		parts[index].used_ns += now - before;
+	}
+}
+
+/* Truth is one JSON object on a line of its own; the checker reads the last one. */
+static inline void print_parts(const struct part *parts, unsigned int count)
+{
+	printf("\"functions\": {");
+	for (unsigned int index = 0; index < count; index++)
+		printf("%s\"%s\": %llu", index ? ", " : "", parts[index].name,
+		       (unsigned long long)parts[index].used_ns);
+	printf("}");
+}
+
+/* The end of every truth: what the kernel says the process and its children used. */
+static inline void print_end(const char *workload)
+{
+	printf(", \"workload\": \"%s\", \"pid\": %d, \"self_ns\": %llu, \"children_ns\": %llu}\n",
+	       workload, (int)getpid(), (unsigned long long)process_cpu_ns(),
+	       (unsigned long long)rusage_ns(RUSAGE_CHILDREN));
+	fflush(stdout);
+}
