@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The instructions of call frame information (DWARF 5, section 6.4.2 and 7.24, with the GNU and
+ * AArch64 additions). Each one that advances the location closes the row made so far, which becomes
+ * a rule. A row is translated only when a column we keep has changed: most rows save registers
+ * nobody here asks for.
+ */
+#include "binary/cfi.h"
+
+#include <dwarf.h>
+#include <errno.h>
+
+#define MAX_REMEMBERED 16 /* compilers nest once; hand-written code a few times */
+
+#ifndef DW_CFA_AARCH64_negate_ra_state
+#define DW_CFA_AARCH64_negate_ra_state 0x2d
+#endif
+#define DW_CFA_AARCH64_negate_ra_state_with_pc 0x2c
+
+struct machine_state {
+	struct cfi_program *program;
+	struct cfi_state *now;
+	bool changed; /* since the last row was given away */
+	unsigned remembered;
+	struct cfi_state stack[MAX_REMEMBERED];
+};
+
+static struct cfi_place *place_of(struct cfi_state *state, const struct cfi_registers *registers,
+				  uint64_t number)
+{
+	if (number == registers->frame)
+		return &state->frame;
+	if (number == registers->return_address)
+		return &state->return_address;
+	if (number == registers->stack)
+		return &state->stack;
+	return NULL;
+}
+
+static void set_place(struct machine_state *m, uint64_t number, struct cfi_place place)
+{
+	struct cfi_place *kept = place_of(m->now, m->program->registers, number);
+	if (!kept)
+		return;
+	*kept = place;
+	m->changed = true;
+}
+
+static void restore_place(struct machine_state *m, uint64_t number)
+{
+	struct cfi_place *kept = place_of(m->now, m->program->registers, number);
+	if (!kept)
+		return;
+	struct cfi_state initial = m->program->cie->initial;
+	*kept = *place_of(&initial, m->program->registers, number);
+	m->changed = true;
+}
+
+static int emit_row(struct machine_state *m)
+{
+	struct cfi_program *p = m->program;
+	if (!m->changed || !p->rows)
+		return 0;
+	m->changed = false;
+	return unwind_rows_add(p->rows, p->address, cfi_rule(m->now, p->machine));
+}
+
+static int advance(struct machine_state *m, uint64_t by)
+{
+	if (!by)
+		return 0;
+	int r = emit_row(m);
+	/* An advance that wraps would go backwards: the rows after it belong nowhere. */
+	if (r == 0 && (__builtin_mul_overflow(by, m->program->cie->code_factor, &by) ||
+		       __builtin_add_overflow(m->program->address, by, &m->program->address)))
+		return -EBADMSG;
+	return r;
+}
+
+static int set_location(struct machine_state *m)
+{
+	struct cfi_program *p = m->program;
+	uint64_t address = cfi_encoded(&p->code, p->cie->encoding, p->section);
+	if (address < p->address)
+		return -EBADMSG;
+	int r = emit_row(m);
+	p->address = address;
+	return r;
+}
+
+static int64_t factored(struct machine_state *m, uint64_t n)
+{
+	return (int64_t)(n * (uint64_t)m->program->cie->data_factor);
+}
+
+static void set_cfa(struct machine_state *m, uint64_t reg, int64_t offset)
+{
+	m->now->cfa_expression = NULL;
+	m->now->cfa_register = MIN_OF(reg, (uint64_t)UINT32_MAX);
+	m->now->cfa_offset = offset;
+	m->changed = true;
+}
+
+static int set_cfa_expression(struct machine_state *m)
+{
+	struct cursor *c = &m->program->code;
+	uint64_t size = cursor_uleb(c);
+	const unsigned char *expression = cursor_take(c, size);
+	if (!expression || size > UINT32_MAX)
+		return -EBADMSG;
+	m->now->cfa_expression = expression;
+	m->now->cfa_expression_size = size;
+	m->changed = true;
+	return 0;
+}
+
+static int set_expression(struct machine_state *m, enum cfi_place_kind kind)
+{
+	struct cursor *c = &m->program->code;
+	uint64_t number = cursor_uleb(c);
+	uint64_t size = cursor_uleb(c);
+	const unsigned char *expression = cursor_take(c, size);
+	if (!expression || size > UINT32_MAX)
+		return -EBADMSG;
+	set_place(m, number, (struct cfi_place){kind, size, 0, expression});
+	return 0;
+}
+
+static int remember(struct machine_state *m)
+{
+	if (m->remembered == MAX_REMEMBERED)
+		return -ENOTSUP;
+	m->stack[m->remembered++] = *m->now;
+	return 0;
+}
+
+static int restore(struct machine_state *m)
+{
+	if (!m->remembered)
+		return -EBADMSG;
+	*m->now = m->stack[--m->remembered];
+	m->changed = true;
+	return 0;
+}
+
+static void set_saved(struct machine_state *m, uint64_t number, int64_t offset)
+{
+	set_place(m, number, (struct cfi_place){.kind = CFI_AT_CFA, .offset = offset});
+}
+
+static void set_value(struct machine_state *m, uint64_t number, int64_t offset)
+{
+	set_place(m, number, (struct cfi_place){.kind = CFI_CFA_PLUS, .offset = offset});
+}
+
+/* The rules that place a register. Returns -ENOTSUP for any other instruction. */
+static int run_register_instruction(struct machine_state *m, uint8_t op)
+{
+	struct cursor *c = &m->program->code;
+	uint64_t number;
+	switch (op) {
+	case DW_CFA_expression:
+		return set_expression(m, CFI_AT_EXPRESSION);
+	case DW_CFA_val_expression:
+		return set_expression(m, CFI_IS_EXPRESSION);
+	case DW_CFA_offset_extended ... DW_CFA_register:
+	case DW_CFA_offset_extended_sf:
+	case DW_CFA_val_offset:
+	case DW_CFA_val_offset_sf:
+	case DW_CFA_GNU_negative_offset_extended:
+		number = cursor_uleb(c);
+		break;
+	default:
+		return -ENOTSUP;
+	}
+	if (op == DW_CFA_offset_extended)
+		set_saved(m, number, factored(m, cursor_uleb(c)));
+	else if (op == DW_CFA_offset_extended_sf)
+		set_saved(m, number, factored(m, cursor_sleb(c)));
+	else if (op == DW_CFA_GNU_negative_offset_extended)
+		set_saved(m, number, factored(m, -cursor_uleb(c)));
+	else if (op == DW_CFA_val_offset)
+		set_value(m, number, factored(m, cursor_uleb(c)));
+	else if (op == DW_CFA_val_offset_sf)
+		set_value(m, number, factored(m, cursor_sleb(c)));
+	else if (op == DW_CFA_restore_extended)
+		restore_place(m, number);
+	else if (op == DW_CFA_undefined)
+		set_place(m, number, (struct cfi_place){.kind = CFI_UNDEFINED});
+	else if (op == DW_CFA_same_value)
+		set_place(m, number, (struct cfi_place){.kind = CFI_UNCHANGED});
+	else
+		set_place(m, number, (struct cfi_place){.kind = CFI_REGISTER,
+							.offset = cursor_uleb(c)});
+	return 0;
+}
+
+static int run_extended(struct machine_state *m, uint8_t op)
+{
+	struct cursor *c = &m->program->code;
+	uint64_t number;
+	switch (op) {
+	case DW_CFA_nop:
+		return 0;
+	case DW_CFA_set_loc:
+		return set_location(m);
+	case DW_CFA_advance_loc1:
+		return advance(m, cursor_u8(c));
+	case DW_CFA_advance_loc2:
+		return advance(m, cursor_u16(c));
+	case DW_CFA_advance_loc4:
+		return advance(m, cursor_u32(c));
+	case DW_CFA_MIPS_advance_loc8:
+		return advance(m, cursor_u64(c));
+	case DW_CFA_remember_state:
+		return remember(m);
+	case DW_CFA_restore_state:
+		return restore(m);
+	case DW_CFA_def_cfa:
+		number = cursor_uleb(c);
+		set_cfa(m, number, cursor_uleb(c));
+		return 0;
+	case DW_CFA_def_cfa_sf:
+		number = cursor_uleb(c);
+		set_cfa(m, number, factored(m, cursor_sleb(c)));
+		return 0;
+	case DW_CFA_def_cfa_register:
+		set_cfa(m, cursor_uleb(c), m->now->cfa_offset);
+		return 0;
+	case DW_CFA_def_cfa_offset:
+		set_cfa(m, m->now->cfa_register, cursor_uleb(c));
+		return 0;
+	case DW_CFA_def_cfa_offset_sf:
+		set_cfa(m, m->now->cfa_register, factored(m, cursor_sleb(c)));
+		return 0;
+	case DW_CFA_def_cfa_expression:
+		return set_cfa_expression(m);
+	case DW_CFA_GNU_args_size: /* what a catch block pops: not a frame's business */
+		cursor_uleb(c);
+		return 0;
+	case DW_CFA_AARCH64_negate_ra_state: /* signed or not: the signature is always stripped */
+	case DW_CFA_AARCH64_negate_ra_state_with_pc:
+		return 0;
+	default:
+		return run_register_instruction(m, op);
+	}
+}
+
+int cfi_run(struct cfi_program *program, struct cfi_state *state)
+{
+	struct machine_state m;
+	m.program = program;
+	m.now = state;
+	m.changed = true;
+	m.remembered = 0;
+	struct cursor *c = &program->code;
+	int r = 0;
+	while (c->at < c->end && r == 0) {
+		uint8_t op = *c->at++;
+		uint8_t low = op & 0x3f;
+		if ((op & 0xc0) == DW_CFA_advance_loc)
+			r = advance(&m, low);
+		else if ((op & 0xc0) == DW_CFA_offset)
+			set_saved(&m, low, factored(&m, cursor_uleb(c)));
+		else if ((op & 0xc0) == DW_CFA_restore)
+			restore_place(&m, low);
+		else
+			r = run_extended(&m, op);
+	}
+	if (r == 0 && c->failed)
+		return -EBADMSG;
+	return r == 0 ? emit_row(&m) : r;
+}

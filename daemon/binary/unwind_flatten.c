@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sorting, overlaps, gaps, and the merging of pushes and pops.
+ *
+ * Functions are padded to 16 bytes. The padding after one is never executed, so it keeps the
+ * function's last rule, usually the one the next function starts with: a third of all rows would
+ * otherwise only say "nothing here" for a few bytes. Wider gaps are code that nobody described.
+ */
+#include "binary/unwind_flatten.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define FUNCTION_ALIGNMENT 16
+
+struct flattener {
+	struct unwind_rows *from;
+	struct unwind_flat *to;
+	bool merge;
+	uint32_t outside; /* rule index */
+	uint32_t now;	  /* rule in force after the last row, merges applied */
+	bool mergeable;	  /* the last row may absorb the next */
+};
+
+static bool ranges_sorted(const struct unwind_rows *rows)
+{
+	const struct unwind_range *r = rows->ranges.items;
+	for (size_t i = 1; i < rows->ranges.count; i++)
+		if (r[i].start < r[i - 1].start ||
+		    (r[i].start == r[i - 1].start && r[i].source < r[i - 1].source))
+			return false;
+	return true;
+}
+
+struct sort_key {
+	uint64_t key; /* start, then source */
+	uint32_t index;
+};
+
+/* One pass of a stable radix sort by sixteen bits. */
+static void radix_pass(const struct sort_key *from, struct sort_key *to, size_t count,
+		       unsigned shift, uint32_t *counts)
+{
+	memset(counts, 0, 65536 * sizeof(*counts));
+	for (size_t i = 0; i < count; i++)
+		counts[(from[i].key >> shift) & 0xffff]++;
+	uint32_t sum = 0;
+	for (size_t i = 0; i < 65536; i++) {
+		uint32_t n = counts[i];
+		counts[i] = sum;
+		sum += n;
+	}
+	for (size_t i = 0; i < count; i++)
+		to[counts[(from[i].key >> shift) & 0xffff]++] = from[i];
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	const struct sort_key *x = a, *y = b;
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static int sort_keys(struct sort_key *keys, struct sort_key *spare, size_t count)
+{
+	if (count < 4096) {
+		qsort(keys, count, sizeof(*keys), compare_keys);
+		return 0;
+	}
+	_cleanup_free_ uint32_t *counts = malloc(65536 * sizeof(*counts));
+	if (!counts)
+		return -ENOMEM;
+	/* The key has 34 bits: three passes and one to come back. */
+	radix_pass(keys, spare, count, 0, counts);
+	radix_pass(spare, keys, count, 16, counts);
+	radix_pass(keys, spare, count, 32, counts);
+	memcpy(keys, spare, count * sizeof(*keys));
+	return 0;
+}
+
+static int sort_ranges(struct unwind_rows *rows)
+{
+	size_t count = rows->ranges.count;
+	if (ranges_sorted(rows))
+		return 0;
+	_cleanup_free_ struct sort_key *keys = calloc(count, sizeof(*keys));
+	_cleanup_free_ struct sort_key *spare = calloc(count, sizeof(*spare));
+	struct unwind_range *sorted = calloc(count, sizeof(*sorted));
+	int r = keys && spare && sorted ? 0 : -ENOMEM;
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		const struct unwind_range *range = &rows->ranges.items[i];
+		keys[i] = (struct sort_key){(uint64_t)range->start << 2 | range->source, i};
+	}
+	if (r == 0)
+		r = sort_keys(keys, spare, count);
+	if (r < 0) {
+		free(sorted);
+		return r;
+	}
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = rows->ranges.items[keys[i].index];
+	free(rows->ranges.items);
+	rows->ranges.items = sorted;
+	rows->ranges.capacity = count;
+	return 0;
+}
+
+static bool same_page(uint32_t a, uint32_t b)
+{
+	return a >> UNWIND_PAGE_SHIFT == b >> UNWIND_PAGE_SHIFT;
+}
+
+/*
+ * A push or pop makes two rows one or two bytes apart that differ by eight in the CFA offset: the
+ * first one then says so. Never across a page: the reader of a page that steps back to the row before
+ * it does not know how far away that row was, and takes the merge as done.
+ */
+static bool merged_rule(const struct flattener *f, const struct unwind_row *first,
+			const struct unwind_row *second, uint64_t *ret)
+{
+	struct unwind_rule a = unwind_rule_of(f->from->rules.items[first->rule]);
+	struct unwind_rule b = unwind_rule_of(f->from->rules.items[second->rule]);
+	uint32_t distance = second->offset - first->offset;
+	if (distance > 2 || !same_page(first->offset, second->offset) || a.kind != RULE_CFA_SP ||
+	    b.kind != RULE_CFA_SP || a.flags != b.flags || a.fp_offset != b.fp_offset)
+		return false;
+	int64_t change = (int64_t)b.cfa_offset - a.cfa_offset;
+	if (change != 8 && change != -8)
+		return false;
+	unsigned merge = change > 0 ? RULE_MERGE_PLUS_AFTER_1 : RULE_MERGE_MINUS_AFTER_1;
+	a.flags |= (merge + distance - 1) << 4;
+	*ret = unwind_rule_bits(a);
+	return true;
+}
+
+static int add_row(struct flattener *f, uint32_t offset, uint32_t rule)
+{
+	struct unwind_flat *to = f->to;
+	if (rule == f->now)
+		return 0;
+	to->raw_rows++;
+	f->now = rule;
+	struct unwind_row row = {offset, rule};
+	struct unwind_row *last = to->rows.count ? &to->rows.items[to->rows.count - 1] : NULL;
+	if (last && last->offset == offset) {
+		/* Only `outside` after an empty remainder is ever replaced. */
+		*last = row;
+		f->mergeable = true;
+		return 0;
+	}
+	uint64_t merged;
+	if (f->merge && f->mergeable && last && merged_rule(f, last, &row, &merged)) {
+		f->mergeable = false;
+		return unwind_rows_rule(f->from, merged, &last->rule);
+	}
+	f->mergeable = true;
+	to->rows.items[to->rows.count++] = row;
+	return 0;
+}
+
+/* The rows of a range from `start` on; the one in force there counts from `start`. */
+static int add_range(struct flattener *f, const struct unwind_range *range, uint32_t start,
+		     uint32_t end)
+{
+	const struct unwind_row *row = &f->from->rows.items[range->first_row];
+	const struct unwind_row *stop = row + range->row_count;
+	/* Before a range's first row nothing is known of it. */
+	int r = row->offset > start ? add_row(f, start, f->outside) : 0;
+	for (; row < stop && r == 0; row++) {
+		if (row->offset >= end)
+			break;
+		if (row + 1 < stop && row[1].offset <= start)
+			continue;
+		r = add_row(f, MAX_OF(row->offset, start), row->rule);
+	}
+	return r;
+}
+
+static int add_ranges(struct flattener *f)
+{
+	const struct unwind_range *ranges = f->from->ranges.items;
+	size_t count = f->from->ranges.count;
+	uint32_t covered = 0;
+	int r = 0;
+	for (size_t i = 0; i < count && r == 0; i++) {
+		uint32_t start = MAX_OF(ranges[i].start, covered), end = ranges[i].end;
+		/* A better source that starts within this range ends it. */
+		for (size_t next = i + 1; next < count && ranges[next].start < end; next++)
+			if (ranges[next].source < ranges[i].source) {
+				end = ranges[next].start;
+				break;
+			}
+		if (start >= end)
+			continue;
+		bool padding = i && start - covered < FUNCTION_ALIGNMENT &&
+			       start % FUNCTION_ALIGNMENT == 0;
+		if (start > covered && !padding)
+			r = add_row(f, covered, f->outside);
+		if (r == 0)
+			r = add_range(f, &ranges[i], start, end);
+		covered = end;
+	}
+	return r == 0 ? add_row(f, covered, f->outside) : r;
+}
+
+int unwind_flatten(struct unwind_rows *rows, bool merge, struct unwind_rule outside,
+		   struct unwind_flat *ret)
+{
+	struct flattener f = {.from = rows, .to = ret, .merge = merge, .now = UINT32_MAX};
+	int r = sort_ranges(rows);
+	if (r < 0)
+		return r;
+	/* A range adds its rows, one before it and one after it; room is made once for all. */
+	r = array_reserve(&ret->rows, rows->rows.count + 2 * rows->ranges.count + 2);
+	if (r < 0)
+		return r;
+	r = unwind_rows_rule(rows, unwind_rule_bits(outside), &f.outside);
+	return r < 0 ? r : add_ranges(&f);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Collecting rows. Memory is bounded by the three limits below, about 400 MB at the very worst and
+ * for the largest programs known (a browser) a tenth of it.
+ */
+#include "binary/unwind_rows.h"
+
+#include <errno.h>
+
+#define MAX_ROWS (24U << 20)
+#define MAX_RANGES (8U << 20)
+#define MAX_RULES (1U << 16)
+
+int unwind_rows_init(struct unwind_rows *rows, const struct elf_file *elf)
+{
+	*rows = (struct unwind_rows){.base = UINT64_MAX};
+	Elf64_Phdr load;
+	for (uint32_t i = 0; elf_file_segment(elf, i, &load); i++) {
+		if (load.p_type != PT_LOAD || !(load.p_flags & PF_X) || load.p_offset >= elf->size)
+			continue;
+		struct unwind_segment segment = {load.p_vaddr,
+						 MIN_OF(load.p_filesz, elf->size - load.p_offset),
+						 load.p_offset};
+		if (array_add(&rows->segments, segment) < 0)
+			return -ENOMEM;
+		rows->base = MIN_OF(rows->base, load.p_offset);
+	}
+	if (!rows->segments.count)
+		return -ENODATA;
+	rows->base &= ~(uint64_t)(UNWIND_PAGE_SIZE - 1);
+	uint32_t none;
+	return unwind_rows_rule(rows, 0, &none);
+}
+
+void unwind_rows_free(struct unwind_rows *rows)
+{
+	array_free(&rows->segments);
+	array_free(&rows->rows);
+	array_free(&rows->ranges);
+	array_free(&rows->rules);
+	hash_free(&rows->rule_index);
+}
+
+static const struct unwind_segment *segment_of(const struct unwind_rows *rows, uint64_t address)
+{
+	for (size_t i = 0; i < rows->segments.count; i++)
+		if (address - rows->segments.items[i].address < rows->segments.items[i].size)
+			return &rows->segments.items[i];
+	return NULL;
+}
+
+bool unwind_rows_begin(struct unwind_rows *rows, uint64_t address, uint64_t size,
+		       enum unwind_source source)
+{
+	const struct unwind_segment *segment = segment_of(rows, address);
+	if (!segment || !size)
+		return false;
+	uint64_t skip = address - segment->address;
+	uint64_t start = segment->offset - rows->base + skip;
+	size = MIN_OF(size, segment->size - skip);
+	if (start >= UINT32_MAX || size > UINT32_MAX - start)
+		return false;
+	rows->range = (struct unwind_range){start, start + size, rows->rows.count, 0, source};
+	rows->address = address;
+	rows->size = size;
+	rows->last_rule = UINT64_MAX;
+	return true;
+}
+
+int unwind_rows_rule(struct unwind_rows *rows, uint64_t rule_bits, uint32_t *ret_index)
+{
+	size_t slot = hash_mix(rule_bits) % UNWIND_RULE_CACHE;
+	if (rows->cache[slot].rule == rule_bits && rows->rules.count) {
+		*ret_index = rows->cache[slot].index;
+		return 0;
+	}
+	uint64_t *known = hash_get(&rows->rule_index, rule_bits);
+	uint32_t index = known ? *known : rows->rules.count;
+	if (!known) {
+		if (index == MAX_RULES)
+			return -E2BIG;
+		if (array_add(&rows->rules, rule_bits) < 0 ||
+		    hash_put(&rows->rule_index, rule_bits, index) < 0)
+			return -ENOMEM;
+	}
+	rows->cache[slot].rule = rule_bits;
+	rows->cache[slot].index = index;
+	*ret_index = index;
+	return 0;
+}
+
+int unwind_rows_add(struct unwind_rows *rows, uint64_t address, struct unwind_rule rule)
+{
+	uint64_t bits = unwind_rule_bits(rule);
+	uint64_t skip = address - rows->address;
+	if (skip >= rows->size)
+		return 0;
+	uint32_t offset = rows->range.start + skip;
+	struct unwind_range *range = &rows->range;
+	struct unwind_row *last = range->row_count ? &rows->rows.items[rows->rows.count - 1] : NULL;
+	if (bits == rows->last_rule || (last && offset < last->offset))
+		return 0;
+	uint32_t index;
+	int r = unwind_rows_rule(rows, bits, &index);
+	if (r < 0)
+		return r;
+	rows->last_rule = bits;
+	if (last && last->offset == offset) {
+		last->rule = index;
+		return 0;
+	}
+	if (rows->rows.count == MAX_ROWS)
+		return -E2BIG;
+	range->row_count++;
+	return array_add(&rows->rows, (struct unwind_row){offset, index});
+}
+
+int unwind_rows_end(struct unwind_rows *rows)
+{
+	if (!rows->range.row_count)
+		return 0;
+	if (rows->ranges.count == MAX_RANGES)
+		return -E2BIG;
+	return array_add(&rows->ranges, rows->range);
+}
+
+int unwind_rows_fail(struct unwind_rows *rows)
+{
+	rows->rows.count = rows->range.first_row;
+	rows->range.row_count = 0;
+	rows->last_rule = UINT64_MAX;
+	int r = unwind_rows_add(rows, rows->address, (struct unwind_rule){.kind = RULE_NONE});
+	return r < 0 ? r : unwind_rows_end(rows);
+}
+
+int unwind_rows_add_range(struct unwind_rows *rows, uint64_t address, uint64_t size,
+			  enum unwind_source source, struct unwind_rule rule)
+{
+	if (!unwind_rows_begin(rows, address, size, source))
+		return 0;
+	int r = unwind_rows_add(rows, address, rule);
+	return r < 0 ? r : unwind_rows_end(rows);
+}

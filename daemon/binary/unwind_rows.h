@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the readers of unwind information (CFI, Go tables, code patterns) put what they find:
+ * ranges of code, each with its rows. They come in any order and may overlap; unwind_layout.h makes
+ * one sorted table of them.
+ *
+ * Addresses go in as ELF virtual addresses and are kept as 32-bit file offsets relative to `base`;
+ * code that is in no executable load segment, or further than 4 GiB from the first one, is left out.
+ */
+#pragma once
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "binary/elf_file.h"
+#include "bpf/wire.h"
+
+/* Which reader a range comes from. Where ranges overlap the smaller value wins. */
+enum unwind_source {
+	UNWIND_FROM_CODE, /* recognised machine code: signal trampolines, entry stubs */
+	UNWIND_FROM_EH_FRAME,
+	UNWIND_FROM_GO,
+	UNWIND_FROM_DEBUG_FRAME,
+};
+
+struct unwind_row {
+	uint32_t offset; /* relative to base */
+	uint32_t rule;	 /* index into `rules` */
+};
+
+struct unwind_range {
+	uint32_t start, end; /* relative to base */
+	uint32_t first_row, row_count;
+	uint32_t source; /* enum unwind_source */
+};
+
+struct unwind_segment {
+	uint64_t address, size, offset;
+};
+
+/* Small and direct-mapped: a binary uses few rules, and the same ones again and again. */
+#define UNWIND_RULE_CACHE 256
+
+struct unwind_rows {
+	uint64_t base; /* file offset */
+	ARRAY(struct unwind_segment) segments; /* executable ones */
+	ARRAY(struct unwind_row) rows;
+	ARRAY(struct unwind_range) ranges;
+	ARRAY(uint64_t) rules; /* struct unwind_rule as an integer; index 0 is RULE_NONE */
+	struct hash rule_index;
+	struct {
+		uint64_t rule;
+		uint32_t index;
+	} cache[UNWIND_RULE_CACHE];
+
+	/* The open range. */
+	struct unwind_range range;
+	uint64_t address, size; /* of the range, clipped to its segment */
+	uint64_t last_rule;
+};
+
+static inline uint64_t unwind_rule_bits(struct unwind_rule rule)
+{
+	uint64_t bits;
+	_Static_assert(sizeof(bits) == sizeof(rule), "a rule is eight bytes");
+	__builtin_memcpy(&bits, &rule, sizeof(bits));
+	return bits;
+}
+
+static inline struct unwind_rule unwind_rule_of(uint64_t bits)
+{
+	struct unwind_rule rule;
+	__builtin_memcpy(&rule, &bits, sizeof(rule));
+	return rule;
+}
+
+/* Free with unwind_rows_free(), also after an error. Returns 0, -ENODATA when the file has no
+ * executable segment, or -ENOMEM. */
+int unwind_rows_init(struct unwind_rows *rows, const struct elf_file *elf);
+void unwind_rows_free(struct unwind_rows *rows);
+
+/* Opens a range of code. False when nothing of it is executable: then add nothing to it. */
+bool unwind_rows_begin(struct unwind_rows *rows, uint64_t address, uint64_t size,
+		       enum unwind_source source);
+
+/* From `address` on this rule holds. Addresses ascend within a range; a rule at the address of the
+ * one before replaces it; one outside the range is ignored. Returns 0, -ENOMEM, or -E2BIG past the
+ * limits of rows and rules. */
+int unwind_rows_add(struct unwind_rows *rows, uint64_t address, struct unwind_rule rule);
+
+/* Closes the range. Returns 0, -ENOMEM or -E2BIG. */
+int unwind_rows_end(struct unwind_rows *rows);
+
+/* Forgets the rows of the open range and says RULE_NONE for all of it. */
+int unwind_rows_fail(struct unwind_rows *rows);
+
+/* A range of one rule. */
+int unwind_rows_add_range(struct unwind_rows *rows, uint64_t address, uint64_t size,
+			  enum unwind_source source, struct unwind_rule rule);
+
+/* Index of a rule, added when new. Returns 0, -ENOMEM or -E2BIG. */
+int unwind_rows_rule(struct unwind_rows *rows, uint64_t rule_bits, uint32_t *ret_index);
