@@ -231,3 +231,8 @@ void loop_stop(struct loop *loop, int value)
 	loop->stopped = true;
 	loop->value = value;
 }
+
+int loop_fd(const struct loop *loop)
+{
+	return loop->epoll_fd;
+}

@@ -45,3 +45,6 @@ int loop_run(struct loop *loop);
 int loop_run_once(struct loop *loop, int timeout_ms);
 
 void loop_stop(struct loop *loop, int value);
+
+/* Readable when the loop has something to dispatch, so that one loop can be a source of another. */
+int loop_fd(const struct loop *loop);

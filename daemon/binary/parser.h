@@ -17,8 +17,8 @@
 struct parser;
 
 struct parser_limits {
-	uint64_t child_memory;	 /* bytes of address space; 0: default 1 GiB */
-	uint64_t request_cpu_ns; /* CPU time for one request; 0: default 30 s */
+	uint64_t child_memory;	 /* bytes of its own, mapped files not counted; 0: default 1 GiB */
+	uint64_t request_cpu_ns; /* CPU time for one request, rounded up to s; 0: default 30 s */
 	uint64_t request_wall_ns; /* wall time for one request; 0: default 60 s */
 	uint64_t idle_exit_ns;	 /* the child is ended after so long without work; 0: default 2 s */
 };
@@ -27,6 +27,7 @@ struct parser_statistics {
 	uint64_t requests, answered, failed; /* failed: parse errors told by the child */
 	uint64_t children_started, children_killed, answers_rejected;
 	uint64_t child_cpu_ns; /* of children that ended and of the present one */
+	uint32_t child_layers; /* enum sandbox_layer, of the latest child; sandbox.h */
 };
 
 enum parser_priority { PARSER_SOON, PARSER_WHEN_IDLE };
@@ -35,17 +36,24 @@ enum parser_priority { PARSER_SOON, PARSER_WHEN_IDLE };
  * `artifact` is checked and valid only during the call; copy what is to be kept. On failure it is
  * NULL and `error` is: -EBADMSG (not an ELF file or damaged), -ENODATA (nothing of that kind in it),
  * -E2BIG (past a limit), -ETIMEDOUT (killed for hanging), -ECHILD (the child died), -EPROTO (its
- * answer was wrong), -ESTALE (the file changed while it was parsed).
+ * answer was wrong), -ESTALE (the file changed while it was parsed), or -errno of this process
+ * (-EMFILE, -ENOMEM). It is called from the loop or parser_drain(), never from within a request, and
+ * may make further requests, but not free the parser.
  */
 typedef void (*parser_callback)(void *userdata, int error, const struct artifact *artifact);
 
 /* Starts nothing yet: the first request does. `limits` NULL: defaults. Returns 0 or -errno. */
 int parser_new(struct loop *loop, const struct parser_limits *limits, struct parser **ret);
 
+/* What the child is started with instead of {"bolometer", "parser-child"}; /proc/self/exe is run all
+ * the same. The strings stay the caller's and must outlive the parser. */
+void parser_set_child_arguments(struct parser *parser, const char *const *argv);
+
 /* Accepts NULL. Pending requests are dropped without their callback being called. */
 struct parser *parser_free(struct parser *parser);
 
-/* Unwind table and facts of the file. The descriptor is duplicated. Returns 0 or -errno. */
+/* Unwind table and facts of the file. The descriptor is duplicated; it must be of a regular file and
+ * open for reading only, so that the child cannot change the file (-EINVAL). Returns 0 or -errno. */
 int parser_request_unwind(struct parser *parser, int file, enum parser_priority priority,
 			  parser_callback callback, void *userdata);
 
@@ -54,13 +62,14 @@ int parser_request_symbols(struct parser *parser, int file, int debug_file,
 			   enum parser_priority priority, parser_callback callback, void *userdata);
 
 /* Source lines and inlined functions at `count` ELF virtual addresses, sorted ascending.
- * `dwarf_file` has the .debug_* sections; `supplementary_file` (dwz's .gnu_debugaltlink) or -1. */
+ * `dwarf_file` has the .debug_* sections; `supplementary_file` (dwz's .gnu_debugaltlink) or -1.
+ * -E2BIG past 1 Mi addresses. */
 int parser_request_lines(struct parser *parser, int dwarf_file, int supplementary_file,
 			 const uint64_t *addresses, size_t count, bool with_inlines,
 			 enum parser_priority priority, parser_callback callback, void *userdata);
 
 /* Runs the loop's parser part until no request is pending or `timeout_ns` passed. Returns 0,
- * -ETIMEDOUT or -errno. */
+ * -ETIMEDOUT or -errno (-EBUSY from within a callback). */
 int parser_drain(struct parser *parser, uint64_t timeout_ns);
 
 size_t parser_pending(const struct parser *parser);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See parser_process.h. The pidfd tells the end, so no SIGCHLD handler is needed or disturbed. */
+#include "binary/parser_process.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "binary/parser_protocol.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Longer than the kernel needs to take down the largest child. */
+#define END_TIMEOUT_MS 1000
+
+static uint64_t timeval_ns(struct timeval t)
+{
+	return (uint64_t)t.tv_sec * NS_PER_SECOND + (uint64_t)t.tv_usec * 1000;
+}
+
+/* Waits without blocking. Returns false while it still runs. */
+static bool process_reap(struct parser_process *process, int *ret_status)
+{
+	struct rusage usage = {0};
+	int status = -1;
+	pid_t r;
+	do
+		r = wait4(process->pid, &status, WNOHANG, &usage);
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return false;
+	process->ended = true;
+	process->cpu_ns = timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
+	*ret_status = r < 0 ? -1 : status;
+	return true;
+}
+
+static int on_pidfd(struct loop_source *source, uint32_t events, void *userdata)
+{
+	struct parser_process *process = userdata;
+	int status;
+	if (!process_reap(process, &status))
+		return 0;
+	process->exit_source = loop_remove(process->exit_source);
+	process->on_exit(process, status, process->userdata);
+	return 0;
+}
+
+static int add_file_actions(posix_spawn_file_actions_t *actions, int child_socket)
+{
+	int r = posix_spawn_file_actions_adddup2(actions, child_socket, PARSER_CHILD_SOCKET);
+	if (r == 0)
+		r = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDWR, 0);
+	if (r == 0)
+		r = posix_spawn_file_actions_adddup2(actions, 0, 1);
+	if (r == 0)
+		r = posix_spawn_file_actions_adddup2(actions, 0, 2);
+	return -r;
+}
+
+static int set_attributes(posix_spawnattr_t *attributes)
+{
+	sigset_t none, all;
+	sigemptyset(&none);
+	sigfillset(&all);
+	int r = posix_spawnattr_setsigmask(attributes, &none);
+	if (r == 0)
+		r = posix_spawnattr_setsigdefault(attributes, &all);
+	if (r == 0)
+		r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK |
+								 POSIX_SPAWN_SETSIGDEF |
+								 POSIX_SPAWN_SETSID);
+	return -r;
+}
+
+/* posix_spawn() does not copy the page tables of a daemon that may be large. */
+static int spawn(const char *const *argv, int child_socket, pid_t *ret_pid)
+{
+	static char *const no_environment[] = {NULL};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	int r = -posix_spawn_file_actions_init(&actions);
+	if (r < 0)
+		return r;
+	r = -posix_spawnattr_init(&attributes);
+	if (r == 0) {
+		r = add_file_actions(&actions, child_socket);
+		if (r == 0)
+			r = set_attributes(&attributes);
+		if (r == 0)
+			r = -posix_spawn(ret_pid, "/proc/self/exe", &actions, &attributes,
+					 (char *const *)argv, no_environment);
+		posix_spawnattr_destroy(&attributes);
+	}
+	posix_spawn_file_actions_destroy(&actions);
+	return r;
+}
+
+static int watch(struct loop *loop, struct parser_process *process)
+{
+	process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+	if (process->pidfd < 0)
+		return -errno;
+	return loop_add_fd(loop, process->pidfd, EPOLLIN, on_pidfd, process,
+			   &process->exit_source);
+}
+
+int parser_process_start(struct loop *loop, const char *const *argv,
+			 parser_process_exit_callback on_exit, void *userdata,
+			 struct parser_process **ret)
+{
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	_cleanup_fd_ int ours = pair[0];
+	_cleanup_fd_ int theirs = pair[1];
+	struct parser_process *process = malloc(sizeof(*process));
+	if (!process)
+		return -ENOMEM;
+	*process = (struct parser_process){.pidfd = -1, .socket = -1, .on_exit = on_exit,
+					   .userdata = userdata};
+	int r = spawn(argv, theirs, &process->pid);
+	if (r < 0) {
+		free(process);
+		return r;
+	}
+	process->socket = take_fd(ours);
+	r = watch(loop, process);
+	if (r < 0) {
+		parser_process_free(process);
+		return r;
+	}
+	*ret = process;
+	return 0;
+}
+
+void parser_process_kill(struct parser_process *process)
+{
+	process->socket = close_fd(process->socket);
+	if (!process->ended)
+		kill(process->pid, SIGKILL);
+}
+
+uint64_t parser_process_cpu_ns(const struct parser_process *process)
+{
+	clockid_t clock;
+	struct timespec used;
+	if (process->ended)
+		return process->cpu_ns;
+	if (clock_getcpuclockid(process->pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
+		return 0;
+	return (uint64_t)used.tv_sec * NS_PER_SECOND + (uint64_t)used.tv_nsec;
+}
+
+struct parser_process *parser_process_free(struct parser_process *process)
+{
+	if (!process)
+		return NULL;
+	loop_remove(process->exit_source);
+	parser_process_kill(process);
+	int status;
+	if (!process->ended && process->pidfd >= 0) {
+		struct pollfd end = {.fd = process->pidfd, .events = POLLIN};
+		poll(&end, 1, END_TIMEOUT_MS);
+		process_reap(process, &status);
+	}
+	close_fd(process->pidfd);
+	free(process);
+	return NULL;
+}
