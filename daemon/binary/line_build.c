@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Owns one batch of line queries: opens the DWARF with libdw, gives every queried address its unit,
+ * and writes the answers. How a unit is searched stands in line_unit.c.
+ *
+ * libdw's own way (dwarf_addrdie + dwarf_getscopes for each address) walks the unit's tree of entries
+ * again for every address. Here addresses are grouped by unit first, and each unit's tree is walked
+ * once for all of them.
+ */
+#include "binary/line_build.h"
+#include "binary/artifact.h"
+#include "binary/line_unit.h"
+
+#include <elfutils/libdw.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* An entry of the unit map: the addresses [low, high) belong to the unit whose entry is at `die`. */
+struct unit_range {
+	uint64_t low, high;
+	Dwarf_Off die;
+};
+
+struct batch {
+	Dwarf *dwarf;
+	const uint64_t *addresses;
+	size_t count;
+	Dwarf_Off *units; /* for each address: offset of its unit's entry, 0: none */
+	struct line_output output;
+};
+
+static void assign_from_aranges(struct batch *b)
+{
+	Dwarf_Aranges *aranges;
+	size_t count;
+	if (dwarf_getaranges(b->dwarf, &aranges, &count) != 0)
+		return;
+	for (size_t i = 0; i < b->count; i++) {
+		Dwarf_Off die;
+		Dwarf_Arange *range = dwarf_getarange_addr(aranges, b->addresses[i]);
+		if (range && dwarf_getarangeinfo(range, NULL, NULL, &die) == 0)
+			b->units[i] = die;
+	}
+}
+
+static bool all_assigned(const struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (!b->units[i])
+			return false;
+	return true;
+}
+
+static void assign_range(struct batch *b, uint64_t low, uint64_t high, Dwarf_Off die)
+{
+	for (size_t i = line_lower_bound(b->addresses, b->count, low);
+	     i < b->count && b->addresses[i] < high; i++)
+		if (!b->units[i])
+			b->units[i] = die;
+}
+
+/* What .debug_aranges did not cover (clang writes none): the ranges of every unit's entry. */
+static void assign_from_units(struct batch *b)
+{
+	Dwarf_Off offset = 0, next;
+	size_t header_size;
+	while (dwarf_nextcu(b->dwarf, offset, &next, &header_size, NULL, NULL, NULL) == 0) {
+		Dwarf_Die unit;
+		if (dwarf_offdie(b->dwarf, offset + header_size, &unit)) {
+			Dwarf_Addr base, low, high;
+			ptrdiff_t cursor = 0;
+			while ((cursor = dwarf_ranges(&unit, cursor, &base, &low, &high)) > 0)
+				assign_range(b, low, high, offset + header_size);
+		}
+		if (next <= offset)
+			break;
+		offset = next;
+	}
+}
+
+static int answer_units(struct batch *b, bool with_inlines)
+{
+	/* Units are often interleaved in the address space only a little: visit the addresses in
+	 * order, and let each unit answer all of its own the first time it is met. */
+	_cleanup_free_ uint64_t *own = malloc(b->count * sizeof(*own));
+	_cleanup_free_ bool *done = calloc(b->count, sizeof(*done));
+	if (!own || !done)
+		return -ENOMEM;
+	for (size_t i = 0; i < b->count; i++) {
+		if (done[i] || !b->units[i])
+			continue;
+		size_t count = 0;
+		for (size_t k = i; k < b->count; k++) {
+			if (b->units[k] != b->units[i])
+				continue;
+			done[k] = true;
+			if (count == 0 || own[count - 1] != b->addresses[k])
+				own[count++] = b->addresses[k];
+		}
+		int r = line_unit_answer(b->dwarf, b->units[i], own, count, with_inlines,
+					 &b->output);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int compare_answers(const void *a, const void *b)
+{
+	const struct line_answer *x = a, *y = b;
+	return (x->address > y->address) - (x->address < y->address);
+}
+
+static int write_artifact(struct line_output *o, struct text *artifact)
+{
+	if (o->answers.count)
+		qsort(o->answers.items, o->answers.count, sizeof(*o->answers.items),
+		      compare_answers);
+	artifact_begin(artifact, ARTIFACT_LINES);
+	artifact_add_section(artifact, SECTION_LINE_ANSWERS, o->answers.items,
+			     o->answers.count * sizeof(*o->answers.items));
+	artifact_add_section(artifact, SECTION_LINE_FRAMES, o->frames.items,
+			     o->frames.count * sizeof(*o->frames.items));
+	artifact_add_section(artifact, SECTION_LINE_NAMES, o->names.bytes, o->names.bytes_used);
+	return artifact_finish(artifact);
+}
+
+static int answer_batch(struct batch *b, bool with_inlines, struct text *artifact)
+{
+	uint32_t empty;
+	b->units = calloc(MAX_OF(b->count, 1u), sizeof(*b->units));
+	if (!b->units || strings_add_text(&b->output.names, "", &empty) < 0)
+		return -ENOMEM;
+	assign_from_aranges(b);
+	if (!all_assigned(b))
+		assign_from_units(b);
+	int r = answer_units(b, with_inlines);
+	return r < 0 ? r : write_artifact(&b->output, artifact);
+}
+
+int line_build(int dwarf_fd, int supplementary_fd, const uint64_t *addresses, size_t count,
+	       bool with_inlines, struct text *artifact)
+{
+	struct batch b = {.addresses = addresses, .count = count};
+	b.dwarf = dwarf_begin(dwarf_fd, DWARF_C_READ);
+	if (!b.dwarf) {
+		int error = dwarf_errno();
+		char magic[4];
+		bool elf = pread(dwarf_fd, magic, 4, 0) == 4 && memcmp(magic, "\177ELF", 4) == 0;
+		return error && elf ? -ENODATA : -EBADMSG;
+	}
+	Dwarf *supplementary = NULL;
+	if (supplementary_fd >= 0) {
+		supplementary = dwarf_begin(supplementary_fd, DWARF_C_READ);
+		if (supplementary)
+			dwarf_setalt(b.dwarf, supplementary);
+	}
+	int r = answer_batch(&b, with_inlines, artifact);
+	line_output_free(&b.output);
+	free(b.units);
+	dwarf_end(b.dwarf);
+	if (supplementary)
+		dwarf_end(supplementary);
+	return r;
+}

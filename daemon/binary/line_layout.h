@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How an ARTIFACT_LINES lies in memory: SECTION_LINE_ANSWERS is an array of struct line_answer sorted
+ * by address, SECTION_LINE_FRAMES an array of struct line_answer_frame, SECTION_LINE_NAMES holds
+ * NUL-terminated strings, the first of them empty. An address without an answer is left out.
+ */
+#pragma once
+
+#include "base/attributes.h"
+
+struct line_answer {
+	uint64_t address;
+	uint32_t first_frame; /* index of the innermost frame */
+	uint32_t frame_count;
+};
+
+struct line_answer_frame {
+	uint32_t function, file; /* offsets into the names */
+	uint32_t line, column, start_line;
+};

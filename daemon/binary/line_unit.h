@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to line_build.c: the answers for the addresses of one DWARF unit. */
+#pragma once
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "binary/line_layout.h"
+
+#include <elfutils/libdw.h>
+
+struct line_output {
+	ARRAY(struct line_answer) answers;
+	ARRAY(struct line_answer_frame) frames;
+	struct strings names;
+};
+
+void line_output_free(struct line_output *output);
+
+/* Index of the first address >= `wanted`. */
+size_t line_lower_bound(const uint64_t *addresses, size_t count, uint64_t wanted);
+
+/* Adds answers for `count` sorted distinct addresses of the unit whose entry is at `unit_offset`.
+ * Returns 0 (damaged parts are left out) or -ENOMEM. */
+int line_unit_answer(Dwarf *dwarf, Dwarf_Off unit_offset, const uint64_t *addresses, size_t count,
+		     bool with_inlines, struct line_output *output);
