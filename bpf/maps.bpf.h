@@ -148,14 +148,6 @@ struct {
 	__type(value, u32);
 } selected_pids SEC(".maps");
 
-struct executable_key {
-	u64 inode;
-	u32 device;
-	u32 padding;
-};
-
-enum verdict { VERDICT_NO = 1, VERDICT_YES = 2 };
-
 /* Key: the process's executable. Value: enum verdict, given by the daemon on first sight. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -175,15 +167,6 @@ struct {
 	__type(key, struct comm_key);
 	__type(value, u32);
 } comm_verdicts SEC(".maps");
-
-#define MAX_SELECTED_CGROUPS 8
-#define CGROUP_DEFAULT_HIERARCHY 255
-
-struct selected_cgroup {
-	u64 id;		/* kernfs id of the directory */
-	u32 subsystem;	/* index into css_set.subsys, or CGROUP_DEFAULT_HIERARCHY */
-	u32 padding;
-};
 
 /* Fixed before loading: the verifier removes what is not asked for. */
 const volatile bool select_by_pid;

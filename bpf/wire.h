@@ -162,6 +162,25 @@ struct record_new_binary {
 	u32 pid;
 };
 
+/* ---- Selection ------------------------------------------------------------------------------- */
+
+#define MAX_SELECTED_CGROUPS 8
+#define CGROUP_DEFAULT_HIERARCHY 255
+
+struct selected_cgroup {
+	u64 id;	       /* kernfs id of the directory */
+	u32 subsystem; /* index into css_set.subsys, or CGROUP_DEFAULT_HIERARCHY */
+	u32 padding;
+};
+
+struct executable_key {
+	u64 inode;
+	u32 device;
+	u32 padding;
+};
+
+enum verdict { VERDICT_NO = 1, VERDICT_YES = 2 };
+
 /* ---- Unwind tables --------------------------------------------------------------------------- */
 /*
  * The arena is one linear space of 16-byte units, cut into 64 KiB chunks (the values of segment

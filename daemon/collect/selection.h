@@ -20,3 +20,12 @@ struct selection {
 };
 
 void selection_free(struct selection *selection);
+
+/* Does the name match one of the patterns (or is there none)? */
+bool selection_matches_comm(const struct selection *selection, const char *comm);
+
+/* Same for an executable's path or its last component; NULL matches only when there is no pattern. */
+bool selection_matches_executable(const struct selection *selection, const char *path);
+
+/* Is every process selected? */
+bool selection_is_whole_host(const struct selection *selection);

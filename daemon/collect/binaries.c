@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Order matters for one thing only: an entry is made ready after its table is in the arena, and the
+ * epoch moves after the entry changed, so that no CPU can use a table that is not complete.
+ */
+#include "collect/binaries.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "binary/unwind_table.h"
+#include "bolometer.skel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static uint64_t inode_hash(uint32_t device, uint64_t inode)
+{
+	return hash_mix(inode) ^ ((uint64_t)device << 32 | device);
+}
+
+static uint64_t to_ns(struct timespec t)
+{
+	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
+}
+
+struct binary *binaries_find(const struct binaries *binaries, uint32_t slot)
+{
+	uint64_t *found = hash_get(&binaries->by_slot, slot);
+	return found ? (struct binary *)(uintptr_t)*found : NULL;
+}
+
+static void binary_free(struct binary *binary)
+{
+	close_fd(binary->file);
+	free(binary->path);
+	free(binary);
+}
+
+/* Makes the object and files it under its slot and inode. NULL when out of memory. */
+static struct binary *add_binary(struct binaries *binaries, const struct binary_key *key,
+				 uint32_t slot, const char *path)
+{
+	struct binary *binary = calloc(1, sizeof(*binary));
+	if (!binary)
+		return NULL;
+	*binary = (struct binary){.key = *key,
+				  .slot = slot,
+				  .path = path ? strdup(path) : NULL,
+				  .file = -1,
+				  .owner = binaries};
+	if (array_add(&binaries->list, binary) < 0) {
+		binary_free(binary);
+		return NULL;
+	}
+	uint64_t value = (uintptr_t)binary;
+	if (hash_put(&binaries->by_slot, slot, value) < 0 ||
+	    hash_put(&binaries->by_inode, inode_hash(key->device, key->inode), value) < 0) {
+		hash_remove(&binaries->by_slot, slot, NULL);
+		binaries->list.count--;
+		binary_free(binary);
+		return NULL;
+	}
+	binaries->statistics.known++;
+	return binary;
+}
+
+static int entries_map(const struct binaries *binaries)
+{
+	return bpf_map__fd(binaries->programs->skeleton->maps.binaries);
+}
+
+static void publish(struct binary *binary, struct binary_entry *entry)
+{
+	struct binaries *binaries = binary->owner;
+	entry->slot = binary->slot;
+	entry->noticed = 1;
+	if (bpf_map_update_elem(entries_map(binaries), &binary->key, entry, BPF_ANY) < 0)
+		log_debug("binary %s: %s", binary->path ? binary->path : "?", strerror(errno));
+	programs_bump_binaries(binaries->programs);
+}
+
+/* Copies a checked table into the arena and describes it in *entry. Returns 0 or -errno. */
+static int place_table(struct binary *binary, const struct unwind_table *table,
+		       struct binary_entry *entry)
+{
+	struct binaries *binaries = binary->owner;
+	uint32_t unit;
+	int r = arena_add(&binaries->arena, table->body, table->body_size, &unit);
+	if (r < 0)
+		return r;
+	const struct unwind_table_header *h = table->header;
+	*entry = (struct binary_entry){
+		.state = BINARY_READY,
+		.palette_count = (u16)MIN_OF(h->palette_count, UINT16_MAX),
+		.index = unit + h->index_offset / ARENA_UNIT,
+		.rows = unit + h->rows_offset / ARENA_UNIT,
+		.palette = unit + h->palette_offset / ARENA_UNIT,
+		.first_page = h->first_page,
+		.page_count = h->page_count,
+	};
+	binary->arena_unit = unit;
+	binary->arena_size = table->body_size;
+	binaries->statistics.table_bytes += table->body_size;
+	binaries->statistics.raw_rows += h->raw_rows;
+	return 0;
+}
+
+static int take_facts(struct binary *binary, const struct artifact *artifact)
+{
+	size_t size;
+	const void *facts = artifact_section(artifact, SECTION_FACTS, &size);
+	int r = facts_check(facts, size);
+	if (r == 0) {
+		memcpy(&binary->facts, facts, sizeof(binary->facts));
+		binary->has_facts = true;
+	}
+	return r;
+}
+
+static void on_unwind(void *userdata, int error, const struct artifact *artifact)
+{
+	struct binary *binary = userdata;
+	struct binaries *binaries = binary->owner;
+	struct binary_entry entry = {.state = BINARY_FRAME_POINTERS};
+	struct unwind_table table;
+
+	binaries->pending--;
+	binary->error = artifact ? take_facts(binary, artifact) : error;
+	int r = binary->error ? binary->error : unwind_table_check(artifact, &table);
+	if (r == 0)
+		r = place_table(binary, &table, &entry);
+	if (r == 0)
+		binaries->statistics.ready++;
+	else
+		binaries->statistics.frame_pointers_only++;
+	if (r == -ENOSPC)
+		binaries->statistics.arena_full++;
+	else if (r < 0 && r != -ENODATA)
+		binaries->statistics.failed++;
+	if (r < 0 && r != -ENODATA)
+		log_debug("no unwind table for %s: %s", binary->path ? binary->path : "?",
+			  strerror(-r));
+	publish(binary, &entry);
+}
+
+/* Asks for the table; without one, frame pointers have to do. */
+static void request_table(struct binary *binary, enum parser_priority priority)
+{
+	struct binaries *binaries = binary->owner;
+	int r = binary->file < 0 ? -ENOENT
+				 : parser_request_unwind(binaries->parser, binary->file, priority,
+							 on_unwind, binary);
+	if (r == 0) {
+		binaries->pending++;
+		return;
+	}
+	binary->error = r;
+	binaries->statistics.unopened++;
+	struct binary_entry entry = {.state = BINARY_FRAME_POINTERS};
+	publish(binary, &entry);
+}
+
+/* Is the open file the one the kernel runs? The device may differ (overlay, btrfs subvolumes). */
+static bool is_same_file(int file, const struct binary_key *key)
+{
+	struct stat st;
+	return fstat(file, &st) == 0 && (uint64_t)st.st_size == key->size &&
+	       to_ns(st.st_mtim) == key->mtime_ns;
+}
+
+void binaries_on_mapping(struct binaries *binaries, struct process *process,
+			 const struct process_mapping *mapping)
+{
+	if (mapping->inode == 0)
+		return;
+	uint64_t *known = hash_get(&binaries->by_inode, inode_hash(mapping->device, mapping->inode));
+	if (known)
+		return; /* if the file changed since, the BPF side will tell */
+	_cleanup_fd_ int file = process_open_mapping(binaries->processes, process->pid,
+						     mapping->start, mapping->end, mapping->path);
+	struct stat st;
+	if (file < 0 || fstat(file, &st) < 0)
+		return; /* the BPF side will tell when it matters */
+	struct binary_key key = {.inode = mapping->inode,
+				 .mtime_ns = to_ns(st.st_mtim),
+				 .size = (uint64_t)st.st_size,
+				 .device = mapping->device};
+	if (binaries->next_slot >= SLOT_FIRST_KERNEL_MADE)
+		return;
+	struct binary_entry entry = {.slot = binaries->next_slot, .noticed = 1};
+	if (bpf_map_update_elem(entries_map(binaries), &key, &entry, BPF_NOEXIST) < 0)
+		return; /* met by the BPF side just now: its notice is under way; or the map is full */
+	struct binary *binary = add_binary(binaries, &key, binaries->next_slot++, mapping->path);
+	if (!binary)
+		return;
+	binary->file = take_fd(file);
+	request_table(binary, PARSER_WHEN_IDLE);
+}
+
+/* ---- The vDSO -------------------------------------------------------------------------------- */
+
+/* Size of the vDSO image: up to the end of its section headers, as the kernel builds it. */
+static size_t vdso_size(const Elf64_Ehdr *header)
+{
+	size_t end = header->e_shoff + (size_t)header->e_shnum * header->e_shentsize;
+	return end > sizeof(*header) && end < (1 << 20) ? end : 0;
+}
+
+/* A read-only descriptor of our own copy of the image, or -errno. */
+static int open_vdso(void)
+{
+	const Elf64_Ehdr *header = (const Elf64_Ehdr *)getauxval(AT_SYSINFO_EHDR);
+	size_t size = header ? vdso_size(header) : 0;
+	if (size == 0)
+		return -ENOENT;
+	_cleanup_fd_ int memory = memfd_create("vdso", MFD_CLOEXEC);
+	if (memory < 0)
+		return -errno;
+	int r = write_all(memory, header, size);
+	if (r < 0)
+		return r;
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", memory);
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	return file < 0 ? -errno : file;
+}
+
+static int add_vdso(struct binaries *binaries)
+{
+	struct binary_key key = {0};
+	struct binary *binary = add_binary(binaries, &key, SLOT_VDSO, "[vdso]");
+	if (!binary)
+		return -ENOMEM;
+	binary->file = open_vdso();
+	request_table(binary, PARSER_SOON);
+	return 0;
+}
+
+/* ---- Notices --------------------------------------------------------------------------------- */
+
+void binaries_on_notice(struct binaries *binaries, const struct record_new_binary *notice)
+{
+	if (binaries_find(binaries, notice->slot))
+		return;
+	uint64_t *older = hash_get(&binaries->by_inode,
+				   inode_hash(notice->key.device, notice->key.inode));
+	const char *path = older ? ((struct binary *)(uintptr_t)*older)->path : NULL;
+	_cleanup_free_ char *found_path = NULL;
+	int file = process_open_mapping(binaries->processes, notice->pid, notice->mapping_start,
+					notice->mapping_end, path);
+	if (file >= 0 && !is_same_file(file, &notice->key))
+		file = close_fd(file);
+	if (!path && file >= 0) {
+		char link[64], target[4096];
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
+		ssize_t n = readlink(link, target, sizeof(target) - 1);
+		if (n > 0)
+			path = found_path = strndup(target, (size_t)n);
+	}
+	struct binary *binary = add_binary(binaries, &notice->key, notice->slot, path);
+	if (!binary) {
+		close_fd(file);
+		return;
+	}
+	binary->hit = true;
+	binary->file = file;
+	request_table(binary, PARSER_SOON);
+}
+
+int binaries_init(struct binaries *binaries, struct programs *programs, struct parser *parser,
+		  uint64_t arena_limit)
+{
+	*binaries = (struct binaries){
+		.programs = programs, .parser = parser, .next_slot = SLOT_FIRST_FREE};
+	arena_init(&binaries->arena, bpf_map__fd(programs->skeleton->maps.arena), arena_limit);
+	return add_vdso(binaries);
+}
+
+void binaries_deinit(struct binaries *binaries)
+{
+	for (size_t i = 0; i < binaries->list.count; i++)
+		binary_free(binaries->list.items[i]);
+	array_free(&binaries->list);
+	hash_free(&binaries->by_slot);
+	hash_free(&binaries->by_inode);
+	arena_deinit(&binaries->arena);
+}

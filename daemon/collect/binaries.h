@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The binaries that samples run through: one for each slot, with its file, what is known of it, and
+ * where its unwind table lies in the arena.
+ *
+ * A binary becomes known because a process mapped it (side-band, /proc) or because the BPF side met it
+ * first and sent a notice. Either way its file is opened while that is possible, the parser child makes
+ * the table, and the entry in the BPF map is made ready.
+ */
+#pragma once
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "binary/facts.h"
+#include "binary/parser.h"
+#include "bpf/wire.h"
+#include "collect/arena.h"
+#include "collect/programs.h"
+#include "process/process.h"
+
+struct binary {
+	struct binary_key key;
+	uint32_t slot;
+	char *path;	 /* as some process saw it; "[vdso]"; NULL: unknown */
+	int file;	 /* descriptor, or -1 when it could not be opened */
+	int error;	 /* why there is no table: negative errno, 0 = none */
+	bool hit;	 /* a sample ran through it */
+	bool has_facts;
+	struct binary_facts facts; /* valid with has_facts */
+	uint32_t arena_unit;
+	size_t arena_size; /* 0: no table */
+	struct binaries *owner;
+	void *names;	 /* the symbolizer's */
+};
+
+struct binaries_statistics {
+	uint64_t known, ready, frame_pointers_only, failed, unopened, pending;
+	uint64_t table_bytes, raw_rows, arena_full;
+};
+
+struct binaries {
+	struct programs *programs;
+	struct process_table *processes;
+	struct parser *parser;
+	struct arena arena;
+	ARRAY(struct binary *) list;
+	struct hash by_slot;  /* slot -> struct binary * */
+	struct hash by_inode; /* mix of device and inode -> struct binary *, the newest */
+	uint32_t next_slot;
+	size_t pending; /* tables asked for and not answered */
+	struct binaries_statistics statistics;
+};
+
+/* Returns 0 or -errno. The parser and the programs stay the caller's. */
+int binaries_init(struct binaries *binaries, struct programs *programs, struct parser *parser,
+		  uint64_t arena_limit);
+void binaries_deinit(struct binaries *binaries);
+
+/* A process maps a file that may be new: opens it and asks for its table if so. */
+void binaries_on_mapping(struct binaries *binaries, struct process *process,
+			 const struct process_mapping *mapping);
+
+/* The BPF side met a file that was not announced. */
+void binaries_on_notice(struct binaries *binaries, const struct record_new_binary *notice);
+
+/* The binary of a slot, or NULL. */
+struct binary *binaries_find(const struct binaries *binaries, uint32_t slot);

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The order of starting: side-band first, then the /proc scan (so that no process falls between), then
+ * the clock. Draining: for each sample the side-band records up to its time are applied first, so a
+ * sample finds its process as it was then.
+ */
+#include "collect/collector.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "bolometer.skel.h"
+#include "collect/cpu_events.h"
+#include "collect/kernel_bugs.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#define DRAIN_INTERVAL_NS (200 * NS_PER_MS)
+#define EXPIRE_INTERVAL_NS (2 * NS_PER_SECOND)
+#define ARENA_LIMIT (256ULL << 20)
+#define MAX_BINARIES 8192
+#define RING_BYTES_PER_CPU (64U << 10)
+#define RING_BYTES_LEAST (512U << 10)
+
+struct collector {
+	struct loop *loop;
+	const struct selection *selection;
+	struct collector_options options;
+	struct programs programs;
+	struct cpu_events events;
+	struct sideband *sideband;
+	struct process_table *processes;
+	struct parser *parser;
+	struct binaries binaries;
+	struct ring_buffer *ring;
+	struct loop_source *ring_source, *timer;
+	bool whole_host;
+	bool running;
+	uint64_t last_expiry;
+	uint64_t rejected, rejected_ns, bad_records;
+};
+
+/* ---- Records --------------------------------------------------------------------------------- */
+
+static void on_sideband(void *userdata, const struct sideband_record *record)
+{
+	process_table_apply(((struct collector *)userdata)->processes, record);
+}
+
+static void set_verdict(int map, const void *key, bool selected)
+{
+	uint32_t verdict = selected ? VERDICT_YES : VERDICT_NO;
+	if (bpf_map_update_elem(map, key, &verdict, BPF_ANY) < 0)
+		log_debug("verdict not stored: %s", strerror(errno));
+}
+
+/* Judges a sample that the BPF side could not, and tells it for the next ones. */
+static bool decide(struct collector *c, const struct record_sample *sample,
+		   const struct process *process)
+{
+	const struct selection *selection = c->selection;
+	bool selected = true;
+	if (selection->comm_patterns.count) {
+		bool match = selection_matches_comm(selection, sample->comm);
+		set_verdict(bpf_map__fd(c->programs.skeleton->maps.comm_verdicts), sample->comm,
+			    match);
+		selected = match;
+	}
+	if (selection->exe_patterns.count) {
+		struct executable_key key = {sample->executable_inode, sample->executable_device, 0};
+		bool match = selection_matches_executable(selection, process->executable_path);
+		/* An unknown path is asked for again with the next sample. */
+		if (process->executable_path || !sample->executable_inode)
+			set_verdict(
+				bpf_map__fd(c->programs.skeleton->maps.executable_verdicts), &key,
+				match);
+		selected = selected && match;
+	}
+	return selected;
+}
+
+static bool is_whole_sample(const struct record_sample *sample, size_t size)
+{
+	if (size < sizeof(*sample) || sample->header.size > size)
+		return false;
+	size_t words = (size_t)sample->kernel_frames + sample->user_frames;
+	size_t frames = sample->flags & SAMPLE_HAS_STACK ? words * sizeof(uint64_t) : 0;
+	return sizeof(*sample) + frames <= size;
+}
+
+static void on_sample(struct collector *c, const struct record_sample *sample)
+{
+	char comm[COMM_SIZE];
+	memcpy(comm, sample->comm, sizeof(comm));
+	comm[COMM_SIZE - 1] = '\0';
+	struct process *process =
+		process_table_find(c->processes, sample->pid, sample->header.time,
+				   sample->process_start, sample->exec_id, comm);
+	if (!process) {
+		c->bad_records++;
+		return;
+	}
+	if (sample->flags & SAMPLE_UNDECIDED && !decide(c, sample, process)) {
+		c->rejected++;
+		c->rejected_ns += sample->weight;
+		/* Its stack counts as sent, and nobody took it. */
+		if (sample->flags & SAMPLE_HAS_STACK)
+			programs_bump_stacks(&c->programs);
+		return;
+	}
+	process_table_resolve_cgroup(c->processes, process, sample->cgroup_id);
+	const uint64_t *frames = sample->flags & SAMPLE_HAS_STACK ? (const uint64_t *)(sample + 1)
+								  : NULL;
+	c->options.on_sample(c->options.userdata, sample, frames, process);
+}
+
+static int on_record(void *userdata, void *data, size_t size)
+{
+	struct collector *c = userdata;
+	const struct record_header *header = data;
+	if (size < sizeof(*header) || header->version != WIRE_VERSION) {
+		c->bad_records++;
+		return 0;
+	}
+	sideband_drain(c->sideband, header->time, on_sideband, c);
+	if (header->kind == RECORD_SAMPLE && is_whole_sample(data, size))
+		on_sample(c, data);
+	else if (header->kind == RECORD_NEW_BINARY && size >= sizeof(struct record_new_binary))
+		binaries_on_notice(&c->binaries, data);
+	else
+		c->bad_records++;
+	return 0;
+}
+
+static void on_mapping(void *userdata, struct process *process,
+		       const struct process_mapping *mapping)
+{
+	struct collector *c = userdata;
+	/* Binaries of processes that are not selected are not opened; the BPF side asks for the rest. */
+	if (c->whole_host)
+		binaries_on_mapping(&c->binaries, process, mapping);
+}
+
+void collector_drain(struct collector *c)
+{
+	uint64_t now = monotonic_ns();
+	ring_buffer__consume(c->ring);
+	sideband_drain(c->sideband, now, on_sideband, c);
+	if (sideband_take_loss(c->sideband))
+		process_table_scan(c->processes, c->whole_host);
+	if (now - c->last_expiry > EXPIRE_INTERVAL_NS) {
+		process_table_expire(c->processes, now);
+		c->last_expiry = now;
+	}
+}
+
+static int on_drain(struct loop_source *source, uint32_t events, void *userdata)
+{
+	collector_drain(userdata);
+	return 0;
+}
+
+/* ---- Start and stop -------------------------------------------------------------------------- */
+
+static int refuse_bad_kernel(const struct collector_options *options,
+			     struct collect_failure *failure)
+{
+	struct utsname name;
+	_cleanup_free_ char *version = NULL, *signature = NULL;
+	struct kernel_version kernel;
+	uname(&name);
+	if (read_whole_file("/proc/version", 4096, &version, NULL) < 0)
+		version = NULL;
+	if (read_whole_file("/proc/version_signature", 4096, &signature, NULL) < 0)
+		signature = NULL;
+	if (options->ignore_kernel_bugs ||
+	    kernel_version_parse(name.release, version, signature, &kernel) < 0 ||
+	    !kernel_bug_user_read(kernel))
+		return 0;
+	return collect_fail(failure, -ENOTSUP,
+			    "kernel %s can hang when a profiler reads user memory in an interrupt "
+			    "(fixed in 6.1.36, 6.3.10 and 6.4). Update it, or take the risk with "
+			    "--ignore-kernel-bugs",
+			    name.release);
+}
+
+static uint32_t default_ring_bytes(void)
+{
+	uint32_t wanted = MAX_OF(RING_BYTES_LEAST,
+				 RING_BYTES_PER_CPU * (uint32_t)cpu_events_possible_cpus());
+	uint32_t bytes = RING_BYTES_LEAST;
+	while (bytes < wanted && bytes < (64U << 20))
+		bytes *= 2;
+	return bytes;
+}
+
+static int resolve_cgroups(const struct selection *selection, struct programs_options *options,
+			   struct collect_failure *failure)
+{
+	if (selection->cgroup_paths.count > MAX_SELECTED_CGROUPS)
+		return collect_fail(failure, -E2BIG, "at most %d --cgroup can be given",
+				    MAX_SELECTED_CGROUPS);
+	for (size_t i = 0; i < selection->cgroup_paths.count; i++) {
+		const char *path = selection->cgroup_paths.items[i];
+		int r = cgroup_resolve(path, &options->cgroups[i]);
+		if (r < 0)
+			return collect_fail(failure, r,
+					    "--cgroup %s: no such group in any cgroup hierarchy (%s)",
+					    path, strerror(-r));
+		options->cgroup_count++;
+	}
+	return 0;
+}
+
+static int open_programs(struct collector *c, struct collect_failure *failure)
+{
+	struct programs_options options = {
+		.period_ns = NS_PER_SECOND / c->options.frequency,
+		.max_frames = c->options.max_frames,
+		.ring_bytes = c->options.ring_bytes ? c->options.ring_bytes : default_ring_bytes(),
+		.binaries = MAX_BINARIES,
+		.select_by_pid = c->selection->pids.count > 0,
+		.select_children = c->selection->children,
+		.select_by_executable = c->selection->exe_patterns.count > 0,
+		.select_by_comm = c->selection->comm_patterns.count > 0,
+		.kernel_only = c->selection->kernel_only,
+		.user_only = c->selection->user_only,
+	};
+	int r = resolve_cgroups(c->selection, &options, failure);
+	if (r == 0)
+		r = programs_open(&options, &c->programs, failure);
+	for (size_t i = 0; i < options.cgroup_count; i++)
+		free(options.cgroups[i].directory);
+	return r;
+}
+
+/* A descriptor a binary: the default soft limit of 1024 is too few for a large host. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int open_parts(struct collector *c, struct collect_failure *failure)
+{
+	int r = open_programs(c, failure);
+	if (r < 0)
+		return r;
+	c->ring = ring_buffer__new(bpf_map__fd(c->programs.skeleton->maps.ring), on_record, c, NULL);
+	if (!c->ring)
+		return collect_fail(failure, -errno, "cannot map the ring buffer: %s",
+				    strerror(errno));
+	r = parser_new(c->loop, NULL, &c->parser);
+	if (r == 0)
+		r = binaries_init(&c->binaries, &c->programs, c->parser, ARENA_LIMIT);
+	if (r == 0)
+		r = process_table_new("/proc", NULL, on_mapping, c, &c->processes);
+	if (r == 0)
+		r = sideband_new(c->loop, 0, cpu_events_open, NULL, &c->sideband);
+	if (r < 0)
+		return collect_fail(failure, r, "cannot start collecting: %s", strerror(-r));
+	c->binaries.processes = c->processes;
+	return 0;
+}
+
+int collector_new(struct loop *loop, const struct selection *selection,
+		  const struct collector_options *options, struct collect_failure *failure,
+		  struct collector **ret)
+{
+	int r = refuse_bad_kernel(options, failure);
+	if (r < 0)
+		return r;
+	struct collector *c = calloc(1, sizeof(*c));
+	if (!c)
+		return collect_fail(failure, -ENOMEM, "out of memory");
+	c->loop = loop;
+	c->selection = selection;
+	c->options = *options;
+	c->whole_host = selection_is_whole_host(selection);
+	raise_descriptor_limit();
+	r = open_parts(c, failure);
+	if (r < 0) {
+		collector_free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+struct collector *collector_free(struct collector *c)
+{
+	if (!c)
+		return NULL;
+	cpu_events_stop(&c->events);
+	loop_remove(c->ring_source);
+	loop_remove(c->timer);
+	ring_buffer__free(c->ring);
+	sideband_free(c->sideband);
+	process_table_free(c->processes);
+	parser_free(c->parser);
+	binaries_deinit(&c->binaries);
+	if (c->programs.skeleton)
+		programs_close(&c->programs);
+	free(c);
+	return NULL;
+}
+
+static int add_sideband_cpu(void *userdata, int cpu)
+{
+	struct collector *c = userdata;
+	int r = sideband_add_cpu(c->sideband, cpu);
+	return r == -EEXIST || r == -ENODEV ? 0 : r;
+}
+
+static void on_cpu_change(void *userdata, int cpu, bool online)
+{
+	struct collector *c = userdata;
+	int r = 0;
+	if (online)
+		r = add_sideband_cpu(c, cpu);
+	else
+		sideband_remove_cpu(c->sideband, cpu);
+	if (r < 0)
+		log_warning("processes on CPU %d are not followed: %s", cpu, strerror(-r));
+}
+
+static int fail_perf_event(struct collect_failure *failure, int error)
+{
+	if (error == -EACCES || error == -EPERM)
+		return collect_fail(
+			failure, error,
+			"perf_event_open is not permitted: %s. Run as root; or give CAP_PERFMON and set "
+			"kernel.perf_event_paranoid to 2 or less (sysctl -w "
+			"kernel.perf_event_paranoid=2)",
+			strerror(-error));
+	return collect_fail(failure, error,
+			    "cannot open the clock events: %s. `bolometer doctor` says more",
+			    strerror(-error));
+}
+
+static int start_draining(struct collector *c)
+{
+	int r = loop_add_fd(c->loop, ring_buffer__epoll_fd(c->ring), EPOLLIN, on_drain, c,
+			    &c->ring_source);
+	if (r == 0)
+		r = loop_add_timer(c->loop, DRAIN_INTERVAL_NS, DRAIN_INTERVAL_NS, on_drain, c,
+				   &c->timer);
+	return r;
+}
+
+int collector_start(struct collector *c, struct collect_failure *failure)
+{
+	int r = cpu_events_each_online(add_sideband_cpu, c);
+	if (r < 0)
+		return fail_perf_event(failure, r);
+	for (size_t i = 0; i < c->selection->pids.count; i++) {
+		r = collector_select_pid(c, c->selection->pids.items[i]);
+		if (r < 0)
+			return collect_fail(failure, r, "cannot select process %u: %s",
+					    c->selection->pids.items[i], strerror(-r));
+	}
+	r = programs_attach_children(&c->programs);
+	if (r < 0)
+		return collect_fail(failure, r, "cannot follow forks: %s", strerror(-r));
+	cpu_events_init(&c->events, c->programs.skeleton->progs.on_cpu_tick,
+			NS_PER_SECOND / c->options.frequency, on_cpu_change, c);
+	r = cpu_events_start(&c->events, c->loop);
+	if (r < 0)
+		return fail_perf_event(failure, r);
+	c->running = true;
+	c->last_expiry = monotonic_ns();
+	r = start_draining(c);
+	if (r == 0)
+		r = process_table_scan(c->processes, c->whole_host);
+	if (r < 0)
+		return collect_fail(failure, r, "cannot read /proc: %s", strerror(-r));
+	return 0;
+}
+
+void collector_stop(struct collector *c)
+{
+	if (!c->running)
+		return;
+	c->running = false;
+	cpu_events_stop(&c->events);
+	collector_drain(c);
+	c->ring_source = loop_remove(c->ring_source);
+	c->timer = loop_remove(c->timer);
+}
+
+int collector_select_pid(struct collector *c, uint32_t pid)
+{
+	uint32_t one = 1;
+	int map = bpf_map__fd(c->programs.skeleton->maps.selected_pids);
+	return bpf_map_update_elem(map, &pid, &one, BPF_ANY) < 0 ? -errno : 0;
+}
+
+struct binaries *collector_binaries(struct collector *c)
+{
+	return &c->binaries;
+}
+
+struct parser *collector_parser(struct collector *c)
+{
+	return c->parser;
+}
+
+struct process_table *collector_processes(struct collector *c)
+{
+	return c->processes;
+}
+
+void collector_get_statistics(struct collector *c, struct collector_statistics *ret)
+{
+	*ret = (struct collector_statistics){.rejected = c->rejected,
+					     .rejected_ns = c->rejected_ns,
+					     .bad_records = c->bad_records};
+	programs_read_counters(&c->programs, ret->counters);
+	ret->bpf_ns = programs_run_ns(&c->programs);
+	ret->map_bytes = programs_map_bytes(&c->programs) +
+			 c->binaries.arena.segments.count * ARENA_SEGMENT_SIZE;
+	struct parser_statistics parser;
+	parser_get_statistics(c->parser, &parser);
+	ret->parser_cpu_ns = parser.child_cpu_ns;
+	sideband_get_statistics(c->sideband, &ret->sideband);
+	process_table_get_statistics(c->processes, &ret->processes);
+	ret->binaries = c->binaries.statistics;
+	ret->binaries.pending = c->binaries.pending;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sampling of the host: programs, events, rings, processes and binaries behind one object. What comes
+ * out is a stream of samples, each with its process, in order of time.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "collect/binaries.h"
+#include "collect/failure.h"
+#include "collect/selection.h"
+#include "process/process.h"
+
+struct collector;
+
+/* `frames` holds the sample's frame words, or is NULL when the stack with this id was delivered
+ * before. `process` lives during the call; take a reference to keep it. */
+typedef void (*collector_callback)(void *userdata, const struct record_sample *sample,
+				   const uint64_t *frames, struct process *process);
+
+struct collector_options {
+	uint32_t frequency;	 /* Hz */
+	uint32_t max_frames;
+	uint32_t ring_bytes;	 /* 0: by number of CPUs */
+	bool ignore_kernel_bugs;
+	collector_callback on_sample;
+	void *userdata;
+};
+
+struct collector_statistics {
+	uint64_t counters[COUNTER_MAX];
+	uint64_t rejected;	   /* undecided samples that were not selected after all */
+	uint64_t rejected_ns;
+	uint64_t bad_records;	   /* not understood: wrong size, version or kind */
+	uint64_t bpf_ns, map_bytes, parser_cpu_ns;
+	struct sideband_statistics sideband;
+	struct process_statistics processes;
+	struct binaries_statistics binaries;
+};
+
+/* Loads; nothing is sampled yet. `selection` stays the caller's and must outlive the collector.
+ * Returns 0 or -errno with *failure filled. */
+int collector_new(struct loop *loop, const struct selection *selection,
+		  const struct collector_options *options, struct collect_failure *failure,
+		  struct collector **ret);
+struct collector *collector_free(struct collector *collector);
+
+/* Attaches the side-band, scans /proc, starts the clock. */
+int collector_start(struct collector *collector, struct collect_failure *failure);
+
+/* Stops the clock and delivers what is on the way. Idempotent. */
+void collector_stop(struct collector *collector);
+
+/* Delivers what has arrived by now; also done by itself several times a second. */
+void collector_drain(struct collector *collector);
+
+int collector_select_pid(struct collector *collector, uint32_t pid);
+
+struct binaries *collector_binaries(struct collector *collector);
+struct parser *collector_parser(struct collector *collector);
+struct process_table *collector_processes(struct collector *collector);
+void collector_get_statistics(struct collector *collector, struct collector_statistics *ret);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hotplug comes as kernel uevents ("online@/devices/system/cpu/cpu3"); whatever they say, the list of
+ * online CPUs is read again and compared, so a lost or forged message cannot mislead.
+ */
+#include "collect/cpu_events.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/netlink.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define CPU_DIRECTORY "/sys/devices/system/cpu/"
+
+void cpu_events_init(struct cpu_events *events, struct bpf_program *program, uint64_t period_ns,
+		     cpu_change_callback on_change, void *userdata)
+{
+	*events = (struct cpu_events){.program = program,
+				      .period_ns = period_ns,
+				      .hotplug_fd = -1,
+				      .on_change = on_change,
+				      .userdata = userdata};
+}
+
+int cpu_events_open(void *userdata, struct perf_event_attr *attr, int cpu)
+{
+	long fd = syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	return fd < 0 ? -errno : (int)fd;
+}
+
+/* Calls back for each number of a list like "0-3,8". */
+static int each_in_list(const char *list, int (*callback)(void *userdata, int cpu), void *userdata)
+{
+	const char *p = list;
+	while (*p >= '0' && *p <= '9') {
+		char *end;
+		long first = strtol(p, &end, 10), last = first;
+		if (*end == '-')
+			last = strtol(end + 1, &end, 10);
+		for (long cpu = first; cpu <= last; cpu++) {
+			int r = callback(userdata, (int)cpu);
+			if (r < 0)
+				return r;
+		}
+		p = *end == ',' ? end + 1 : end;
+	}
+	return 0;
+}
+
+int cpu_events_each_online(int (*callback)(void *userdata, int cpu), void *userdata)
+{
+	_cleanup_free_ char *list = NULL;
+	int r = read_whole_file(CPU_DIRECTORY "online", 4096, &list, NULL);
+	return r < 0 ? r : each_in_list(list, callback, userdata);
+}
+
+static int take_highest(void *userdata, int cpu)
+{
+	int *highest = userdata;
+	*highest = MAX_OF(*highest, cpu);
+	return 0;
+}
+
+int cpu_events_possible_cpus(void)
+{
+	_cleanup_free_ char *list = NULL;
+	int highest = 0;
+	if (read_whole_file(CPU_DIRECTORY "possible", 4096, &list, NULL) == 0)
+		each_in_list(list, take_highest, &highest);
+	return highest + 1;
+}
+
+static struct cpu_event *find_event(struct cpu_events *events, int cpu)
+{
+	for (size_t i = 0; i < events->events.count; i++)
+		if (events->events.items[i].cpu == cpu)
+			return &events->events.items[i];
+	return NULL;
+}
+
+static void close_event(struct cpu_event *event)
+{
+	if (event->link)
+		bpf_link__destroy(event->link); /* closes the descriptor too */
+	else
+		close_fd(event->fd);
+}
+
+/* Opens and attaches on one CPU unless it is already. */
+static int open_event(void *userdata, int cpu)
+{
+	struct cpu_events *events = userdata;
+	if (find_event(events, cpu))
+		return 0;
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = events->period_ns,
+		.disabled = 1, /* attaching enables it */
+	};
+	int fd = cpu_events_open(NULL, &attr, cpu);
+	if (fd == -ENODEV)
+		return 0; /* went offline meanwhile */
+	if (fd < 0)
+		return fd;
+	struct cpu_event event = {.cpu = cpu, .fd = fd};
+	event.link = bpf_program__attach_perf_event(events->program, fd);
+	int r = event.link ? array_add(&events->events, event) : -errno;
+	if (r < 0)
+		close_event(&event);
+	else if (events->on_change)
+		events->on_change(events->userdata, cpu, true);
+	return r;
+}
+
+struct online_set {
+	bool *online;
+	int count;
+};
+
+static int mark_online(void *userdata, int cpu)
+{
+	struct online_set *set = userdata;
+	if (cpu < set->count)
+		set->online[cpu] = true;
+	return 0;
+}
+
+static void close_offline(struct cpu_events *events)
+{
+	struct online_set set = {.count = cpu_events_possible_cpus()};
+	_cleanup_free_ bool *online = calloc((size_t)set.count, sizeof(*online));
+	set.online = online;
+	if (!online || cpu_events_each_online(mark_online, &set) < 0)
+		return;
+	for (size_t i = events->events.count; i-- > 0;) {
+		struct cpu_event event = events->events.items[i];
+		if (event.cpu < set.count && online[event.cpu])
+			continue;
+		close_event(&event);
+		events->events.items[i] = events->events.items[--events->events.count];
+		if (events->on_change)
+			events->on_change(events->userdata, event.cpu, false);
+	}
+}
+
+static int on_uevent(struct loop_source *source, uint32_t events_mask, void *userdata)
+{
+	struct cpu_events *events = userdata;
+	char message[4096];
+	bool changed = false;
+	ssize_t n;
+	while ((n = recv(events->hotplug_fd, message, sizeof(message) - 1, MSG_DONTWAIT)) > 0) {
+		message[n] = '\0';
+		changed |= strstr(message, "/system/cpu/cpu") != NULL;
+	}
+	changed |= n < 0 && errno == ENOBUFS; /* messages were lost */
+	if (!changed)
+		return 0;
+	close_offline(events);
+	int r = cpu_events_each_online(open_event, events);
+	if (r < 0)
+		log_warning("a CPU that came online is not sampled: %s", strerror(-r));
+	return 0;
+}
+
+static int watch_hotplug(struct cpu_events *events, struct loop *loop)
+{
+	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
+	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+				     NETLINK_KOBJECT_UEVENT);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	int r = loop_add_fd(loop, fd, EPOLLIN, on_uevent, events, &events->hotplug);
+	if (r == 0)
+		events->hotplug_fd = take_fd(fd);
+	return r;
+}
+
+int cpu_events_start(struct cpu_events *events, struct loop *loop)
+{
+	int r = watch_hotplug(events, loop);
+	if (r < 0)
+		log_debug("no notice of CPUs that come later: %s", strerror(-r));
+	r = cpu_events_each_online(open_event, events);
+	if (r == 0 && events->events.count == 0)
+		r = -ENODEV;
+	if (r < 0)
+		cpu_events_stop(events);
+	return r;
+}
+
+void cpu_events_stop(struct cpu_events *events)
+{
+	events->hotplug = loop_remove(events->hotplug);
+	events->hotplug_fd = close_fd(events->hotplug_fd);
+	for (size_t i = 0; i < events->events.count; i++)
+		close_event(&events->events.items[i]);
+	array_free(&events->events);
+}

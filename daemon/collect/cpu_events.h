@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One software clock event for each CPU, with the sampling program attached, also for CPUs that come
+ * online later. The clock is PERF_COUNT_SW_CPU_CLOCK with a period in ns: it needs no hardware counter
+ * and ticks on every CPU, idle ones included.
+ */
+#pragma once
+
+#include "base/array.h"
+#include "base/loop.h"
+
+#include <linux/perf_event.h>
+
+struct bpf_link;
+struct bpf_program;
+
+struct cpu_event {
+	int cpu;
+	int fd;
+	struct bpf_link *link;
+};
+
+/* Told when a CPU came (online) or went, after its event was opened or closed. */
+typedef void (*cpu_change_callback)(void *userdata, int cpu, bool online);
+
+struct cpu_events {
+	struct bpf_program *program;
+	uint64_t period_ns;
+	ARRAY(struct cpu_event) events;
+	struct loop_source *hotplug;
+	int hotplug_fd;
+	cpu_change_callback on_change;
+	void *userdata;
+};
+
+/* Opens nothing yet. `on_change` may be NULL. */
+void cpu_events_init(struct cpu_events *events, struct bpf_program *program, uint64_t period_ns,
+		     cpu_change_callback on_change, void *userdata);
+
+/* Opens and attaches on every online CPU and watches for changes. Returns 0 or -errno (of the first
+ * CPU that failed; then nothing is attached). */
+int cpu_events_start(struct cpu_events *events, struct loop *loop);
+
+/* Detaches and closes everything. Idempotent. */
+void cpu_events_stop(struct cpu_events *events);
+
+/* perf_event_open(2) for all processes on one CPU; the signature of perf_opener. Returns a descriptor
+ * or -errno. */
+int cpu_events_open(void *userdata, struct perf_event_attr *attr, int cpu);
+
+/* CPUs that could ever exist, from sysfs; at least 1. */
+int cpu_events_possible_cpus(void);
+
+/* Calls `callback` for each CPU online now, in order. Returns 0 or the first error. */
+int cpu_events_each_online(int (*callback)(void *userdata, int cpu), void *userdata);

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Owns the skeleton. libbpf's own messages go to the debug log; when loading fails, the end of the
+ * verifier's log is what a report needs, and the failure text says what a user can do.
+ */
+#include "collect/programs.h"
+
+#include "base/log.h"
+#include "bolometer.skel.h"
+#include "collect/cpu_events.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/btf.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SELECTED_PIDS 16384
+#define VERDICTS 4096
+#define INITIAL_PID_NAMESPACE_INODE 0xeffffffcU /* PROC_PID_INIT_INO */
+
+static int print_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	if (log_get_level() < LOG_LEVEL_DEBUG)
+		return 0;
+	char line[1024];
+	vsnprintf(line, sizeof(line), format, arguments);
+	line[strcspn(line, "\n")] = '\0';
+	log_debug("%s", line);
+	return 0;
+}
+
+/* Before 5.11 map memory counts against RLIMIT_MEMLOCK; where it does not, this changes nothing. */
+static void raise_memlock(void)
+{
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) < 0)
+		log_debug("RLIMIT_MEMLOCK stays: %s", strerror(errno));
+}
+
+/* May a hash map without preallocation be used by perf_event programs? Since 6.1; tried, not guessed:
+ * a program that looks into such a map is loaded. */
+static bool probe_hash_on_demand(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, map_options, .map_flags = BPF_F_NO_PREALLOC);
+	int map = bpf_map_create(BPF_MAP_TYPE_HASH, "probe", 4, 4, 1, &map_options);
+	if (map < 0)
+		return false;
+	struct bpf_insn instructions[] = {
+		{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},
+		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4},
+		{.code = BPF_LD | BPF_IMM | BPF_DW, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD,
+		 .imm = map},
+		{.code = 0},
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int program = bpf_prog_load(BPF_PROG_TYPE_PERF_EVENT, "probe", "GPL", instructions,
+				    ARRAY_LENGTH(instructions), NULL);
+	if (program >= 0)
+		close(program);
+	close(map);
+	return program >= 0;
+}
+
+static void size_maps(struct bolometer_bpf *s, const struct programs_options *options, int cpus)
+{
+	bpf_map__set_max_entries(s->maps.scratches, (uint32_t)cpus);
+	bpf_map__set_max_entries(s->maps.counters, (uint32_t)cpus);
+	bpf_map__set_max_entries(s->maps.binaries, options->binaries);
+	bpf_map__set_max_entries(s->maps.ring, options->ring_bytes);
+	bpf_map__set_max_entries(s->maps.selected_pids,
+				 options->select_by_pid ? SELECTED_PIDS : 1);
+	bpf_map__set_max_entries(s->maps.executable_verdicts,
+				 options->select_by_executable ? VERDICTS : 1);
+	bpf_map__set_max_entries(s->maps.comm_verdicts, options->select_by_comm ? VERDICTS : 1);
+	if (probe_hash_on_demand()) {
+		bpf_map__set_map_flags(s->maps.binaries, BPF_F_NO_PREALLOC);
+		bpf_map__set_map_flags(s->maps.selected_pids, BPF_F_NO_PREALLOC);
+	}
+}
+
+/* Index of a v1 controller in css_set.subsys, from the running kernel's own enum. -1: unknown. */
+static int subsystem_index(const struct btf *btf, const char *controllers)
+{
+	char name[64];
+	size_t length = strcspn(controllers, ",");
+	snprintf(name, sizeof(name), "%.*s_cgrp_id", (int)length, controllers);
+	int id = btf__find_by_name_kind(btf, "cgroup_subsys_id", BTF_KIND_ENUM);
+	if (id < 0)
+		return -1;
+	const struct btf_type *type = btf__type_by_id(btf, (uint32_t)id);
+	const struct btf_enum *values = (const struct btf_enum *)(type + 1);
+	for (int i = 0; i < BTF_INFO_VLEN(type->info); i++)
+		if (strcmp(btf__name_by_offset(btf, values[i].name_off), name) == 0)
+			return values[i].val;
+	return -1;
+}
+
+static int set_cgroups(struct bolometer_bpf *s, const struct programs_options *options,
+		       struct collect_failure *failure)
+{
+	struct btf *btf = options->cgroup_count ? btf__load_vmlinux_btf() : NULL;
+	int r = 0;
+	for (size_t i = 0; i < options->cgroup_count && r == 0; i++) {
+		const struct cgroup_target *target = &options->cgroups[i];
+		int subsystem = target->unified ? CGROUP_DEFAULT_HIERARCHY
+						: subsystem_index(btf, target->controllers);
+		if (subsystem < 0)
+			r = collect_fail(failure, -EOPNOTSUPP,
+					 "--cgroup %s: the hierarchy '%s' has no controller that the "
+					 "kernel can be asked for; name the group's directory in the "
+					 "unified or in a controller's hierarchy",
+					 target->directory, target->controllers);
+		s->rodata->selected_cgroups[i].id = target->id;
+		s->rodata->selected_cgroups[i].subsystem = (uint32_t)subsystem;
+	}
+	s->rodata->selected_cgroup_count = (uint32_t)options->cgroup_count;
+	btf__free(btf);
+	return r;
+}
+
+/* In a pid namespace of our own, the BPF side reports our numbers instead of the host's. */
+static void set_pid_namespace(struct bolometer_bpf *s)
+{
+	struct stat st;
+	if (stat("/proc/self/ns/pid", &st) < 0 || st.st_ino == INITIAL_PID_NAMESPACE_INODE)
+		return;
+	s->rodata->pid_namespace_device = st.st_dev;
+	s->rodata->pid_namespace_inode = st.st_ino;
+}
+
+static void set_constants(struct bolometer_bpf *s, const struct programs_options *options, int cpus)
+{
+	uint64_t seed = 0;
+	if (getrandom(&seed, sizeof(seed), 0) < 0)
+		seed = (uintptr_t)s;
+	s->rodata->stack_seed = seed | 1;
+	s->rodata->cpu_count = (uint32_t)cpus;
+	s->rodata->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
+	s->rodata->max_user_frames = options->max_frames;
+	s->rodata->ring_wake_bytes = options->ring_bytes / 4;
+	s->rodata->select_by_pid = options->select_by_pid;
+	s->rodata->select_children = options->select_children;
+	s->rodata->select_by_executable = options->select_by_executable;
+	s->rodata->select_by_comm = options->select_by_comm;
+	s->rodata->kernel_only = options->kernel_only;
+	s->rodata->user_only = options->user_only;
+#ifdef __aarch64__
+	/* Bits 48 to 54 of a user code address are zero or an authentication code. */
+	s->rodata->code_address_mask = (1ULL << 48) - 1;
+#endif
+	s->data->period_ns = options->period_ns;
+	set_pid_namespace(s);
+	bpf_program__set_autoload(s->progs.on_fork, options->select_children);
+	bpf_program__set_autoload(s->progs.on_exit, options->select_children);
+}
+
+static int fail_load(struct collect_failure *failure, int error)
+{
+	if (error == -EPERM || error == -EACCES)
+		return collect_fail(failure, error,
+				    "the kernel refused to load the BPF programs: %s. Run as root, or "
+				    "with the capabilities BPF and PERFMON; `bolometer doctor` says more",
+				    strerror(-error));
+	return collect_fail(failure, error,
+			    "the BPF programs do not load: %s. `bolometer doctor` says what this kernel "
+			    "lacks, `-v` prints the verifier's words",
+			    strerror(-error));
+}
+
+int programs_open(const struct programs_options *options, struct programs *ret,
+		  struct collect_failure *failure)
+{
+	libbpf_set_print(print_libbpf);
+	raise_memlock();
+	struct programs programs = {.cpu_count = cpu_events_possible_cpus()};
+	programs.skeleton = bolometer_bpf__open();
+	if (!programs.skeleton)
+		return fail_load(failure, -errno);
+	size_maps(programs.skeleton, options, programs.cpu_count);
+	set_constants(programs.skeleton, options, programs.cpu_count);
+	int r = set_cgroups(programs.skeleton, options, failure);
+	if (r == 0) {
+		r = bolometer_bpf__load(programs.skeleton);
+		if (r < 0)
+			fail_load(failure, r);
+	}
+	if (r < 0) {
+		programs_close(&programs);
+		return r;
+	}
+	*ret = programs;
+	return 0;
+}
+
+void programs_close(struct programs *programs)
+{
+	bpf_link__destroy(programs->fork_link);
+	bpf_link__destroy(programs->exit_link);
+	bolometer_bpf__destroy(programs->skeleton);
+	*programs = (struct programs){0};
+}
+
+int programs_attach_children(struct programs *programs)
+{
+	if (!programs->skeleton->rodata->select_children)
+		return 0;
+	programs->fork_link = bpf_program__attach(programs->skeleton->progs.on_fork);
+	programs->exit_link = bpf_program__attach(programs->skeleton->progs.on_exit);
+	return programs->fork_link && programs->exit_link ? 0 : -errno;
+}
+
+void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX])
+{
+	int map = bpf_map__fd(programs->skeleton->maps.counters);
+	memset(counters, 0, COUNTER_MAX * sizeof(*counters));
+	for (uint32_t cpu = 0; cpu < (uint32_t)programs->cpu_count; cpu++) {
+		uint64_t values[COUNTER_MAX];
+		if (bpf_map_lookup_elem(map, &cpu, values) < 0)
+			continue;
+		for (size_t i = 0; i < COUNTER_MAX; i++)
+			counters[i] += values[i];
+	}
+}
+
+void programs_bump_binaries(struct programs *programs)
+{
+	programs->skeleton->bss->binaries_epoch++;
+}
+
+void programs_bump_stacks(struct programs *programs)
+{
+	programs->skeleton->bss->stack_epoch += 0x9e3779b97f4a7c15ULL;
+}
+
+/* The value of "name:\tN" in an fdinfo file, or 0. */
+static uint64_t fdinfo_number(int fd, const char *name)
+{
+	char path[64], line[256];
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return 0;
+	uint64_t number = 0;
+	size_t length = strlen(name);
+	while (fgets(line, sizeof(line), file))
+		if (strncmp(line, name, length) == 0 && line[length] == ':')
+			number = strtoull(line + length + 1, NULL, 10);
+	fclose(file);
+	return number;
+}
+
+uint64_t programs_map_bytes(const struct programs *programs)
+{
+	uint64_t bytes = 0;
+	struct bpf_map *map;
+	bpf_object__for_each_map(map, programs->skeleton->obj)
+		bytes += fdinfo_number(bpf_map__fd(map), "memlock");
+	return bytes;
+}
+
+uint64_t programs_run_ns(const struct programs *programs)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+	int fd = bpf_program__fd(programs->skeleton->progs.on_cpu_tick);
+	return bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ? 0 : info.run_time_ns;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The BPF programs and maps: opened, sized, loaded, steered. Probes what the kernel can do by trying it.
+ */
+#pragma once
+
+#include "base/attributes.h"
+#include "bpf/wire.h"
+#include "collect/failure.h"
+#include "process/cgroup_paths.h"
+
+struct bolometer_bpf;
+
+struct programs_options {
+	uint64_t period_ns;
+	uint32_t max_frames;
+	uint32_t ring_bytes;	  /* power of two */
+	uint32_t binaries;	  /* known at once */
+	bool select_by_pid, select_children, select_by_executable, select_by_comm;
+	bool kernel_only, user_only;
+	struct cgroup_target cgroups[MAX_SELECTED_CGROUPS];
+	size_t cgroup_count;
+};
+
+struct programs {
+	struct bolometer_bpf *skeleton;
+	int cpu_count; /* possible */
+	struct bpf_link *fork_link, *exit_link;
+};
+
+/* Loads. Returns 0 or -errno with *failure filled. */
+int programs_open(const struct programs_options *options, struct programs *ret,
+		  struct collect_failure *failure);
+void programs_close(struct programs *programs);
+
+/* Attaches what follows fork and exit, if children are selected. Returns 0 or -errno. */
+int programs_attach_children(struct programs *programs);
+
+/* Sums of all CPUs. */
+void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX]);
+
+/* Entries of `binaries` changed: what the CPUs remember of them is looked up again. */
+void programs_bump_binaries(struct programs *programs);
+
+/* Every stack is sent whole once more. */
+void programs_bump_stacks(struct programs *programs);
+
+/* Memory of all maps, bytes, as the kernel accounts it; 0 when it does not tell. */
+uint64_t programs_map_bytes(const struct programs *programs);
+
+/* Run time of the programs so far, ns; 0 when statistics are off. */
+uint64_t programs_run_ns(const struct programs *programs);

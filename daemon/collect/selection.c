@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the strings of a selection; the patterns are matched here, once for each name. */
+#include "collect/selection.h"
+
+#include "base/text.h"
+
+#include <string.h>
+
+void selection_free(struct selection *selection)
+{
+	for (size_t i = 0; i < selection->comm_patterns.count; i++)
+		free(selection->comm_patterns.items[i]);
+	for (size_t i = 0; i < selection->exe_patterns.count; i++)
+		free(selection->exe_patterns.items[i]);
+	for (size_t i = 0; i < selection->cgroup_paths.count; i++)
+		free(selection->cgroup_paths.items[i]);
+	array_free(&selection->pids);
+	array_free(&selection->comm_patterns);
+	array_free(&selection->exe_patterns);
+	array_free(&selection->cgroup_paths);
+}
+
+bool selection_matches_comm(const struct selection *selection, const char *comm)
+{
+	for (size_t i = 0; i < selection->comm_patterns.count; i++)
+		if (text_matches(selection->comm_patterns.items[i], comm))
+			return true;
+	return selection->comm_patterns.count == 0;
+}
+
+bool selection_matches_executable(const struct selection *selection, const char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	const char *name = slash ? slash + 1 : path;
+	for (size_t i = 0; path && i < selection->exe_patterns.count; i++)
+		if (text_matches(selection->exe_patterns.items[i], path) ||
+		    text_matches(selection->exe_patterns.items[i], name))
+			return true;
+	return selection->exe_patterns.count == 0;
+}
+
+bool selection_is_whole_host(const struct selection *selection)
+{
+	return !selection->pids.count && !selection->comm_patterns.count &&
+	       !selection->exe_patterns.count && !selection->cgroup_paths.count;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Samples of one interval, counted: equal stacks of the same program, thread and cgroup are one entry.
+ * Stacks are kept by the id that the BPF side computed; each is sent whole once.
+ *
+ * Frames outside files (JIT code) mean something only at their time: entries with such frames are kept
+ * apart by second, so that names can be taken from the code that was there.
+ */
+#pragma once
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "bpf/wire.h"
+#include "process/process.h"
+
+struct aggregate_stack {
+	uint32_t first_frame; /* index into frames */
+	uint16_t kernel_frames, user_frames;
+	bool has_addresses;
+};
+
+struct aggregate_entry {
+	uint64_t key;	 /* what it is found by */
+	uint32_t stack;	 /* index into stacks */
+	uint32_t tid;
+	struct process *process; /* a reference */
+	uint64_t time;	 /* CLOCK_MONOTONIC ns of its first sample */
+	uint64_t count;
+	uint64_t weight; /* ns */
+	uint16_t end;	 /* enum stack_end */
+	char comm[COMM_SIZE];
+};
+
+struct aggregate_limits {
+	size_t frames;	/* frame words kept; 0: default 16 Mi */
+	size_t entries; /* 0: default 4 Mi */
+};
+
+struct aggregate {
+	struct aggregate_limits limits;
+	ARRAY(uint64_t) frames;
+	ARRAY(struct aggregate_stack) stacks;
+	ARRAY(struct aggregate_entry) entries;
+	struct hash stacks_by_id;
+	struct hash entries_by_key;
+	uint64_t samples, weight; /* all that were added, since the beginning */
+	uint64_t dropped, dropped_weight; /* past a limit, or with an unknown stack */
+	uint64_t ends[STACK_END_MAX];
+};
+
+/* `limits` NULL: defaults. */
+void aggregate_init(struct aggregate *aggregate, const struct aggregate_limits *limits);
+void aggregate_deinit(struct aggregate *aggregate);
+
+/* Forgets the entries; keeps the stacks, which later samples refer to, and the totals. */
+void aggregate_clear_entries(struct aggregate *aggregate);
+
+/* Adds a sample; `frames` as collector_callback has them. What cannot be kept is counted. */
+void aggregate_add(struct aggregate *aggregate, const struct record_sample *sample,
+		   const uint64_t *frames, struct process *process);

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each frame word becomes a location once; words that mean something only in their process (JIT code)
+ * once for each process and generation of code. One address space: a location's address is the ELF
+ * virtual address, its mapping the PT_LOAD that holds it, so a function in two processes is one.
+ */
+#include "profile/profile_builder.h"
+
+#include "process/jit_map.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define KERNEL_MAPPING_FILE "[kernel.kallsyms]"
+#define JIT_MAPPING_FILE "[jit]"
+#define MAX_FRAMES_AT_ADDRESS 64
+
+static const char *const end_texts[] = {
+#define STACK_END_TEXT(id, text) "[" text "]",
+	BOLOMETER_STACK_ENDS(STACK_END_TEXT)
+#undef STACK_END_TEXT
+};
+
+struct builder {
+	const struct aggregate *aggregate;
+	const struct binaries *binaries;
+	const struct profile_builder_options *options;
+	struct profile_builder_statistics *statistics;
+	struct profile *profile;
+	struct hash locations; /* hash of what identifies it -> index */
+	struct hash mappings;  /* same */
+	struct hash functions; /* same */
+	bool failed;	       /* out of memory */
+};
+
+#define CHECK(b, expression)                     \
+	do {                                     \
+		if ((expression) < 0)            \
+			(b)->failed = true;      \
+	} while (0)
+
+static uint32_t string(struct builder *b, const char *text)
+{
+	return profile_string(b->profile, text, &b->failed);
+}
+
+/* ---- Mappings and functions ------------------------------------------------------------------ */
+
+static uint32_t add_mapping(struct builder *b, uint64_t key, struct profile_mapping mapping)
+{
+	const uint64_t *known = hash_get(&b->mappings, key);
+	if (known)
+		return (uint32_t)*known;
+	CHECK(b, array_add(&b->profile->mappings, mapping));
+	CHECK(b, hash_put(&b->mappings, key, b->profile->mappings.count - 1));
+	return b->failed ? PROFILE_NONE : (uint32_t)b->profile->mappings.count - 1;
+}
+
+/* The mapping of one segment of a binary; the whole file where the segment is not known. */
+static uint32_t binary_mapping(struct builder *b, const struct binary *binary, uint64_t address)
+{
+	const struct facts_segment *segment =
+		binary->has_facts ? facts_segment_of(&binary->facts, address) : NULL;
+	char build_id[2 * BUILD_ID_MAX + 1] = "";
+	if (binary->has_facts)
+		facts_build_id_text(&binary->facts, build_id);
+	struct profile_mapping mapping = {
+		.start = segment ? segment->address : 0,
+		.limit = segment ? segment->address + segment->memory_size : binary->key.size,
+		.offset = segment ? segment->offset : 0,
+		.file = string(b, binary->path ? binary->path : "[unknown file]"),
+		.build_id = string(b, build_id),
+	};
+	uint64_t key = hash_mix((uint64_t)mapping.file << 32 | mapping.build_id) ^
+		       hash_mix(mapping.start + 1);
+	return add_mapping(b, key, mapping);
+}
+
+static uint32_t special_mapping(struct builder *b, const char *file)
+{
+	struct profile_mapping mapping = {.file = string(b, file)};
+	return add_mapping(b, hash_mix(mapping.file), mapping);
+}
+
+static uint32_t add_function(struct builder *b, const struct symbol_frame *frame)
+{
+	struct profile_function function = {
+		.name = string(b, frame->name),
+		.system_name = string(b, frame->system_name),
+		.file = string(b, frame->file),
+		.start_line = frame->start_line,
+	};
+	uint64_t key = hash_mix((uint64_t)function.name << 32 | function.system_name) ^
+		       hash_mix((uint64_t)function.file << 32 | function.start_line);
+	const uint64_t *known = hash_get(&b->functions, key);
+	if (known)
+		return (uint32_t)*known;
+	CHECK(b, array_add(&b->profile->functions, function));
+	CHECK(b, hash_put(&b->functions, key, b->profile->functions.count - 1));
+	return b->failed ? PROFILE_NONE : (uint32_t)b->profile->functions.count - 1;
+}
+
+static void add_line(struct builder *b, struct profile_location *location,
+		     const struct symbol_frame *frame)
+{
+	struct profile_line line = {.function = add_function(b, frame),
+				    .line = frame->line,
+				    .column = frame->column};
+	if (location->line_count == 0)
+		location->first_line = (uint32_t)b->profile->lines.count;
+	location->line_count++;
+	CHECK(b, array_add(&b->profile->lines, line));
+	if (location->mapping == PROFILE_NONE)
+		return;
+	struct profile_mapping *mapping = &b->profile->mappings.items[location->mapping];
+	mapping->has_functions = true;
+	mapping->has_filenames |= frame->file[0] != '\0';
+	mapping->has_line_numbers |= frame->line != 0;
+	mapping->has_inline_frames |= location->line_count > 1;
+}
+
+/* ---- Locations ------------------------------------------------------------------------------- */
+
+static struct profile_location file_location(struct builder *b, uint64_t word)
+{
+	uint64_t offset = word & FRAME_OFFSET_MASK, address = offset;
+	struct binary *binary = binaries_find(b->binaries, (uint32_t)(word >> FRAME_OFFSET_BITS));
+	struct profile_location location = {.mapping = PROFILE_NONE, .address = offset};
+	if (!binary)
+		return location;
+	if (binary->has_facts)
+		facts_offset_to_address(&binary->facts, offset, &address);
+	location.address = address;
+	location.mapping = binary_mapping(b, binary, address);
+	if (binary->has_facts && binary->facts.flags & FACTS_IS_GO)
+		location.type = FRAME_TYPE_GO;
+	if (!b->options->symbolizer || location.mapping == PROFILE_NONE)
+		return location;
+	struct symbol_frame frames[MAX_FRAMES_AT_ADDRESS];
+	size_t count = symbolizer_find(b->options->symbolizer, binary, address, frames,
+				       ARRAY_LENGTH(frames));
+	for (size_t i = 0; i < count; i++)
+		add_line(b, &location, &frames[i]);
+	return location;
+}
+
+static struct profile_location kernel_location(struct builder *b, uint64_t address)
+{
+	struct symbol_frame frame;
+	const char *module = "";
+	bool named = b->options->symbolizer &&
+		     symbolizer_find_kernel(b->options->symbolizer, address, &frame, &module);
+	char file[128] = KERNEL_MAPPING_FILE;
+	if (module[0])
+		snprintf(file, sizeof(file), "[%s]", module);
+	struct profile_location location = {.mapping = special_mapping(b, file),
+					    .address = address,
+					    .type = FRAME_TYPE_KERNEL};
+	if (named)
+		add_line(b, &location, &frame);
+	return location;
+}
+
+static struct profile_location end_location(struct builder *b, uint64_t word)
+{
+	uint64_t end = word & FRAME_PAYLOAD_MASK;
+	struct profile_location location = {.mapping = PROFILE_NONE, .type = FRAME_TYPE_MARK};
+	const char *text = end < STACK_END_MAX ? end_texts[end] : "[unknown end]";
+	struct symbol_frame frame = {.name = text, .system_name = text, .file = ""};
+	add_line(b, &location, &frame);
+	return location;
+}
+
+static struct profile_location jit_location(struct builder *b, uint64_t address, bool named,
+					    const struct jit_symbol *symbol)
+{
+	struct profile_location location = {.mapping = special_mapping(b, JIT_MAPPING_FILE),
+					    .address = address,
+					    .type = FRAME_TYPE_JIT};
+	if (named) {
+		struct symbol_frame frame = {.name = symbol->name,
+					     .system_name = symbol->name,
+					     .file = symbol->file ? symbol->file : "",
+					     .line = symbol->line};
+		add_line(b, &location, &frame);
+	}
+	return location;
+}
+
+static uint32_t keep_location(struct builder *b, uint64_t key, struct profile_location location)
+{
+	CHECK(b, array_add(&b->profile->locations, location));
+	CHECK(b, hash_put(&b->locations, key, b->profile->locations.count - 1));
+	return (uint32_t)b->profile->locations.count - 1;
+}
+
+/* Code outside files, by the process's own map at the time of the sample. */
+static uint32_t address_location_of(struct builder *b, uint64_t address,
+				    const struct aggregate_entry *entry)
+{
+	struct jit_symbol symbol = {0};
+	bool named = b->options->symbolizer && entry->process->jit &&
+		     jit_map_find(entry->process->jit, address, entry->time, &symbol);
+	uint64_t key = hash_mix(address) ^ hash_mix((uintptr_t)entry->process + symbol.generation);
+	const uint64_t *known = hash_get(&b->locations, key);
+	return known ? (uint32_t)*known
+		     : keep_location(b, key, jit_location(b, address, named, &symbol));
+}
+
+static uint32_t location_of(struct builder *b, uint64_t word, const struct aggregate_entry *entry)
+{
+	if (word >> 60 == FRAME_ADDRESS)
+		return address_location_of(b, word & FRAME_PAYLOAD_MASK, entry);
+	const uint64_t *known = hash_get(&b->locations, word);
+	if (known)
+		return (uint32_t)*known;
+	struct profile_location location;
+	if (word >> 60 == FRAME_KERNEL)
+		location = kernel_location(b, word);
+	else if (word >> 60 == FRAME_END)
+		location = end_location(b, word);
+	else
+		location = file_location(b, word);
+	return keep_location(b, word, location);
+}
+
+/* ---- Samples --------------------------------------------------------------------------------- */
+
+static void add_label(struct builder *b, struct profile_sample *sample, const char *key,
+		      const char *text, int64_t number)
+{
+	struct profile_label label = {.key = string(b, key),
+				      .text = text ? string(b, text) : 0,
+				      .number = number};
+	CHECK(b, array_add(&b->profile->labels, label));
+	sample->label_count++;
+}
+
+static void add_labels(struct builder *b, struct profile_sample *sample,
+		       const struct aggregate_entry *entry)
+{
+	const struct process *process = entry->process;
+	add_label(b, sample, "process.pid", NULL, process->pid);
+	add_label(b, sample, "process.executable.name", process->executable_name, 0);
+	add_label(b, sample, "thread.id", NULL, entry->tid);
+	add_label(b, sample, "thread.name", entry->comm, 0);
+	if (process->container_id)
+		add_label(b, sample, "container.id", process->container_id, 0);
+}
+
+static void add_sample(struct builder *b, const struct aggregate_entry *entry)
+{
+	const struct aggregate_stack *stack = &b->aggregate->stacks.items[entry->stack];
+	const uint64_t *words = &b->aggregate->frames.items[stack->first_frame];
+	size_t count = (size_t)stack->kernel_frames + stack->user_frames;
+	struct profile_sample sample = {
+		.first_location = (uint32_t)b->profile->stack_locations.count,
+		.first_label = (uint32_t)b->profile->labels.count,
+	};
+	for (size_t i = 0; i < count && !b->failed; i++) {
+		uint32_t location = location_of(b, words[i], entry);
+		if (b->failed)
+			return;
+		CHECK(b, array_add(&b->profile->stack_locations, location));
+		sample.location_count++;
+		const struct profile_location *l = &b->profile->locations.items[location];
+		b->statistics->frames += entry->count;
+		b->statistics->unnamed += l->line_count ? 0 : entry->count;
+	}
+	if (b->options->labels)
+		add_labels(b, &sample, entry);
+	CHECK(b, array_add(&b->profile->values, (int64_t)entry->count));
+	CHECK(b, array_add(&b->profile->values, (int64_t)entry->weight));
+	CHECK(b, array_add(&b->profile->samples, sample));
+}
+
+static void add_header(struct builder *b)
+{
+	struct profile *p = b->profile;
+	struct profile_value_type samples = {string(b, "samples"), string(b, "count")};
+	struct profile_value_type cpu = {string(b, "cpu"), string(b, "nanoseconds")};
+	CHECK(b, array_add(&p->sample_types, samples));
+	CHECK(b, array_add(&p->sample_types, cpu));
+	p->period_type = cpu;
+	p->period = (int64_t)b->options->period_ns;
+	p->default_sample_type = cpu.type;
+}
+
+int profile_build(const struct aggregate *aggregate, const struct binaries *binaries,
+		  const struct profile_builder_options *options,
+		  struct profile_builder_statistics *statistics, struct profile **ret)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	int r = profile_new(&profile);
+	if (r < 0)
+		return r;
+	*statistics = (struct profile_builder_statistics){0};
+	struct builder b = {.aggregate = aggregate,
+			    .binaries = binaries,
+			    .options = options,
+			    .statistics = statistics,
+			    .profile = profile};
+	add_header(&b);
+	for (size_t i = 0; i < aggregate->entries.count && !b.failed; i++)
+		add_sample(&b, &aggregate->entries.items[i]);
+	hash_free(&b.locations);
+	hash_free(&b.mappings);
+	hash_free(&b.functions);
+	if (b.failed)
+		return -ENOMEM;
+	*ret = take_pointer(profile);
+	return 0;
+}
+
+void profile_prepare_names(const struct aggregate *aggregate, size_t first,
+			   const struct binaries *binaries, struct symbolizer *symbolizer)
+{
+	for (size_t i = first; i < aggregate->stacks.count; i++) {
+		const struct aggregate_stack *stack = &aggregate->stacks.items[i];
+		const uint64_t *words = &aggregate->frames.items[stack->first_frame];
+		size_t count = (size_t)stack->kernel_frames + stack->user_frames;
+		for (size_t j = 0; j < count; j++) {
+			if (words[j] >> 60 >= FRAME_ADDRESS)
+				continue;
+			struct binary *binary = binaries_find(
+				binaries, (uint32_t)(words[j] >> FRAME_OFFSET_BITS));
+			uint64_t address;
+			if (!binary || !binary->has_facts)
+				continue;
+			symbolizer_prepare(symbolizer, binary);
+			if (facts_offset_to_address(&binary->facts, words[j] & FRAME_OFFSET_MASK,
+						    &address))
+				symbolizer_want_lines(symbolizer, binary, address);
+		}
+	}
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From an aggregate to a profile: frame words become locations, binaries become mappings, processes and
+ * threads become labels.
+ */
+#pragma once
+
+#include "collect/binaries.h"
+#include "profile/aggregate.h"
+#include "profile/profile.h"
+#include "profile/symbolizer.h"
+
+struct profile_builder_options {
+	struct symbolizer *symbolizer; /* NULL: no names */
+	bool labels;
+	uint64_t period_ns;
+	const char *proc_path;
+};
+
+struct profile_builder_statistics {
+	uint64_t frames;  /* frames of all samples, weighted by their count */
+	uint64_t unnamed; /* of them, code without a function name */
+};
+
+/* Builds a profile with sample types samples/count and cpu/nanoseconds; times, duration and comments are
+ * the caller's to fill. Returns 0 or -ENOMEM. */
+int profile_build(const struct aggregate *aggregate, const struct binaries *binaries,
+		  const struct profile_builder_options *options,
+		  struct profile_builder_statistics *statistics, struct profile **ret);
+
+/* Tells the symbolizer which binaries and addresses the stacks run through, from stack `first` on. */
+void profile_prepare_names(const struct aggregate *aggregate, size_t first,
+			   const struct binaries *binaries, struct symbolizer *symbolizer);

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Owns collector, aggregate and symbolizer. Once a second the stacks that came since are looked
+ * through, so that the parser child finds their names while sampling goes on and a profile is quick to
+ * take at the end.
+ */
+#include "profile/recording.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "collect/collector.h"
+#include "process/jit_map.h"
+#include "profile/aggregate.h"
+#include "profile/profile_builder.h"
+#include "profile/symbolizer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define DEFAULT_FREQUENCY 99
+#define PREPARE_INTERVAL_NS NS_PER_SECOND
+#define JIT_BYTES_PER_UPDATE (4UL << 20)
+#define NAMES_TIMEOUT_NS (30 * NS_PER_SECOND)
+
+struct recording {
+	struct loop *loop;
+	struct recording_options options;
+	struct collector *collector;
+	struct aggregate aggregate;
+	struct symbolizer *symbolizer;
+	struct loop_source *timer;
+	struct hash jit_processes; /* address of a struct process -> 1; each holds a reference */
+	struct hash sampled_pids;
+	size_t prepared_stacks;
+	uint64_t start_ns, start_realtime_ns, stop_ns; /* CLOCK_MONOTONIC, except realtime */
+	uint64_t interval_ns, interval_realtime_ns;    /* start of the profile being collected */
+	uint64_t first_complete_ns;
+	struct profile_builder_statistics built;
+	bool running;
+};
+
+static void on_sample(void *userdata, const struct record_sample *sample, const uint64_t *frames,
+		      struct process *process)
+{
+	struct recording *r = userdata;
+	aggregate_add(&r->aggregate, sample, frames, process);
+	hash_put(&r->sampled_pids, (uint64_t)process->pid << 32 | (uint32_t)process->start_time, 1);
+	if (!r->first_complete_ns && sample->end == STACK_END_COMPLETE && sample->user_frames > 1)
+		r->first_complete_ns = sample->header.time - r->start_ns;
+	if (sample->flags & SAMPLE_HAS_ADDRESSES && !hash_get(&r->jit_processes, (uintptr_t)process) &&
+	    jit_map_of(process) && hash_put(&r->jit_processes, (uintptr_t)process, 1) == 0)
+		process_reference(process);
+}
+
+static void update_jit_maps(struct recording *r)
+{
+	struct hash_slot *slot;
+	uint64_t now = monotonic_ns();
+	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));) {
+		struct process *process = (struct process *)(uintptr_t)slot->key;
+		jit_map_update(process->jit, process, "/proc", now, JIT_BYTES_PER_UPDATE);
+	}
+}
+
+static void prepare_names(struct recording *r)
+{
+	if (!r->symbolizer)
+		return;
+	update_jit_maps(r);
+	/* A binary whose facts have not come yet is met again: start over until all are there. */
+	size_t first = r->prepared_stacks;
+	r->prepared_stacks = collector_binaries(r->collector)->pending ? first
+								       : r->aggregate.stacks.count;
+	profile_prepare_names(&r->aggregate, first, collector_binaries(r->collector),
+			      r->symbolizer);
+	symbolizer_request_lines(r->symbolizer);
+}
+
+static int on_prepare(struct loop_source *source, uint32_t events, void *userdata)
+{
+	prepare_names(userdata);
+	return 0;
+}
+
+int recording_new(struct loop *loop, struct recording_options *options,
+		  struct recording_failure *failure, struct recording **ret)
+{
+	struct collect_failure cause = {{0}};
+	struct recording *r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	r->loop = loop;
+	r->options = *options;
+	options->selection = (struct selection){0};
+	if (!r->options.frequency)
+		r->options.frequency = DEFAULT_FREQUENCY;
+	if (!r->options.max_frames)
+		r->options.max_frames = MAX_USER_FRAMES;
+	aggregate_init(&r->aggregate, NULL);
+	struct collector_options collector = {
+		.frequency = r->options.frequency,
+		.max_frames = r->options.max_frames,
+		.ring_bytes = r->options.ring_bytes,
+		.ignore_kernel_bugs = r->options.ignore_kernel_bugs,
+		.on_sample = on_sample,
+		.userdata = r,
+	};
+	int error = collector_new(loop, &r->options.selection, &collector, &cause, &r->collector);
+	struct symbolizer_options names = {.inlines = r->options.inlines};
+	if (error == 0 && r->options.symbolize)
+		error = symbolizer_new(collector_parser(r->collector), &names, &r->symbolizer);
+	if (error < 0) {
+		snprintf(failure->text, sizeof(failure->text), "%s",
+			 cause.text[0] ? cause.text : strerror(-error));
+		recording_free(r);
+		return error;
+	}
+	*ret = r;
+	return 0;
+}
+
+struct recording *recording_free(struct recording *r)
+{
+	struct hash_slot *slot;
+	if (!r)
+		return NULL;
+	loop_remove(r->timer);
+	if (r->collector)
+		collector_stop(r->collector);
+	aggregate_deinit(&r->aggregate);
+	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
+		process_unreference((struct process *)(uintptr_t)slot->key);
+	hash_free(&r->jit_processes);
+	hash_free(&r->sampled_pids);
+	symbolizer_free(r->symbolizer);
+	collector_free(r->collector);
+	selection_free(&r->options.selection);
+	free(r);
+	return NULL;
+}
+
+int recording_start(struct recording *r, struct recording_failure *failure)
+{
+	struct collect_failure cause = {{0}};
+	r->start_ns = r->interval_ns = monotonic_ns();
+	r->start_realtime_ns = r->interval_realtime_ns = realtime_ns();
+	int error = collector_start(r->collector, &cause);
+	if (error == 0)
+		error = loop_add_timer(r->loop, PREPARE_INTERVAL_NS, PREPARE_INTERVAL_NS, on_prepare,
+				       r, &r->timer);
+	r->running = error == 0;
+	if (error < 0)
+		snprintf(failure->text, sizeof(failure->text), "%s",
+			 cause.text[0] ? cause.text : strerror(-error));
+	return error;
+}
+
+int recording_select_pid(struct recording *r, uint32_t pid)
+{
+	return collector_select_pid(r->collector, pid);
+}
+
+int recording_stop(struct recording *r)
+{
+	if (!r->running)
+		return 0;
+	r->running = false;
+	collector_stop(r->collector);
+	r->stop_ns = monotonic_ns();
+	r->timer = loop_remove(r->timer);
+	return 0;
+}
+
+/* ---- Profile --------------------------------------------------------------------------------- */
+
+static void add_comment(struct profile *profile, bool *failed, const char *name, uint64_t value)
+{
+	char text[128];
+	snprintf(text, sizeof(text), "%s=%llu", name, (unsigned long long)value);
+	if (array_add(&profile->comments, profile_string(profile, text, failed)) < 0)
+		*failed = true;
+}
+
+/* What was taken, what was lost and why: one "name=number" a line. */
+static int add_comments(struct recording *r, struct profile *profile)
+{
+	static const char *const counters[] = {
+#define COUNTER_NAME(id, name, what) name,
+		BOLOMETER_COUNTERS(COUNTER_NAME)
+#undef COUNTER_NAME
+	};
+	static const char *const ends[] = {
+#define STACK_END_NAME(id, text) "end." text,
+		BOLOMETER_STACK_ENDS(STACK_END_NAME)
+#undef STACK_END_NAME
+	};
+	struct recording_statistics s;
+	bool failed = false;
+	recording_get_statistics(r, &s);
+	for (size_t i = 0; i < COUNTER_MAX; i++)
+		add_comment(profile, &failed, counters[i], s.counters[i]);
+	add_comment(profile, &failed, "dropped_samples", s.dropped_samples);
+	add_comment(profile, &failed, "sideband_lost", s.sideband_lost);
+	for (size_t i = 0; i < STACK_END_MAX; i++)
+		if (s.ends[i])
+			add_comment(profile, &failed, ends[i], s.ends[i]);
+	return failed ? -ENOMEM : 0;
+}
+
+int recording_take_profile(struct recording *r, struct profile **ret)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	if (r->running)
+		collector_drain(r->collector);
+	prepare_names(r);
+	if (!r->running && r->symbolizer) {
+		/* Facts of the last binaries first, then what their stacks ask for. */
+		parser_drain(collector_parser(r->collector), NAMES_TIMEOUT_NS);
+		prepare_names(r);
+		parser_drain(collector_parser(r->collector), NAMES_TIMEOUT_NS);
+	}
+	struct profile_builder_options options = {
+		.symbolizer = r->symbolizer,
+		.labels = r->options.labels,
+		.period_ns = NS_PER_SECOND / r->options.frequency,
+		.proc_path = "/proc",
+	};
+	int error = profile_build(&r->aggregate, collector_binaries(r->collector), &options,
+				  &r->built, &profile);
+	if (error < 0)
+		return error;
+	uint64_t end = r->running ? monotonic_ns() : r->stop_ns;
+	profile->time_ns = (int64_t)r->interval_realtime_ns;
+	profile->duration_ns = (int64_t)(end - r->interval_ns);
+	error = add_comments(r, profile);
+	if (error < 0)
+		return error;
+	aggregate_clear_entries(&r->aggregate);
+	r->interval_ns = end;
+	r->interval_realtime_ns += (uint64_t)profile->duration_ns;
+	*ret = take_pointer(profile);
+	return 0;
+}
+
+/* ---- Statistics ------------------------------------------------------------------------------ */
+
+static uint64_t cpu_ns(int who)
+{
+	struct rusage usage;
+	if (getrusage(who, &usage) < 0)
+		return 0;
+	return ((uint64_t)usage.ru_utime.tv_sec + (uint64_t)usage.ru_stime.tv_sec) * NS_PER_SECOND +
+	       ((uint64_t)usage.ru_utime.tv_usec + (uint64_t)usage.ru_stime.tv_usec) * 1000;
+}
+
+/* Proportional set size of this process, bytes. */
+static uint64_t own_pss(void)
+{
+	_cleanup_free_ char *text = NULL;
+	if (read_whole_file("/proc/self/smaps_rollup", 65536, &text, NULL) < 0)
+		return 0;
+	const char *line = strstr(text, "\nPss:");
+	return line ? strtoull(line + 5, NULL, 10) * 1024 : 0;
+}
+
+void recording_get_statistics(struct recording *r, struct recording_statistics *ret)
+{
+	struct collector_statistics c;
+	collector_get_statistics(r->collector, &c);
+	*ret = (struct recording_statistics){
+		.samples = r->aggregate.samples,
+		.captured_ns = r->aggregate.weight,
+		.dropped_samples = r->aggregate.dropped + c.bad_records,
+		.sideband_lost = c.sideband.lost,
+		.processes = r->sampled_pids.count,
+		.frames = r->built.frames,
+		.frames_unnamed = r->built.unnamed,
+		.binaries = c.binaries.known,
+		.binaries_failed = c.binaries.failed,
+		.own_cpu_ns = cpu_ns(RUSAGE_SELF) + c.parser_cpu_ns,
+		.bpf_ns = c.bpf_ns,
+		.memory_bytes = own_pss() + c.map_bytes,
+		.elapsed_ns = (r->running ? monotonic_ns() : r->stop_ns) - r->start_ns,
+		.first_complete_ns = r->first_complete_ns,
+	};
+	memcpy(ret->counters, c.counters, sizeof(ret->counters));
+	memcpy(ret->ends, r->aggregate.ends, sizeof(ret->ends));
+	/* Rejected after all: they belong to the unselected ticks. */
+	ret->counters[COUNTER_SAMPLES] -= c.rejected;
+	ret->counters[COUNTER_CAPTURED_NS] -= c.rejected_ns;
+	ret->counters[COUNTER_UNSELECTED] += c.rejected;
+	ret->counters[COUNTER_UNSELECTED_NS] += c.rejected_ns;
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Per binary: its symbol index (a copy of the artifact), the addresses wanted, and the DWARF answers
+ * that came so far. Names are interned for good: a profile's frames repeat them by the thousand.
+ *
+ * Sources of a frame, best first: DWARF (function, file, line, inlined callers), the symbol index,
+ * nothing. A binary that has no DWARF itself may have a separate debug file by build id.
+ */
+#include "profile/symbolizer.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "binary/demangle.h"
+#include "binary/kernel_symbols.h"
+#include "binary/symbol_index.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+struct line_batch {
+	char *bytes;
+	struct line_answers answers;
+};
+
+struct binary_names {
+	struct symbolizer *owner;
+	struct binary *binary;
+	bool requested;	   /* the symbol index */
+	char *index_bytes; /* the artifact; NULL: none yet */
+	struct symbol_index index;
+	int debug_file; /* descriptor or -1 */
+	struct hash wanted; /* addresses already wanted */
+	ARRAY(uint64_t) not_asked; /* of them, those to ask for */
+	ARRAY(struct line_batch) lines;
+};
+
+struct symbolizer {
+	struct parser *parser;
+	struct symbolizer_options options;
+	ARRAY(struct binary_names *) all;
+	struct kernel_symbols kernel;
+	bool kernel_tried;
+	struct hash demangled;	/* hash of a mangled name -> index into texts */
+	ARRAY(char *) texts;	/* owned strings */
+};
+
+int symbolizer_new(struct parser *parser, const struct symbolizer_options *options,
+		   struct symbolizer **ret)
+{
+	struct symbolizer *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->parser = parser;
+	s->options = *options;
+	*ret = s;
+	return 0;
+}
+
+static void names_free(struct binary_names *names)
+{
+	for (size_t i = 0; i < names->lines.count; i++)
+		free(names->lines.items[i].bytes);
+	array_free(&names->lines);
+	array_free(&names->not_asked);
+	hash_free(&names->wanted);
+	free(names->index_bytes);
+	close_fd(names->debug_file);
+	names->binary->names = NULL;
+	free(names);
+}
+
+struct symbolizer *symbolizer_free(struct symbolizer *s)
+{
+	if (!s)
+		return NULL;
+	for (size_t i = 0; i < s->all.count; i++)
+		names_free(s->all.items[i]);
+	array_free(&s->all);
+	for (size_t i = 0; i < s->texts.count; i++)
+		free(s->texts.items[i]);
+	array_free(&s->texts);
+	hash_free(&s->demangled);
+	kernel_symbols_free(&s->kernel);
+	free(s);
+	return NULL;
+}
+
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+/* The name for people, made once for each mangled name; the mangled one itself when memory is out. */
+static const char *demangled(struct symbolizer *s, const char *mangled)
+{
+	uint64_t key = hash_bytes(mangled, strlen(mangled));
+	const uint64_t *known = hash_get(&s->demangled, key);
+	if (known)
+		return s->texts.items[*known];
+	struct text text = {0};
+	if (demangle(mangled, &text) < 0) {
+		text_free(&text);
+		return mangled;
+	}
+	char *name = text_take(&text);
+	if (!name || array_add(&s->texts, name) < 0) {
+		free(name);
+		return mangled;
+	}
+	if (hash_put(&s->demangled, key, s->texts.count - 1) < 0)
+		return name;
+	return name;
+}
+
+static struct binary_names *names_of(struct symbolizer *s, struct binary *binary)
+{
+	if (binary->names)
+		return binary->names;
+	struct binary_names *names = calloc(1, sizeof(*names));
+	if (!names)
+		return NULL;
+	names->owner = s;
+	names->binary = binary;
+	names->debug_file = -1;
+	if (array_add(&s->all, names) < 0) {
+		free(names);
+		return NULL;
+	}
+	binary->names = names;
+	return names;
+}
+
+/* Opens the separate debug file by build id, or returns -ENOENT. */
+static int open_debug_file(const struct binary *binary)
+{
+	char id[2 * BUILD_ID_MAX + 1], path[sizeof(id) + 64];
+	if (!binary->has_facts || binary->facts.build_id_size < 2)
+		return -ENOENT;
+	facts_build_id_text(&binary->facts, id);
+	snprintf(path, sizeof(path), "/usr/lib/debug/.build-id/%.2s/%s.debug", id, id + 2);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	return fd < 0 ? -errno : fd;
+}
+
+static char *copy_artifact(const struct artifact *artifact, struct artifact *ret)
+{
+	char *bytes = malloc(artifact->size);
+	if (bytes) {
+		memcpy(bytes, artifact->bytes, artifact->size);
+		*ret = (struct artifact){.bytes = bytes, .size = artifact->size};
+	}
+	return bytes;
+}
+
+static void on_symbols(void *userdata, int error, const struct artifact *artifact)
+{
+	struct binary_names *names = userdata;
+	struct artifact copy;
+	if (!artifact) {
+		log_debug("no symbols of %s: %s", names->binary->path ? names->binary->path : "?",
+			  strerror(-error));
+		return;
+	}
+	names->index_bytes = copy_artifact(artifact, &copy);
+	if (names->index_bytes && symbol_index_open(&copy, &names->index) < 0) {
+		free(names->index_bytes);
+		names->index_bytes = NULL;
+	}
+}
+
+void symbolizer_prepare(struct symbolizer *s, struct binary *binary)
+{
+	if (binary->file < 0 || !binary->has_facts)
+		return;
+	struct binary_names *names = names_of(s, binary);
+	if (!names || names->requested)
+		return;
+	names->requested = true;
+	if (!(binary->facts.flags & FACTS_HAS_DWARF) || !(binary->facts.flags & FACTS_HAS_SYMTAB))
+		names->debug_file = open_debug_file(binary);
+	parser_request_symbols(s->parser, binary->file, names->debug_file, PARSER_WHEN_IDLE,
+			       on_symbols, names);
+}
+
+/* ---- Lines ----------------------------------------------------------------------------------- */
+
+static void on_lines(void *userdata, int error, const struct artifact *artifact)
+{
+	struct binary_names *names = userdata;
+	struct artifact copy;
+	struct line_batch batch = {0};
+	if (!artifact)
+		return;
+	batch.bytes = copy_artifact(artifact, &copy);
+	if (!batch.bytes || line_answers_open(&copy, &batch.answers) < 0 ||
+	    array_add(&names->lines, batch) < 0)
+		free(batch.bytes);
+}
+
+static int dwarf_file(const struct binary_names *names)
+{
+	if (names->binary->facts.flags & FACTS_HAS_DWARF)
+		return names->binary->file;
+	return names->debug_file;
+}
+
+int symbolizer_want_lines(struct symbolizer *s, struct binary *binary, uint64_t address)
+{
+	struct binary_names *names = binary->names;
+	if (!names || dwarf_file(names) < 0 || hash_get(&names->wanted, address))
+		return 0;
+	int r = hash_put(&names->wanted, address, 1);
+	return r < 0 ? r : array_add(&names->not_asked, address);
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+void symbolizer_request_lines(struct symbolizer *s)
+{
+	for (size_t i = 0; i < s->all.count; i++) {
+		struct binary_names *names = s->all.items[i];
+		if (!names->not_asked.count)
+			continue;
+		qsort(names->not_asked.items, names->not_asked.count, sizeof(uint64_t),
+		      compare_addresses);
+		parser_request_lines(s->parser, dwarf_file(names), -1, names->not_asked.items,
+				     names->not_asked.count, s->options.inlines, PARSER_WHEN_IDLE,
+				     on_lines, names);
+		names->not_asked.count = 0;
+	}
+}
+
+static size_t find_lines(struct symbolizer *s, const struct binary_names *names, uint64_t address,
+			 struct symbol_frame *frames, size_t capacity)
+{
+	struct line_frame found[LINE_MAX_INLINE_DEPTH];
+	size_t count = 0;
+	for (size_t i = 0; i < names->lines.count && count == 0; i++)
+		count = line_answers_find(&names->lines.items[i].answers, address, found,
+					  MIN_OF(capacity, ARRAY_LENGTH(found)));
+	for (size_t i = 0; i < count; i++)
+		frames[i] = (struct symbol_frame){
+			.name = found[i].function[0] ? demangled(s, found[i].function) : "",
+			.system_name = found[i].function,
+			.file = found[i].file,
+			.line = found[i].line,
+			.column = found[i].column,
+			.start_line = found[i].start_line,
+		};
+	return count;
+}
+
+size_t symbolizer_find(struct symbolizer *s, struct binary *binary, uint64_t address,
+		       struct symbol_frame *frames, size_t capacity)
+{
+	struct binary_names *names = binary->names;
+	struct symbol symbol;
+	if (!names || capacity == 0)
+		return 0;
+	size_t count = find_lines(s, names, address, frames, capacity);
+	bool named = names->index_bytes && symbol_index_find(&names->index, address, &symbol);
+	/* The outermost frame is a symbol of the file: its linkage name is the better one. */
+	if (named && count == 0)
+		frames[count++] = (struct symbol_frame){.file = ""};
+	if (named && (!frames[count - 1].name || !frames[count - 1].name[0])) {
+		frames[count - 1].name = demangled(s, symbol.name);
+		frames[count - 1].system_name = symbol.name;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (!frames[i].name || !frames[i].name[0])
+			return 0;
+	return count;
+}
+
+bool symbolizer_find_kernel(struct symbolizer *s, uint64_t address, struct symbol_frame *frame,
+			    const char **ret_module)
+{
+	const char *name;
+	uint64_t start;
+	if (!s->kernel_tried) {
+		s->kernel_tried = true;
+		int r = kernel_symbols_load("/proc/kallsyms", &s->kernel);
+		if (r < 0)
+			log_warning("kernel functions have no names: /proc/kallsyms: %s%s",
+				    strerror(-r),
+				    r == -EACCES ? " (sysctl -w kernel.kptr_restrict=1, or run with "
+						   "CAP_SYSLOG)"
+						 : "");
+	}
+	if (!kernel_symbols_find(&s->kernel, address, &name, ret_module, &start))
+		return false;
+	*frame = (struct symbol_frame){.name = name, .system_name = name, .file = ""};
+	return true;
+}
