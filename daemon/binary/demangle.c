@@ -4,7 +4,7 @@
  * result; the two things it does not bound are bounded here.
  *
  * Output: substitutions and back-references let a short name expand exponentially, and a callback
- * cannot refuse. The callback therefore jumps out when the cap is reached. libiberty keeps the state
+ * cannot refuse. The callback therefore jumps out when the cap is reached. libiberty keeps its state
  * of these two entry points on the stack (the punycode scratch buffer of one Rust identifier is the
  * only heap block, a few hundred bytes, lost when the jump happens inside it).
  *

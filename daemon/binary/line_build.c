@@ -3,7 +3,7 @@
  * Owns one batch of line queries: opens the DWARF with libdw, gives every queried address its unit,
  * and writes the answers. How a unit is searched stands in line_unit.c.
  *
- * libdw's own way (dwarf_addrdie + dwarf_getscopes for each address) walks the unit's tree of entries
+ * libdw's own way (dwarf_addrdie + dwarf_getscopes for each address) walks the unit's whole tree
  * again for every address. Here addresses are grouped by unit first, and each unit's tree is walked
  * once for all of them.
  */
@@ -15,12 +15,6 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
-
-/* An entry of the unit map: the addresses [low, high) belong to the unit whose entry is at `die`. */
-struct unit_range {
-	uint64_t low, high;
-	Dwarf_Off die;
-};
 
 struct batch {
 	Dwarf *dwarf;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How an ARTIFACT_LINES lies in memory: SECTION_LINE_ANSWERS is an array of struct line_answer sorted
- * by address, SECTION_LINE_FRAMES an array of struct line_answer_frame, SECTION_LINE_NAMES holds
+ * How an ARTIFACT_LINES lies in memory: SECTION_LINE_ANSWERS is an array of struct line_answer,
+ * sorted by address, SECTION_LINE_FRAMES an array of struct line_answer_frame, SECTION_LINE_NAMES holds
  * NUL-terminated strings, the first of them empty. An address without an answer is left out.
  */
 #pragma once

@@ -5,8 +5,8 @@
  * before children, a chain grows from the function with machine code inwards. Functions that hold
  * none are skipped with all that is in them.
  *
- * DWARF is a graph with back-references made by a stranger: recursion is limited, and a sibling must
- * lie after the entry it follows, so that the walk ends. CPU time is limited by the child.
+ * DWARF is a graph with back-references made by a stranger: recursion is limited, and a sibling
+ * must lie after the entry it follows, so that the walk ends. CPU time is limited by the child.
  */
 #include "binary/line_unit.h"
 #include "binary/line_answers.h"
@@ -52,7 +52,7 @@ size_t line_lower_bound(const uint64_t *addresses, size_t count, uint64_t wanted
 	return low;
 }
 
-/* Puts the new link `added` innermost at the addresses of [low, high) whose innermost link is `outer`.
+/* Puts the new link `added` innermost at the addresses of [low, high) whose innermost is `outer`.
  * Others belong to another function that claims the same bytes, and that came first. */
 static bool claim_range(struct walk *w, uint64_t low, uint64_t high, int64_t outer, int64_t added)
 {
