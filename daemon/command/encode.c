@@ -11,16 +11,22 @@ static int encode_pprof(const struct profile *profile, struct text *ret)
 	return pprof_encode(profile, PPROF_GZIP, ret);
 }
 
-static int (*const encoders[OUTPUT_FORMAT_MAX])(const struct profile *, struct text *) = {
-	[OUTPUT_PPROF] = encode_pprof,
+static int encode_pprof_raw(const struct profile *profile, struct text *ret)
+{
+	return pprof_encode(profile, PPROF_RAW, ret);
+}
+
+static int (*const encoders[FILE_FORMAT_MAX])(const struct profile *, struct text *) = {
+	[FILE_FORMAT_PPROF] = encode_pprof,
+	[FILE_FORMAT_PPROF_RAW] = encode_pprof_raw,
 };
 
-bool encode_knows(enum output_format format)
+bool encode_knows(enum file_format format)
 {
 	return encoders[format] != NULL;
 }
 
-int encode_profile(enum output_format format, const struct profile *profile, struct text *ret)
+int encode_profile(enum file_format format, const struct profile *profile, struct text *ret)
 {
 	return encoders[format] ? encoders[format](profile, ret) : -EOPNOTSUPP;
 }

@@ -14,24 +14,24 @@
 
 #define RESERVED_BYTES (256 * 1024) /* free space that must be there before a capture starts */
 
-static int choose_format(struct output *output, const char *format_name, struct text *error)
+static int choose_format(struct output *output, const char *word, struct text *error)
 {
-	if (output_format_of_path(output->path, &output->format) == 0)
-		return 0;
-	if (format_name) {
-		int r = output_format_of_name(format_name, &output->format);
-		if (r < 0)
-			text_add(error, "unknown format '%s'; there are " OUTPUT_FORMAT_NAMES,
-				 format_name);
-		return r;
+	int format = format_from_path(output->path);
+	if (format < 0 && word) {
+		format = format_from_word(word);
+		if (format < 0)
+			text_add(error, "unknown format '%s'; there are " FORMAT_WORDS, word);
 	}
-	output->format = OUTPUT_PPROF;
+	output->format = format < 0 ? FILE_FORMAT_PPROF : (enum file_format)format;
+	if (format >= 0 || word)
+		return MIN_OF(format, 0);
 	if (strcmp(output->path, "-") == 0)
 		return 0;
 	struct stat facts; /* a pipe or device has no extension to read */
 	if (stat(output->path, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode))
 		return 0;
-	text_add(error, "%s: the extension names no format; use " OUTPUT_EXTENSIONS ", or --format",
+	text_add(error, "%s: the extension names no format; use one of " FORMAT_ENDINGS
+		 " or --format",
 		 output->path);
 	return -EINVAL;
 }
@@ -39,7 +39,8 @@ static int choose_format(struct output *output, const char *format_name, struct 
 static int open_stdout(struct output *output, struct text *error)
 {
 	if (isatty(STDOUT_FILENO) &&
-	    (output->format == OUTPUT_PPROF || output->format == OUTPUT_HTML)) {
+	    (output->format == FILE_FORMAT_PPROF || output->format == FILE_FORMAT_PPROF_RAW ||
+	     output->format == FILE_FORMAT_HTML)) {
 		text_add_string(error,
 				"a profile is not written to a terminal; use a pipe or -o FILE");
 		return -EINVAL;
@@ -101,13 +102,13 @@ static int open_path(struct output *output)
 	return r < 0 ? r : check_space(output->fd);
 }
 
-int output_open(struct output *output, const char *path, const char *format_name,
+int output_open(struct output *output, const char *path, const char *format_word,
 		struct text *error)
 {
 	*output = (struct output){.fd = -1, .path = strdup(path)};
 	if (!output->path)
 		return -ENOMEM;
-	int r = choose_format(output, format_name, error);
+	int r = choose_format(output, format_word, error);
 	if (r == 0 && !encode_knows(output->format)) {
 		text_add(error, "%s: this build cannot write that format", path);
 		r = -EINVAL;

@@ -9,25 +9,13 @@
 #pragma once
 
 #include "base/text.h"
+#include "format/formats.h"
 #include "profile/profile.h"
 
 #include <time.h>
 
-enum output_format {
-	OUTPUT_PPROF,
-	OUTPUT_FOLDED,
-	OUTPUT_HTML,
-	OUTPUT_SPEEDSCOPE,
-	OUTPUT_TEXT,
-	OUTPUT_FORMAT_MAX
-};
-
-/* For messages and help. */
-#define OUTPUT_FORMAT_NAMES "pprof, folded, html, speedscope and text"
-#define OUTPUT_EXTENSIONS ".pb.gz, .folded, .html, .speedscope.json or .txt"
-
 struct output {
-	enum output_format format;
+	enum file_format format;
 	char *path;	 /* "-": standard output */
 	char *temporary; /* name until complete; NULL: the file has none yet, or is no regular file
 			  */
@@ -47,17 +35,11 @@ struct output_names {
  * -ENOMEM. The caller frees *ret. */
 int output_expand(const char *pattern, const struct output_names *names, char **ret);
 
-/* Format by name ("pprof", "folded", "html", "speedscope", "text"). Returns 0 or -EINVAL. */
-int output_format_of_name(const char *name, enum output_format *ret);
-
-/* Format by the path's extension. Returns 0 or -EINVAL. */
-int output_format_of_path(const char *path, enum output_format *ret);
-
 /*
- * Opens `path`; `format_name` (NULL: none) decides where the extension does not. On failure returns
+ * Opens `path`; `format_word` (NULL: none) decides where the extension does not. On failure returns
  * -errno with a message for people in *error.
  */
-int output_open(struct output *output, const char *path, const char *format_name,
+int output_open(struct output *output, const char *path, const char *format_word,
 		struct text *error);
 
 /* Encodes the profile in the output's format and gives the file its name. Returns 0 or -errno. */

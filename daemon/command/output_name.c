@@ -1,20 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns what the name of an output says: its format, and the text its %-signs stand for. */
+/* Owns what the %-signs in the name of an output stand for. */
 #include "command/output.h"
 
 #include <errno.h>
-#include <string.h>
-
-static const struct {
-	const char *name;
-	const char *extension;
-} formats[OUTPUT_FORMAT_MAX] = {
-	[OUTPUT_PPROF] = {"pprof", ".pb.gz"},
-	[OUTPUT_FOLDED] = {"folded", ".folded"},
-	[OUTPUT_HTML] = {"html", ".html"},
-	[OUTPUT_SPEEDSCOPE] = {"speedscope", ".speedscope.json"},
-	[OUTPUT_TEXT] = {"text", ".txt"},
-};
 
 static void add_time(struct text *text, time_t time)
 {
@@ -54,29 +42,4 @@ int output_expand(const char *pattern, const struct output_names *names, char **
 	}
 	*ret = text_take(&text);
 	return *ret ? 0 : -ENOMEM;
-}
-
-int output_format_of_name(const char *name, enum output_format *ret)
-{
-	for (size_t i = 0; i < OUTPUT_FORMAT_MAX; i++) {
-		if (strcmp(formats[i].name, name) != 0)
-			continue;
-		*ret = (enum output_format)i;
-		return 0;
-	}
-	return -EINVAL;
-}
-
-int output_format_of_path(const char *path, enum output_format *ret)
-{
-	size_t length = strlen(path);
-	for (size_t i = 0; i < OUTPUT_FORMAT_MAX; i++) {
-		size_t extension = strlen(formats[i].extension);
-		if (length <= extension ||
-		    strcmp(path + length - extension, formats[i].extension) != 0)
-			continue;
-		*ret = (enum output_format)i;
-		return 0;
-	}
-	return -EINVAL;
 }

@@ -273,16 +273,17 @@ static int capture(struct record *record)
 	return STATUS_OK;
 }
 
-static const char *viewing_hint(enum output_format format)
+static const char *viewing_hint(enum file_format format)
 {
 	switch (format) {
-	case OUTPUT_PPROF:
+	case FILE_FORMAT_PPROF:
+	case FILE_FORMAT_PPROF_RAW:
 		return "bolometer report FILE, bolometer flame FILE, go tool pprof FILE";
-	case OUTPUT_FOLDED:
+	case FILE_FORMAT_FOLDED:
 		return "one stack a line, for flame graph tools";
-	case OUTPUT_HTML:
+	case FILE_FORMAT_HTML:
 		return "open in a browser";
-	case OUTPUT_SPEEDSCOPE:
+	case FILE_FORMAT_SPEEDSCOPE:
 		return "drop on speedscope.app";
 	default:
 		return "text";

@@ -23,9 +23,25 @@ int format_from_path(const char *path)
 	size_t length = strlen(path);
 	for (size_t i = 0; i < ARRAY_LENGTH(endings); i++) {
 		size_t ending = strlen(endings[i].ending);
-		if (length >= ending && !strcasecmp(path + length - ending, endings[i].ending))
+		if (length > ending && !strcasecmp(path + length - ending, endings[i].ending))
 			return (int)endings[i].format;
 	}
+	return -EINVAL;
+}
+
+int format_from_word(const char *word)
+{
+	static const struct {
+		const char *word;
+		enum file_format format;
+	} words[] = {
+		{"pprof", FILE_FORMAT_PPROF}, {"folded", FILE_FORMAT_FOLDED},
+		{"html", FILE_FORMAT_HTML},   {"speedscope", FILE_FORMAT_SPEEDSCOPE},
+		{"text", FILE_FORMAT_TEXT},
+	};
+	for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
+		if (strcmp(word, words[i].word) == 0)
+			return (int)words[i].format;
 	return -EINVAL;
 }
 

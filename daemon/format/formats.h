@@ -14,11 +14,18 @@ enum file_format {
 	FILE_FORMAT_MAX
 };
 
-/* Returns the format, or -EINVAL for an ending that names none. Capitals do not matter. */
+/* Returns the format, or -EINVAL for an ending that names none, and for a name that is nothing but an
+ * ending. Capitals do not matter. */
 int format_from_path(const char *path);
+
+/* Returns the format that a person named ("html"), or -EINVAL. */
+int format_from_word(const char *word);
+
+/* All words, for help and messages. */
+#define FORMAT_WORDS "pprof, folded, html, speedscope, text"
 
 /* For messages: "pprof", "flame graph". */
 const char *format_name(enum file_format format);
 
-/* All endings, for a message that refuses one: ".pb.gz, .pb, .folded, …". */
+/* All endings, for a message that refuses one: ".pb.gz, .pb, .folded". */
 #define FORMAT_ENDINGS ".pb.gz, .pb, .folded, .html, .speedscope.json, .txt"

@@ -35,40 +35,10 @@ static void percent_signs(void **state)
 	assert_null(path);
 }
 
-static void extensions(void **state)
-{
-	static const struct {
-		const char *path;
-		int result;
-		enum output_format format;
-	} cases[] = {
-		{"x.pb.gz", 0, OUTPUT_PPROF},
-		{"/tmp/a.b/x.folded", 0, OUTPUT_FOLDED},
-		{"x.html", 0, OUTPUT_HTML},
-		{"x.speedscope.json", 0, OUTPUT_SPEEDSCOPE},
-		{"x.txt", 0, OUTPUT_TEXT},
-		{"x.json", -EINVAL, 0},
-		{".html", -EINVAL, 0}, /* a name without an extension */
-		{"x", -EINVAL, 0},
-		{"-", -EINVAL, 0},
-		{"", -EINVAL, 0},
-	};
-	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		enum output_format format = 0;
-		assert_int_equal(output_format_of_path(cases[i].path, &format), cases[i].result);
-		assert_int_equal(format, cases[i].format);
-	}
-	enum output_format format;
-	assert_int_equal(output_format_of_name("speedscope", &format), 0);
-	assert_int_equal(format, OUTPUT_SPEEDSCOPE);
-	assert_int_equal(output_format_of_name("svg", &format), -EINVAL);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(percent_signs),
-		cmocka_unit_test(extensions),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

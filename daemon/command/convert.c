@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `bolometer convert` and `bolometer merge`: pprof files in, one file of any format out. */
+#include "command/load.h"
+#include "command/output.h"
+#include "profile/merge.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct convert_options {
+	const char *output, *format;
+};
+
+#define FORMAT_OPTION                                                                              \
+	OPTION(TEXT, 0, "format", "NAME", offsetof(struct convert_options, format),                \
+	       "where no extension tells: " FORMAT_WORDS)
+
+static const struct option_spec convert_specs[] = {FORMAT_OPTION, OPTIONS_END};
+
+static const struct option_spec merge_specs[] = {
+	OPTION(TEXT, 'o', "output", "FILE", offsetof(struct convert_options, output),
+	       "where the sum goes; format by extension, '-' is standard output"),
+	FORMAT_OPTION,
+	OPTIONS_END,
+};
+
+static int open_and_write(const struct command *command, const char *path, const char *format,
+			  const struct profile *profile)
+{
+	struct output output;
+	struct text error = {0};
+	int r = output_open(&output, path, format, &error);
+	int status = r == -EINVAL ? STATUS_USAGE : r < 0 ? STATUS_ERROR : STATUS_OK;
+	if (r < 0)
+		command_error(command, "%s", error.bytes ? error.bytes : strerror(-r));
+	else if ((r = output_write(&output, profile)) < 0)
+		status = command_error(command, "cannot write %s: %s", path, strerror(-r));
+	output_close(&output);
+	text_free(&error);
+	return status;
+}
+
+static int convert_run(int argc, char **argv)
+{
+	struct convert_options options = {0};
+	struct option_words words = {0};
+	_cleanup_profile_ struct profile *profile = NULL;
+	int status;
+	bool go = command_parse(&command_convert, &options, argc, argv, &words, &status);
+	if (go)
+		status = load_profile(&command_convert, words.list.items[0], &profile);
+	if (go && status == STATUS_OK)
+		status = open_and_write(&command_convert, words.list.items[1], options.format,
+					profile);
+	option_words_free(&words);
+	return status;
+}
+
+struct loaded_profiles {
+	ARRAY(struct profile *) list;
+};
+
+static int load_all(const struct option_words *words, struct loaded_profiles *loaded)
+{
+	for (size_t i = 0; i < words->list.count; i++) {
+		struct profile *profile = NULL;
+		int status = load_profile(&command_merge, words->list.items[i], &profile);
+		if (status != STATUS_OK)
+			return status;
+		if (array_add(&loaded->list, profile) < 0) {
+			profile_free(profile);
+			return command_error(&command_merge, "%s", strerror(ENOMEM));
+		}
+	}
+	return STATUS_OK;
+}
+
+static int merge_and_write(const struct convert_options *options,
+			   const struct loaded_profiles *loaded)
+{
+	_cleanup_profile_ struct profile *sum = NULL;
+	int r = profile_merge((const struct profile *const *)loaded->list.items,
+			      loaded->list.count, &sum);
+	if (r == -EINVAL)
+		return command_error(&command_merge,
+				     "the profiles have no sample type in common");
+	if (r < 0)
+		return command_error(&command_merge, "%s", strerror(-r));
+	return open_and_write(&command_merge, options->output, options->format, sum);
+}
+
+static int merge_run(int argc, char **argv)
+{
+	struct convert_options options = {0};
+	struct option_words words = {0};
+	struct loaded_profiles loaded = {0};
+	int status;
+	bool go = command_parse(&command_merge, &options, argc, argv, &words, &status);
+	if (go && !options.output)
+		status = command_usage_error(&command_merge, "missing -o FILE");
+	else if (go && (status = load_all(&words, &loaded)) == STATUS_OK)
+		status = merge_and_write(&options, &loaded);
+	for (size_t i = 0; i < loaded.list.count; i++)
+		profile_free(loaded.list.items[i]);
+	array_free(&loaded.list);
+	option_words_free(&words);
+	return status;
+}
+
+const struct command command_convert = {
+	.name = "convert",
+	.arguments = "[options] IN OUT",
+	.summary = "write a pprof file in another format",
+	.details = "IN is any pprof file, or '-'. OUT is written in the format of its extension:\n"
+		   FORMAT_ENDINGS ".",
+	.options = convert_specs,
+	.min_words = 2,
+	.max_words = 2,
+	.run = convert_run,
+};
+
+const struct command command_merge = {
+	.name = "merge",
+	.arguments = "-o FILE IN...",
+	.summary = "add pprof files up to one",
+	.options = merge_specs,
+	.min_words = 1,
+	.max_words = UINT32_MAX,
+	.run = merge_run,
+};
