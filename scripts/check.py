@@ -131,6 +131,8 @@ def tests_of(directory, arguments):
     listed = subprocess.run(["meson", "introspect", "--tests", str(directory)], cwd=ROOT,
                             stdout=subprocess.PIPE, check=True).stdout
     tests = sorted(json.loads(listed), key=order)
+    for test in tests:  # commands are relative to the build directory
+        test["workdir"] = test["workdir"] or str(directory)
     if arguments.suite:
         tests = [test for test in tests if suite_of(test) in arguments.suite]
     return [test for test in tests if arguments.only in test["name"]]
