@@ -48,7 +48,29 @@ static __always_inline struct tick take_tick(struct bpf_perf_event_data *ctx, u3
 	return tick;
 }
 
-/* Who is running, into the sample. Returns the task. */
+/* The file the process runs, into the sample; read again only after an exec or in another process. */
+static __always_inline void describe_executable(struct scratch *s, struct mm_struct *mm)
+{
+	if (!mm) {
+		s->sample.executable_inode = 0;
+		s->sample.executable_device = 0;
+		return;
+	}
+	if (s->executable_mm != mm || s->executable_exec_id != s->sample.exec_id ||
+	    s->executable_start_time != s->sample.process_start) {
+		struct file *file = BPF_CORE_READ(mm, exe_file);
+		struct inode *inode = BPF_CORE_READ(file, f_inode);
+		s->executable_inode = BPF_CORE_READ(inode, i_ino);
+		s->executable_device = BPF_CORE_READ(inode, i_sb, s_dev);
+		s->executable_mm = mm;
+		s->executable_exec_id = s->sample.exec_id;
+		s->executable_start_time = s->sample.process_start;
+	}
+	s->sample.executable_inode = s->executable_inode;
+	s->sample.executable_device = s->executable_device;
+}
+
+/* Who is running, into the sample: what selection needs. Returns the task. */
 static __always_inline struct task_struct *describe_task(struct scratch *s)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -65,28 +87,20 @@ static __always_inline struct task_struct *describe_task(struct scratch *s)
 		}
 	}
 	bpf_get_current_comm(s->sample.comm, sizeof(s->sample.comm));
+	s->sample.process_start = BPF_CORE_READ(task, group_leader, start_time);
+	s->sample.exec_id = BPF_CORE_READ(task, self_exec_id);
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	s->mm = mm;
-	s->sample.executable_inode = 0;
-	s->sample.executable_device = 0;
-	if (mm) {
-		struct file *file = BPF_CORE_READ(mm, exe_file);
-		struct inode *inode = BPF_CORE_READ(file, f_inode);
-		s->sample.executable_inode = BPF_CORE_READ(inode, i_ino);
-		s->sample.executable_device = BPF_CORE_READ(inode, i_sb, s_dev);
-	}
+	describe_executable(s, mm);
 	return task;
 }
 
-static __always_inline void describe_sample(struct scratch *s, struct task_struct *task, u32 cpu,
-					    u64 weight)
+static __always_inline void describe_sample(struct scratch *s, u32 cpu, u64 weight)
 {
 	s->sample.header.version = WIRE_VERSION;
 	s->sample.header.kind = RECORD_SAMPLE;
 	s->sample.header.time = bpf_ktime_get_ns();
 	s->sample.weight = weight;
-	s->sample.process_start = BPF_CORE_READ(task, group_leader, start_time);
-	s->sample.exec_id = BPF_CORE_READ(task, self_exec_id);
 	s->sample.cgroup_id = bpf_get_current_cgroup_id();
 	s->sample.cpu = cpu;
 	s->sample.event = EVENT_CPU;
@@ -275,7 +289,7 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 		count(cpu, COUNTER_UNSELECTED_NS, tick.weight);
 		return 0;
 	}
-	describe_sample(s, task, cpu, tick.weight);
+	describe_sample(s, cpu, tick.weight);
 	s->sample.flags = (user_mode ? SAMPLE_USER_MODE : 0) |
 			  (selected == SELECTED_UNDECIDED ? SAMPLE_UNDECIDED : 0);
 	if (!user_mode)

@@ -236,9 +236,6 @@ __noinline int find_mapping(u32 cpu)
 	if (!s)
 		return -STACK_END_NO_MAPPING;
 	u64 address = s->lookup_pc;
-	u32 last = s->last_mapping & (MAPPING_CACHE_SIZE - 1);
-	if (address - s->mappings[last].start < s->mappings[last].length)
-		return last;
 	for (u32 i = 0; i < MAPPING_CACHE_SIZE; i++) {
 		if (address - s->mappings[i].start < s->mappings[i].length) {
 			s->last_mapping = i;
@@ -266,13 +263,14 @@ static __always_inline void revalidate_mappings(struct scratch *s)
 {
 	u64 sequence = mm_sequence(s->mm);
 
-	if (sequence != 0 && sequence == s->mappings_sequence &&
+	if (sequence != 0 && sequence == s->mappings_sequence && s->mappings_mm == s->mm &&
 	    s->mappings_pid == s->sample.pid && s->mappings_epoch == binaries_epoch &&
 	    s->mappings_start_time == s->sample.process_start)
 		return;
 	for (u32 i = 0; i < MAPPING_CACHE_SIZE; i++)
 		s->mappings[i].length = 0;
 	s->mappings_sequence = sequence;
+	s->mappings_mm = s->mm;
 	s->mappings_pid = s->sample.pid;
 	s->mappings_epoch = binaries_epoch;
 	s->mappings_start_time = s->sample.process_start;

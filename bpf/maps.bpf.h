@@ -59,6 +59,7 @@ struct scratch {
 	/* mappings of process mappings_pid at sequence mappings_sequence */
 	u64 mappings_sequence;
 	u64 mappings_start_time;
+	struct mm_struct *mappings_mm;
 	u32 mappings_pid;
 	u32 mappings_epoch;
 	u32 next_mapping;
@@ -69,6 +70,13 @@ struct scratch {
 	u64 node[16];
 	u64 area_start, area_end;
 	struct vm_area_struct *area;
+
+	/* whose executable sample.executable_* were last */
+	struct mm_struct *executable_mm;
+	u64 executable_start_time;
+	u32 executable_exec_id;
+	u32 executable_device;
+	u64 executable_inode;
 
 	struct binary_key key;
 	struct record_new_binary notice;

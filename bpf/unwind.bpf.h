@@ -196,13 +196,9 @@ static __always_inline int follow_frame_pointer(struct scratch *s)
 /*
  * Computes the caller's registers by scratch->rule. Returns 0 to go on, or -1 - enum stack_end.
  */
-__noinline int apply_rule(u32 cpu)
+static __always_inline int apply_rule(struct scratch *s)
 {
-	struct scratch *s = scratch_of(cpu);
 	u64 cfa;
-
-	if (!s)
-		return -STACK_END_BAD_TABLE - 1;
 	struct unwind_rule rule = s->rule;
 	switch (rule.kind) {
 	case RULE_END:
@@ -256,30 +252,17 @@ __noinline int apply_rule(u32 cpu)
 	return enter_caller(s, cfa, s->word);
 }
 
-/* One frame. Returns 0 to go on, or -1 - enum stack_end. */
-__noinline int unwind_step(u32 cpu)
+/* Pushes the frame of scratch->lookup_pc in cached mapping `index` and leaves the rule in force there.
+ * Returns 0, or -1 - enum stack_end. */
+static __always_inline int look_up_frame(u32 cpu, struct scratch *s, u32 index)
 {
-	struct scratch *s = scratch_of(cpu);
-
-	if (!s)
-		return -STACK_END_BAD_TABLE - 1;
-	if (s->depth >= max_user_frames)
-		return -STACK_END_DEPTH_LIMIT - 1;
-	int index = find_mapping(cpu);
-	if (index < 0) {
-		if (s->depth == 0 && s->after_kernel_entry)
-			return -STACK_END_IN_EXEC - 1;
-		push_frame(s, FRAME_WORD_ADDRESS(s->lookup_pc));
-		s->depth++;
-		return index - 1;
-	}
 	struct cached_mapping *m = &s->mappings[index & (MAPPING_CACHE_SIZE - 1)];
-	s->depth++;
+
 	if (!m->in_file) {
 		push_frame(s, FRAME_WORD_ADDRESS(s->lookup_pc));
 		s->sample.flags |= SAMPLE_HAS_ADDRESSES;
 		s->rule = (struct unwind_rule){.kind = RULE_FRAME_POINTER};
-		return apply_rule(cpu);
+		return 0;
 	}
 	u64 offset = (s->lookup_pc + m->delta) & FRAME_OFFSET_MASK;
 	u64 frame = FRAME_WORD_FILE(m->binary.slot, offset);
@@ -290,7 +273,32 @@ __noinline int unwind_step(u32 cpu)
 		s->rule = (struct unwind_rule){.kind = RULE_FRAME_POINTER};
 	else if (find_rule(cpu, s, index, frame) < 0)
 		return -STACK_END_BAD_TABLE - 1;
-	return apply_rule(cpu);
+	return 0;
+}
+
+/* One frame. Returns 0 to go on, or -1 - enum stack_end. */
+__noinline int unwind_step(u32 cpu)
+{
+	struct scratch *s = scratch_of(cpu);
+
+	if (!s)
+		return -STACK_END_BAD_TABLE - 1;
+	if (s->depth >= max_user_frames)
+		return -STACK_END_DEPTH_LIMIT - 1;
+	/* Most frames lie in the mapping of the one before. */
+	int index = s->last_mapping & (MAPPING_CACHE_SIZE - 1);
+	if (s->lookup_pc - s->mappings[index].start >= s->mappings[index].length)
+		index = find_mapping(cpu);
+	if (index < 0) {
+		if (s->depth == 0 && s->after_kernel_entry)
+			return -STACK_END_IN_EXEC - 1;
+		push_frame(s, FRAME_WORD_ADDRESS(s->lookup_pc));
+		s->depth++;
+		return index - 1;
+	}
+	s->depth++;
+	int r = look_up_frame(cpu, s, index);
+	return r < 0 ? r : apply_rule(s);
 }
 
 /* Walks from the registers in the scratch; sets sample.end and pushes its frame. */
