@@ -22,6 +22,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A process that starts another program between the notice and our look takes the mapping with it: the
+ * next sample's notice is about another mapping of the same file. */
+#define MAX_FAILED_OPENS 16
+
 static uint64_t inode_hash(uint32_t device, uint64_t inode)
 {
 	return hash_mix(inode) ^ ((uint64_t)device << 32 | device);
@@ -82,7 +86,6 @@ static void publish(struct binary *binary, struct binary_entry *entry)
 {
 	struct binaries *binaries = binary->owner;
 	entry->slot = binary->slot;
-	entry->noticed = 1;
 	if (bpf_map_update_elem(entries_map(binaries), &binary->key, entry, BPF_ANY) < 0)
 		log_debug("binary %s: %s", binary->path ? binary->path : "?", strerror(errno));
 	programs_bump_binaries(binaries->programs);
@@ -100,6 +103,7 @@ static int place_table(struct binary *binary, const struct unwind_table *table,
 	const struct unwind_table_header *h = table->header;
 	*entry = (struct binary_entry){
 		.state = BINARY_READY,
+		.noticed = 1,
 		.palette_count = (u16)MIN_OF(h->palette_count, UINT16_MAX),
 		.index = unit + h->index_offset / ARENA_UNIT,
 		.rows = unit + h->rows_offset / ARENA_UNIT,
@@ -130,7 +134,7 @@ static void on_unwind(void *userdata, int error, const struct artifact *artifact
 {
 	struct binary *binary = userdata;
 	struct binaries *binaries = binary->owner;
-	struct binary_entry entry = {.state = BINARY_FRAME_POINTERS};
+	struct binary_entry entry = {.state = BINARY_FRAME_POINTERS, .noticed = 1};
 	struct unwind_table table;
 
 	binaries->pending--;
@@ -165,7 +169,7 @@ static void request_table(struct binary *binary, enum parser_priority priority)
 	}
 	binary->error = r;
 	binaries->statistics.unopened++;
-	struct binary_entry entry = {.state = BINARY_FRAME_POINTERS};
+	struct binary_entry entry = {.state = BINARY_FRAME_POINTERS, .noticed = 1};
 	publish(binary, &entry);
 }
 
@@ -247,32 +251,54 @@ static int add_vdso(struct binaries *binaries)
 
 /* ---- Notices --------------------------------------------------------------------------------- */
 
-void binaries_on_notice(struct binaries *binaries, const struct record_new_binary *notice)
+/* Opens what the notice is about. Returns a descriptor, or -1. */
+static int open_noticed(const struct binaries *binaries, const struct record_new_binary *notice,
+			const char *path)
 {
-	if (binaries_find(binaries, notice->slot))
-		return;
-	uint64_t *older = hash_get(&binaries->by_inode,
-				   inode_hash(notice->key.device, notice->key.inode));
-	const char *path = older ? ((struct binary *)(uintptr_t)*older)->path : NULL;
-	_cleanup_free_ char *found_path = NULL;
 	int file = process_open_mapping(binaries->processes, notice->pid, notice->mapping_start,
 					notice->mapping_end, path);
 	if (file >= 0 && !is_same_file(file, &notice->key))
 		file = close_fd(file);
-	if (!path && file >= 0) {
-		char link[64], target[4096];
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
-		ssize_t n = readlink(link, target, sizeof(target) - 1);
-		if (n > 0)
-			path = found_path = strndup(target, (size_t)n);
-	}
+	return file < 0 ? -1 : file;
+}
+
+/* The path the kernel gives for an open file; the caller frees it. */
+static char *path_of(int file)
+{
+	char link[64], target[4096];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
+	ssize_t n = file < 0 ? -1 : readlink(link, target, sizeof(target) - 1);
+	return n > 0 ? strndup(target, (size_t)n) : NULL;
+}
+
+static struct binary *add_noticed(struct binaries *binaries, const struct record_new_binary *notice)
+{
+	uint64_t *older = hash_get(&binaries->by_inode,
+				   inode_hash(notice->key.device, notice->key.inode));
+	const char *path = older ? ((struct binary *)(uintptr_t)*older)->path : NULL;
 	struct binary *binary = add_binary(binaries, &notice->key, notice->slot, path);
-	if (!binary) {
-		close_fd(file);
+	if (binary)
+		binary->hit = true;
+	return binary;
+}
+
+void binaries_on_notice(struct binaries *binaries, const struct record_new_binary *notice)
+{
+	struct binary *binary = binaries_find(binaries, notice->slot);
+	if (binary && (binary->file >= 0 || binary->failed_opens >= MAX_FAILED_OPENS))
+		return;
+	if (!binary)
+		binary = add_noticed(binaries, notice);
+	if (!binary)
+		return;
+	binary->file = open_noticed(binaries, notice, binary->path);
+	if (binary->file < 0 && ++binary->failed_opens < MAX_FAILED_OPENS) {
+		struct binary_entry ask_again = {.state = BINARY_PENDING};
+		publish(binary, &ask_again);
 		return;
 	}
-	binary->hit = true;
-	binary->file = file;
+	if (!binary->path)
+		binary->path = path_of(binary->file);
 	request_table(binary, PARSER_SOON);
 }
 

@@ -25,6 +25,7 @@ struct binary {
 	int file;	 /* descriptor, or -1 when it could not be opened */
 	int error;	 /* why there is no table: negative errno, 0 = none */
 	bool hit;	 /* a sample ran through it */
+	unsigned int failed_opens;
 	bool has_facts;
 	struct binary_facts facts; /* valid with has_facts */
 	uint32_t arena_unit;
