@@ -78,6 +78,16 @@ const unsigned char *elf_file_find_note(const struct elf_file *elf, const char *
 	return NULL;
 }
 
+bool elf_files_match(const struct elf_file *a, const struct elf_file *b)
+{
+	size_t a_size = 0, b_size = 0;
+	const unsigned char *a_id = elf_file_find_note(a, "GNU", NT_GNU_BUILD_ID, &a_size);
+	const unsigned char *b_id = elf_file_find_note(b, "GNU", NT_GNU_BUILD_ID, &b_size);
+	if (!a_id || !b_id)
+		return !a_id && !b_id;
+	return a_size == b_size && !memcmp(a_id, b_id, a_size);
+}
+
 static void add_segments(const struct elf_file *elf, struct binary_facts *facts, bool executable)
 {
 	Elf64_Phdr segment;

@@ -96,5 +96,9 @@ const unsigned char *elf_file_at_address(const struct elf_file *elf, uint64_t ad
 const unsigned char *elf_file_find_note(const struct elf_file *elf, const char *owner,
 					uint32_t type, size_t *ret_size);
 
+/* Were both files made by the same link, as their GNU build ids say? Of files without a build id
+ * nothing is known: true, the caller had another reason (a checksum) to believe it. */
+bool elf_files_match(const struct elf_file *a, const struct elf_file *b);
+
 /* Fills all of `ret` except FACTS_HAS_UNWIND, which only the table builder can tell. */
 void elf_file_facts(const struct elf_file *elf, struct binary_facts *ret);

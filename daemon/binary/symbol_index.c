@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* Functions inside one function that a look-up passes on its way to the outer one. */
+#define MAX_NESTED 16
+
 int symbol_index_open(const struct artifact *artifact, struct symbol_index *ret)
 {
 	size_t size;
@@ -24,6 +27,22 @@ int symbol_index_open(const struct artifact *artifact, struct symbol_index *ret)
 	return 0;
 }
 
+/* The nearest function at or before `at` that reaches the address: one that ended before it may be a
+ * part of a larger one (a local entry point). */
+static const struct symbol_record *innermost(const struct symbol_record *symbols, size_t at,
+					     uint64_t address)
+{
+	for (size_t steps = 0; steps < MAX_NESTED; steps++, at--) {
+		if (!symbols[at].size)
+			return steps ? NULL : &symbols[at];
+		if (address - symbols[at].address < symbols[at].size)
+			return &symbols[at];
+		if (at == 0)
+			return NULL;
+	}
+	return NULL;
+}
+
 bool symbol_index_find(const struct symbol_index *index, uint64_t address, struct symbol *ret)
 {
 	const struct symbol_record *symbols = index->symbols;
@@ -37,9 +56,8 @@ bool symbol_index_find(const struct symbol_index *index, uint64_t address, struc
 	}
 	if (low == 0)
 		return false;
-	const struct symbol_record *found = &symbols[low - 1];
-	if ((found->size && address - found->address >= found->size) ||
-	    found->name >= index->names_size)
+	const struct symbol_record *found = innermost(symbols, low - 1, address);
+	if (!found || found->name >= index->names_size)
 		return false;
 	*ret = (struct symbol){.name = index->names + found->name,
 			       .address = found->address,

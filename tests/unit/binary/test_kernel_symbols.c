@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "binary/kernel_symbols.h"
+#include "made_file.h"
+
+#include <errno.h>
+
+static const char kallsyms[] =
+	"0000000000000000 A fixed_percpu_data\n"
+	"ffffffff81000000 T _stext\n"
+	"ffffffff81000000 T _text\n"
+	"ffffffff81001000 t quiet_vmstat\n"
+	"ffffffff81002000 D some_data\n"
+	"ffffffff81003000 W weak_one\n"
+	"ffffffffc0400000 t ext4_read\t[ext4]\n"
+	"ffffffffc0401000 t ext4_write\t[ext4]\n"
+	"ffffffffc0500000 t xfs_read\t[xfs]\n"
+	"ffffffffc0600000 t bpf_prog_6deef7357e7b4530_sd_fw_ingress\t[bpf]\n"
+	"ffffffffc0601000 t bpf_trampoline_6442499843\t[bpf]\n"
+	"ffffffffc0602000 t ftrace_trampoline\t[__builtin__ftrace]\n"
+	"nonsense\n"
+	"ffffffff81004000\n"
+	"ffffffff81005000 t";
+
+static int load(const char *contents, struct kernel_symbols *ret)
+{
+	char path[256];
+	write_made("kallsyms", contents);
+	snprintf(path, sizeof(path), "%s/kallsyms", made_directory);
+	return kernel_symbols_load(path, ret);
+}
+
+static void check(const struct kernel_symbols *s, uint64_t address, const char *name,
+		  const char *module, uint64_t start)
+{
+	const char *found_name, *found_module;
+	uint64_t found_start;
+	assert_true(kernel_symbols_find(s, address, &found_name, &found_module, &found_start));
+	assert_string_equal(found_name, name);
+	assert_string_equal(found_module, module);
+	assert_int_equal(found_start, start);
+}
+
+static void test_kernel_modules_and_bpf(void **state)
+{
+	struct kernel_symbols s;
+	assert_int_equal(load(kallsyms, &s), 0);
+	check(&s, 0xffffffff81000010, "_stext", "", 0xffffffff81000000);
+	check(&s, 0xffffffff81002fff, "quiet_vmstat", "", 0xffffffff81001000);
+	check(&s, 0xffffffff81003000, "weak_one", "", 0xffffffff81003000);
+	check(&s, 0xffffffffc0400000, "ext4_read", "ext4", 0xffffffffc0400000);
+	check(&s, 0xffffffffc0401008, "ext4_write", "ext4", 0xffffffffc0401000);
+	check(&s, 0xffffffffc0500008, "xfs_read", "xfs", 0xffffffffc0500000);
+	check(&s, 0xffffffffc0600008, "bpf_prog_6deef7357e7b4530_sd_fw_ingress", "bpf",
+	      0xffffffffc0600000);
+	check(&s, 0xffffffffc0601008, "bpf_trampoline_6442499843", "bpf", 0xffffffffc0601000);
+	check(&s, 0xffffffffc0602008, "ftrace_trampoline", "__builtin__ftrace",
+	      0xffffffffc0602000);
+	kernel_symbols_free(&s);
+}
+
+static void test_nothing_near(void **state)
+{
+	struct kernel_symbols s;
+	const char *name, *module;
+	uint64_t start;
+	assert_int_equal(load(kallsyms, &s), 0);
+	assert_false(kernel_symbols_find(&s, 0xffffffff80ffffff, &name, &module, &start));
+	assert_false(kernel_symbols_find(&s, 0xffffffffb0000000, &name, &module, &start));
+	kernel_symbols_free(&s);
+	s = (struct kernel_symbols){0};
+	assert_false(kernel_symbols_find(&s, 0xffffffff81000000, &name, &module, &start));
+}
+
+static void test_hidden_addresses(void **state)
+{
+	struct kernel_symbols s;
+	assert_int_equal(load("0000000000000000 T _stext\n0000000000000000 t f\n", &s), -EACCES);
+	assert_int_equal(kernel_symbols_load("/nowhere/kallsyms", &s), -ENOENT);
+}
+
+/* Every code symbol of this kernel is found at its own address, modules and BPF programs included. */
+static void test_this_kernel(void **state)
+{
+	struct kernel_symbols s;
+	int r = kernel_symbols_load("/proc/kallsyms", &s);
+	if (r == -EACCES) {
+		fprintf(stderr, "skipped: this kernel hides its addresses\n");
+		skip();
+	}
+	assert_int_equal(r, 0);
+	char line[1024], type, name[512], module[256];
+	size_t checked = 0, wrong = 0;
+	unsigned long long address;
+	FILE *file = fopen("/proc/kallsyms", "re");
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file)) {
+		const char *found, *found_module;
+		uint64_t start;
+		module[0] = '\0';
+		if (sscanf(line, "%llx %c %511s [%255[^]]", &address, &type, name, module) < 3 ||
+		    !strchr("tTwW", type))
+			continue;
+		checked++;
+		wrong += !kernel_symbols_find(&s, address, &found, &found_module, &start) ||
+			 start != address || strcmp(found_module, module) != 0;
+	}
+	fclose(file);
+	/* BPF programs come and go between the two readings. */
+	assert_true(checked > 1000);
+	assert_true(wrong <= checked / 1000);
+	kernel_symbols_free(&s);
+}
+
+static int begin(void **state)
+{
+	made_files_begin();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kernel_modules_and_bpf),
+		cmocka_unit_test(test_nothing_near),
+		cmocka_unit_test(test_hidden_addresses),
+		cmocka_unit_test(test_this_kernel),
+	};
+	return cmocka_run_group_tests(tests, begin, made_files_end);
+}

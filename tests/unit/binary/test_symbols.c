@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names in files as compilers, strip and objcopy make them, checked against nm of the full file. */
+#include "binary/symbol_build.h"
+#include "binary/symbol_index.h"
+#include "binary/symbol_layout.h"
+#include "made_file.h"
+
+#include <errno.h>
+
+static const char program[] =
+	"#include <stdlib.h>\n"
+	"__attribute__((noinline)) static int hidden_function(int x) { return rand() + x; }\n"
+	"__attribute__((noinline)) int exported_function(int x) { return hidden_function(x) * 3; }\n"
+	"int alias_of_it(int) __attribute__((weak, alias(\"exported_function\")));\n"
+	"__asm__(\".text\\n.globl outer\\n.type outer,@function\\nouter:\\n.skip 16\\n\"\n"
+	"\".type inner,@function\\ninner:\\n.skip 16\\n.size inner,16\\n\"\n"
+	"\"label_inside:\\n.skip 16\\n.size outer,48\\n\"\n"
+	"\"unsized:\\n.skip 8\\nafter_it:\\n.skip 8\\n.previous\\n\");\n"
+	"int main(int argc, char **argv) { return exported_function(argc); }\n";
+
+/* An index built from a file of the directory. */
+struct built {
+	struct text text;
+	struct artifact artifact;
+	struct symbol_index index;
+};
+
+static int build(const char *name, const char *debug_name, struct built *ret)
+{
+	struct elf_file elf, debug;
+	_cleanup_free_ char *bytes = open_made_elf(name, &elf);
+	_cleanup_free_ char *debug_bytes = debug_name ? open_made_elf(debug_name, &debug) : NULL;
+	*ret = (struct built){0};
+	int r = symbol_build(&elf, debug_name ? &debug : NULL, &ret->text);
+	if (r < 0)
+		return r;
+	assert_int_equal(artifact_check(ret->text.bytes, ret->text.length, ARTIFACT_SYMBOLS,
+					&ret->artifact),
+			 0);
+	assert_int_equal(symbol_index_open(&ret->artifact, &ret->index), 0);
+	return 0;
+}
+
+static void built_free(struct built *built)
+{
+	text_free(&built->text);
+}
+
+/* What nm says of a symbol of the unstripped program. */
+static uint64_t address_of(const char *name)
+{
+	char command[512], line[512];
+	uint64_t address = 0;
+	snprintf(command, sizeof(command), "nm %s/full", made_directory);
+	FILE *nm = popen(command, "r");
+	assert_non_null(nm);
+	while (fgets(line, sizeof(line), nm)) {
+		char symbol[256];
+		unsigned long long value;
+		if (sscanf(line, "%llx %*c %255s", &value, symbol) == 2 && !strcmp(symbol, name))
+			address = value;
+	}
+	pclose(nm);
+	assert_int_not_equal(address, 0);
+	return address;
+}
+
+static const char *name_at(const struct built *built, uint64_t address)
+{
+	struct symbol symbol;
+	return symbol_index_find(&built->index, address, &symbol) ? symbol.name : "none";
+}
+
+static void test_full_symbol_table(void **state)
+{
+	_cleanup_(built_free) struct built b;
+	assert_int_equal(build("full", NULL, &b), 0);
+	assert_string_equal(name_at(&b, address_of("hidden_function") + 2), "hidden_function");
+	assert_string_equal(name_at(&b, address_of("main")), "main");
+	/* Of two names the global one wins over the weak one. */
+	assert_string_equal(name_at(&b, address_of("alias_of_it")), "exported_function");
+	assert_string_equal(name_at(&b, 0), "none");
+	assert_string_equal(name_at(&b, UINT64_MAX), "none");
+}
+
+static void test_nested_and_unsized(void **state)
+{
+	_cleanup_(built_free) struct built b;
+	assert_int_equal(build("full", NULL, &b), 0);
+	uint64_t outer = address_of("outer");
+	assert_string_equal(name_at(&b, outer + 15), "outer");
+	assert_string_equal(name_at(&b, outer + 16), "inner");
+	assert_string_equal(name_at(&b, outer + 31), "inner");
+	assert_string_equal(name_at(&b, outer + 32), "outer"); /* a label does not cut it in two */
+	assert_string_equal(name_at(&b, outer + 47), "outer");
+	assert_string_equal(name_at(&b, outer + 48), "unsized");
+	assert_string_equal(name_at(&b, outer + 55), "unsized");
+	assert_string_equal(name_at(&b, outer + 56), "after_it");
+}
+
+static void test_stripped_keeps_exported_names(void **state)
+{
+	_cleanup_(built_free) struct built b;
+	assert_int_equal(build("stripped", NULL, &b), 0);
+	assert_string_equal(name_at(&b, address_of("exported_function")), "exported_function");
+	assert_string_equal(name_at(&b, address_of("hidden_function")), "none");
+}
+
+static void test_stubs(void **state)
+{
+	_cleanup_(built_free) struct built b;
+	assert_int_equal(build("stripped", NULL, &b), 0);
+	const struct symbol_record *records = b.index.symbols;
+	size_t found = 0;
+	for (size_t i = 0; i < b.index.symbol_count; i++)
+		found += !strcmp(b.index.names + records[i].name, "rand@plt");
+	assert_int_equal(found, 1);
+}
+
+static void test_minidebuginfo(void **state)
+{
+	_cleanup_(built_free) struct built b;
+	assert_int_equal(build("minidebug", NULL, &b), 0);
+	assert_string_equal(name_at(&b, address_of("exported_function")), "exported_function");
+	assert_string_equal(name_at(&b, address_of("hidden_function")), "hidden_function");
+}
+
+static void test_damaged_minidebuginfo(void **state)
+{
+	_cleanup_(built_free) struct built b;
+	assert_int_equal(build("broken", NULL, &b), 0);
+	assert_string_equal(name_at(&b, address_of("exported_function")), "exported_function");
+}
+
+static void test_debug_file(void **state)
+{
+	_cleanup_(built_free) struct built b;
+	assert_int_equal(build("stripped", "full.debug", &b), 0);
+	assert_string_equal(name_at(&b, address_of("hidden_function")), "hidden_function");
+}
+
+static void test_debug_file_of_another_build(void **state)
+{
+	_cleanup_(built_free) struct built b;
+	assert_int_equal(build("stripped", "other.debug", &b), 0);
+	assert_string_equal(name_at(&b, address_of("hidden_function")), "none");
+}
+
+static void test_no_names(void **state)
+{
+	_cleanup_(built_free) struct built b;
+	assert_int_equal(build("static", NULL, &b), -ENODATA);
+}
+
+static void test_lying_index(void **state)
+{
+	struct text t = {0};
+	struct artifact artifact;
+	struct symbol_index index;
+	struct symbol symbol;
+	struct symbol_record records[] = {{0x10, 4, 4}, {0x20, 4, 1}};
+	artifact_begin(&t, ARTIFACT_SYMBOLS);
+	artifact_add_section(&t, SECTION_SYMBOLS, records, sizeof(records));
+	artifact_add_section(&t, SECTION_SYMBOL_NAMES, "abc", 4);
+	assert_int_equal(artifact_finish(&t), 0);
+	assert_int_equal(artifact_check(t.bytes, t.length, ARTIFACT_SYMBOLS, &artifact), 0);
+	assert_int_equal(symbol_index_open(&artifact, &index), 0);
+	assert_false(symbol_index_find(&index, 0x10, &symbol)); /* its name lies outside */
+	assert_true(symbol_index_find(&index, 0x20, &symbol));
+	assert_string_equal(symbol.name, "bc");
+	text_free(&t);
+
+	artifact_begin(&t, ARTIFACT_SYMBOLS);
+	artifact_add_section(&t, SECTION_SYMBOLS, records, sizeof(records));
+	artifact_add_section(&t, SECTION_SYMBOL_NAMES, "abc", 3);
+	assert_int_equal(artifact_finish(&t), 0);
+	assert_int_equal(artifact_check(t.bytes, t.length, ARTIFACT_SYMBOLS, &artifact), 0);
+	assert_int_equal(symbol_index_open(&artifact, &index), -EBADMSG); /* no NUL at the end */
+	text_free(&t);
+}
+
+/* The minidebuginfo is made as Fedora's find-debuginfo does: the symbols .dynsym lacks, xz. */
+static int make_files(void **state)
+{
+	made_files_begin();
+	need_tools("cc nm strip objcopy xz");
+	write_made("program.c", program);
+	bool made =
+		shell("cc -g -O1 -rdynamic -Wl,--build-id=sha1 -o full program.c") &&
+		shell("strip -o stripped full") &&
+		shell("objcopy --only-keep-debug full full.debug") &&
+		shell("objcopy -S --remove-section=.comment -K hidden_function full.debug mini") &&
+		shell("xz -k mini && objcopy --add-section .gnu_debugdata=mini.xz stripped minidebug") &&
+		shell("head -c 200 mini.xz > cut.xz && "
+		      "objcopy --add-section .gnu_debugdata=cut.xz stripped broken") &&
+		shell("cc -g -O1 -DOTHER -rdynamic -Wl,--build-id=0x1234 -o other program.c") &&
+		shell("objcopy --only-keep-debug other other.debug") &&
+		shell("echo 'void _start(void) { for (;;) ; }' > static.c && "
+		      "cc -nostdlib -static -o static static.c && strip static");
+	return made ? 0 : -1;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_full_symbol_table),
+		cmocka_unit_test(test_nested_and_unsized),
+		cmocka_unit_test(test_stripped_keeps_exported_names),
+		cmocka_unit_test(test_stubs),
+		cmocka_unit_test(test_minidebuginfo),
+		cmocka_unit_test(test_damaged_minidebuginfo),
+		cmocka_unit_test(test_debug_file),
+		cmocka_unit_test(test_debug_file_of_another_build),
+		cmocka_unit_test(test_no_names),
+		cmocka_unit_test(test_lying_index),
+	};
+	return cmocka_run_group_tests(tests, make_files, made_files_end);
+}
