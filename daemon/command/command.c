@@ -8,6 +8,8 @@
 
 static const struct command *const commands[] = {
 	&command_record,
+	&command_report,
+	&command_diff,
 	&command_convert,
 	&command_merge,
 	&command_doctor,

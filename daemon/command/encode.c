@@ -3,6 +3,7 @@
 #include "command/encode.h"
 
 #include "format/pprof.h"
+#include "format/report_text.h"
 
 #include <errno.h>
 
@@ -19,6 +20,7 @@ static int encode_pprof_raw(const struct profile *profile, struct text *ret)
 static int (*const encoders[FILE_FORMAT_MAX])(const struct profile *, struct text *) = {
 	[FILE_FORMAT_PPROF] = encode_pprof,
 	[FILE_FORMAT_PPROF_RAW] = encode_pprof_raw,
+	[FILE_FORMAT_TEXT] = report_text_write,
 };
 
 bool encode_knows(enum file_format format)

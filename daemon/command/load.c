@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "format/pprof.h"
+#include "profile/filter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,8 +57,8 @@ int load_profile(const struct command *command, const char *path, struct profile
 	return STATUS_OK;
 }
 
-int choose_sample_type(const struct command *command, const struct profile *profile,
-		       const char *name, size_t *ret)
+static int choose_sample_type(const struct command *command, const struct profile *profile,
+			      const char *name, size_t *ret)
 {
 	if (!profile->sample_types.count)
 		return command_error(command, "the profile has no sample types");
@@ -78,4 +79,27 @@ int choose_sample_type(const struct command *command, const struct profile *prof
 					 name, names.bytes ? names.bytes : "");
 	text_free(&names);
 	return status;
+}
+
+static int filter(const struct command *command, const struct load_options *options,
+		  struct profile *profile)
+{
+	struct text error = {0};
+	int status = STATUS_OK;
+	int r = profile_filter(profile, options->focus, options->ignore, &error);
+	if (r == -EINVAL && error.bytes)
+		status = command_usage_error(command, "%s", error.bytes);
+	else if (r < 0)
+		status = command_error(command, "%s", strerror(-r));
+	text_free(&error);
+	return status;
+}
+
+int load_view(const struct command *command, const char *path, const struct load_options *options,
+	      struct profile **ret, size_t *ret_value)
+{
+	int status = load_profile(command, path, ret);
+	if (status == STATUS_OK)
+		status = choose_sample_type(command, *ret, options->type, ret_value);
+	return status == STATUS_OK ? filter(command, options, *ret) : status;
 }

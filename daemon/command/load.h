@@ -11,9 +11,23 @@
  */
 int load_profile(const struct command *command, const char *path, struct profile **ret);
 
+/* What a command that shows a profile lets a person choose. Zero-initialise. */
+struct load_options {
+	const char *type, *focus, *ignore;
+};
+
+/* Rows for the option table of a command; `at` is the offset of its struct load_options. */
+#define LOAD_OPTIONS(at)                                                                           \
+	OPTION(TEXT, 0, "type", "NAME", (at) + offsetof(struct load_options, type),                \
+	       "sample type, such as cpu or samples (default: the file's own)"),                   \
+	OPTION(TEXT, 0, "focus", "REGEX", (at) + offsetof(struct load_options, focus),             \
+	       "only stacks with a function that matches"),                                        \
+	OPTION(TEXT, 0, "ignore", "REGEX", (at) + offsetof(struct load_options, ignore),           \
+	       "no stacks with a function that matches")
+
 /*
- * The sample type a person named (NULL: the profile's default). Returns STATUS_OK, or prints which
- * types there are and returns STATUS_USAGE.
+ * load_profile(), filtered, and the sample type to show. Returns STATUS_OK, or prints what is wrong
+ * and returns STATUS_ERROR or STATUS_USAGE. The caller frees *ret in every case.
  */
-int choose_sample_type(const struct command *command, const struct profile *profile,
-		       const char *name, size_t *ret);
+int load_view(const struct command *command, const char *path, const struct load_options *options,
+	      struct profile **ret, size_t *ret_value);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `bolometer report`: a pprof file as tables and trees. */
+#include "format/report_json.h"
+#include "command/load.h"
+
+#include <errno.h>
+#include <regex.h>
+#include <string.h>
+
+#define MAX_NEIGHBOURS 20 /* functions that --function shows in full */
+
+struct report_options {
+	struct load_options load;
+	const char *function;
+	uint64_t rows;
+	bool cumulative, tree, json;
+};
+
+#define AT(field) offsetof(struct report_options, field)
+
+static const struct option_spec report_specs[] = {
+	OPTION(FLAG, 'c', "cumulative", NULL, AT(cumulative),
+	       "order by cost with everything called (default: by own cost)"),
+	OPTION(FLAG, 't', "tree", NULL, AT(tree), "the call tree from the root"),
+	OPTION(TEXT, 'f', "function", "REGEX", AT(function),
+	       "the callers and callees of the functions that match"),
+	OPTION(NUMBER, 'n', "rows", "N", AT(rows), "at most N rows; 0 for all (default: 40)",
+	       .high = UINT32_MAX),
+	OPTION(FLAG, 0, "json", NULL, AT(json), "for programs"),
+	LOAD_OPTIONS(AT(load)),
+	OPTIONS_END,
+};
+
+static const struct command *const self = &command_report;
+
+/* The functions whose names match, the most costly first. */
+static int find_functions(const struct report *report, const char *pattern, uint32_t *found,
+			  size_t *ret_count)
+{
+	regex_t regex;
+	_cleanup_free_ uint32_t *sorted = NULL;
+	if (report_sort(report, REPORT_BY_CUMULATIVE, &sorted) < 0)
+		return -ENOMEM;
+	if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+		return -EINVAL;
+	size_t count = 0;
+	for (size_t i = 0; i < report->functions.count && count < MAX_NEIGHBOURS; i++)
+		if (regexec(&regex, report_name(report, sorted[i]), 0, NULL, 0) == 0)
+			found[count++] = sorted[i];
+	regfree(&regex);
+	*ret_count = count;
+	return 0;
+}
+
+static int write_neighbours(const struct report_options *options, const struct report_view *view,
+			    struct text *out)
+{
+	uint32_t found[MAX_NEIGHBOURS];
+	size_t count;
+	int r = find_functions(view->report, options->function, found, &count);
+	if (r == -EINVAL)
+		return command_usage_error(self, "--function: '%s' is no regular expression",
+					   options->function);
+	if (r == 0 && count == 0)
+		return command_error(self, "no function matches '%s'", options->function);
+	if (r == 0 && options->json)
+		r = report_json_neighbours(view, found, count, out);
+	for (size_t i = 0; r == 0 && !options->json && i < count; i++) {
+		text_add_char(out, '\n');
+		r = report_text_neighbours(view, found[i], out);
+	}
+	return r < 0 ? command_error(self, "%s", strerror(-r)) : STATUS_OK;
+}
+
+static int write_report(const struct report_options *options, const struct report_view *view,
+			struct text *out)
+{
+	enum report_order order = options->cumulative ? REPORT_BY_CUMULATIVE : REPORT_BY_FLAT;
+	int r = 0;
+	if (!options->json)
+		r = report_text_header(view, out);
+	if (r == 0 && options->function)
+		return write_neighbours(options, view, out);
+	if (r == 0 && options->tree)
+		r = options->json ? report_json_tree(view, out) : report_text_tree(view, out);
+	else if (r == 0)
+		r = options->json ? report_json_functions(view, order, out)
+				  : report_text_functions(view, order, out);
+	return r < 0 ? command_error(self, "%s", strerror(-r)) : STATUS_OK;
+}
+
+static int report_profile(const struct report_options *options, const struct profile *profile,
+			  size_t value)
+{
+	_cleanup_call_tree_ struct call_tree *tree = NULL;
+	_cleanup_report_ struct report *report = NULL;
+	int r = call_tree_new(profile, value, &tree);
+	if (r == 0)
+		r = call_tree_sort(tree, CALL_TREE_BY_TOTAL);
+	if (r == 0)
+		r = report_new(tree, &report);
+	if (r < 0)
+		return command_error(self, "%s", strerror(-r));
+	struct report_view view = {profile, value, report, options->rows};
+	struct text out = {0};
+	int status = write_report(options, &view, &out);
+	if (status == STATUS_OK)
+		return command_print(&out);
+	text_free(&out);
+	return status;
+}
+
+static int report_run(int argc, char **argv)
+{
+	struct report_options options = {.rows = 40};
+	struct option_words words = {0};
+	_cleanup_profile_ struct profile *profile = NULL;
+	size_t value;
+	int status;
+	bool go = command_parse(self, &options, argc, argv, &words, &status);
+	if (go && options.tree && options.function) {
+		status = command_usage_error(self, "--tree and --function exclude each other");
+		go = false;
+	}
+	if (go)
+		status = load_view(self, words.list.items[0], &options.load, &profile, &value);
+	if (go && status == STATUS_OK)
+		status = report_profile(&options, profile, value);
+	option_words_free(&words);
+	return status;
+}
+
+const struct command command_report = {
+	.name = "report",
+	.arguments = "[options] FILE",
+	.summary = "say which functions of a pprof file cost how much",
+	.details = "FILE is any pprof file, compressed or not, whoever wrote it; '-' is standard "
+		   "input.",
+	.options = report_specs,
+	.min_words = 1,
+	.max_words = 1,
+	.run = report_run,
+};

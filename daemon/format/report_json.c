@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See report_json.h. */
+#include "format/report_json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+static const char *const type_names[FRAME_TYPE_MAX] = {
+	[FRAME_TYPE_NATIVE] = "native",
+	[FRAME_TYPE_KERNEL] = "kernel",
+	[FRAME_TYPE_JIT] = "jit",
+	[FRAME_TYPE_INTERPRETER] = "interpreter",
+	[FRAME_TYPE_GO] = "go",
+	[FRAME_TYPE_MARK] = "mark",
+};
+
+static void add_string(struct text *out, const char *key, const char *value)
+{
+	text_add(out, "\"%s\":\"", key);
+	text_add_json(out, value);
+	text_add_char(out, '"');
+}
+
+static bool is_difference(enum report_order order)
+{
+	return order == REPORT_BY_FLAT_CHANGE || order == REPORT_BY_CUMULATIVE_CHANGE;
+}
+
+static void begin(const struct report_view *view, bool is_pair, struct text *out)
+{
+	const struct profile *profile = view->profile;
+	const struct profile_value_type *type = &profile->sample_types.items[view->value];
+	const struct call_node *root = &view->report->tree->nodes.items[CALL_TREE_ROOT];
+	text_add_char(out, '{');
+	add_string(out, "sample_type", profile_text(profile, type->type));
+	text_add_char(out, ',');
+	add_string(out, "unit", profile_text(profile, type->unit));
+	text_add(out, ",\"total\":%" PRId64, root->total);
+	if (is_pair)
+		text_add(out, ",\"total_b\":%" PRId64, root->total_b);
+	else
+		text_add(out, ",\"duration_ns\":%" PRId64, profile->duration_ns);
+}
+
+static int end(struct text *out)
+{
+	text_add_string(out, "\n]}\n");
+	return out->failed ? -ENOMEM : 0;
+}
+
+static void add_function(const struct report_view *view, uint32_t index, struct text *out)
+{
+	const struct report_function *function = &view->report->functions.items[index];
+	add_string(out, "name", report_name(view->report, index));
+	text_add(out, ",\"type\":\"%s\",\"flat\":%" PRId64 ",\"cumulative\":%" PRId64,
+		 type_names[function->type], function->flat, function->cumulative);
+}
+
+static void add_difference(const struct report_view *view, uint32_t index, enum report_order order,
+			   struct text *out)
+{
+	const struct report_function *f = &view->report->functions.items[index];
+	bool is_flat = order == REPORT_BY_FLAT_CHANGE;
+	text_add(out, ",\"flat_b\":%" PRId64 ",\"cumulative_b\":%" PRId64 ",\"change\":%.9g",
+		 f->flat_b, f->cumulative_b,
+		 report_change(view->report, is_flat ? f->flat : f->cumulative,
+			       is_flat ? f->flat_b : f->cumulative_b));
+}
+
+int report_json_functions(const struct report_view *view, enum report_order order,
+			  struct text *out)
+{
+	_cleanup_free_ uint32_t *sorted = NULL;
+	if (report_sort(view->report, order, &sorted) < 0)
+		return -ENOMEM;
+	size_t count = view->report->functions.count;
+	size_t rows = view->rows ? MIN_OF(view->rows, count) : count;
+	begin(view, is_difference(order), out);
+	text_add_string(out, ",\"functions\":[");
+	for (size_t i = 0; i < rows; i++) {
+		text_add_string(out, i ? ",\n{" : "\n{");
+		add_function(view, sorted[i], out);
+		if (is_difference(order))
+			add_difference(view, sorted[i], order, out);
+		text_add_char(out, '}');
+	}
+	return end(out);
+}
+
+int report_json_tree(const struct report_view *view, struct text *out)
+{
+	const struct call_tree *tree = view->report->tree;
+	begin(view, false, out);
+	text_add_string(out, ",\"nodes\":[");
+	for (uint32_t i = 0; i < tree->nodes.count; i++) {
+		const struct call_node *node = &tree->nodes.items[i];
+		text_add(out, "%s\n{\"parent\":%" PRId64 ",", i ? "," : "",
+			 node->parent == CALL_TREE_NONE ? -1 : (int64_t)node->parent);
+		add_string(out, "name", call_tree_name(tree, i));
+		text_add(out, ",\"type\":\"%s\",\"inlined\":%s", type_names[node->type],
+			 node->is_inlined ? "true" : "false");
+		text_add(out, ",\"self\":%" PRId64 ",\"total\":%" PRId64 "}", node->self,
+			 node->total);
+	}
+	return end(out);
+}
+
+static int add_side(const struct report_view *view, uint32_t function, enum report_side side,
+		    struct text *out)
+{
+	_cleanup_free_ int64_t *values = NULL;
+	if (report_neighbours(view->report, function, side, &values) < 0)
+		return -ENOMEM;
+	const char *separator = "";
+	text_add(out, ",\"%s\":[", side == REPORT_CALLERS ? "callers" : "callees");
+	for (uint32_t i = 0; i < view->report->functions.count; i++) {
+		if (values[i] == 0)
+			continue;
+		text_add(out, "%s{", separator);
+		add_string(out, "name", report_name(view->report, i));
+		text_add(out, ",\"value\":%" PRId64 "}", values[i]);
+		separator = ",";
+	}
+	text_add_char(out, ']');
+	return 0;
+}
+
+int report_json_neighbours(const struct report_view *view, const uint32_t *functions, size_t count,
+			   struct text *out)
+{
+	begin(view, false, out);
+	text_add_string(out, ",\"functions\":[");
+	for (size_t i = 0; i < count; i++) {
+		text_add_string(out, i ? ",\n{" : "\n{");
+		add_function(view, functions[i], out);
+		if (add_side(view, functions[i], REPORT_CALLERS, out) < 0 ||
+		    add_side(view, functions[i], REPORT_CALLEES, out) < 0)
+			return -ENOMEM;
+		text_add_char(out, '}');
+	}
+	return end(out);
+}

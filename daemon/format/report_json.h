@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reports as JSON for programs: one object with the sample type and the totals, and a list. Values are
+ * numbers in the sample type's unit; a tree is a list of nodes that name their parents, because
+ * readers limit how deep objects nest.
+ */
+#pragma once
+
+#include "format/report_text.h"
+
+/* All append an object and a newline to *out, and return 0 or -ENOMEM. `view->rows` as for text. */
+
+/* "functions": [{name, type, flat, cumulative}]; with the orders of change also flat_b,
+ * cumulative_b and change, in parts of 1. */
+int report_json_functions(const struct report_view *view, enum report_order order,
+			  struct text *out);
+
+/* "nodes": [{parent, name, type, inlined, self, total}], all of them; `parent` is a position in the list,
+ * -1 for the root. */
+int report_json_tree(const struct report_view *view, struct text *out);
+
+/* "functions": [{name, type, flat, cumulative, callers: [{name, value}], callees: […]}] */
+int report_json_neighbours(const struct report_view *view, const uint32_t *functions, size_t count,
+			   struct text *out);
