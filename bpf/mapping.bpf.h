@@ -67,7 +67,8 @@ __noinline int maple_descend(u32 cpu)
 {
 	struct scratch *s = scratch_of(cpu);
 
-	if (!s)
+	/* Global functions are verified also where nothing calls them. */
+	if (!s || !bpf_core_type_exists(struct maple_arange_64))
 		return -1;
 	char *node = (char *)(s->word & ~MAPLE_NODE_MASK);
 	u32 type = MAPLE_TYPE(s->word);

@@ -66,8 +66,9 @@ struct scratch {
 	u32 last_mapping;
 	struct cached_mapping mappings[MAPPING_CACHE_SIZE];
 
-	/* one node of the kernel's mapping tree; the mapping found */
-	u64 node[16];
+	/* one node of the kernel's mapping tree, or the registers in a signal frame */
+	u64 node[18];
+	/* the mapping found */
 	u64 area_start, area_end;
 	struct vm_area_struct *area;
 
