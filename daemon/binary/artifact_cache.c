@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See artifact_cache.h. An entry is a header with the key and the artifact behind it; the header is a
+ * multiple of 16 bytes, so that the artifact is aligned where it was read. The key in the header also
+ * tells a file that was renamed or copied over another. The directory is listed only when something
+ * is written for the first time and when the entries together may have become too large
+ * (artifact_eviction.c).
+ */
+#include "binary/artifact_cache.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "binary/artifact_eviction.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <nettle/sha2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ENTRY_MAGIC 0x45434c42 /* "BLCE" */
+#define ENTRY_NAME_SIZE (2 * ARTIFACT_KEY_SIZE + 1)
+#define MAX_ENTRY_PART 4 /* one entry takes at most this part of the cache */
+#define WRITE_PAUSE_NS (600 * NS_PER_SECOND)
+#define ACCESS_TIME_GRANULARITY_S 3600
+
+struct entry_header {
+	uint32_t magic;
+	int32_t error; /* 0, or a lasting error without an artifact */
+	uint64_t size; /* of the artifact */
+	struct artifact_key key;
+};
+_Static_assert(sizeof(struct entry_header) == 48, "the artifact behind it stays aligned");
+
+struct artifact_cache {
+	int directory;
+	uint64_t max_bytes;
+	uint64_t (*now_ns)(void);
+	uint8_t program[HTLHASH_SIZE];
+	uint64_t bytes; /* of all entries, estimated; valid with `listed` */
+	bool listed;
+	uint64_t no_write_before;
+	uint64_t temporaries; /* made so far */
+	struct artifact_cache_statistics statistics;
+};
+
+/* -- the directory -------------------------------------------------------------------------- */
+
+int artifact_cache_default_directory(char *buffer, size_t size)
+{
+	const char *base = "/var/cache", *below = "";
+	if (geteuid() != 0) {
+		base = getenv("XDG_CACHE_HOME");
+		if (!base || base[0] != '/') {
+			base = getenv("HOME");
+			below = "/.cache";
+		}
+		if (!base || base[0] != '/')
+			return -ENOENT;
+	}
+	int n = snprintf(buffer, size, "%s%s/bolometer", base, below);
+	return n >= 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
+}
+
+/* Makes the directory and those above it that are missing. */
+static int make_directories(const char *path)
+{
+	_cleanup_free_ char *part = strdup(path);
+	if (!part)
+		return -ENOMEM;
+	for (char *slash = part + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		if (mkdir(part, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		*slash = '/';
+	}
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* Who else can write here could have put anything into it. */
+static int take_directory(int directory)
+{
+	struct stat st;
+	if (fstat(directory, &st) < 0)
+		return -errno;
+	if (st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
+		return -EPERM;
+	return st.st_mode & 077 && fchmod(directory, 0700) < 0 ? -errno : 0;
+}
+
+static int open_directory(const char *path)
+{
+	int r = make_directories(path);
+	if (r < 0)
+		return r;
+	_cleanup_fd_ int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (directory < 0)
+		return -errno;
+	r = take_directory(directory);
+	return r < 0 ? r : take_fd(directory);
+}
+
+static int identify_program(uint8_t ret[static HTLHASH_SIZE])
+{
+	struct stat st;
+	_cleanup_fd_ int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (self < 0 || fstat(self, &st) < 0)
+		return -errno;
+	return file_htlhash(self, (uint64_t)st.st_size, ret);
+}
+
+int artifact_cache_open(const struct artifact_cache_options *options, struct artifact_cache **ret)
+{
+	char path[4096];
+	const char *directory = options->directory;
+	*ret = NULL;
+	if (directory && !directory[0])
+		return 0;
+	int r = directory ? 0 : artifact_cache_default_directory(path, sizeof(path));
+	if (r < 0)
+		return r;
+	_cleanup_fd_ int fd = open_directory(directory ? directory : path);
+	if (fd < 0)
+		return fd;
+	_cleanup_free_ struct artifact_cache *cache = calloc(1, sizeof(*cache));
+	if (!cache)
+		return -ENOMEM;
+	r = identify_program(cache->program);
+	if (r < 0)
+		return r;
+	cache->directory = take_fd(fd);
+	cache->max_bytes = options->max_bytes ? options->max_bytes : ARTIFACT_CACHE_MAX_BYTES;
+	cache->now_ns = options->now_ns ? options->now_ns : realtime_ns;
+	*ret = take_pointer(cache);
+	return 0;
+}
+
+struct artifact_cache *artifact_cache_free(struct artifact_cache *cache)
+{
+	if (!cache)
+		return NULL;
+	close_fd(cache->directory);
+	free(cache);
+	return NULL;
+}
+
+void artifact_cache_key(const struct artifact_cache *cache, enum artifact_kind kind,
+			const struct file_identity *file, const struct file_identity *debug_file,
+			struct artifact_key *ret)
+{
+	struct sha256_ctx hash;
+	uint8_t what[2] = {(uint8_t)kind, debug_file != NULL};
+	*ret = (struct artifact_key){{0}};
+	if (!cache)
+		return;
+	sha256_init(&hash);
+	sha256_update(&hash, sizeof(what), what);
+	sha256_update(&hash, sizeof(cache->program), cache->program);
+	sha256_update(&hash, sizeof(*file), (const uint8_t *)file);
+	if (debug_file)
+		sha256_update(&hash, sizeof(*debug_file), (const uint8_t *)debug_file);
+	sha256_digest(&hash, sizeof(ret->bytes), ret->bytes);
+}
+
+static void entry_name(const struct artifact_key *key, char ret[static ENTRY_NAME_SIZE])
+{
+	for (size_t i = 0; i < sizeof(key->bytes); i++)
+		snprintf(ret + 2 * i, 3, "%02x", key->bytes[i]);
+}
+
+/* -- reading -------------------------------------------------------------------------------- */
+
+bool artifact_cache_is_lasting(int error)
+{
+	return error == -ENODATA || error == -EBADMSG;
+}
+
+static bool header_is_valid(const struct entry_header *header, const struct artifact_key *key,
+			    uint64_t file_size)
+{
+	if (header->magic != ENTRY_MAGIC || memcmp(&header->key, key, sizeof(*key)) != 0 ||
+	    header->size != file_size - sizeof(*header))
+		return false;
+	return header->error == 0 || (artifact_cache_is_lasting(header->error) && header->size == 0);
+}
+
+/* Least recently used is by access time, which most file systems are mounted not to keep well. */
+static void refresh_access_time(const struct artifact_cache *cache, int file, const struct stat *st)
+{
+	time_t now = (time_t)(cache->now_ns() / NS_PER_SECOND);
+	if (now - st->st_atime < ACCESS_TIME_GRANULARITY_S)
+		return;
+	const struct timespec times[2] = {{.tv_sec = now}, {.tv_nsec = UTIME_OMIT}};
+	futimens(file, times); /* on a read-only disk nothing is evicted either */
+}
+
+/* Returns 0, -EUCLEAN when the entry is damaged, the stored error, or -errno. */
+static int read_entry(const struct artifact_cache *cache, int file, const struct artifact_key *key,
+		      enum artifact_kind kind, char **ret_bytes, struct artifact *ret)
+{
+	struct stat st;
+	struct entry_header header;
+	if (fstat(file, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_size < (off_t)sizeof(header) ||
+	    (uint64_t)st.st_size > cache->max_bytes)
+		return -EUCLEAN;
+	int r = read_exactly_at(file, &header, sizeof(header), 0);
+	if (r < 0 || !header_is_valid(&header, key, (uint64_t)st.st_size))
+		return -EUCLEAN;
+	if (header.error == 0) {
+		_cleanup_free_ char *bytes = malloc(header.size ? header.size : 1);
+		if (!bytes)
+			return -ENOMEM;
+		r = read_exactly_at(file, bytes, header.size, sizeof(header));
+		if (r < 0 || artifact_check(bytes, header.size, kind, ret) < 0)
+			return -EUCLEAN;
+		*ret_bytes = take_pointer(bytes);
+	}
+	refresh_access_time(cache, file, &st);
+	return header.error;
+}
+
+int artifact_cache_read(struct artifact_cache *cache, const struct artifact_key *key,
+			enum artifact_kind kind, char **ret_bytes, struct artifact *ret)
+{
+	if (!cache)
+		return -ENOENT;
+	char name[ENTRY_NAME_SIZE];
+	entry_name(key, name);
+	*ret_bytes = NULL;
+	/* O_NONBLOCK: a FIFO of that name would hold us up. */
+	_cleanup_fd_ int file = openat(cache->directory, name,
+				       O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	int r = file < 0 ? (errno == ELOOP ? -EUCLEAN : -ENOENT)
+			 : read_entry(cache, file, key, kind, ret_bytes, ret);
+	if (r == 0 || artifact_cache_is_lasting(r)) {
+		cache->statistics.hits++;
+		return r;
+	}
+	cache->statistics.misses++;
+	if (r == -EUCLEAN) {
+		cache->statistics.damaged++;
+		unlinkat(cache->directory, name, 0);
+	}
+	return -ENOENT;
+}
+
+/* -- writing -------------------------------------------------------------------------------- */
+
+/* A temporary file and rename(2): who reads sees a whole entry or none. Not synced, because what a
+ * crash leaves is checked like everything else. */
+static int write_entry(struct artifact_cache *cache, const struct entry_header *header,
+		       const struct artifact *artifact)
+{
+	char name[ENTRY_NAME_SIZE], temporary[64];
+	entry_name(&header->key, name);
+	snprintf(temporary, sizeof(temporary), ARTIFACT_TEMPORARY_PREFIX "%d-%llu", (int)getpid(),
+		 (unsigned long long)cache->temporaries++);
+	_cleanup_fd_ int file = openat(cache->directory, temporary,
+				       O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (file < 0)
+		return -errno;
+	int r = write_all(file, header, sizeof(*header));
+	if (r == 0 && artifact)
+		r = write_all(file, artifact->bytes, artifact->size);
+	if (r == 0 && renameat(cache->directory, temporary, cache->directory, name) < 0)
+		r = -errno;
+	if (r < 0)
+		unlinkat(cache->directory, temporary, 0);
+	return r;
+}
+
+/* Makes room for `size` more bytes. */
+static int make_room(struct artifact_cache *cache, uint64_t size)
+{
+	if (cache->listed && cache->bytes + size <= cache->max_bytes)
+		return 0;
+	int r = artifact_evict(cache->directory, cache->max_bytes - size, cache->now_ns(),
+			       &cache->bytes, &cache->statistics.evicted);
+	cache->listed = r == 0;
+	return r;
+}
+
+static bool is_disk_unwritable(int error)
+{
+	return error == -ENOSPC || error == -EROFS || error == -EDQUOT;
+}
+
+int artifact_cache_write(struct artifact_cache *cache, const struct artifact_key *key, int error,
+			 const struct artifact *artifact)
+{
+	if (!cache || cache->now_ns() < cache->no_write_before)
+		return 0;
+	struct entry_header header = {
+		.magic = ENTRY_MAGIC,
+		.error = error,
+		.size = artifact ? artifact->size : 0,
+		.key = *key,
+	};
+	uint64_t size = sizeof(header) + header.size;
+	if (size > cache->max_bytes / MAX_ENTRY_PART)
+		return -EFBIG;
+	int r = make_room(cache, size);
+	if (r == 0)
+		r = write_entry(cache, &header, artifact);
+	if (r < 0) {
+		cache->statistics.store_failures++;
+		if (is_disk_unwritable(r))
+			cache->no_write_before = cache->now_ns() + WRITE_PAUSE_NS;
+		return r;
+	}
+	cache->bytes += size;
+	cache->statistics.stored++;
+	return 0;
+}
+
+void artifact_cache_get_statistics(const struct artifact_cache *cache,
+				   struct artifact_cache_statistics *ret)
+{
+	*ret = cache ? cache->statistics : (struct artifact_cache_statistics){0};
+}
