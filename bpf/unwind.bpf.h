@@ -54,12 +54,41 @@ static __always_inline u32 load_u32(const char *chunk, u64 address)
 	return *(const u32 *)(chunk + (address & (ARENA_CHUNK_SIZE - 4)));
 }
 
-/* A row of the page: low and high half for wide ones. */
-static __always_inline u32 load_row(const char *chunk, u64 address, u32 wide)
+/* All ones when a > b, else zero; both below 2^31. Kept from the optimizer, which would make a branch of
+ * it: each one in a search doubles what the verifier has to look at. */
+static __always_inline u32 mask_greater(u32 a, u32 b)
 {
-	u32 low = load_u16(chunk, address);
+	u32 mask = (u32)((s32)(b - a) >> 31);
 
-	return wide ? low | load_u16(chunk, address + 2) << 16 : low;
+	asm volatile("" : "+r"(mask));
+	return mask;
+}
+
+/* A row of the page: one half, or low and high half where `wide_mask` is all ones. */
+static __always_inline u32 load_row(const char *chunk, u64 address, u32 wide_mask)
+{
+	return load_u16(chunk, address) | (load_u16(chunk, address + 2) & wide_mask) << 16;
+}
+
+/*
+ * The last of rows 1..count at `address` whose page offset is <= in_page, or 0. Eight halvings settle
+ * 255 rows; those that are too many change nothing.
+ */
+static __always_inline u32 search_row(const char *chunk, u64 address, u32 wide, u32 count,
+				      u32 in_page)
+{
+	u32 row_size = 2 + 2 * wide, shift = 7 + 16 * wide, wide_mask = mask_greater(wide, 0);
+	u32 low = 0, high = count;
+
+	for (u32 i = 0; i < 8; i++) {
+		u32 middle = (low + high + 1) / 2;
+		u32 offset = load_row(chunk, address + middle * row_size, wide_mask) >> shift;
+		/* Row 0 belongs to an earlier page: it lies below in any case. */
+		u32 above = mask_greater(offset & mask_greater(middle, 0), in_page);
+		low = (low & above) | (middle & ~above);
+		high = ((middle - 1) & above) | (high & ~above);
+	}
+	return low;
 }
 
 /* Applies the push or pop that the builder merged into the row. */
@@ -100,26 +129,16 @@ __noinline int search_rule(u32 cpu, u32 index, u64 offset)
 		return -1;
 	u32 word = load_u32(chunk, at);
 	u32 wide = word >> 8 & 1, rows = word & 0xff;
-	u32 row_size = wide ? 4 : 2;
 
 	/* Row 0 of this search is the one before the page's first: the rule the page starts with. */
+	u32 row_size = 2 + 2 * wide, shift = 7 + 16 * wide;
 	at = (u64)b->rows * ARENA_UNIT + (u64)(word >> 9) * 2 - row_size;
 	chunk = arena_chunk(at);
 	if (!chunk)
 		return -1;
 	u32 in_page = offset & (UNWIND_PAGE_SIZE - 1);
-	u32 shift = wide ? 23 : 7;
-	u32 low = 0, high = rows;
-	for (u32 i = 0; i < 8; i++) {
-		if (low >= high)
-			break;
-		u32 middle = (low + high + 1) / 2;
-		if (load_row(chunk, at + middle * row_size, wide) >> shift <= in_page)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-	u32 row = load_row(chunk, at + low * row_size, wide);
+	u32 low = search_row(chunk, at, wide, rows, in_page);
+	u32 row = load_row(chunk, at + low * row_size, mask_greater(wide, 0));
 	u32 palette = row & ((1u << shift) - 1);
 	/* Bytes since the row's own address; a row of an earlier page began long ago. */
 	u32 into_row = low ? in_page - (row >> shift) : UNWIND_PAGE_SIZE;

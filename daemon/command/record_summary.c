@@ -61,12 +61,13 @@ static void write_losses(const struct recording_statistics *s, struct text *out)
 	text_add_char(out, '\n');
 }
 
-/* The reasons in order of weight, without COMPLETE. */
+/* The largest reason that a stack was cut for and is not taken yet; STACK_END_COMPLETE when none is
+ * left. Stacks of tasks without user code (exiting, starting a program) are whole. */
 static size_t largest_end(const struct recording_statistics *s, const bool *taken)
 {
 	size_t largest = STACK_END_COMPLETE;
-	for (size_t i = 0; i < STACK_END_MAX; i++) {
-		if (i == STACK_END_COMPLETE || taken[i] || !s->ends[i])
+	for (size_t i = STACK_END_IN_EXEC + 1; i < STACK_END_MAX; i++) {
+		if (taken[i] || !s->ends[i])
 			continue;
 		if (largest == STACK_END_COMPLETE || s->ends[i] > s->ends[largest])
 			largest = i;
@@ -76,10 +77,11 @@ static size_t largest_end(const struct recording_statistics *s, const bool *take
 
 static void write_ends(const struct recording_statistics *s, struct text *out)
 {
-	uint64_t all = 0;
-	for (size_t i = 0; i < STACK_END_MAX; i++)
+	uint64_t all = 0, truncated = 0;
+	for (size_t i = 0; i < STACK_END_MAX; i++) {
 		all += s->ends[i];
-	uint64_t truncated = all - s->ends[STACK_END_COMPLETE];
+		truncated += i > STACK_END_IN_EXEC ? s->ends[i] : 0;
+	}
 	char share[32];
 	text_add(out, "truncated  %s",
 		 text_share(share, sizeof(share), (double)truncated, (double)all));
