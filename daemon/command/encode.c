@@ -2,8 +2,10 @@
 /* See encode.h. */
 #include "command/encode.h"
 
+#include "format/folded.h"
 #include "format/pprof.h"
 #include "format/report_text.h"
+#include "format/speedscope.h"
 
 #include <errno.h>
 
@@ -20,6 +22,8 @@ static int encode_pprof_raw(const struct profile *profile, struct text *ret)
 static int (*const encoders[FILE_FORMAT_MAX])(const struct profile *, struct text *) = {
 	[FILE_FORMAT_PPROF] = encode_pprof,
 	[FILE_FORMAT_PPROF_RAW] = encode_pprof_raw,
+	[FILE_FORMAT_FOLDED] = folded_encode,
+	[FILE_FORMAT_SPEEDSCOPE] = speedscope_encode,
 	[FILE_FORMAT_TEXT] = report_text_write,
 };
 
