@@ -161,7 +161,7 @@ static void request_table(struct binary *binary, enum parser_priority priority)
 {
 	struct binaries *binaries = binary->owner;
 	int r = binary->file < 0 ? -ENOENT
-				 : parser_request_unwind(binaries->parser, binary->file, priority,
+				 : binary_store_request_unwind(binaries->store, binary->file, priority,
 							 on_unwind, binary);
 	if (r == 0) {
 		binaries->pending++;
@@ -226,12 +226,15 @@ static int open_vdso(void)
 	size_t size = header ? vdso_size(header) : 0;
 	if (size == 0)
 		return -ENOENT;
-	_cleanup_fd_ int memory = memfd_create("vdso", MFD_CLOEXEC);
+	_cleanup_fd_ int memory = memfd_create("vdso", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (memory < 0)
 		return -errno;
 	int r = write_all(memory, header, size);
 	if (r < 0)
 		return r;
+	/* Sealed, it is the same file in each recording, and the cache knows it. */
+	if (fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+		return -errno;
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", memory);
 	int file = open(path, O_RDONLY | O_CLOEXEC);
@@ -302,11 +305,11 @@ void binaries_on_notice(struct binaries *binaries, const struct record_new_binar
 	request_table(binary, PARSER_SOON);
 }
 
-int binaries_init(struct binaries *binaries, struct programs *programs, struct parser *parser,
+int binaries_init(struct binaries *binaries, struct programs *programs, struct binary_store *store,
 		  uint64_t arena_limit)
 {
 	*binaries = (struct binaries){
-		.programs = programs, .parser = parser, .next_slot = SLOT_FIRST_FREE};
+		.programs = programs, .store = store, .next_slot = SLOT_FIRST_FREE};
 	arena_init(&binaries->arena, bpf_map__fd(programs->skeleton->maps.arena), arena_limit);
 	return add_vdso(binaries);
 }

@@ -11,8 +11,8 @@
 
 #include "base/array.h"
 #include "base/hash.h"
+#include "binary/binary_store.h"
 #include "binary/facts.h"
-#include "binary/parser.h"
 #include "bpf/wire.h"
 #include "collect/arena.h"
 #include "collect/programs.h"
@@ -42,7 +42,7 @@ struct binaries_statistics {
 struct binaries {
 	struct programs *programs;
 	struct process_table *processes;
-	struct parser *parser;
+	struct binary_store *store;
 	struct arena arena;
 	ARRAY(struct binary *) list;
 	struct hash by_slot;  /* slot -> struct binary * */
@@ -52,8 +52,8 @@ struct binaries {
 	struct binaries_statistics statistics;
 };
 
-/* Returns 0 or -errno. The parser and the programs stay the caller's. */
-int binaries_init(struct binaries *binaries, struct programs *programs, struct parser *parser,
+/* Returns 0 or -errno. The programs and the store stay the caller's. */
+int binaries_init(struct binaries *binaries, struct programs *programs, struct binary_store *store,
 		  uint64_t arena_limit);
 void binaries_deinit(struct binaries *binaries);
 

@@ -37,6 +37,7 @@ struct collector {
 	struct sideband *sideband;
 	struct process_table *processes;
 	struct parser *parser;
+	struct binary_store *store;
 	struct binaries binaries;
 	struct ring_buffer *ring;
 	struct loop_source *ring_source, *timer;
@@ -250,6 +251,19 @@ static void raise_descriptor_limit(void)
 	}
 }
 
+/* NULL when there is none: a recording works without. */
+static struct artifact_cache *open_cache(const struct collector *c)
+{
+	struct artifact_cache *cache;
+	struct artifact_cache_options options = {.directory = c->options.cache_directory};
+	int r = artifact_cache_open(&options, &cache);
+	if (r < 0)
+		log_warning("binaries are parsed anew, the cache cannot be used: %s. "
+			    "`bolometer doctor` says more; --no-cache avoids this message",
+			    strerror(-r));
+	return r < 0 ? NULL : cache;
+}
+
 static int open_parts(struct collector *c, struct collect_failure *failure)
 {
 	int r = open_programs(c, failure);
@@ -261,7 +275,9 @@ static int open_parts(struct collector *c, struct collect_failure *failure)
 				    strerror(errno));
 	r = parser_new(c->loop, NULL, &c->parser);
 	if (r == 0)
-		r = binaries_init(&c->binaries, &c->programs, c->parser, ARENA_LIMIT);
+		r = binary_store_new(c->loop, c->parser, open_cache(c), &c->store);
+	if (r == 0)
+		r = binaries_init(&c->binaries, &c->programs, c->store, ARENA_LIMIT);
 	if (r == 0)
 		r = process_table_new("/proc", NULL, on_mapping, c, &c->processes);
 	if (r == 0)
@@ -307,6 +323,7 @@ struct collector *collector_free(struct collector *c)
 	sideband_free(c->sideband);
 	process_table_free(c->processes);
 	parser_free(c->parser);
+	binary_store_free(c->store);
 	binaries_deinit(&c->binaries);
 	if (c->programs.skeleton)
 		programs_close(&c->programs);
@@ -409,9 +426,9 @@ struct binaries *collector_binaries(struct collector *c)
 	return &c->binaries;
 }
 
-struct parser *collector_parser(struct collector *c)
+struct binary_store *collector_binary_store(struct collector *c)
 {
-	return c->parser;
+	return c->store;
 }
 
 struct process_table *collector_processes(struct collector *c)
@@ -431,6 +448,7 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	struct parser_statistics parser;
 	parser_get_statistics(c->parser, &parser);
 	ret->parser_cpu_ns = parser.child_cpu_ns;
+	binary_store_get_statistics(c->store, &ret->cache);
 	sideband_get_statistics(c->sideband, &ret->sideband);
 	process_table_get_statistics(c->processes, &ret->processes);
 	ret->binaries = c->binaries.statistics;

@@ -23,6 +23,7 @@ struct collector_options {
 	uint32_t max_frames;
 	uint32_t ring_bytes;	 /* 0: by number of CPUs */
 	bool ignore_kernel_bugs;
+	const char *cache_directory; /* as of artifact_cache_options */
 	collector_callback on_sample;
 	void *userdata;
 };
@@ -36,6 +37,7 @@ struct collector_statistics {
 	struct sideband_statistics sideband;
 	struct process_statistics processes;
 	struct binaries_statistics binaries;
+	struct artifact_cache_statistics cache;
 };
 
 /* Loads; nothing is sampled yet. `selection` stays the caller's and must outlive the collector.
@@ -57,6 +59,6 @@ void collector_drain(struct collector *collector);
 int collector_select_pid(struct collector *collector, uint32_t pid);
 
 struct binaries *collector_binaries(struct collector *collector);
-struct parser *collector_parser(struct collector *collector);
+struct binary_store *collector_binary_store(struct collector *collector);
 struct process_table *collector_processes(struct collector *collector);
 void collector_get_statistics(struct collector *collector, struct collector_statistics *ret);

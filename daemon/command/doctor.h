@@ -22,7 +22,6 @@ struct doctor_facts {
 	bool has_btf;
 	bool has_tracefs;
 	uint64_t capabilities; /* effective */
-	bool is_root;
 	int64_t perf_event_paranoid, kptr_restrict, unprivileged_bpf_disabled;
 	int64_t bpf_jit_enable, perf_max_sample_rate, perf_cpu_time_max_percent;
 	int64_t seccomp_mode;	    /* 0 none, 1 strict, 2 filter */

@@ -3,6 +3,7 @@
 #include "command/doctor.h"
 
 #include "base/file.h"
+#include "binary/artifact_cache.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -59,13 +60,10 @@ static void read_status(const char *root, struct doctor_facts *facts)
 	_cleanup_free_ char *status = read_below(root, "/proc/self/status");
 	const char *capabilities = line_after(status, "\nCapEff:");
 	const char *seccomp = line_after(status, "\nSeccomp:");
-	const char *uid = line_after(status, "\nUid:");
 	long long mode;
-	unsigned effective;
 	if (capabilities)
 		facts->capabilities = strtoull(capabilities, NULL, 16);
 	facts->seccomp_mode = seccomp && sscanf(seccomp, "%lld", &mode) == 1 ? mode : FACT_UNKNOWN;
-	facts->is_root = uid && sscanf(uid, "%*u %u", &effective) == 1 && effective == 0;
 }
 
 /* The initial pid namespace has a fixed inode number (PROC_PID_INIT_INO in the kernel's
@@ -142,17 +140,28 @@ static bool read_kernel_addresses(const char *root)
 	return found;
 }
 
+/* It also has to be ours alone. */
+static int try_cache(const char *directory)
+{
+	struct artifact_cache *cache;
+	struct artifact_cache_options options = {.directory = directory};
+	int r = artifact_cache_open(&options, &cache);
+	if (r == 0)
+		artifact_cache_free(cache);
+	return r;
+}
+
 /* The directory `record` keeps tables and symbols in, and whether it or its nearest existing parent
  * can be written. */
 static void read_cache_directory(struct doctor_facts *facts)
 {
-	const char *home = getenv("HOME"), *cache = getenv("XDG_CACHE_HOME");
-	if (facts->is_root || (!home && !cache))
+	facts->cache_error = artifact_cache_default_directory(facts->cache_directory,
+							      sizeof(facts->cache_directory));
+	if (facts->cache_error < 0) {
 		snprintf(facts->cache_directory, sizeof(facts->cache_directory),
-			 "/var/cache/bolometer");
-	else
-		snprintf(facts->cache_directory, sizeof(facts->cache_directory), "%s%s/bolometer",
-			 cache ? cache : home, cache ? "" : "/.cache");
+			 "no $XDG_CACHE_HOME and no $HOME");
+		return;
+	}
 	char path[sizeof(facts->cache_directory)];
 	snprintf(path, sizeof(path), "%s", facts->cache_directory);
 	while (access(path, F_OK) < 0 && errno == ENOENT) {
@@ -162,6 +171,8 @@ static void read_cache_directory(struct doctor_facts *facts)
 		*slash = '\0';
 	}
 	facts->cache_error = access(path, W_OK | X_OK) < 0 ? -errno : 0;
+	if (facts->cache_error == 0 && strcmp(path, facts->cache_directory) == 0)
+		facts->cache_error = try_cache(path);
 }
 
 static void read_memlock(struct doctor_facts *facts)

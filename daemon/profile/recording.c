@@ -105,13 +105,14 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.max_frames = r->options.max_frames,
 		.ring_bytes = r->options.ring_bytes,
 		.ignore_kernel_bugs = r->options.ignore_kernel_bugs,
+		.cache_directory = r->options.cache_directory,
 		.on_sample = on_sample,
 		.userdata = r,
 	};
 	int error = collector_new(loop, &r->options.selection, &collector, &cause, &r->collector);
 	struct symbolizer_options names = {.inlines = r->options.inlines};
 	if (error == 0 && r->options.symbolize)
-		error = symbolizer_new(collector_parser(r->collector), &names, &r->symbolizer);
+		error = symbolizer_new(collector_binary_store(r->collector), &names, &r->symbolizer);
 	if (error < 0) {
 		snprintf(failure->text, sizeof(failure->text), "%s",
 			 cause.text[0] ? cause.text : strerror(-error));
@@ -218,9 +219,9 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 	prepare_names(r);
 	if (!r->running && r->symbolizer) {
 		/* Facts of the last binaries first, then what their stacks ask for. */
-		parser_drain(collector_parser(r->collector), NAMES_TIMEOUT_NS);
+		binary_store_drain(collector_binary_store(r->collector), NAMES_TIMEOUT_NS);
 		prepare_names(r);
-		parser_drain(collector_parser(r->collector), NAMES_TIMEOUT_NS);
+		binary_store_drain(collector_binary_store(r->collector), NAMES_TIMEOUT_NS);
 	}
 	struct profile_builder_options options = {
 		.symbolizer = r->symbolizer,

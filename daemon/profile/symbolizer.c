@@ -38,7 +38,7 @@ struct binary_names {
 };
 
 struct symbolizer {
-	struct parser *parser;
+	struct binary_store *store;
 	struct symbolizer_options options;
 	ARRAY(struct binary_names *) all;
 	struct kernel_symbols kernel;
@@ -47,13 +47,13 @@ struct symbolizer {
 	ARRAY(char *) texts;	/* owned strings */
 };
 
-int symbolizer_new(struct parser *parser, const struct symbolizer_options *options,
+int symbolizer_new(struct binary_store *store, const struct symbolizer_options *options,
 		   struct symbolizer **ret)
 {
 	struct symbolizer *s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	s->parser = parser;
+	s->store = store;
 	s->options = *options;
 	*ret = s;
 	return 0;
@@ -178,8 +178,8 @@ void symbolizer_prepare(struct symbolizer *s, struct binary *binary)
 	names->requested = true;
 	if (!(binary->facts.flags & FACTS_HAS_DWARF) || !(binary->facts.flags & FACTS_HAS_SYMTAB))
 		names->debug_file = open_debug_file(binary);
-	parser_request_symbols(s->parser, binary->file, names->debug_file, PARSER_WHEN_IDLE,
-			       on_symbols, names);
+	binary_store_request_symbols(s->store, binary->file, names->debug_file,
+				     PARSER_WHEN_IDLE, on_symbols, names);
 }
 
 /* ---- Lines ----------------------------------------------------------------------------------- */
@@ -227,9 +227,9 @@ void symbolizer_request_lines(struct symbolizer *s)
 			continue;
 		qsort(names->not_asked.items, names->not_asked.count, sizeof(uint64_t),
 		      compare_addresses);
-		parser_request_lines(s->parser, dwarf_file(names), -1, names->not_asked.items,
-				     names->not_asked.count, s->options.inlines, PARSER_WHEN_IDLE,
-				     on_lines, names);
+		parser_request_lines(binary_store_parser(s->store), dwarf_file(names), -1,
+				     names->not_asked.items, names->not_asked.count,
+				     s->options.inlines, PARSER_WHEN_IDLE, on_lines, names);
 		names->not_asked.count = 0;
 	}
 }

@@ -5,8 +5,8 @@
  */
 #pragma once
 
+#include "binary/binary_store.h"
 #include "binary/line_answers.h"
-#include "binary/parser.h"
 #include "collect/binaries.h"
 
 struct symbolizer;
@@ -24,7 +24,7 @@ struct symbol_frame {
 	uint32_t line, column, start_line;
 };
 
-int symbolizer_new(struct parser *parser, const struct symbolizer_options *options,
+int symbolizer_new(struct binary_store *store, const struct symbolizer_options *options,
 		   struct symbolizer **ret);
 struct symbolizer *symbolizer_free(struct symbolizer *symbolizer);
 

@@ -63,7 +63,6 @@ static void reads_a_debian_host(void **state)
 	doctor_read_facts(root, &facts);
 	assert_string_equal(facts.release, "6.1.0-9-amd64");
 	assert_int_equal(facts.version.patch, 27);
-	assert_false(facts.is_root);
 	assert_int_equal(facts.capabilities, BPF_AND_PERFMON);
 	assert_int_equal(facts.seccomp_mode, 2);
 	assert_int_equal(facts.perf_event_paranoid, 3);
@@ -93,7 +92,6 @@ static struct doctor_facts good_facts(void)
 		.has_btf = true,
 		.has_tracefs = true,
 		.capabilities = ALL_CAPABILITIES,
-		.is_root = true,
 		.perf_event_paranoid = 2,
 		.bpf_jit_enable = 1,
 		.perf_max_sample_rate = 100000,

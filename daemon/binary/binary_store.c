@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A request waits in a queue until the loop comes to it (so that its callback is never called from
+ * within the request), is then looked up, and on a miss goes on to the parser.
+ *
+ * An answer is stored only under an identity that the file had before it was parsed and still has
+ * afterwards. A file that changed within the last seconds has none, and is parsed each time.
+ */
+#include "binary/binary_store.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define PRIORITY_COUNT 2
+
+/* So much is looked up in a row before other sources of the loop have their turn. */
+#define TURN_NS (5 * NS_PER_MS)
+
+struct store_request {
+	struct store_request *previous, *next; /* in one of the store's lists */
+	struct binary_store *store;
+	enum artifact_kind kind;
+	enum parser_priority priority;
+	int file, debug_file;
+	bool storable; /* the identities and the key are valid */
+	struct file_identity identity, debug_identity;
+	struct artifact_key key;
+	parser_callback callback;
+	void *userdata;
+};
+
+/* Oldest first. Zero-initialised it is empty. */
+struct store_list {
+	struct store_request *first, *last;
+};
+
+struct binary_store {
+	struct parser *parser;
+	struct artifact_cache *cache;
+	struct loop_source *timer;
+	struct store_list waiting[PRIORITY_COUNT];
+	struct store_list parsing;
+	bool running; /* inside a callback */
+};
+
+/* -- lists ---------------------------------------------------------------------------------- */
+
+static void list_add(struct store_list *list, struct store_request *request)
+{
+	request->previous = list->last;
+	request->next = NULL;
+	if (list->last)
+		list->last->next = request;
+	else
+		list->first = request;
+	list->last = request;
+}
+
+static void list_remove(struct store_list *list, struct store_request *request)
+{
+	if (request->previous)
+		request->previous->next = request->next;
+	else
+		list->first = request->next;
+	if (request->next)
+		request->next->previous = request->previous;
+	else
+		list->last = request->previous;
+}
+
+static void request_free(struct store_request *request)
+{
+	close_fd(request->file);
+	close_fd(request->debug_file);
+	free(request);
+}
+
+static void list_free(struct store_list *list)
+{
+	struct store_request *request;
+	while ((request = list->first)) {
+		list_remove(list, request);
+		request_free(request);
+	}
+}
+
+static struct store_request *take_waiting(struct binary_store *store)
+{
+	for (size_t i = 0; i < PRIORITY_COUNT; i++) {
+		struct store_request *request = store->waiting[i].first;
+		if (request) {
+			list_remove(&store->waiting[i], request);
+			return request;
+		}
+	}
+	return NULL;
+}
+
+static bool have_waiting(const struct binary_store *store)
+{
+	for (size_t i = 0; i < PRIORITY_COUNT; i++)
+		if (store->waiting[i].first)
+			return true;
+	return false;
+}
+
+/* -- answering ------------------------------------------------------------------------------ */
+
+static void answer(struct store_request *request, int error, const struct artifact *artifact)
+{
+	request->callback(request->userdata, error, artifact);
+	request_free(request);
+}
+
+/* Fills identities and key of a file that can be told from others. */
+static void identify(struct store_request *request)
+{
+	if (!request->store->cache)
+		return;
+	uint64_t now = realtime_ns();
+	bool has_debug_file = request->debug_file >= 0;
+	int r = file_identity_read(request->file, now, &request->identity);
+	if (r == 0 && has_debug_file)
+		r = file_identity_read(request->debug_file, now, &request->debug_identity);
+	if (r < 0)
+		return;
+	request->storable = true;
+	artifact_cache_key(request->store->cache, request->kind, &request->identity,
+			   has_debug_file ? &request->debug_identity : NULL, &request->key);
+}
+
+static bool identities_hold(const struct store_request *request)
+{
+	return file_identity_holds(&request->identity, request->file) &&
+	       (request->debug_file < 0 ||
+		file_identity_holds(&request->debug_identity, request->debug_file));
+}
+
+static void on_parsed(void *userdata, int error, const struct artifact *artifact)
+{
+	struct store_request *request = userdata;
+	struct binary_store *store = request->store;
+	list_remove(&store->parsing, request);
+	/* A failure is the cache's to count; the requester has its answer all the same. */
+	if (request->storable && (artifact || artifact_cache_is_lasting(error)) &&
+	    identities_hold(request))
+		artifact_cache_write(store->cache, &request->key, error, artifact);
+	answer(request, error, artifact);
+}
+
+static int parse(struct store_request *request)
+{
+	struct parser *parser = request->store->parser;
+	if (request->kind == ARTIFACT_UNWIND)
+		return parser_request_unwind(parser, request->file, request->priority, on_parsed,
+					     request);
+	return parser_request_symbols(parser, request->file, request->debug_file,
+				      request->priority, on_parsed, request);
+}
+
+static void serve(struct store_request *request)
+{
+	_cleanup_free_ char *bytes = NULL;
+	struct artifact artifact;
+	struct binary_store *store = request->store;
+	int r = -ENOENT;
+	identify(request);
+	if (request->storable)
+		r = artifact_cache_read(store->cache, &request->key, request->kind, &bytes,
+					&artifact);
+	if (r != -ENOENT) {
+		answer(request, r, r == 0 ? &artifact : NULL);
+		return;
+	}
+	list_add(&store->parsing, request);
+	r = parse(request);
+	if (r < 0) {
+		list_remove(&store->parsing, request);
+		answer(request, r, NULL);
+	}
+}
+
+/* Serves what waits, for about `turn_ns`. */
+static void serve_waiting(struct binary_store *store, uint64_t turn_ns)
+{
+	uint64_t start = monotonic_ns();
+	struct store_request *request;
+	store->running = true;
+	while ((request = take_waiting(store))) {
+		serve(request);
+		if (monotonic_ns() - start >= turn_ns)
+			break;
+	}
+	store->running = false;
+}
+
+static int on_turn(struct loop_source *source, uint32_t events, void *userdata)
+{
+	struct binary_store *store = userdata;
+	serve_waiting(store, TURN_NS);
+	return have_waiting(store) ? loop_set_timer(store->timer, 0, 0) : 0;
+}
+
+/* -- asking --------------------------------------------------------------------------------- */
+
+static int duplicate(int file, int *ret)
+{
+	*ret = fcntl(file, F_DUPFD_CLOEXEC, 3);
+	return *ret < 0 ? -errno : 0;
+}
+
+static int ask(struct binary_store *store, const struct store_request *wanted, int file,
+	       int debug_file)
+{
+	struct store_request *request = malloc(sizeof(*request));
+	if (!request)
+		return -ENOMEM;
+	*request = *wanted;
+	request->store = store;
+	request->file = request->debug_file = -1;
+	int r = duplicate(file, &request->file);
+	if (r == 0 && debug_file >= 0)
+		r = duplicate(debug_file, &request->debug_file);
+	if (r == 0 && !have_waiting(store))
+		r = loop_set_timer(store->timer, 0, 0);
+	if (r < 0) {
+		request_free(request);
+		return r;
+	}
+	list_add(&store->waiting[request->priority], request);
+	return 0;
+}
+
+int binary_store_request_unwind(struct binary_store *store, int file,
+				enum parser_priority priority, parser_callback callback,
+				void *userdata)
+{
+	struct store_request wanted = {.kind = ARTIFACT_UNWIND, .priority = priority,
+				       .callback = callback, .userdata = userdata};
+	return ask(store, &wanted, file, -1);
+}
+
+int binary_store_request_symbols(struct binary_store *store, int file, int debug_file,
+				 enum parser_priority priority, parser_callback callback,
+				 void *userdata)
+{
+	struct store_request wanted = {.kind = ARTIFACT_SYMBOLS, .priority = priority,
+				       .callback = callback, .userdata = userdata};
+	return ask(store, &wanted, file, debug_file);
+}
+
+int binary_store_drain(struct binary_store *store, uint64_t timeout_ns)
+{
+	uint64_t start = monotonic_ns();
+	if (store->running)
+		return -EBUSY;
+	while (have_waiting(store) || parser_pending(store->parser)) {
+		uint64_t elapsed = monotonic_ns() - start;
+		if (elapsed >= timeout_ns)
+			return -ETIMEDOUT;
+		if (have_waiting(store)) {
+			serve_waiting(store, TURN_NS);
+			continue;
+		}
+		int r = parser_drain(store->parser, timeout_ns - elapsed);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* -- life ----------------------------------------------------------------------------------- */
+
+int binary_store_new(struct loop *loop, struct parser *parser, struct artifact_cache *cache,
+		     struct binary_store **ret)
+{
+	struct binary_store *store = calloc(1, sizeof(*store));
+	int r = store ? loop_add_timer(loop, 0, 0, on_turn, store, &store->timer) : -ENOMEM;
+	if (r < 0) {
+		free(store);
+		artifact_cache_free(cache);
+		return r;
+	}
+	store->parser = parser;
+	store->cache = cache;
+	*ret = store;
+	return 0;
+}
+
+struct binary_store *binary_store_free(struct binary_store *store)
+{
+	if (!store)
+		return NULL;
+	for (size_t i = 0; i < PRIORITY_COUNT; i++)
+		list_free(&store->waiting[i]);
+	list_free(&store->parsing);
+	loop_remove(store->timer);
+	artifact_cache_free(store->cache);
+	free(store);
+	return NULL;
+}
+
+struct parser *binary_store_parser(const struct binary_store *store)
+{
+	return store->parser;
+}
+
+void binary_store_get_statistics(const struct binary_store *store,
+				 struct artifact_cache_statistics *ret)
+{
+	artifact_cache_get_statistics(store->cache, ret);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Unwind tables and symbols of binaries, from the disk cache when they are there, otherwise from the
+ * parser child, whose answer is then stored. What it gives and when it calls back is what parser.h
+ * says, with one thing more: an answer from the cache needs no child.
+ *
+ * The cache is looked up on the event loop, a few milliseconds at a time: the alternative is a child
+ * that costs more than the disk does.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "binary/artifact_cache.h"
+#include "binary/parser.h"
+
+struct binary_store;
+
+/* `parser` stays the caller's and must be freed before the store; `cache` becomes the store's (also
+ * on failure) and may be NULL. Returns 0 or -errno. */
+int binary_store_new(struct loop *loop, struct parser *parser, struct artifact_cache *cache,
+		     struct binary_store **ret);
+
+/* Accepts NULL. Pending requests are dropped without their callback being called. */
+struct binary_store *binary_store_free(struct binary_store *store);
+
+/* As parser_request_unwind() and parser_request_symbols(). The callback is never called from within
+ * the request. */
+int binary_store_request_unwind(struct binary_store *store, int file,
+				enum parser_priority priority, parser_callback callback,
+				void *userdata);
+int binary_store_request_symbols(struct binary_store *store, int file, int debug_file,
+				 enum parser_priority priority, parser_callback callback,
+				 void *userdata);
+
+/* Runs store and parser until neither has a request pending or `timeout_ns` passed. Returns 0,
+ * -ETIMEDOUT or -errno (-EBUSY from within a callback). */
+int binary_store_drain(struct binary_store *store, uint64_t timeout_ns);
+
+/* For what is not stored: lines. */
+struct parser *binary_store_parser(const struct binary_store *store);
+
+void binary_store_get_statistics(const struct binary_store *store,
+				 struct artifact_cache_statistics *ret);
