@@ -42,6 +42,7 @@ struct collector {
 	struct ring_buffer *ring;
 	struct loop_source *ring_source, *timer;
 	bool whole_host;
+	bool only_by_pid; /* selected by process, and by nothing else */
 	bool running;
 	uint64_t last_expiry;
 	uint64_t rejected, rejected_ns, bad_records;
@@ -139,12 +140,21 @@ static int on_record(void *userdata, void *data, size_t size)
 	return 0;
 }
 
+static bool is_selected_pid(const struct collector *c, uint32_t pid)
+{
+	uint32_t value;
+	return c->only_by_pid &&
+	       bpf_map_lookup_elem(bpf_map__fd(c->programs.skeleton->maps.selected_pids), &pid,
+				   &value) == 0;
+}
+
 static void on_mapping(void *userdata, struct process *process,
 		       const struct process_mapping *mapping)
 {
 	struct collector *c = userdata;
-	/* Binaries of processes that are not selected are not opened; the BPF side asks for the rest. */
-	if (c->whole_host)
+	/* Binaries of processes that are not selected are not opened. Where the kernel side selects by
+	 * more than the process, it asks for what it meets. */
+	if (c->whole_host || is_selected_pid(c, process->pid))
 		binaries_on_mapping(&c->binaries, process, mapping);
 }
 
@@ -302,6 +312,8 @@ int collector_new(struct loop *loop, const struct selection *selection,
 	c->selection = selection;
 	c->options = *options;
 	c->whole_host = selection_is_whole_host(selection);
+	c->only_by_pid = selection->pids.count && !selection->comm_patterns.count &&
+			 !selection->exe_patterns.count && !selection->cgroup_paths.count;
 	raise_descriptor_limit();
 	r = open_parts(c, failure);
 	if (r < 0) {
@@ -397,7 +409,7 @@ int collector_start(struct collector *c, struct collect_failure *failure)
 	c->last_expiry = monotonic_ns();
 	r = start_draining(c);
 	if (r == 0)
-		r = process_table_scan(c->processes, c->whole_host);
+		r = process_table_scan(c->processes, c->whole_host || c->only_by_pid);
 	if (r < 0)
 		return collect_fail(failure, r, "cannot read /proc: %s", strerror(-r));
 	return 0;
