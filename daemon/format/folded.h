@@ -1,14 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Folded stacks, the text that flame graph tools read: a line for each distinct stack, its frames from
- * the root separated by semicolons, a blank, and its value in the profile's default sample type.
- * Source: github.com/brendangregg/FlameGraph, README, "2. Fold stacks".
+ * Folded stacks: one line a stack, "root;caller;leaf 42", as flamegraph.pl, inferno, speedscope and
+ * many others read them. Frames carry the suffixes of stackcollapse-perf.pl --all: "_[k]" kernel,
+ * "_[i]" inlined, "_[j]" JIT. A ';' inside a name becomes ':', a control character '?'.
+ *
+ * Source: github.com/brendangregg/FlameGraph, stackcollapse-perf.pl and flamegraph.pl.
  */
 #pragma once
 
 #include "base/text.h"
 #include "profile/profile.h"
 
-/* Appends the lines. A semicolon inside a name becomes a colon, a control character '?'. Returns 0,
- * -EINVAL when the profile has no sample type, or -ENOMEM. */
+/* Appends the values of the default sample type, equal stacks summed, in the order of their names. A
+ * stack without frames becomes "[no stack]". Returns 0, -EINVAL when the profile has no sample type,
+ * or -ENOMEM. */
 int folded_encode(const struct profile *profile, struct text *out);
+
+/* Input larger than this is refused, so that 32-bit indices cannot overflow. */
+#define FOLDED_SIZE_LIMIT ((size_t)512 << 20)
+
+/* Why a file was refused: "a line ends without a number". */
+struct folded_failure {
+	char text[128];
+	size_t line; /* from 1 */
+};
+
+/*
+ * Reads folded stacks into a profile with the sample type samples/count. The three suffixes become
+ * frame types and inlined lines; a frame in brackets is a mark unless it is "[file+0xaddress]".
+ * Fractions of a value are cut off. Returns 0; -EBADMSG for a line that is no stack or a file
+ * without stacks, -EFBIG past FOLDED_SIZE_LIMIT, both with *failure filled; or -ENOMEM. The caller
+ * frees.
+ */
+int folded_decode(const char *bytes, size_t size, struct folded_failure *failure,
+		  struct profile **ret);

@@ -6,6 +6,8 @@
  */
 #include "profile/call_tree.h"
 
+#include "base/arithmetic.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -155,14 +157,6 @@ static uint32_t *new_frame_slots(size_t count)
 	if (slots)
 		memset(slots, 0xff, (count + 1) * sizeof(*slots)); /* FRAME_UNKNOWN */
 	return slots;
-}
-
-static int64_t add_saturating(int64_t a, int64_t b)
-{
-	int64_t sum;
-	if (__builtin_add_overflow(a, b, &sum))
-		return a < 0 ? INT64_MIN : INT64_MAX;
-	return sum;
 }
 
 static int add_profile(struct call_tree_builder *builder, const struct profile *profile,

@@ -56,6 +56,33 @@ static inline void call_tree_free_cleanup(struct call_tree **tree)
 /* Relinks all siblings in the order. Returns 0 or -ENOMEM. */
 int call_tree_sort(struct call_tree *tree, enum call_tree_order order);
 
+/* The next node in drawing order that is not below `node`, or CALL_TREE_NONE. */
+static inline uint32_t call_tree_skip(const struct call_tree *tree, uint32_t node)
+{
+	for (; node != CALL_TREE_NONE; node = tree->nodes.items[node].parent)
+		if (tree->nodes.items[node].next_sibling != CALL_TREE_NONE)
+			return tree->nodes.items[node].next_sibling;
+	return CALL_TREE_NONE;
+}
+
+/*
+ * The next node in drawing order: children, then siblings. Coming from `before`, the nodes left are
+ * those from `before` up to, not including, the new node's parent:
+ *
+ *	uint32_t before = CALL_TREE_ROOT, node = call_tree_next(tree, CALL_TREE_ROOT);
+ *	for (; node != CALL_TREE_NONE; before = node, node = call_tree_next(tree, node)) {
+ *		for (; before != tree->nodes.items[node].parent;
+ *		     before = tree->nodes.items[before].parent)
+ *			leave(before);
+ *		enter(node);
+ *	}
+ */
+static inline uint32_t call_tree_next(const struct call_tree *tree, uint32_t node)
+{
+	uint32_t child = tree->nodes.items[node].first_child;
+	return child != CALL_TREE_NONE ? child : call_tree_skip(tree, node);
+}
+
 static inline const char *call_tree_name(const struct call_tree *tree, uint32_t node)
 {
 	return strings_get(&tree->names, tree->nodes.items[node].name);

@@ -5,6 +5,8 @@
  */
 #include "profile/merge.h"
 
+#include "base/arithmetic.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -15,14 +17,6 @@ struct merger {
 	ARRAY(size_t) columns; /* of each source: its value for each sample type of the sum */
 	ARRAY(uint32_t) key;
 };
-
-static int64_t add_saturating(int64_t a, int64_t b)
-{
-	int64_t sum;
-	if (__builtin_add_overflow(a, b, &sum))
-		return a < 0 ? INT64_MIN : INT64_MAX;
-	return sum;
-}
 
 /* Interns `size` bytes; *ret_new tells whether they were unknown. */
 static int intern(struct strings *table, const void *key, size_t size, uint32_t *ret, bool *ret_new)

@@ -6,6 +6,8 @@
  */
 #include "profile/report.h"
 
+#include "base/arithmetic.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -15,14 +17,6 @@ struct sums {
 	uint32_t *open;		     /* per key: how many nodes of the path have it */
 	int64_t *total, *total_b;    /* per key; total_b may be NULL */
 };
-
-static int64_t add_saturating(int64_t a, int64_t b)
-{
-	int64_t sum;
-	if (__builtin_add_overflow(a, b, &sum))
-		return a < 0 ? INT64_MIN : INT64_MAX;
-	return sum;
-}
 
 static void enter(struct sums *sums, uint32_t node)
 {
