@@ -9,6 +9,7 @@
 static const struct command *const commands[] = {
 	&command_record,
 	&command_report,
+	&command_flame,
 	&command_diff,
 	&command_convert,
 	&command_merge,

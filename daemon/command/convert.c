@@ -28,15 +28,11 @@ static int open_and_write(const struct command *command, const char *path, const
 			  const struct profile *profile)
 {
 	struct output output;
-	struct text error = {0};
-	int r = output_open(&output, path, format, &error);
-	int status = r == -EINVAL ? STATUS_USAGE : r < 0 ? STATUS_ERROR : STATUS_OK;
+	int status = command_open_output(command, path, format, &output);
+	int r = status == STATUS_OK ? output_write(&output, profile) : 0;
 	if (r < 0)
-		command_error(command, "%s", error.bytes ? error.bytes : strerror(-r));
-	else if ((r = output_write(&output, profile)) < 0)
 		status = command_error(command, "cannot write %s: %s", path, strerror(-r));
 	output_close(&output);
-	text_free(&error);
 	return status;
 }
 

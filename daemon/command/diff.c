@@ -2,6 +2,8 @@
 /* `bolometer diff`: what changed between two profiles, as shares of each one's total. */
 #include "format/report_json.h"
 #include "command/load.h"
+#include "command/output.h"
+#include "format/flame_profile.h"
 
 #include <errno.h>
 #include <string.h>
@@ -9,6 +11,7 @@
 struct diff_options {
 	struct load_options load;
 	uint64_t rows;
+	const char *output;
 	bool cumulative, json;
 };
 
@@ -19,6 +22,8 @@ static const struct option_spec diff_specs[] = {
 	       "compare cost with everything called (default: own cost)"),
 	OPTION(NUMBER, 'n', "rows", "N", AT(rows), "at most N rows; 0 for all (default: 40)",
 	       .high = UINT32_MAX),
+	OPTION(TEXT, 'o', "output", "FILE", AT(output),
+	       "a flame graph (.html) instead of the table: red grew, blue shrank"),
 	OPTION(FLAG, 0, "json", NULL, AT(json), "for programs"),
 	LOAD_OPTIONS(AT(load)),
 	OPTIONS_END,
@@ -26,13 +31,7 @@ static const struct option_spec diff_specs[] = {
 
 static const struct command *const self = &command_diff;
 
-/* One side of the comparison. */
-struct side {
-	struct profile *profile;
-	size_t value;
-};
-
-static int check_comparable(const struct side *a, const struct side *b)
+static int check_comparable(const struct flame_side *a, const struct flame_side *b)
 {
 	const struct profile_value_type *type_a = &a->profile->sample_types.items[a->value];
 	const struct profile_value_type *type_b = &b->profile->sample_types.items[b->value];
@@ -56,7 +55,8 @@ static int write_difference(const struct diff_options *options, const struct rep
 			     : report_text_difference(view, order, out);
 }
 
-static int compare(const struct diff_options *options, const struct side *a, const struct side *b)
+static int print_difference(const struct diff_options *options, const struct flame_side *a,
+			    const struct flame_side *b)
 {
 	_cleanup_call_tree_ struct call_tree *tree = NULL;
 	_cleanup_report_ struct report *report = NULL;
@@ -74,23 +74,49 @@ static int compare(const struct diff_options *options, const struct side *a, con
 	return command_error(self, "%s", strerror(-r));
 }
 
+static int write_page(const char *path, const struct flame_side *a, const struct flame_side *b)
+{
+	struct output output;
+	struct text page = {0};
+	int r = 0, status = command_open_output(self, path, "html", &output);
+	if (status == STATUS_OK && output.format != FILE_FORMAT_HTML)
+		status = command_usage_error(self, "%s: a flame graph's name ends in .html", path);
+	if (status == STATUS_OK)
+		r = flame_difference_write(a, b, &page);
+	if (status == STATUS_OK && r == 0)
+		r = output_write_bytes(&output, &page);
+	if (r < 0)
+		status = command_error(self, "cannot write %s: %s", path, strerror(-r));
+	text_free(&page);
+	output_close(&output);
+	return status;
+}
+
 static int diff_run(int argc, char **argv)
 {
 	struct diff_options options = {.rows = 40};
 	struct option_words words = {0};
-	struct side a = {0}, b = {0};
+	struct profile *profile_a = NULL, *profile_b = NULL;
+	struct flame_side a = {0}, b = {0};
 	int status;
 	bool go = command_parse(self, &options, argc, argv, &words, &status);
 	if (go)
-		status = load_view(self, words.list.items[0], &options.load, &a.profile, &a.value);
+		status = load_view(self, words.list.items[0], &options.load, &profile_a, &a.value);
 	if (go && status == STATUS_OK)
-		status = load_view(self, words.list.items[1], &options.load, &b.profile, &b.value);
+		status = load_view(self, words.list.items[1], &options.load, &profile_b, &b.value);
+	if (go && status == STATUS_OK) {
+		a.profile = profile_a;
+		b.profile = profile_b;
+		a.name = words.list.items[0];
+		b.name = words.list.items[1];
+	}
 	if (go && status == STATUS_OK)
 		status = check_comparable(&a, &b);
 	if (go && status == STATUS_OK)
-		status = compare(&options, &a, &b);
-	profile_free(a.profile);
-	profile_free(b.profile);
+		status = options.output ? write_page(options.output, &a, &b)
+					: print_difference(&options, &a, &b);
+	profile_free(profile_a);
+	profile_free(profile_b);
 	option_words_free(&words);
 	return status;
 }

@@ -2,6 +2,7 @@
 /* See encode.h. */
 #include "command/encode.h"
 
+#include "format/flame_profile.h"
 #include "format/folded.h"
 #include "format/pprof.h"
 #include "format/report_text.h"
@@ -19,10 +20,16 @@ static int encode_pprof_raw(const struct profile *profile, struct text *ret)
 	return pprof_encode(profile, PPROF_RAW, ret);
 }
 
+static int encode_page(const struct profile *profile, struct text *ret)
+{
+	return flame_profile_write(profile, profile_default_value(profile), NULL, ret);
+}
+
 static int (*const encoders[FILE_FORMAT_MAX])(const struct profile *, struct text *) = {
 	[FILE_FORMAT_PPROF] = encode_pprof,
 	[FILE_FORMAT_PPROF_RAW] = encode_pprof_raw,
 	[FILE_FORMAT_FOLDED] = folded_encode,
+	[FILE_FORMAT_HTML] = encode_page,
 	[FILE_FORMAT_SPEEDSCOPE] = speedscope_encode,
 	[FILE_FORMAT_TEXT] = report_text_write,
 };

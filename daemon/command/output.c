@@ -120,6 +120,20 @@ int output_open(struct output *output, const char *path, const char *format_word
 	return r;
 }
 
+int command_open_output(const struct command *command, const char *path, const char *format_word,
+			struct output *output)
+{
+	struct text error = {0};
+	int status = STATUS_OK;
+	int r = output_open(output, path, format_word, &error);
+	if (r < 0)
+		status = command_error(command, "%s", error.bytes ? error.bytes : strerror(-r));
+	if (r == -EINVAL)
+		status = STATUS_USAGE;
+	text_free(&error);
+	return status;
+}
+
 /* Links a nameless file to a temporary name; rename then replaces what is there. */
 static int name_temporary(struct output *output)
 {

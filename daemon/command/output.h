@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/text.h"
+#include "command/command.h"
 #include "format/formats.h"
 #include "profile/profile.h"
 
@@ -41,6 +42,11 @@ int output_expand(const char *pattern, const struct output_names *names, char **
  */
 int output_open(struct output *output, const char *path, const char *format_word,
 		struct text *error);
+
+/* output_open() that prints its error. Returns STATUS_OK, STATUS_ERROR or STATUS_USAGE. Close in every
+ * case. */
+int command_open_output(const struct command *command, const char *path, const char *format_word,
+			struct output *output);
 
 /* Encodes the profile in the output's format and gives the file its name. Returns 0 or -errno. */
 int output_write(struct output *output, const struct profile *profile);

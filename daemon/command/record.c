@@ -81,16 +81,12 @@ static int open_output(struct record *record, const char *pattern, const struct 
 		return command_error(&command_record, "%s", strerror(-r));
 
 	struct output output;
-	struct text error = {0};
-	r = output_open(&output, path, record->options.format, &error);
-	if (r == 0)
-		r = array_add(&record->outputs, output);
-	if (r < 0)
-		command_error(&command_record, "%s", error.bytes ? error.bytes : strerror(-r));
-	if (r < 0)
+	int status = command_open_output(&command_record, path, record->options.format, &output);
+	if (status == STATUS_OK && array_add(&record->outputs, output) < 0)
+		status = command_error(&command_record, "%s", strerror(ENOMEM));
+	if (status != STATUS_OK)
 		output_close(&output);
-	text_free(&error);
-	return r == -EINVAL ? STATUS_USAGE : r < 0 ? STATUS_ERROR : STATUS_OK;
+	return status;
 }
 
 static int open_outputs(struct record *record)
