@@ -4,6 +4,8 @@
 
 #include "command/output.h"
 
-/* Appends the encoded profile to *ret. Returns 0, -EINVAL for a profile without sample
- * types, or -ENOMEM. */
+/* Is there an encoder for the format? An output without one is refused when it is opened. */
+bool encode_knows(enum file_format format);
+
+/* Appends the encoded profile to *ret. Returns 0, -EOPNOTSUPP or -ENOMEM. */
 int encode_profile(enum file_format format, const struct profile *profile, struct text *ret);

@@ -41,23 +41,41 @@ class Chart {
 		if (!this.pending) this.pending = requestAnimationFrame(() => this.drawNow());
 	}
 
+	// What is seen at the root's side stays where it is.
 	resize() {
+		const fromRoot = this.distanceFromRoot();
 		const width = this.scroller.clientWidth;
 		const height = this.scroller.clientHeight;
 		const ratio = window.devicePixelRatio || 1;
 		this.width = width;
 		this.height = height;
 		this.ratio = ratio;
-		this.canvas.width = Math.max(1, Math.round(width * ratio));
-		this.canvas.height = Math.max(1, Math.round(height * ratio));
-		this.canvas.style.width = `${width}px`;
-		this.canvas.style.height = `${height}px`;
+		this.sizeCanvas(Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio)));
 		this.context.font = FONT;
 		this.characterWidth = this.context.measureText('M').width || 7;
 		this.fit();
+		if (!this.isIcicle) this.scroller.scrollTop = this.contentHeight - height - fromRoot;
 	}
 
-	// The extent's height for what is zoomed into; the root stays where it was seen.
+	// Setting a canvas's size, even to what it is, throws its pixels away.
+	sizeCanvas(width, height) {
+		const { canvas } = this;
+		if (canvas.width === width && canvas.height === height) return;
+		canvas.width = width;
+		canvas.height = height;
+		canvas.style.width = `${this.width}px`;
+		canvas.style.height = `${this.height}px`;
+	}
+
+	// By the height of before or of now, whichever is less: a browser whose window grew has moved
+	// the place to keep it within the extent.
+	distanceFromRoot() {
+		if (this.isIcicle || !this.contentHeight) return 0;
+		const height = Math.max(this.height, this.scroller.clientHeight);
+		return Math.max(0, this.contentHeight - height - this.scroller.scrollTop);
+	}
+
+	// The extent's height for what is zoomed into.
 	fit() {
 		const { tree } = this;
 		let deepest = 0;
@@ -141,7 +159,7 @@ class Chart {
 		this.drawAncestors();
 		this.drawSubtree();
 		this.drawOutline(this.hovered, theme.hover, 1);
-		if (this.scroller.matches(':focus-visible') || this.selected !== this.zoomed)
+		if (document.activeElement === this.scroller || this.selected !== this.zoomed)
 			this.drawOutline(this.selected, theme.selection, 2);
 		this.milliseconds = performance.now() - began;
 	}
@@ -207,7 +225,7 @@ class Chart {
 	drawFrame(node, left, width, isAncestor) {
 		const { context, tree, theme, matched } = this;
 		const top = this.rowTop(tree.depth[node]) - this.scroller.scrollTop;
-		const gap = width > 3 ? 1 : width * 0.2;
+		const gap = width > 3 ? 1 : 0;
 		const isMatch = matched && matched[tree.frame[node]];
 		context.globalAlpha = isAncestor ? 0.55 : matched && !isMatch ? 0.45 : 1;
 		context.fillStyle = this.colour(node);

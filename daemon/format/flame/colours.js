@@ -9,13 +9,13 @@ const INLINED = FRAME_TYPES.length;
 const KINDS = [...FRAME_TYPES.slice(0, MARK), 'not code', 'inlined'];
 // Hue, saturation, lightness of the light theme, of the dark one.
 const KIND_COLOURS = [
-	[[35, 84, 66], [32, 56, 46]], // native: amber
-	[[6, 72, 71], [4, 46, 50]], // kernel: red
-	[[146, 42, 62], [150, 34, 40]], // JIT: green
-	[[268, 58, 77], [266, 34, 55]], // interpreter: violet
-	[[194, 60, 65], [194, 46, 41]], // Go: cyan
-	[[220, 8, 76], [220, 7, 42]], // not code: grey
-	[[51, 78, 73], [47, 46, 41]], // inlined: yellow
+	[[35, 84, 66], [30, 58, 33]], // native: amber
+	[[6, 72, 71], [4, 46, 43]], // kernel: red
+	[[146, 42, 62], [150, 36, 29]], // JIT: green
+	[[268, 58, 77], [266, 34, 49]], // interpreter: violet
+	[[194, 60, 65], [198, 48, 33]], // Go: cyan
+	[[220, 8, 76], [220, 7, 39]], // not code: grey
+	[[51, 78, 73], [47, 50, 27]], // inlined: yellow
 ];
 const SHADES = 6;
 const CHANGE_STEPS = 24;
@@ -42,7 +42,7 @@ function frameColours(names, kinds) {
 function kindColour(kind, isDark, shade = (SHADES - 1) / 2) {
 	const [hue, saturation, lightness] = KIND_COLOURS[kind][isDark ? 1 : 0];
 	const shift = (shade / (SHADES - 1) - 0.5) * 2;
-	return `hsl(${hue + 5 * shift} ${saturation}% ${lightness + (isDark ? 4 : 3.5) * shift}%)`;
+	return `hsl(${hue + 5 * shift} ${saturation}% ${lightness + (isDark ? 3 : 3.5) * shift}%)`;
 }
 
 function kindPalette(isDark) {

@@ -236,8 +236,13 @@ function start() {
 start();
 
 // What the page knows about itself, for its tests and for the console.
+const readyMilliseconds = performance.now();
 window.flameGraph = Object.freeze({
-	readyMilliseconds: performance.now(),
+	readyMilliseconds,
+	// When the first frame was on the screen, since the navigation began.
+	painted: new Promise((resolve) => {
+		requestAnimationFrame(() => setTimeout(() => resolve(performance.now())));
+	}),
 	state: () => ({
 		nodes: chart.tree.count, frames: view.frames.length, depth: chart.tree.maxDepth,
 		total: chart.tree.total[0], totalB: chart.tree.totalB[0], drawn: chart.drawn,
@@ -248,7 +253,9 @@ window.flameGraph = Object.freeze({
 	redraw: () => { chart.drawNow(); return chart.milliseconds; },
 	search,
 	zoomTo: (node) => zoom(node),
-	nodeNamed: (name) => chart.tree.frame.findIndex((f) => view.frames[f] === name),
+	// The widest node of the name, or -1.
+	nodeNamed: (name) => chart.tree.frame.reduce((widest, f, node) => (view.frames[f] === name &&
+		(widest < 0 || chart.tree.width[node] > chart.tree.width[widest]) ? node : widest), -1),
 	valueOf: (node) => [chart.tree.total[node], chart.tree.self[node], chart.tree.totalB[node]],
 	placeOf: (node) => {
 		const [left, width] = chart.span(node);

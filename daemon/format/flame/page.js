@@ -103,8 +103,10 @@ function showTableSoon() {
 }
 
 function showTable() {
-	byId('panel-scope').textContent = chart.zoomed ? `in ${nameOf(chart.zoomed)}` : '';
-	table.show(chart.tree, view.frames, view.unit, chart.zoomed, chart.matched);
+	// Callers merged from the leaves have no self values of their own: the table stays the whole's.
+	const root = isInverted() ? 0 : chart.zoomed;
+	byId('panel-scope').textContent = root ? `in ${nameOf(root)}` : '';
+	table.show(view.tree, view.frames, view.unit, root, chart.matched);
 }
 
 function nameOf(node) {
@@ -188,20 +190,28 @@ function select(node) {
 	showStatus();
 }
 
+function isInverted() {
+	return chart.tree !== view.tree;
+}
+
 function describe(node) {
-	const { tree } = chart;
+	const { tree, zoomed } = chart;
 	const value = (amount, whole) =>
 		`${formatValue(amount, view.unit)} (${formatShare(whole ? amount / whole : 0)})`;
-	const facts = [['total', value(tree.total[node], tree.total[0])],
-		['self', value(tree.self[node], tree.total[0])]];
-	if (!isDiff) {
-		if (chart.zoomed) facts.push(['of view', formatShare(tree.width[node] / tree.width[chart.zoomed])]);
+	const facts = [];
+	if (isDiff) {
+		facts.push(['A', value(tree.total[node], tree.total[0])],
+			['B', value(tree.totalB[node], tree.totalB[0])],
+			['change', `${formatPoints(tree.shareB(node) - tree.share(node))} points`]);
+		if (!isInverted()) facts.push(['self A', value(tree.self[node], tree.total[0])],
+			['self B', value(tree.selfB[node], tree.totalB[0])]);
 		return facts;
 	}
-	return [['A', value(tree.total[node], tree.total[0])], ['B', value(tree.totalB[node], tree.totalB[0])],
-		['change', `${formatPoints(tree.shareB(node) - tree.share(node))} points`],
-		['self A', value(tree.self[node], tree.total[0])],
-		['self B', value(tree.selfB[node], tree.totalB[0])]];
+	facts.push(['total', value(tree.total[node], tree.total[0])]);
+	if (!isInverted()) facts.push(['self', value(tree.self[node], tree.total[0])]);
+	if (zoomed && node !== zoomed && tree.contains(zoomed, node))
+		facts.push(['of view', formatShare(tree.width[node] / tree.width[zoomed])]);
+	return facts;
 }
 
 function kindName(node) {
