@@ -11,13 +11,16 @@
 #include "base/text.h"
 #include "profile/profile.h"
 
-/* Appends the values of the default sample type, equal stacks summed, in the order of their names. A
- * stack without frames becomes "[no stack]". Returns 0, -EINVAL when the profile has no sample type,
- * or -ENOMEM. */
-int folded_encode(const struct profile *profile, struct text *out);
+#define FOLDED_NO_STACK "[no stack]"
 
-/* Input larger than this is refused, so that 32-bit indices cannot overflow. */
+/* More is neither read nor written; 32-bit indices cannot overflow in it. */
 #define FOLDED_SIZE_LIMIT ((size_t)512 << 20)
+
+/* Appends the values of the default sample type, equal stacks summed, in the order of their names. A
+ * stack without frames becomes FOLDED_NO_STACK. Returns 0, -EINVAL when the profile has no sample type,
+ * -EFBIG past FOLDED_SIZE_LIMIT, which a small file with long names on deep stacks can ask for, or
+ * -ENOMEM. */
+int folded_encode(const struct profile *profile, struct text *out);
 
 /* Why a file was refused: "a line ends without a number". */
 struct folded_failure {

@@ -89,6 +89,9 @@ static int split(struct folded_decoder *decoder, struct span stack)
 {
 	const char *end = stack.start + stack.length;
 	decoder->frames.count = 0;
+	if (stack.length == strlen(FOLDED_NO_STACK) &&
+	    !memcmp(stack.start, FOLDED_NO_STACK, stack.length))
+		return 0;
 	for (const char *p = stack.start; p < end;) {
 		const char *stop = memchr(p, ';', (size_t)(end - p));
 		stop = stop ? stop : end;

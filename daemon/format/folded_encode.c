@@ -57,6 +57,8 @@ static int write_tree(const struct call_tree *tree, struct text *line, struct te
 		lengths.count = depth;
 		add_frame(line, tree, node);
 		r = array_add(&lengths, line->length);
+		if (MAX_OF(line->length, out->length) > FOLDED_SIZE_LIMIT)
+			r = -EFBIG;
 		depth++;
 		if (!entry->self)
 			continue;
@@ -76,7 +78,7 @@ int folded_encode(const struct profile *profile, struct text *out)
 		return r;
 	int64_t without_frames = tree->nodes.items[CALL_TREE_ROOT].self;
 	if (without_frames) {
-		text_add_string(out, "[no stack]");
+		text_add_string(out, FOLDED_NO_STACK);
 		add_value(out, without_frames);
 	}
 	r = write_tree(tree, &line, out);

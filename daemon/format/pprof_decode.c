@@ -14,6 +14,10 @@
 
 #include <stdio.h>
 
+/* Inlined lines included. A frame of a stack takes a byte or more, and few have 16 lines. */
+#define FRAMES_PER_BYTE 16
+#define FRAMES_ALWAYS ((uint64_t)1 << 20)
+
 struct pprof_decoder {
 	struct profile *profile;
 	struct wire_reader message;
@@ -400,6 +404,22 @@ static int walk(struct pprof_decoder *decoder, walk_function each)
 	return r < 0 ? refuse_field(decoder, &reader, "the profile") : 0;
 }
 
+/*
+ * A location may have any number of lines and a stack name it any number of times, so that a small
+ * file could stand for more frames than any reader of the profile has time and memory for.
+ */
+static int check_frames(struct pprof_decoder *decoder)
+{
+	const struct profile *profile = decoder->profile;
+	uint64_t bytes = (uint64_t)(decoder->message.end - decoder->message.next), frames = 0;
+	for (size_t i = 0; i < profile->stack_locations.count; i++)
+		frames += profile->locations.items[profile->stack_locations.items[i]].line_count;
+	if (frames <= FRAMES_ALWAYS || frames / FRAMES_PER_BYTE <= bytes)
+		return 0;
+	return refuse(decoder, NULL, "%llu frames in a message of %llu bytes",
+		      (unsigned long long)frames, (unsigned long long)bytes);
+}
+
 static int decode_message(struct pprof_decoder *decoder)
 {
 	static const walk_function walks[] = {walk_strings, walk_tables, walk_locations,
@@ -416,7 +436,7 @@ static int decode_message(struct pprof_decoder *decoder)
 		return r;
 	if (profile_check(decoder->profile) < 0)
 		return refuse(decoder, NULL, "the profile contradicts itself");
-	return 0;
+	return check_frames(decoder);
 }
 
 static void decoder_release(struct pprof_decoder *decoder)

@@ -182,9 +182,11 @@ const char *profile_frame_name(const struct profile *profile,
 		uint32_t index = profile->lines.items[location->first_line + line].function;
 		if (index != PROFILE_NONE) {
 			const struct profile_function *function = &profile->functions.items[index];
-			uint32_t name = function->name ? function->name : function->system_name;
-			if (name)
-				return profile_text(profile, name);
+			const char *name = profile_text(profile, function->name);
+			if (!*name)
+				name = profile_text(profile, function->system_name);
+			if (*name)
+				return name;
 		}
 	}
 	return address_name(profile, location, buffer, size);
