@@ -208,6 +208,10 @@ static int add_comments(struct recording *r, struct profile *profile)
 	for (size_t i = 0; i < STACK_END_MAX; i++)
 		if (s.ends[i])
 			add_comment(profile, &failed, ends[i], s.ends[i]);
+	add_comment(profile, &failed, "own_cpu_ns", s.own_cpu_ns);
+	add_comment(profile, &failed, "bpf_ns", s.bpf_ns);
+	add_comment(profile, &failed, "memory_bytes", s.memory_bytes);
+	add_comment(profile, &failed, "first_complete_ns", s.first_complete_ns);
 	return failed ? -ENOMEM : 0;
 }
 
