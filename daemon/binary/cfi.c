@@ -6,6 +6,8 @@
  */
 #include "binary/cfi.h"
 
+#include "binary/unwind_code.h"
+
 #include <dwarf.h>
 #include <errno.h>
 

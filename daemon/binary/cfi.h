@@ -68,9 +68,6 @@ struct unwind_rule cfi_rule(const struct cfi_state *state, uint16_t machine);
 int cfi_read(const struct elf_file *elf, const struct cfi_section *section,
 	     struct unwind_rows *rows, struct cfi_statistics *statistics);
 
-/* Does the machine code at `address` return from a signal handler (rt_sigreturn)? */
-bool code_is_signal_return(const struct elf_file *elf, uint64_t address);
-
 /* ---- Between the parts of the reader ---------------------------------------------------------- */
 
 /* A CIE and what its instructions make of the first row. */

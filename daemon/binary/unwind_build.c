@@ -4,6 +4,9 @@
  */
 #include "binary/unwind_build.h"
 
+#include "binary/unwind_code.h"
+#include "binary/unwind_go.h"
+
 #include <dwarf.h>
 #include <errno.h>
 
@@ -70,9 +73,19 @@ static int read_all(const struct elf_file *elf, struct unwind_rows *rows,
 		r = read_section(elf, &section, false, rows, statistics);
 	else if (!names_eh_frame(elf))
 		r = read_by_segment(elf, rows, statistics);
-	if (r == 0 && elf_file_find_section(elf, ".debug_frame", &section, NULL))
+	bool go = unwind_go_has_table(elf);
+	if (r == 0 && go)
+		r = unwind_go_read(elf, rows, &statistics->go_functions);
+	else if (r == 0 && elf_file_find_section(elf, ".debug_frame", &section, NULL))
 		r = read_section(elf, &section, true, rows, statistics);
-	return r;
+	return r < 0 ? r : unwind_code_read(elf, rows);
+}
+
+/* Go code, whose compiler keeps frame pointers, is outside when its table was not understood. */
+static struct unwind_rule outside_rule(const struct elf_file *elf)
+{
+	bool go = unwind_go_has_table(elf);
+	return (struct unwind_rule){.kind = go ? RULE_FRAME_POINTER : RULE_NONE};
 }
 
 int unwind_build(const struct elf_file *elf, struct unwind_image *ret,
@@ -86,8 +99,7 @@ int unwind_build(const struct elf_file *elf, struct unwind_image *ret,
 	if (r == 0)
 		r = read_all(elf, rows, statistics ? statistics : &ignored);
 	if (r == 0)
-		r = unwind_layout(rows, elf->machine == EM_X86_64,
-				  (struct unwind_rule){.kind = RULE_NONE}, ret);
+		r = unwind_layout(rows, elf->machine == EM_X86_64, outside_rule(elf), ret);
 	unwind_rows_free(rows);
 	return r;
 }

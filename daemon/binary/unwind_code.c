@@ -1,8 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Machine code that says by itself what frame it runs in.
+ *
+ * The entry of a process has no caller. glibc describes it; musl and others, whose start code is
+ * assembly, do not. It is recognised by what the ABI asks of it: the frame pointer (arm64: also the
+ * link register) is set to zero first. It ends with its first call or jump.
+ *
+ * Signal trampolines without CFI (musl's, old glibc's) are two instructions and nothing else. They are
+ * searched for only in files that depend on no other: C libraries and static programs.
  */
-#include "binary/cfi.h"
+#include "binary/unwind_code.h"
+
+#include "binary/cursor.h"
+
+#include <string.h>
+
+#define ENTRY_SIZE 64 /* longest entry considered */
 
 static bool begins_with(const struct elf_file *elf, uint64_t address, const void *code, size_t size)
 {
@@ -11,15 +24,114 @@ static bool begins_with(const struct elf_file *elf, uint64_t address, const void
 	return at && available >= size && !memcmp(at, code, size);
 }
 
+/* mov $15, %rax; syscall, and the same with the shorter mov to %eax */
+static const unsigned char return_rax[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+static const unsigned char return_eax[] = {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05};
+/* mov x8, #139; svc #0 */
+static const unsigned char return_x8[] = {0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 0xd4};
+
 bool code_is_signal_return(const struct elf_file *elf, uint64_t address)
 {
-	/* mov $15, %rax; syscall, and the same with the shorter mov to %eax */
-	static const unsigned char rax[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
-	static const unsigned char eax[] = {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05};
-	/* mov x8, #139; svc #0 */
-	static const unsigned char x8[] = {0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 0xd4};
 	if (elf->machine == EM_AARCH64)
-		return begins_with(elf, address, x8, sizeof(x8));
-	return begins_with(elf, address, rax, sizeof(rax)) ||
-	       begins_with(elf, address, eax, sizeof(eax));
+		return begins_with(elf, address, return_x8, sizeof(return_x8));
+	return begins_with(elf, address, return_rax, sizeof(return_rax)) ||
+	       begins_with(elf, address, return_eax, sizeof(return_eax));
+}
+
+/* How many bytes at `code` are a process's entry, 0: it is something else. */
+static size_t entry_size_x86(const unsigned char *code, size_t size)
+{
+	size_t at = size >= 4 && !memcmp(code, "\xf3\x0f\x1e\xfa", 4) ? 4 : 0; /* endbr64 */
+	if (size < at + 3 || memcmp(code + at + (code[at] == 0x48), "\x31\xed", 2))
+		return 0; /* xor %ebp,%ebp or %rbp,%rbp */
+	for (at += 2; at + 6 <= size; at++) {
+		if (code[at] == 0xe8 || code[at] == 0xe9)
+			return at + 5;
+		if (code[at] == 0xff && (code[at + 1] == 0x15 || code[at + 1] == 0x25))
+			return at + 6;
+	}
+	return 0;
+}
+
+static size_t entry_size_aarch64(const unsigned char *code, size_t size)
+{
+	bool frame = false, link = false;
+	for (size_t at = 0; at + 4 <= size; at += 4) {
+		uint32_t instruction;
+		memcpy(&instruction, code + at, sizeof(instruction));
+		frame |= instruction == 0xd280001d; /* mov x29, #0 */
+		link |= instruction == 0xd280001e;  /* mov x30, #0 */
+		if ((instruction & 0x7c000000) == 0x14000000) /* b, bl */
+			return frame && link ? at + 4 : 0;
+	}
+	return 0;
+}
+
+static int add_entry(const struct elf_file *elf, struct unwind_rows *rows)
+{
+	size_t size = 0;
+	const unsigned char *code = elf->entry ? elf_file_at_address(elf, elf->entry, &size) : NULL;
+	if (!code)
+		return 0;
+	size = MIN_OF(size, (size_t)ENTRY_SIZE);
+	size = elf->machine == EM_X86_64 ? entry_size_x86(code, size)
+					 : entry_size_aarch64(code, size);
+	return size ? unwind_rows_add_range(rows, elf->entry, size, UNWIND_FROM_ENTRY,
+					    (struct unwind_rule){.kind = RULE_END})
+		    : 0;
+}
+
+static bool depends_on_others(const struct elf_file *elf)
+{
+	Elf64_Phdr segment;
+	for (uint32_t i = 0; elf_file_segment(elf, i, &segment); i++) {
+		const void *bytes = elf_file_range(elf, segment.p_offset, segment.p_filesz);
+		if (segment.p_type != PT_DYNAMIC || !bytes)
+			continue;
+		struct cursor c = cursor_over(bytes, segment.p_filesz);
+		uint64_t tag;
+		while (cursor_left(&c) && (tag = cursor_u64(&c)) != DT_NULL) {
+			if (tag == DT_NEEDED)
+				return true;
+			cursor_u64(&c);
+		}
+	}
+	return false;
+}
+
+/* The kernel returns from a handler to the trampoline's first byte, and callers are looked up one
+ * byte earlier: so early the rule has to hold. */
+static int add_trampolines(const struct elf_file *elf, const struct unwind_segment *segment,
+			   struct unwind_rows *rows)
+{
+	bool arm = elf->machine == EM_AARCH64;
+	const unsigned char *pattern = arm ? return_x8 : return_rax;
+	size_t size = arm ? sizeof(return_x8) : sizeof(return_rax);
+	const unsigned char *code = elf_file_range(elf, segment->offset, segment->size);
+	struct cursor c = {0};
+	int r = 0;
+	if (code)
+		c = cursor_over(code, segment->size);
+	while (r == 0) {
+		const unsigned char *at = memmem(c.at, cursor_left(&c), pattern, size);
+		if (!at)
+			break;
+		r = unwind_rows_add_range(rows, segment->address + (at - code) - 1, size + 1,
+					  UNWIND_FROM_CODE,
+					  (struct unwind_rule){.kind = RULE_SIGNAL});
+		c.at = at + size;
+	}
+	return r;
+}
+
+int unwind_code_read(const struct elf_file *elf, struct unwind_rows *rows)
+{
+	int r = add_entry(elf, rows);
+	if (r == 0 && elf->machine == EM_AARCH64)
+		r = unwind_vdso_read(elf, rows);
+	if (r < 0 || depends_on_others(elf))
+		return r;
+	for (size_t i = 0; i < rows->segments.count && r == 0; i++)
+		r = add_trampolines(elf, &rows->segments.items[i], rows);
+	return r;
 }

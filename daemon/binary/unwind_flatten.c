@@ -71,7 +71,7 @@ static int sort_keys(struct sort_key *keys, struct sort_key *spare, size_t count
 	_cleanup_free_ uint32_t *counts = malloc(65536 * sizeof(*counts));
 	if (!counts)
 		return -ENOMEM;
-	/* The key has 34 bits: three passes and one to come back. */
+	/* The key has 35 bits: three passes and one to come back. */
 	radix_pass(keys, spare, count, 0, counts);
 	radix_pass(spare, keys, count, 16, counts);
 	radix_pass(keys, spare, count, 32, counts);
@@ -90,7 +90,7 @@ static int sort_ranges(struct unwind_rows *rows)
 	int r = keys && spare && sorted ? 0 : -ENOMEM;
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		const struct unwind_range *range = &rows->ranges.items[i];
-		keys[i] = (struct sort_key){(uint64_t)range->start << 2 | range->source, i};
+		keys[i] = (struct sort_key){(uint64_t)range->start << 3 | range->source, i};
 	}
 	if (r == 0)
 		r = sort_keys(keys, spare, count);

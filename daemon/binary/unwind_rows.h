@@ -20,6 +20,7 @@ enum unwind_source {
 	UNWIND_FROM_EH_FRAME,
 	UNWIND_FROM_GO,
 	UNWIND_FROM_DEBUG_FRAME,
+	UNWIND_FROM_ENTRY, /* machine code at the file's entry */
 };
 
 struct unwind_row {
