@@ -234,6 +234,21 @@ static bool saves_frame_pointer(const struct go_function *f)
 	return false;
 }
 
+/* Assembly that pops more than it pushed has a negative delta: its return address is gone. */
+static struct unwind_rule frame_rule(int32_t delta, bool saves_fp)
+{
+	struct unwind_rule rule = {.kind = RULE_NONE};
+	if (delta < 0 || delta > INT32_MAX - 8)
+		return rule;
+	rule.kind = RULE_CFA_SP;
+	rule.cfa_offset = delta + 8;
+	if (saves_fp && delta >= 8) {
+		rule.flags = RULE_FP_AT_CFA;
+		rule.fp_offset = -16;
+	}
+	return rule;
+}
+
 /* The pairs of a pc table, runtime.step: zigzag delta of the value, delta of the pc it holds up to. */
 static int add_rows(const struct go_table *t, const struct go_function *f, struct unwind_rows *rows)
 {
@@ -247,15 +262,7 @@ static int add_rows(const struct go_table *t, const struct go_function *f, struc
 		if (c.failed || (!change && pc > f->address))
 			break;
 		delta = (uint32_t)delta + (-(change & 1) ^ (change >> 1));
-		struct unwind_rule rule = {.kind = RULE_CFA_SP};
-		if (delta < 0 || delta > INT32_MAX - 8)
-			return unwind_rows_add(rows, pc, (struct unwind_rule){0});
-		rule.cfa_offset = delta + 8;
-		if (saves && delta >= 8) {
-			rule.flags = RULE_FP_AT_CFA;
-			rule.fp_offset = -16;
-		}
-		r = unwind_rows_add(rows, pc, rule);
+		r = unwind_rows_add(rows, pc, frame_rule(delta, saves));
 		pc += cursor_uleb(&c);
 	}
 	return r;

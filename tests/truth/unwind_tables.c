@@ -13,6 +13,7 @@
 #include "cfi_functions.h"
 #include "frame_machine.h"
 
+#include <dwarf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -29,11 +30,14 @@
 	X(OUTERMOST, "outermost frame in both")                                             \
 	X(NOTHING_KNOWN, "no rule in either")                                               \
 	X(SIGNAL, "the kernel's signal frame, by its own layout")                           \
-	X(BELOW_STACK, "CFA below the return address: outermost for us")                    \
+	X(BELOW_STACK, "return address below the stack pointer: outermost for us")                    \
 	X(NOT_REPRESENTABLE, "no rule: CFA, stack or frame pointer by an unusual expression") \
-	X(FRAME_POINTER_LOST, "no rule: frame pointer undefined")                           \
+	X(FRAME_POINTER_LOST, "no rule: frame pointer undefined, in a register, or 32 KiB away") \
+	X(LIBDW_REFUSES, "libdw refuses: a CFA offset after a CFA expression, as in libgcrypt") \
 	X(OVERLAP, "more than one FDE for the address")                                     \
 	X(TRAMPOLINE_EDGE, "byte before a signal trampoline")                               \
+	X(GO_FRAME_POINTER, "the same caller, and a frame pointer that Go's .debug_frame leaves out") \
+	X(GO_SWITCH, "Go function that switches stacks: frame pointer")                     \
 	X(CODE, "by its machine code, where no FDE is")                                     \
 	X(DISAGREED, "DISAGREEMENT")                                                        \
 	X(MISSING, "DISAGREEMENT: no rule where libdw has a plain one")                     \
@@ -58,6 +62,7 @@ struct comparison {
 	struct elf_file elf;
 	struct unwind_table table;
 	Dwarf_CFI *cfi;
+	bool go; /* libdw's side is the .debug_frame of Go */
 	struct code_ranges functions;
 };
 
@@ -89,16 +94,50 @@ static struct unwind_rule rule_at(const struct comparison *c, uint64_t pc)
 	return unwind_table_find(&c->table, offset);
 }
 
+/* Is the frame pointer where a rule can say it is? */
+static bool frame_pointer_plain(const struct comparison *c, Dwarf_Frame *frame)
+{
+	Dwarf_Op memory[3], *ops;
+	size_t count;
+	int number = c->elf.machine == EM_X86_64 ? 6 : 29;
+	if (dwarf_frame_register(frame, number, memory, &ops, &count) != 0)
+		return false;
+	if (!ops)
+		return true;
+	if (!count || ops[0].atom == DW_OP_regx ||
+	    (ops[0].atom >= DW_OP_reg0 && ops[0].atom <= DW_OP_reg31))
+		return false;
+	int64_t offset = ops[count - 1].number;
+	return offset == (int16_t)offset;
+}
+
 /* A rule there should have been for this row. */
 static bool is_plain(const struct comparison *c, Dwarf_Frame *frame, const struct caller *theirs)
 {
 	Dwarf_Op *ops;
 	size_t count;
-	if (dwarf_frame_cfa(frame, &ops, &count) != 0 || count != 1)
+	bool signal;
+	int return_register = c->elf.machine == EM_X86_64 ? 16 : 30;
+	if (dwarf_frame_cfa(frame, &ops, &count) != 0 || count != 1 ||
+	    dwarf_frame_info(frame, NULL, NULL, &signal) != return_register)
 		return false;
 	int64_t offset = ops->number;
 	return theirs->kind == CALLER_FOUND && theirs->stack_is_cfa &&
-	       theirs->frame_pointer_known && offset >= INT32_MIN && offset <= INT32_MAX;
+	       offset == (int32_t)offset;
+}
+
+static uint64_t stack_pointer(const struct comparison *c)
+{
+	struct frame_machine m;
+	frame_machine_init(&m, c->elf.machine, 0);
+	return m.registers[c->elf.machine == EM_X86_64 ? 7 : 31];
+}
+
+static bool libdw_refuses(Dwarf_Frame *frame)
+{
+	Dwarf_Op *ops;
+	size_t count;
+	return dwarf_frame_cfa(frame, &ops, &count) != 0;
 }
 
 static enum outcome judge(const struct comparison *c, Dwarf_Frame *frame, bool signal,
@@ -109,19 +148,16 @@ static enum outcome judge(const struct comparison *c, Dwarf_Frame *frame, bool s
 	if (ours->kind == CALLER_UNKNOWN) {
 		if (theirs->kind == CALLER_UNKNOWN)
 			return OUTCOME_NOTHING_KNOWN;
-		if (is_plain(c, frame, theirs))
-			return OUTCOME_MISSING;
-		return theirs->frame_pointer_known ? OUTCOME_NOT_REPRESENTABLE
-						   : OUTCOME_FRAME_POINTER_LOST;
+		if (!is_plain(c, frame, theirs))
+			return OUTCOME_NOT_REPRESENTABLE;
+		return frame_pointer_plain(c, frame) ? OUTCOME_MISSING : OUTCOME_FRAME_POINTER_LOST;
 	}
 	if (theirs->kind == CALLER_UNKNOWN)
-		return OUTCOME_INVENTED;
+		return libdw_refuses(frame) ? OUTCOME_LIBDW_REFUSES : OUTCOME_INVENTED;
 	if (ours->kind == CALLER_NONE) {
 		if (theirs->kind == CALLER_NONE)
 			return OUTCOME_OUTERMOST;
-		struct frame_machine m;
-		frame_machine_init(&m, c->elf.machine, 0);
-		int64_t above = theirs->cfa - m.registers[7];
+		int64_t above = theirs->cfa - stack_pointer(c);
 		return c->elf.machine == EM_X86_64 && above >= -4096 && above < 8
 			       ? OUTCOME_BELOW_STACK
 			       : OUTCOME_DISAGREED;
@@ -132,6 +168,25 @@ static enum outcome judge(const struct comparison *c, Dwarf_Frame *frame, bool s
 			       theirs->frame_pointer == ours->frame_pointer
 		       ? OUTCOME_AGREED
 		       : OUTCOME_DISAGREED;
+}
+
+/* Go's .debug_frame has no frame pointers, no outermost frames and no stack switches. */
+static enum outcome judge_go(const struct comparison *c, struct unwind_rule rule,
+			     const struct caller *theirs, const struct caller *ours,
+			     enum outcome outcome)
+{
+	if (rule.kind == RULE_FRAME_POINTER)
+		return OUTCOME_GO_SWITCH;
+	if (rule.kind == RULE_END)
+		return OUTCOME_OUTERMOST;
+	if (rule.kind == RULE_SIGNAL)
+		return OUTCOME_SIGNAL;
+	/* syscall.rawVforkSyscall pops its return address. */
+	if (rule.kind == RULE_NONE && theirs->cfa == stack_pointer(c))
+		return OUTCOME_BELOW_STACK;
+	return rule.kind == RULE_CFA_SP && theirs->cfa == ours->cfa && rule.fp_offset == -16
+		       ? OUTCOME_GO_FRAME_POINTER
+		       : outcome;
 }
 
 /* One range without a change of libdw's rules; ours is asked for at every byte. */
@@ -153,6 +208,8 @@ static void compare_range(struct comparison *c, Dwarf_Frame *frame, bool signal,
 			caller_by_libdw(&m, frame, &theirs);
 		caller_by_rule(&m, rule, &ours);
 		enum outcome outcome = judge(c, frame, signal, &theirs, &ours);
+		if (is_failure(outcome) && c->go)
+			outcome = judge_go(c, rule, &theirs, &ours, outcome);
 		if (is_failure(outcome) && rule.kind == RULE_SIGNAL && pc + 1 == range.end)
 			outcome = OUTCOME_TRAMPOLINE_EDGE;
 		if (is_failure(outcome) && overlapped)
@@ -194,7 +251,7 @@ static void compare_function(struct comparison *c, struct code_range function, b
 /* Between functions only what the machine code says by itself may stand. */
 static void compare_gap(struct comparison *c, uint64_t start, uint64_t end)
 {
-	if (end - start < 16)
+	if (end - start < 16 || c->go)
 		return;
 	for (uint64_t pc = start; pc < end; pc += MAX_OF((end - start) / 64, 1)) {
 		struct unwind_rule rule = rule_at(c, pc);
@@ -240,15 +297,19 @@ static int check_table(const struct unwind_image *image, struct text *artifact,
 
 static void compare_table(struct comparison *c, Elf *libelf)
 {
+	Elf64_Shdr section;
 	c->tables++;
 	c->functions.list.count = 0;
+	c->go = elf_file_find_section(&c->elf, ".gopclntab", &section, NULL);
 	bool eh_frame = cfi_functions(libelf, ".eh_frame", &c->functions);
 	c->cfi = eh_frame ? dwarf_getcfi_elf(libelf) : NULL;
 	if (c->cfi) {
 		compare_functions(c);
 		dwarf_cfi_end(c->cfi);
-		return;
 	}
+	if (c->cfi && !c->go)
+		return;
+	c->functions.list.count = 0;
 	Dwarf *dwarf = dwarf_begin_elf(libelf, DWARF_C_READ, NULL);
 	c->cfi = dwarf ? dwarf_getcfi(dwarf) : NULL;
 	if (c->cfi && cfi_functions(libelf, ".debug_frame", &c->functions))
