@@ -2,7 +2,8 @@
 /*
  * The parser's client against good and hostile children. This executable is its own child: started
  * with "parser-child" and a behaviour, it plays that part. Whatever the child does, every request
- * gets exactly one callback, and the next good file is served.
+ * gets exactly one callback, and the next good file is served. With the argument "slow" it runs the
+ * tests that wait for limits and for children to be killed.
  */
 #include "base/clock.h"
 #include "base/file.h"
@@ -349,7 +350,8 @@ static void test_cpu_limit(void **state)
 	assert_int_equal(spin.error, -ETIMEDOUT);
 	assert_true(monotonic_ns() - start < 20 * NS_PER_SECOND);
 	assert_int_equal(statistics_of(&f).children_killed, 0); /* the kernel did it */
-	assert_true(statistics_of(&f).child_cpu_ns > 900 * NS_PER_MS);
+	/* The limit counts whole ticks, which stolen time shortens. */
+	assert_true(statistics_of(&f).child_cpu_ns > 500 * NS_PER_MS);
 	end(&f);
 }
 
@@ -595,20 +597,24 @@ int main(int argc, char **argv)
 	if (argc >= 3 && strcmp(argv[1], "parser-child") == 0)
 		return strcmp(argv[2], "obedient") == 0 ? parser_child_run(&obedient)
 							 : play_hostile(argv[2]);
-	const struct CMUnitTest tests[] = {
+	const struct CMUnitTest quick[] = {
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_errors_told_by_the_child),
-		cmocka_unit_test(test_bad_files),
-		cmocka_unit_test(test_cpu_limit),
-		cmocka_unit_test(test_hostile_children),
-		cmocka_unit_test(test_children_that_answer_too_often),
 		cmocka_unit_test(test_priority_then_age),
 		cmocka_unit_test(test_changed_file_is_stale),
-		cmocka_unit_test(test_truncated_while_mapped),
-		cmocka_unit_test(test_killed_at_random),
 		cmocka_unit_test(test_idle_child_is_ended_and_comes_back),
 		cmocka_unit_test(test_refused_descriptors),
 		cmocka_unit_test(test_free_drops_requests),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	const struct CMUnitTest slow[] = {
+		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_cpu_limit),
+		cmocka_unit_test(test_hostile_children),
+		cmocka_unit_test(test_children_that_answer_too_often),
+		cmocka_unit_test(test_truncated_while_mapped),
+		cmocka_unit_test(test_killed_at_random),
+	};
+	if (argc == 2 && strcmp(argv[1], "slow") == 0)
+		return cmocka_run_group_tests(slow, NULL, NULL);
+	return cmocka_run_group_tests(quick, NULL, NULL);
 }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parser's inside, shared by its three parts: parser.c (life and asking), parser_supervisor.c (the
+ * child: started, given questions, watched, ended) and parser_replies.c (what it answers). Nobody
+ * else includes this.
+ */
+#pragma once
+
+#include "binary/parser.h"
+#include "binary/parser_process.h"
+#include "binary/parser_queue.h"
+
+/* Requests that are with the child at a time. */
+#define PARSER_PIPELINE 2
+
+struct parser {
+	struct loop *loop; /* our own */
+	struct loop_source *outer_source;
+	struct parser_limits limits;
+	const char *const *child_argv;
+	struct parser_queue queue;
+	struct parser_request *with_child[PARSER_PIPELINE]; /* [0] is being worked on */
+	size_t with_child_count;
+	size_t pending;
+	uint64_t next_id;
+
+	struct parser_process *child;
+	struct loop_source *socket_source;
+	bool child_ready, child_answered;
+	struct parser_process *dying;
+	size_t dying_count;
+	unsigned fruitless_children, failed_starts;
+	uint64_t start_not_before;
+
+	struct loop_source *wake_timer;	    /* hands out requests */
+	struct loop_source *deadline_timer; /* watchdog, or the end of an idle child */
+	bool running; /* inside the loop of our own */
+	struct parser_statistics statistics;
+};
+
+/* -- parser_supervisor.c -------------------------------------------------------------------- */
+
+/* Has requests handed out as soon as a child may be there. */
+void parser_schedule(struct parser *parser);
+
+/* The request the child is working on, then the caller's; NULL: none. */
+struct parser_request *parser_take_first(struct parser *parser);
+
+/* Everything the child still has goes back to where it came from. */
+void parser_requeue(struct parser *parser);
+
+/* Ends the present child and gives the request it was working on this error; 0: that one is tried
+ * again too. */
+void parser_drop_child(struct parser *parser, int error);
+
+/* Tells the requester and frees the request. */
+void parser_finish(struct parser *parser, struct parser_request *request, int error,
+		   const struct artifact *artifact);
+
+/* Of the timers: hands out requests; ends a child that is late or idle. */
+int parser_on_wake(struct loop_source *source, uint32_t events, void *userdata);
+int parser_on_deadline(struct loop_source *source, uint32_t events, void *userdata);
+
+/* -- parser_replies.c ----------------------------------------------------------------------- */
+
+/* Reads and acts on what the present child has sent. */
+void parser_read_replies(struct parser *parser);
+int parser_on_socket(struct loop_source *source, uint32_t events, void *userdata);
