@@ -10,6 +10,7 @@
 /* Integers of one column, then their base64. */
 struct column {
 	ARRAY(uint8_t) bytes;
+	uint64_t zeros; /* since the last value */
 	bool failed;
 };
 
@@ -40,9 +41,20 @@ static void column_add(struct column *column, uint64_t value)
 	} while (value);
 }
 
+static void column_add_sparse(struct column *column, uint64_t value)
+{
+	if (!value) {
+		column->zeros++;
+		return;
+	}
+	column_add(column, column->zeros);
+	column_add(column, value);
+	column->zeros = 0;
+}
+
 static void column_add_signed(struct column *column, int64_t value)
 {
-	column_add(column, (uint64_t)value << 1 ^ (uint64_t)(value >> 63));
+	column_add_sparse(column, (uint64_t)value << 1 ^ (uint64_t)(value >> 63));
 }
 
 static void column_write(const struct column *column, const char *name, struct text *out)
@@ -107,7 +119,7 @@ static int columns_fill(struct columns *c)
 		if (frame_of(c, i, &frame) < 0)
 			return -ENOMEM;
 		column_add(&c->frame, frame);
-		column_add(&c->up, up);
+		column_add_sparse(&c->up, up);
 		column_add_signed(&c->self, node->self);
 		column_add_signed(&c->self_b, node->self_b);
 	}

@@ -9,6 +9,8 @@
  *	self	the node's own value, zigzag-coded; totals are the reader's sums
  *	self_b	the same of profile B, in a tree of a pair
  *
+ * All but `frame` are mostly zeros, and are written as pairs: how many zeros come first, then a value
+ * that is none. Zeros at the end are left out.
  * Preorder makes every subtree one run of nodes; columns of like numbers stay short.
  */
 #pragma once

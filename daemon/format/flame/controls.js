@@ -85,7 +85,7 @@ function togglePanel() {
 	const panel = byId('panel');
 	panel.hidden = !panel.hidden;
 	press('functions', !panel.hidden);
-	if (!panel.hidden) showTable();
+	showTableSoon();
 	chart.resize();
 	chart.draw();
 }

@@ -8,9 +8,11 @@ const isDiff = profile.is_diff;
 const chart = new Chart(byId('chart'), byId('extent'), byId('canvas'));
 const table = new Table((name) => search(name));
 
+const LEAST_SEEN = 3; // pixels
+
 let view = null; // of profile.views, with what is derived from it
 let history = []; // of zooms, the latest last
-let matchNodes = []; // topmost matches, widest first
+let matchNodes = []; // topmost matches of the whole tree, widest first
 let matchAt = -1;
 let query = '';
 let searchMilliseconds = 0;
@@ -146,40 +148,61 @@ function search(text, isTyped = true) {
 	}
 	byId('query').setAttribute('aria-invalid', String(Boolean(error)));
 	byId('query').title = error || 'Search  ( / )';
+	findMatches();
 	showMatches();
 	chart.draw();
 	if (isTyped) showTableSoon();
 	searchMilliseconds = performance.now() - began;
 }
 
-// The topmost matches within the zoom, their part of it.
-function showMatches() {
-	const { tree, zoomed, matched } = chart;
+// Calls visit(node) for the topmost matches within a subtree.
+function visitMatches(root, visit) {
+	const { tree, matched } = chart;
+	if (matched) for (let i = root; i < tree.end[root];) {
+		if (matched[tree.frame[i]]) {
+			visit(i);
+			i = tree.end[i];
+		} else i++;
+	}
+}
+
+function findMatches() {
+	const { width } = chart.tree;
 	matchNodes = [];
 	matchAt = -1;
-	let share = 0;
-	if (matched) for (let i = zoomed; i < tree.end[zoomed];) {
-		if (!matched[tree.frame[i]]) {
-			i++;
-			continue;
-		}
-		matchNodes.push(i);
-		share += tree.width[i];
-		i = tree.end[i];
-	}
-	matchNodes.sort((a, b) => tree.width[b] - tree.width[a]);
+	visitMatches(0, (node) => matchNodes.push(node));
+	matchNodes.sort((a, b) => width[b] - width[a]);
+	byId('previous').disabled = byId('next').disabled = !matchNodes.length;
+}
+
+// The matches' part of what is zoomed into.
+function showMatches() {
+	const { tree, zoomed, matched } = chart;
+	let width = 0;
+	visitMatches(zoomed, (node) => { width += tree.width[node]; });
 	const isInvalid = byId('query').getAttribute('aria-invalid') === 'true';
 	byId('matches').textContent = isInvalid ? 'not a pattern'
-		: !matched ? '' : formatShare(tree.width[zoomed] ? share / tree.width[zoomed] : 0);
-	byId('previous').disabled = byId('next').disabled = !matchNodes.length;
+		: !matched ? '' : formatShare(tree.width[zoomed] ? width / tree.width[zoomed] : 0);
 }
 
 function goToMatch(step) {
 	if (!matchNodes.length) return;
 	const count = matchNodes.length;
 	matchAt = matchAt < 0 && step < 0 ? count - 1 : (matchAt + step + count) % count;
-	select(matchNodes[matchAt]);
+	reveal(matchNodes[matchAt]);
 	showStatus(`match ${matchAt + 1} of ${count}`);
+}
+
+// Selects a node, zooming to the farthest ancestor within which it can be seen, if need be.
+function reveal(node) {
+	const { tree } = chart;
+	if (chart.span(node)[1] < LEAST_SEEN) {
+		let root = node;
+		const widest = (tree.width[node] * chart.width) / LEAST_SEEN;
+		while (root > 0 && tree.width[tree.parent[root]] <= widest) root = tree.parent[root];
+		zoom(root);
+	}
+	select(node);
 }
 
 function select(node) {

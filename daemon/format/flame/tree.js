@@ -9,20 +9,49 @@ function readBase64(text) {
 	return bytes;
 }
 
-// LEB128 integers. Sums of products, not shifts: values are 64-bit.
-function readVarints(text, ArrayType, isSigned) {
+// Calls add(value) for each LEB128 integer. Sums of products, not shifts: values are 64-bit.
+function readVarints(text, add) {
 	const bytes = readBase64(text);
-	let count = 0;
-	for (let i = 0; i < bytes.length; i++) count += bytes[i] < 128;
-	const values = new ArrayType(count);
-	for (let i = 0, at = 0; i < count; i++) {
+	for (let at = 0; at < bytes.length;) {
 		let value = 0;
 		let scale = 1;
 		for (; bytes[at] >= 128; scale *= 128) value += (bytes[at++] - 128) * scale;
-		value += bytes[at++] * scale;
-		if (isSigned) value = value % 2 ? -(value + 1) / 2 : value / 2;
-		values[i] = value;
+		add(value + bytes[at++] * scale);
 	}
+}
+
+function readFrames(text) {
+	const bytes = readBase64(text);
+	let count = 0;
+	for (let i = 0; i < bytes.length; i++) count += bytes[i] < 128;
+	const frames = new Int32Array(count);
+	for (let at = 0, i = 0; i < count; i++) {
+		let frame = 0;
+		for (let shift = 0; ; shift += 7) {
+			frame |= (bytes[at] & 127) << shift;
+			if (bytes[at++] < 128) break;
+		}
+		frames[i] = frame;
+	}
+	return frames;
+}
+
+// Pairs of how many zeros come first and a value, into values, which are zeros before.
+function readSparse(text, values) {
+	let at = 0;
+	let isValue = false;
+	readVarints(text, (value) => {
+		if (isValue) values[at++] = value;
+		else at += value;
+		isValue = !isValue;
+	});
+	return values;
+}
+
+function readSigned(text, count) {
+	const values = readSparse(text, new Float64Array(count));
+	for (let i = 0; i < count; i++)
+		if (values[i]) values[i] = values[i] % 2 ? -(values[i] + 1) / 2 : values[i] / 2;
 	return values;
 }
 
@@ -44,12 +73,12 @@ class Tree {
 	}
 
 	static read(view, isDiff) {
-		const frame = readVarints(view.frame, Int32Array, false);
-		const up = readVarints(view.up, Int32Array, false);
+		const frame = readFrames(view.frame);
 		const tree = new Tree(frame.length, isDiff);
+		const up = readSparse(view.up, new Int32Array(tree.count));
 		tree.frame = frame;
-		tree.self = readVarints(view.self, Float64Array, true);
-		tree.selfB = isDiff ? readVarints(view.self_b, Float64Array, true) : tree.self;
+		tree.self = readSigned(view.self, tree.count);
+		tree.selfB = isDiff ? readSigned(view.self_b, tree.count) : tree.self;
 		tree.parent[0] = -1;
 		for (let i = 1; i < tree.count; i++) {
 			let parent = i - 1;
