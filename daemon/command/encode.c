@@ -8,8 +8,6 @@
 #include "format/report_text.h"
 #include "format/speedscope.h"
 
-#include <errno.h>
-
 static int encode_pprof(const struct profile *profile, struct text *ret)
 {
 	return pprof_encode(profile, PPROF_GZIP, ret);
@@ -34,12 +32,7 @@ static int (*const encoders[FILE_FORMAT_MAX])(const struct profile *, struct tex
 	[FILE_FORMAT_TEXT] = report_text_write,
 };
 
-bool encode_knows(enum file_format format)
-{
-	return encoders[format] != NULL;
-}
-
 int encode_profile(enum file_format format, const struct profile *profile, struct text *ret)
 {
-	return encoders[format] ? encoders[format](profile, ret) : -EOPNOTSUPP;
+	return encoders[format](profile, ret);
 }

@@ -4,8 +4,6 @@
 
 #include "command/output.h"
 
-/* Is there an encoder for the format? An output without one is refused when it is opened. */
-bool encode_knows(enum file_format format);
-
-/* Appends the encoded profile to *ret. Returns 0, -EOPNOTSUPP or -ENOMEM. */
+/* Appends the encoded profile to *ret. Returns 0, -EINVAL for a profile without sample
+ * types, or -ENOMEM. */
 int encode_profile(enum file_format format, const struct profile *profile, struct text *ret);

@@ -3,6 +3,8 @@
 #include "command/load.h"
 
 #include "base/file.h"
+#include "format/folded.h"
+#include "format/formats.h"
 #include "format/pprof.h"
 #include "profile/filter.h"
 
@@ -37,6 +39,30 @@ static const char *input_name(const char *path)
 	return strcmp(path, "-") == 0 ? "standard input" : path;
 }
 
+static int decode_pprof(const struct command *command, const char *path, const char *bytes,
+			size_t size, struct profile **ret)
+{
+	struct pprof_failure failure = {0};
+	int r = pprof_decode(bytes, size, 0, &failure, ret);
+	if (r == 0)
+		return STATUS_OK;
+	return command_error(command, "%s is not a valid pprof file: %s (at byte %zu)",
+			     input_name(path), failure.text[0] ? failure.text : strerror(-r),
+			     failure.offset);
+}
+
+static int decode_folded(const struct command *command, const char *path, const char *bytes,
+			 size_t size, struct profile **ret)
+{
+	struct folded_failure failure = {0};
+	int r = folded_decode(bytes, size, &failure, ret);
+	if (r == 0)
+		return STATUS_OK;
+	return command_error(command, "%s is no file of folded stacks: %s (line %zu)",
+			     input_name(path), failure.text[0] ? failure.text : strerror(-r),
+			     failure.line);
+}
+
 int load_profile(const struct command *command, const char *path, struct profile **ret)
 {
 	_cleanup_free_ char *bytes = NULL;
@@ -48,13 +74,9 @@ int load_profile(const struct command *command, const char *path, struct profile
 		return command_error(command, "cannot read %s: %s", input_name(path), strerror(-r));
 	if (size == 0)
 		return command_error(command, "%s is empty", input_name(path));
-	struct pprof_failure failure = {0};
-	r = pprof_decode(bytes, size, 0, &failure, ret);
-	if (r < 0)
-		return command_error(command, "%s is not a valid pprof file: %s (at byte %zu)",
-				     input_name(path),
-				     failure.text[0] ? failure.text : strerror(-r), failure.offset);
-	return STATUS_OK;
+	return format_from_path(path) == FILE_FORMAT_FOLDED
+		       ? decode_folded(command, path, bytes, size, ret)
+		       : decode_pprof(command, path, bytes, size, ret);
 }
 
 static int choose_sample_type(const struct command *command, const struct profile *profile,

@@ -109,10 +109,6 @@ int output_open(struct output *output, const char *path, const char *format_word
 	if (!output->path)
 		return -ENOMEM;
 	int r = choose_format(output, format_word, error);
-	if (r == 0 && !encode_knows(output->format)) {
-		text_add(error, "%s: this build cannot write that format", path);
-		r = -EINVAL;
-	}
 	if (r == 0)
 		r = strcmp(path, "-") == 0 ? open_stdout(output, error) : open_path(output);
 	if (r < 0 && !error->length)

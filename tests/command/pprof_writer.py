@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes small pprof files for the tests: plain Python, independent of the product's encoder.
+
+Format: github.com/google/pprof, proto/profile.proto; encoding: protobuf wire format."""
+import gzip
+import zlib
+
+
+def varint(value):
+    value &= (1 << 64) - 1
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def number(field, value):
+    return varint(field << 3) + varint(value)
+
+
+def nested(field, data):
+    return varint(field << 3 | 2) + varint(len(data)) + data
+
+
+def packed(field, values):
+    return nested(field, b"".join(map(varint, values)))
+
+
+def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds"))):
+    """The message. `stacks`: {("main", "work"): (3, 30)}, frames from the root."""
+    strings = [""]
+
+    def text(string):
+        if string not in strings:
+            strings.append(string)
+        return strings.index(string)
+
+    out = b""
+    for name, unit in types:
+        out += nested(1, number(1, text(name)) + number(2, text(unit)))
+    functions = sorted({name for stack in stacks for name in stack})
+    for stack, values in stacks.items():
+        ids = [functions.index(name) + 1 for name in reversed(stack)]
+        out += nested(2, packed(1, ids) + packed(2, values))
+    for index, name in enumerate(functions):
+        address = zlib.crc32(name.encode())  # the same in every file, as code of one binary is
+        line = nested(4, number(1, index + 1) + number(2, len(name)))
+        out += nested(4, number(1, index + 1) + number(3, address) + line)
+        out += nested(5, number(1, index + 1) + number(2, text(name)))
+    out += number(9, 1_700_000_000_000_000_000) + number(10, 10_000_000_000)
+    for string in strings:
+        out += nested(6, string.encode())
+    return out
+
+
+def write(path, stacks, compress=True, **more):
+    data = encode(stacks, **more)
+    with open(path, "wb") as file:
+        file.write(gzip.compress(data) if compress else data)
+    return path

@@ -1,0 +1,235 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that read pprof files, against files with known sums: report, flame, diff, convert and
+merge; and what they say about a file that is none."""
+import gzip
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+from harness import expect, main
+from pprof_writer import encode, write
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "truth"))
+import profile_reader  # noqa: E402
+
+STACKS = {
+    ("main", "walk", "walk", "leaf"): (3, 300),
+    ("main", "walk"): (5, 100),
+    ("main", "idle"): (2, 600),
+}
+
+
+def in_directory(test):
+    def run(bolometer):
+        with tempfile.TemporaryDirectory() as directory:
+            write(directory + "/a.pb.gz", STACKS)
+            test(bolometer, directory)
+    run.__name__ = test.__name__
+    return run
+
+
+def functions(result):
+    return {entry["name"]: entry for entry in json.loads(result.stdout)["functions"]}
+
+
+@in_directory
+def report_counts(bolometer, directory):
+    result = bolometer.run("report", "--json", "a.pb.gz", cwd=directory)
+    expect(result.returncode == 0 and not result.stderr, "succeeds", result)
+    document = json.loads(result.stdout)
+    expect((document["sample_type"], document["unit"], document["total"])
+           == ("cpu", "nanoseconds", 1000), "cpu is the default", result)
+    sums = {name: (entry["flat"], entry["cumulative"]) for name, entry in functions(result).items()}
+    expect(sums == {"main": (0, 1000), "walk": (100, 400), "leaf": (300, 300), "idle": (600, 600)},
+           f"flat and cumulative, recursion once: {sums}")
+    result = bolometer.run("report", "--json", "--type", "samples", "a.pb.gz", cwd=directory)
+    expect(functions(result)["walk"]["flat"] == 5, "another sample type", result)
+    for options, order in (([], ["idle", "leaf", "walk", "main"]),
+                           (["--cumulative"], ["main", "idle", "walk", "leaf"])):
+        lines = bolometer.run("report", *options, "a.pb.gz", cwd=directory).stdout.decode()
+        expect([line.split()[-1] for line in lines.splitlines()[2:]] == order, f"{order}: {lines}")
+
+
+@in_directory
+def report_selects(bolometer, directory):
+    for options, names in ((["--focus", "lea."], {"main", "walk", "leaf"}),
+                           (["--ignore", "^walk$"], {"main", "idle"}),
+                           (["--focus", "walk", "--ignore", "leaf"], {"main", "walk"}),
+                           (["--focus", "nothing"], set()),
+                           (["-n", "1"], {"idle"})):
+        result = bolometer.run("report", "--json", *options, "a.pb.gz", cwd=directory)
+        expect(set(functions(result)) == names, f"{options}: {names}", result)
+    text = bolometer.run("report", "-n", "1", "a.pb.gz", cwd=directory).stdout
+    expect(b"3 more functions" in text, f"what is not shown is said: {text}")
+
+
+@in_directory
+def report_tree(bolometer, directory):
+    text = bolometer.run("report", "--tree", "a.pb.gz", cwd=directory).stdout.decode()
+    rows = [line[36:] for line in text.splitlines()[2:]]
+    expect(rows == ["  all", "   main", "    idle", "    walk", "     walk", "      leaf"],
+           f"each below its caller, the largest first: {text}")
+    nodes = json.loads(bolometer.run("report", "--tree", "--json", "a.pb.gz",
+                                     cwd=directory).stdout)["nodes"]
+    leaf = next(node for node in nodes if node["name"] == "leaf")
+    path = []
+    while leaf["parent"] >= 0:
+        path.append(leaf["name"])
+        leaf = nodes[leaf["parent"]]
+    expect(path == ["leaf", "walk", "walk", "main"], f"parents lead to the root: {path}")
+
+
+@in_directory
+def report_neighbours(bolometer, directory):
+    result = bolometer.run("report", "--function", "^walk$", "--json", "a.pb.gz", cwd=directory)
+    entry = functions(result)["walk"]
+    callers = {caller["name"]: caller["value"] for caller in entry["callers"]}
+    callees = {callee["name"]: callee["value"] for callee in entry["callees"]}
+    expect(callers == {"main": 400, "walk": 300} and callees == {"walk": 300, "leaf": 300},
+           f"{callers} {callees}", result)
+    text = bolometer.run("report", "--function", "^idle$", "a.pb.gz", cwd=directory).stdout
+    expect(b"from main" in text and b"(0.6 us of its own)" in text, f"as text: {text}")
+    result = bolometer.run("report", "--function", "nobody", "a.pb.gz", cwd=directory)
+    expect(result.returncode == 1 and b"no function matches 'nobody'" in result.stderr, "none", result)
+
+
+@in_directory
+def names_cannot_steer_a_terminal(bolometer, directory):
+    write(directory + "/evil.pb.gz", {("a\033[2Jb\nc", "\u009b31m"): (1, 1)})
+    for options in ([], ["--tree"], ["--function", "b"]):
+        text = bolometer.run("report", *options, "evil.pb.gz", cwd=directory).stdout
+        expect(b"\033" not in text and b"\xc2\x9b" not in text and b"a?[2Jb?c" in text, str(text))
+
+
+@in_directory
+def flame_pages(bolometer, directory):
+    result = bolometer.run("flame", "a.pb.gz", cwd=directory)
+    expect(result.returncode == 0 and b"wrote a.html" in result.stderr, "says where", result)
+    with open(directory + "/a.html", encoding="utf-8") as file:
+        page = file.read()
+    expect(page.startswith("<!DOCTYPE html>") and '"idle"' in page, "a page with the functions")
+    expect("http://" not in page.replace("http://www.w3.org/", "") and 'src="' not in page,
+           "nothing is loaded from elsewhere")
+    result = bolometer.run("flame", "-o", "-", "--ignore", "idle", "a.pb.gz", cwd=directory)
+    expect(b"</html>" in result.stdout and b'"idle"' not in result.stdout and not result.stderr,
+           "to a pipe, filtered", result)
+    result = bolometer.run("flame", "-o", "x.txt", "a.pb.gz", cwd=directory)
+    expect(result.returncode == 2 and not os.path.exists(directory + "/x.txt"), "only .html", result)
+
+
+@in_directory
+def difference(bolometer, directory):
+    grown = dict(STACKS)
+    grown[("main", "fresh")] = (1, 1000)
+    write(directory + "/b.pb.gz", grown)
+    result = bolometer.run("diff", "--json", "a.pb.gz", "b.pb.gz", cwd=directory)
+    changes = {name: round(entry["change"], 6) for name, entry in functions(result).items()}
+    expect(changes == {"fresh": 0.5, "idle": -0.3, "leaf": -0.15, "walk": -0.05, "main": 0},
+           f"shares of each total: {changes}", result)
+    text = bolometer.run("diff", "-c", "-n", "1", "a.pb.gz", "b.pb.gz", cwd=directory).stdout
+    expect(b"+50.00%" in text and b"fresh" in text, f"table: {text}")
+    same = bolometer.run("diff", "--json", "a.pb.gz", "a.pb.gz", cwd=directory)
+    expect(all(entry["change"] == 0 for entry in functions(same).values()), "none", same)
+    page = bolometer.run("diff", "-o", "d.html", "a.pb.gz", "b.pb.gz", cwd=directory)
+    expect(page.returncode == 0 and os.path.getsize(directory + "/d.html") > 1000, "page", page)
+    write(directory + "/heap.pb.gz", {("main",): (1,)}, types=(("space", "bytes"),))
+    result = bolometer.run("diff", "a.pb.gz", "heap.pb.gz", cwd=directory)
+    expect(result.returncode == 1 and b"choose one that both have" in result.stderr, "kinds", result)
+
+
+@in_directory
+def conversions(bolometer, directory):
+    for name in ("x.pb", "x.pb.gz", "x.folded", "x.html", "x.speedscope.json", "x.txt"):
+        result = bolometer.run("convert", "a.pb.gz", name, cwd=directory)
+        expect(result.returncode == 0 and os.path.getsize(f"{directory}/{name}"), name, result)
+    with open(directory + "/x.folded", encoding="utf-8") as file:
+        folded = dict(line.rsplit(" ", 1) for line in file.read().splitlines())
+    expect(folded == {";".join(stack): str(values[1]) for stack, values in STACKS.items()},
+           f"folded stacks: {folded}")
+    with open(directory + "/x.speedscope.json", encoding="utf-8") as file:
+        document = json.load(file)
+    frames = [frame["name"] for frame in document["shared"]["frames"]]
+    cpu = document["profiles"][document["activeProfileIndex"]]
+    seen = {tuple(frames[i] for i in stack): weight
+            for stack, weight in zip(cpu["samples"], cpu["weights"])}
+    expect(seen == {stack: values[1] for stack, values in STACKS.items()}, f"speedscope: {seen}")
+    for name in ("x.pb", "x.pb.gz", "x.folded"):
+        result = bolometer.run("report", "--json", name, cwd=directory)
+        expect(functions(result)["walk"]["cumulative"] == 400, f"{name} reads back", result)
+    with open(directory + "/a.pb.gz", "rb") as file:
+        piped = bolometer.run("convert", "--format", "folded", "-", "-", stdin=file)
+    expect(b"main;idle 600\n" in piped.stdout, "from and to a pipe", piped)
+
+
+@in_directory
+def merging(bolometer, directory):
+    write(directory + "/b.pb", {("main", "walk"): (1, 1), ("other",): (4, 4)}, compress=False)
+    result = bolometer.run("merge", "-o", "sum.pb.gz", "a.pb.gz", "b.pb", cwd=directory)
+    expect(result.returncode == 0, "merges", result)
+    profile = profile_reader.Profile.read(directory + "/sum.pb.gz")
+    expect(len(profile.samples) == 4, f"equal stacks are one: {len(profile.samples)}")
+    sums = functions(bolometer.run("report", "--json", "sum.pb.gz", cwd=directory))
+    expect((sums["walk"]["flat"], sums["other"]["flat"]) == (101, 4), f"sums: {sums}")
+    write(directory + "/heap.pb.gz", {("main",): (1,)}, types=(("space", "bytes"),))
+    result = bolometer.run("merge", "-o", "x.pb.gz", "a.pb.gz", "heap.pb.gz", cwd=directory)
+    expect(result.returncode == 1 and b"no sample type in common" in result.stderr
+           and not os.path.exists(directory + "/x.pb.gz"), "nothing in common", result)
+    result = bolometer.run("merge", "a.pb.gz", cwd=directory)
+    expect(result.returncode == 2, "-o is needed", result)
+
+
+def broken_files():
+    whole = encode(STACKS)
+    yield "empty", b"", "is empty"
+    yield "text", b"no profile at all\n", "not a valid pprof file"
+    yield "cut", whole[:-20], "not a valid pprof file"
+    yield "cut.pb.gz", gzip.compress(whole)[:-12], "not a valid pprof file"
+    yield "values.pb", whole.replace(b"\x12\x02\x03\x00", b"") + b"\x12\x02\x10\x01", "values"
+    yield "index.pb", whole + b"\x12\x06\x0a\x01\x77\x12\x01\x01", "not a valid pprof file"
+
+
+@in_directory
+def broken_files_are_refused(bolometer, directory):
+    for name, data, message in broken_files():
+        with open(f"{directory}/{name}", "wb") as file:
+            file.write(data)
+        for command in (["report", name], ["flame", name], ["diff", "a.pb.gz", name],
+                        ["convert", name, "x.folded"], ["merge", "-o", "x.pb.gz", name]):
+            result = bolometer.run(*command, cwd=directory)
+            what = f"{command}"
+            expect(result.returncode == 1 and not result.stdout, f"{what}: status 1", result)
+            expect(name in result.stderr.decode() and message in result.stderr.decode(),
+                   f"{what}: names the file and says '{message}'", result)
+            expect(len(result.stderr.splitlines()) == 1, f"{what}: one line", result)
+    expect(not any(entry.startswith("x.") for entry in os.listdir(directory)), "no output is left")
+
+
+@in_directory
+def missing_files(bolometer, directory):
+    for path, message in (("none.pb.gz", b"No such file"), (".", b"directory")):
+        result = bolometer.run("report", path, cwd=directory)
+        expect(result.returncode == 1 and message in result.stderr, f"{path}: {message}", result)
+    result = bolometer.run("report", "--type", "heap", "a.pb.gz", cwd=directory)
+    expect(result.returncode == 2 and b"the profile has samples, cpu" in result.stderr, "type", result)
+    result = bolometer.run("report", "--focus", "(", "a.pb.gz", cwd=directory)
+    expect(result.returncode == 2 and b"regular expression" in result.stderr, "regex", result)
+
+
+@in_directory
+def bomb_is_bounded(bolometer, directory):
+    path = directory + "/bomb.pb.gz"
+    with gzip.open(path, "wb", 9) as file:
+        for _ in range(600):
+            file.write(bytes(1 << 20))
+    limited = subprocess.run(["prlimit", "--as=2000000000", bolometer.path, "report", path],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
+    expect(limited.returncode == 1 and b"bomb.pb.gz" in limited.stderr, "refused", limited)
+
+
+if __name__ == "__main__":
+    main([report_counts, report_selects, report_tree, report_neighbours,
+          names_cannot_steer_a_terminal, flame_pages, difference, conversions, merging,
+          broken_files_are_refused, missing_files, bomb_is_bounded])
