@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+Who called: a stack that skips a caller, or takes the wrong one, has the right leaf and is wrong all the
+same. Leaf functions without a frame, calls through the PLT and into the vDSO, signal handlers on an
+alternate stack, system calls, and a recursion of which every frame must be there.
+
+    test_callers.py BOLOMETER WORKLOADS
+"""
+
+from recording import bound_ns, cpu_ns, CLOCK_SHARE, expect, expect_near, main, mark
+
+SECONDS = 4
+SLICE_NS = 1.5e6
+COMPLETE = 0.99
+DEPTH = 1000
+ENTRY = "_start"
+
+
+def complete_samples(recording, program):
+    """Those that reach the entry; nearly all do."""
+    samples = recording.samples_of(program)
+    complete = [sample for sample in samples if not mark(sample)]
+    share = sum(s.count for s in complete) / max(1, sum(s.count for s in samples))
+    expect(share >= COMPLETE, f"{share:.2%} of the stacks are complete")
+    return complete
+
+
+def own_frames(sample):
+    """Function names, leaf first, without the inlined ones."""
+    return [frame.name for frame in sample.frames if not frame.inlined]
+
+
+def count(samples):
+    return sum(sample.count for sample in samples)
+
+
+def expect_all(what, samples, condition, least=1000):
+    """Every one of at least so many samples: one wrong caller is an error."""
+    expect(count(samples) >= least, f"{what}: only {count(samples)} samples")
+    wrong = [sample for sample in samples if not condition(own_frames(sample))]
+    expect(not wrong, f"{what}: {count(wrong)} of {count(samples)} are wrong, such as "
+           f"{';'.join(own_frames(wrong[0])[:8]) if wrong else ''}")
+
+
+def without_clock_reading(samples, leaf):
+    """The workload's main() reads the thread's clock itself, every other millisecond."""
+    reading = [sample for sample in samples if called_by(leaf, "main")(own_frames(sample))]
+    expect(count(reading) <= 0.01 * count(samples),
+           f"main() is the caller of {leaf} in {count(reading)} of {count(samples)} samples")
+    return [sample for sample in samples if sample not in reading]
+
+
+def called_by(leaf, caller):
+    """Is the frame above `leaf` (a whole name) of the caller (a prefix)?"""
+    def check(names):
+        at = names.index(leaf)
+        return at + 1 < len(names) and names[at + 1].startswith(caller)
+    return check
+
+
+def leaves(bench):
+    recording = bench.record_workload("callers", SECONDS)
+    samples = complete_samples(recording, "callers")
+    for leaf, caller in recording.truth["leaves"].items():
+        matching = [sample for sample in samples if leaf in own_frames(sample)]
+        if leaf == "clock_gettime":
+            matching = without_clock_reading(matching, leaf)
+        expect_all(f"callers of {leaf}", matching, called_by(leaf, caller))
+    functions = recording.truth["functions"]
+    total = sum(functions.values())
+    for caller, true_ns in functions.items():
+        share = min(1, 2 * true_ns / total)
+        seen = cpu_ns(sample for sample in samples if caller in own_frames(sample))
+        hidden = (cpu_ns(recording.samples_of("callers")) - cpu_ns(samples)
+                  + recording.unsure_ns()) * share
+        expect_near(caller, seen, true_ns,
+                    bound_ns(share * (total / SLICE_NS + recording.truth["switches"]))
+                    + CLOCK_SHARE * true_ns, hidden)
+    in_plt = [sample for sample in samples
+              if own_frames(sample)[0].startswith("[callers+") or "@plt" in own_frames(sample)[0]]
+    expect_all("callers of the PLT", in_plt,
+               lambda names: names[1].startswith(("plt_caller_", "vdso_caller_", "main")), 100)
+    in_vdso = [sample for sample in samples
+               if sample.frames[0].mapping and "vdso" in sample.frames[0].mapping.file]
+    expect_all("callers of the vDSO", in_vdso,
+               lambda names: any(name.startswith("vdso_caller_") for name in names)
+               or "main" in names)
+    return f"{count(samples)} samples, {count(in_vdso)} in the vDSO, {count(in_plt)} in the PLT"
+
+
+def alternate_signal_stack(bench):
+    recording = bench.record_workload("signals", 2)
+    samples = complete_samples(recording, "signals")
+    handlers = [sample for sample in samples if "handler_work" in own_frames(sample)
+                and "handler" in own_frames(sample)]
+    expect_all("handler of handler_work", handlers, called_by("handler_work", "handler"))
+    expect_all("entry below the handler", handlers, lambda names: names[-1] == ENTRY)
+    interrupted = [sample for sample in handlers if "interrupted_leaf" in own_frames(sample)]
+    expect(count(interrupted) >= 0.98 * count(handlers),
+           f"{count(interrupted)} of {count(handlers)} handlers interrupted the leaf")
+    expect_all("caller of the interrupted leaf", interrupted,
+               called_by("interrupted_leaf", "interrupted_caller"))
+    return f"{count(handlers)} samples in the handler"
+
+
+def system_calls(bench):
+    samples = complete_samples(bench.record_workload("syscalls", 1), "syscalls")
+    for call, caller in (("ksys_read", "reading_caller"), ("__x64_sys_pwrite64", "writing_caller")):
+        inside = [sample for sample in samples if call in own_frames(sample)]
+        expect_all(f"caller of {call}", inside, lambda names: names.count(caller) == 1
+                   and names.index(call) < names.index(caller) and names[-1] == ENTRY)
+    return f"{count(samples)} samples"
+
+
+def check_recursion(bench, *arguments):
+    samples = complete_samples(bench.record_workload("recursion", 1, DEPTH, *arguments), "recursion")
+    inside = [sample for sample in samples if "bottom" in own_frames(sample)]
+    expect_all("frames of the recursion", inside, lambda names: names.count("descend") == DEPTH
+               and names[names.index("bottom") + 1:names.index("bottom") + 1 + DEPTH]
+               == ["descend"] * DEPTH and names[-1] == ENTRY)
+    return f"{count(inside)} stacks with exactly {DEPTH} frames of it"
+
+
+def recursion(bench):
+    return check_recursion(bench)
+
+
+def recursion_below_a_system_call(bench):
+    return check_recursion(bench, "kernel")
+
+
+if __name__ == "__main__":
+    main([leaves, alternate_signal_stack, system_calls, recursion, recursion_below_a_system_call])
