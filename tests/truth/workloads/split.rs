@@ -79,7 +79,7 @@ fn main() {
             choice -= parts[index].2;
             index += 1;
         }
-        black_box(parts[index].1(200_000 + random % 200_000, random));
+        black_box(parts[index].1(800_000 + random % 800_000, random));
         let now = clock_ns(CLOCK_THREAD_CPUTIME_ID);
         used[index] += now - before;
         before = now;

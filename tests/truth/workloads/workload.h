@@ -5,8 +5,8 @@
  *
  * A program's truth is measured, not assumed: it works in slices of pseudo-random length (so that
  * they cannot beat with the sampling tick), reads the thread's CPU clock between slices and adds up
- * what each function used. The clock is read by the caller of the measured function, about once a
- * millisecond: the reading itself stays below 0.1 % of the time.
+ * what each function used. The clock is read by the caller of the measured function, about every
+ * other millisecond: the reading itself stays below 0.1 % of the time.
  */
 #pragma once
 
@@ -71,7 +71,7 @@ struct part {
 	const char *name;
 	uint64_t (*work)(uint64_t units, uint64_t seed);
 	unsigned int weight; /* share of the slices, of 16 */
-	uint64_t units;	     /* about 1 ms, found by calibrate_part() */
+	uint64_t units;	     /* about 2 ms, found by calibrate_part() */
 	uint64_t used_ns;
 };
 
@@ -91,7 +91,7 @@ static inline void calibrate_part(struct part *part)
 		used = thread_cpu_ns() - before;
 		part->used_ns += used;
 	}
-	part->units = part->units / 2 * 1000000 / used + 1;
+	part->units = part->units / 2 * 2000000 / used + 1;
 }
 
 /* Works until the thread has used `total_ns` of CPU time, by the parts' weights. */
@@ -125,11 +125,22 @@ static inline void print_parts(const struct part *parts, unsigned int count)
 	printf("}");
 }
 
-/* The end of every truth: what the kernel says the process and its children used. */
+static inline unsigned long long context_switches(int who)
+{
+	struct rusage usage;
+
+	getrusage(who, &usage);
+	return (unsigned long long)(usage.ru_nvcsw + usage.ru_nivcsw);
+}
+
+/* The end of every truth: what the kernel says the process and its children used, and into how many
+ * pieces the scheduler cut it. */
 static inline void print_end(const char *workload)
 {
-	printf(", \"workload\": \"%s\", \"pid\": %d, \"self_ns\": %llu, \"children_ns\": %llu}\n",
+	printf(", \"workload\": \"%s\", \"pid\": %d, \"self_ns\": %llu, \"children_ns\": %llu, "
+	       "\"switches\": %llu}\n",
 	       workload, (int)getpid(), (unsigned long long)process_cpu_ns(),
-	       (unsigned long long)rusage_ns(RUSAGE_CHILDREN));
+	       (unsigned long long)rusage_ns(RUSAGE_CHILDREN),
+	       context_switches(RUSAGE_SELF) + context_switches(RUSAGE_CHILDREN));
 	fflush(stdout);
 }
