@@ -35,8 +35,6 @@ enum artifact_section_kind {
 	SECTION_LINE_ANSWERS = 6,
 	SECTION_LINE_FRAMES = 7,
 	SECTION_LINE_NAMES = 8,
-	SECTION_GO_FUNCTIONS = 9,
-	SECTION_GO_LINES = 10,
 };
 
 struct artifact_header {

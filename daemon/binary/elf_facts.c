@@ -154,6 +154,7 @@ void elf_file_facts(const struct elf_file *elf, struct binary_facts *ret)
 		ret->flags |= FACTS_HAS_DWARF;
 	if (elf_file_find_section(elf, ".gnu_debugdata", &section, NULL))
 		ret->flags |= FACTS_HAS_MINIDEBUG;
-	if (elf_file_find_section(elf, ".gopclntab", &section, NULL))
+	if (elf_file_find_section(elf, ".gopclntab", &section, NULL) ||
+	    elf_file_find_section(elf, ".go.buildinfo", &section, NULL))
 		ret->flags |= FACTS_IS_GO;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Source lines and inlined functions at a set of addresses, read from an ARTIFACT_LINES (from DWARF)
- * or from the Go tables of a symbol index. Frames are innermost first: the last one is the function
+ * Source lines and inlined functions at a set of addresses, read from an ARTIFACT_LINES (made
+ * from DWARF or Go's function table). Frames are innermost first: the last one is the function
  * that has machine code of its own, as in a pprof Location.
  */
 #pragma once

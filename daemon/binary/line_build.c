@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Owns one batch of line queries: opens the DWARF with libdw, gives every queried address its unit,
- * and writes the answers. How a unit is searched stands in line_unit.c.
+ * Owns one batch of line queries: Go's table answers for Go code (line_go.c); for the rest the DWARF is
+ * opened with libdw, every address is given its unit, and each unit answers for its own (line_unit.c).
  *
  * libdw's own way (dwarf_addrdie + dwarf_getscopes for each address) walks the unit's whole tree
  * again for every address. Here addresses are grouped by unit first, and each unit's tree is walked
@@ -10,16 +10,16 @@
 #include "binary/line_build.h"
 #include "binary/artifact.h"
 #include "binary/line_unit.h"
+#include "binary/mapped_elf.h"
 
 #include <elfutils/libdw.h>
 #include <errno.h>
-#include <string.h>
-#include <unistd.h>
 
 struct batch {
 	Dwarf *dwarf;
 	const uint64_t *addresses;
 	size_t count;
+	uint64_t *left; /* of them, those Go's table does not know */
 	Dwarf_Off *units; /* for each address: offset of its unit's entry, 0: none */
 	struct line_output output;
 };
@@ -120,41 +120,72 @@ static int write_artifact(struct line_output *o, struct text *artifact)
 	return artifact_finish(artifact);
 }
 
-static int answer_batch(struct batch *b, bool with_inlines, struct text *artifact)
+/* The addresses that Go's table does not answer for are left, in a list of the batch's own. */
+static int answer_go(struct batch *b, int fd, bool with_inlines)
 {
-	uint32_t empty;
-	b->units = calloc(MAX_OF(b->count, 1u), sizeof(*b->units));
-	if (!b->units || strings_add_text(&b->output.names, "", &empty) < 0)
+	_cleanup_mapped_elf_ struct mapped_elf file;
+	_cleanup_free_ bool *answered = calloc(MAX_OF(b->count, 1u), sizeof(*answered));
+	b->left = malloc(MAX_OF(b->count, 1u) * sizeof(*b->left));
+	int r = mapped_elf_open(fd, &file);
+	if (!b->left || !answered)
 		return -ENOMEM;
+	if (r < 0)
+		return -EBADMSG;
+	r = line_go_answer(&file.elf, b->addresses, b->count, with_inlines, answered, &b->output);
+	size_t left = 0;
+	for (size_t i = 0; i < b->count; i++)
+		if (!answered[i])
+			b->left[left++] = b->addresses[i];
+	b->addresses = b->left;
+	b->count = left;
+	return r;
+}
+
+static int answer_dwarf(struct batch *b, int dwarf_fd, int supplementary_fd, bool with_inlines)
+{
+	Dwarf *supplementary = NULL;
+	b->units = calloc(MAX_OF(b->count, 1u), sizeof(*b->units));
+	if (!b->units)
+		return -ENOMEM;
+	b->dwarf = dwarf_begin(dwarf_fd, DWARF_C_READ);
+	if (!b->dwarf)
+		return -ENODATA;
+	if (supplementary_fd >= 0) {
+		supplementary = dwarf_begin(supplementary_fd, DWARF_C_READ);
+		if (supplementary)
+			dwarf_setalt(b->dwarf, supplementary);
+	}
 	assign_from_aranges(b);
 	if (!all_assigned(b))
 		assign_from_units(b);
 	int r = answer_units(b, with_inlines);
-	return r < 0 ? r : write_artifact(&b->output, artifact);
+	dwarf_end(b->dwarf);
+	if (supplementary)
+		dwarf_end(supplementary);
+	return r;
+}
+
+static int answer_batch(struct batch *b, int dwarf_fd, int supplementary_fd, bool with_inlines)
+{
+	uint32_t empty;
+	int r = strings_add_text(&b->output.names, "", &empty);
+	if (r == 0)
+		r = answer_go(b, dwarf_fd, with_inlines);
+	if (r < 0 || (b->count == 0 && b->output.answers.count > 0))
+		return r;
+	r = answer_dwarf(b, dwarf_fd, supplementary_fd, with_inlines);
+	return r == -ENODATA && b->output.answers.count > 0 ? 0 : r;
 }
 
 int line_build(int dwarf_fd, int supplementary_fd, const uint64_t *addresses, size_t count,
 	       bool with_inlines, struct text *artifact)
 {
 	struct batch b = {.addresses = addresses, .count = count};
-	b.dwarf = dwarf_begin(dwarf_fd, DWARF_C_READ);
-	if (!b.dwarf) {
-		int error = dwarf_errno();
-		char magic[4];
-		bool elf = pread(dwarf_fd, magic, 4, 0) == 4 && memcmp(magic, "\177ELF", 4) == 0;
-		return error && elf ? -ENODATA : -EBADMSG;
-	}
-	Dwarf *supplementary = NULL;
-	if (supplementary_fd >= 0) {
-		supplementary = dwarf_begin(supplementary_fd, DWARF_C_READ);
-		if (supplementary)
-			dwarf_setalt(b.dwarf, supplementary);
-	}
-	int r = answer_batch(&b, with_inlines, artifact);
+	int r = answer_batch(&b, dwarf_fd, supplementary_fd, with_inlines);
+	if (r == 0)
+		r = write_artifact(&b.output, artifact);
 	line_output_free(&b.output);
 	free(b.units);
-	dwarf_end(b.dwarf);
-	if (supplementary)
-		dwarf_end(supplementary);
+	free(b.left);
 	return r;
 }

@@ -5,54 +5,25 @@
  */
 #include "binary/parser.h"
 
-#include "binary/elf_file.h"
 #include "binary/facts.h"
 #include "binary/line_build.h"
+#include "binary/mapped_elf.h"
 #include "binary/parser_child.h"
 #include "binary/symbol_build.h"
 #include "binary/unwind_build.h"
 
 #include <errno.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-
-struct mapped_file {
-	void *bytes;
-	size_t size;
-};
-
-static void mapped_file_close(struct mapped_file *file)
-{
-	if (file->bytes)
-		munmap(file->bytes, file->size);
-}
-
-/* Maps the file and opens it as ELF. Returns 0 or -errno. */
-static int open_elf(int fd, struct mapped_file *file, struct elf_file *elf)
-{
-	struct stat st;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size <= 0)
-		return -EBADMSG;
-	void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (bytes == MAP_FAILED)
-		return -errno;
-	*file = (struct mapped_file){.bytes = bytes, .size = (size_t)st.st_size};
-	return elf_file_open(bytes, file->size, elf);
-}
 
 static int build_unwind(int fd, struct text *answer)
 {
-	_cleanup_(mapped_file_close) struct mapped_file file = {0};
-	struct elf_file elf;
+	_cleanup_mapped_elf_ struct mapped_elf file;
 	struct unwind_image image = {0};
 	struct binary_facts facts = {0};
-	int r = open_elf(fd, &file, &elf);
+	int r = mapped_elf_open(fd, &file);
 	if (r < 0)
 		return r;
-	elf_file_facts(&elf, &facts);
-	r = unwind_build(&elf, &image, NULL);
+	elf_file_facts(&file.elf, &facts);
+	r = unwind_build(&file.elf, &image, NULL);
 	if (r < 0 && r != -ENODATA)
 		return r;
 	if (r == 0)
@@ -70,14 +41,13 @@ static int build_unwind(int fd, struct text *answer)
 
 static int build_symbols(int fd, int debug_fd, struct text *answer)
 {
-	_cleanup_(mapped_file_close) struct mapped_file file = {0};
-	_cleanup_(mapped_file_close) struct mapped_file debug_file = {0};
-	struct elf_file elf, debug;
-	int r = open_elf(fd, &file, &elf);
+	_cleanup_mapped_elf_ struct mapped_elf file;
+	_cleanup_mapped_elf_ struct mapped_elf debug = {0};
+	int r = mapped_elf_open(fd, &file);
 	if (r < 0)
 		return r;
-	bool has_debug = debug_fd >= 0 && open_elf(debug_fd, &debug_file, &debug) == 0;
-	return symbol_build(&elf, has_debug ? &debug : NULL, answer);
+	bool has_debug = debug_fd >= 0 && mapped_elf_open(debug_fd, &debug) == 0;
+	return symbol_build(&file.elf, has_debug ? &debug.elf : NULL, answer);
 }
 
 int parser_child_main(void)

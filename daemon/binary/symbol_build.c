@@ -73,6 +73,7 @@ int symbol_build(const struct elf_file *elf, const struct elf_file *debug, struc
 	symbol_table_add(&list, elf, SHT_SYMTAB);
 	symbol_table_add(&list, elf, SHT_DYNSYM);
 	symbol_plt_add(&list, elf);
+	symbol_go_add(&list, elf);
 	add_minidebuginfo(&list, elf);
 	if (debug && elf_files_match(elf, debug))
 		symbol_table_add(&list, debug, SHT_SYMTAB);

@@ -20,9 +20,6 @@ int symbol_index_open(const struct artifact *artifact, struct symbol_index *ret)
 	    index.names[index.names_size - 1] != '\0')
 		return -EBADMSG;
 	index.symbol_count = size / sizeof(struct symbol_record);
-	index.go_functions = artifact_section(artifact, SECTION_GO_FUNCTIONS,
-					      &index.go_functions_size);
-	index.go_lines = artifact_section(artifact, SECTION_GO_LINES, &index.go_lines_size);
 	*ret = index;
 	return 0;
 }

@@ -15,10 +15,6 @@ struct symbol_index {
 	size_t symbol_count;
 	const char *names;
 	size_t names_size;
-	const void *go_functions; /* Go line and inline information, NULL without */
-	size_t go_functions_size;
-	const void *go_lines;
-	size_t go_lines_size;
 };
 
 /* Returns 0 or -EBADMSG. */

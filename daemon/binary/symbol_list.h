@@ -61,3 +61,6 @@ void symbol_table_add(struct symbol_list *list, const struct elf_file *elf, uint
 
 /* `name@plt` for stubs that jump through a relocated slot. */
 void symbol_plt_add(struct symbol_list *list, const struct elf_file *elf);
+
+/* The functions of Go's table, if a Go toolchain made the file. */
+void symbol_go_add(struct symbol_list *list, const struct elf_file *elf);

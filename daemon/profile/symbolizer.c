@@ -199,7 +199,7 @@ static void on_lines(void *userdata, int error, const struct artifact *artifact)
 
 static int dwarf_file(const struct binary_names *names)
 {
-	if (names->binary->facts.flags & FACTS_HAS_DWARF)
+	if (names->binary->facts.flags & (FACTS_HAS_DWARF | FACTS_IS_GO))
 		return names->binary->file;
 	return names->debug_file;
 }
