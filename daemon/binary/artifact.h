@@ -35,6 +35,7 @@ enum artifact_section_kind {
 	SECTION_LINE_ANSWERS = 6,
 	SECTION_LINE_FRAMES = 7,
 	SECTION_LINE_NAMES = 8,
+	SECTION_SYMBOL_DEBUG = 9, /* struct symbol_debug, symbol_layout.h */
 };
 
 struct artifact_header {

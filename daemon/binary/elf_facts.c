@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Identity of an ELF file: notes (GNU and Go build ids), the link to its debug file, and its load
- * segments, as struct binary_facts.
+ * Identity of an ELF file: notes (GNU and Go build ids) and its load segments, as struct
+ * binary_facts.
  */
 #include "binary/elf_file.h"
 #include "binary/facts.h"
@@ -78,16 +78,6 @@ const unsigned char *elf_file_find_note(const struct elf_file *elf, const char *
 	return NULL;
 }
 
-bool elf_files_match(const struct elf_file *a, const struct elf_file *b)
-{
-	size_t a_size = 0, b_size = 0;
-	const unsigned char *a_id = elf_file_find_note(a, "GNU", NT_GNU_BUILD_ID, &a_size);
-	const unsigned char *b_id = elf_file_find_note(b, "GNU", NT_GNU_BUILD_ID, &b_size);
-	if (!a_id || !b_id)
-		return !a_id && !b_id;
-	return a_size == b_size && !memcmp(a_id, b_id, a_size);
-}
-
 static void add_segments(const struct elf_file *elf, struct binary_facts *facts, bool executable)
 {
 	Elf64_Phdr segment;
@@ -121,22 +111,6 @@ static void read_build_ids(const struct elf_file *elf, struct binary_facts *fact
 	}
 }
 
-/* .gnu_debuglink: a file name, NUL, padding to four bytes, CRC-32 of that file. */
-static void read_debuglink(const struct elf_file *elf, struct binary_facts *facts)
-{
-	_cleanup_elf_data_ struct elf_data data = {0};
-	if (elf_file_data(elf, ".gnu_debuglink", 4096, &data) < 0)
-		return;
-	size_t length = strnlen((const char *)data.bytes, data.size);
-	size_t crc = align_up(length + 1, 4);
-	/* A name with a slash would lead out of the directories that are searched. */
-	if (!length || length >= sizeof(facts->debuglink) || data.size < crc + 4 ||
-	    memchr(data.bytes, '/', length))
-		return;
-	memcpy(facts->debuglink, data.bytes, length);
-	memcpy(&facts->debuglink_crc, data.bytes + crc, 4);
-}
-
 void elf_file_facts(const struct elf_file *elf, struct binary_facts *ret)
 {
 	memset(ret, 0, sizeof(*ret));
@@ -145,7 +119,8 @@ void elf_file_facts(const struct elf_file *elf, struct binary_facts *ret)
 	add_segments(elf, ret, true);
 	add_segments(elf, ret, false);
 	read_build_ids(elf, ret);
-	read_debuglink(elf, ret);
+	if (elf_file_debuglink(elf, ret->debuglink, &ret->debuglink_crc) < 0)
+		ret->debuglink[0] = '\0';
 	Elf64_Shdr section;
 	if (elf_file_find_section_type(elf, SHT_SYMTAB, &section, NULL))
 		ret->flags |= FACTS_HAS_SYMTAB;

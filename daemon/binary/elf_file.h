@@ -96,9 +96,20 @@ const unsigned char *elf_file_at_address(const struct elf_file *elf, uint64_t ad
 const unsigned char *elf_file_find_note(const struct elf_file *elf, const char *owner,
 					uint32_t type, size_t *ret_size);
 
-/* Were both files made by the same link, as their GNU build ids say? Of files without a build id
- * nothing is known: true, the caller had another reason (a checksum) to believe it. */
-bool elf_files_match(const struct elf_file *a, const struct elf_file *b);
+/* .gnu_debuglink's file name, which has no slash, and that file's CRC-32. Returns 0, -ENODATA or
+ * -EBADMSG. */
+#define DEBUGLINK_MAX 256
+int elf_file_debuglink(const struct elf_file *elf, char name[static DEBUGLINK_MAX],
+		       uint32_t *ret_crc);
+
+/* Is `debug` the separate debug file of `elf`: by build id, or without one by the checksum of
+ * .gnu_debuglink? */
+bool elf_file_is_debug_of(const struct elf_file *debug, const struct elf_file *elf);
+
+/* dwz's .gnu_debugaltlink: the path and the build id of the file with the shared debug information.
+ * Both point into `data`, which the caller frees. Returns 0, -ENODATA or -EBADMSG. */
+int elf_file_supplementary(const struct elf_file *elf, struct elf_data *data, const char **ret_path,
+			   const unsigned char **ret_id, size_t *ret_id_size);
 
 /* Fills all of `ret` except FACTS_HAS_UNWIND, which only the table builder can tell. */
 void elf_file_facts(const struct elf_file *elf, struct binary_facts *ret);

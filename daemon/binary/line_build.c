@@ -14,6 +14,7 @@
 
 #include <elfutils/libdw.h>
 #include <errno.h>
+#include <string.h>
 
 struct batch {
 	Dwarf *dwarf;
@@ -141,6 +142,21 @@ static int answer_go(struct batch *b, int fd, bool with_inlines)
 	return r;
 }
 
+/* Is it the file that the DWARF refers to? libdw takes what it is given. */
+static bool is_supplementary(int supplementary_fd, int dwarf_fd)
+{
+	_cleanup_mapped_elf_ struct mapped_elf file = {0}, shared = {0};
+	_cleanup_elf_data_ struct elf_data link = {0};
+	const char *path;
+	const unsigned char *wanted;
+	size_t wanted_size, size;
+	if (mapped_elf_open(dwarf_fd, &file) < 0 || mapped_elf_open(supplementary_fd, &shared) < 0 ||
+	    elf_file_supplementary(&file.elf, &link, &path, &wanted, &wanted_size) < 0)
+		return false;
+	const unsigned char *id = elf_file_find_note(&shared.elf, "GNU", NT_GNU_BUILD_ID, &size);
+	return id && size == wanted_size && !memcmp(id, wanted, size);
+}
+
 static int answer_dwarf(struct batch *b, int dwarf_fd, int supplementary_fd, bool with_inlines)
 {
 	Dwarf *supplementary = NULL;
@@ -150,7 +166,7 @@ static int answer_dwarf(struct batch *b, int dwarf_fd, int supplementary_fd, boo
 	b->dwarf = dwarf_begin(dwarf_fd, DWARF_C_READ);
 	if (!b->dwarf)
 		return -ENODATA;
-	if (supplementary_fd >= 0) {
+	if (supplementary_fd >= 0 && is_supplementary(supplementary_fd, dwarf_fd)) {
 		supplementary = dwarf_begin(supplementary_fd, DWARF_C_READ);
 		if (supplementary)
 			dwarf_setalt(b->dwarf, supplementary);

@@ -6,10 +6,12 @@
 #include "binary/symbol_build.h"
 
 #include "binary/artifact.h"
+#include "binary/symbol_layout.h"
 #include "binary/symbol_list.h"
 
 #include <errno.h>
 #include <lzma.h>
+#include <string.h>
 
 #define PACKED_LIMIT (256UL << 20)
 #define MINIDEBUG_LIMIT (256UL << 20) /* decompressed; a kernel-sized program has a few MiB */
@@ -51,7 +53,23 @@ static void add_minidebuginfo(struct symbol_list *list, const struct elf_file *e
 		symbol_table_add(list, &inner, SHT_SYMTAB);
 }
 
-static int write_artifact(struct symbol_list *list, struct text *artifact)
+static void describe_supplementary(const struct elf_file *elf, struct symbol_debug *debug)
+{
+	_cleanup_elf_data_ struct elf_data data = {0};
+	const char *path;
+	const unsigned char *id;
+	size_t id_size;
+	if (elf_file_supplementary(elf, &data, &path, &id, &id_size) < 0 ||
+	    id_size > sizeof(debug->supplementary_id) ||
+	    strlen(path) >= sizeof(debug->supplementary_path))
+		return;
+	debug->supplementary_id_size = (uint32_t)id_size;
+	memcpy(debug->supplementary_id, id, id_size);
+	strcpy(debug->supplementary_path, path);
+}
+
+static int write_artifact(struct symbol_list *list, const struct symbol_debug *debug,
+			  struct text *artifact)
 {
 	struct text records = {0};
 	int r = symbol_list_finish(list, &records);
@@ -60,6 +78,7 @@ static int write_artifact(struct symbol_list *list, struct text *artifact)
 		artifact_add_section(artifact, SECTION_SYMBOLS, records.bytes, records.length);
 		artifact_add_section(artifact, SECTION_SYMBOL_NAMES, list->names.bytes,
 				     list->names.bytes_used);
+		artifact_add_section(artifact, SECTION_SYMBOL_DEBUG, debug, sizeof(*debug));
 		r = artifact_finish(artifact);
 	}
 	text_free(&records);
@@ -75,7 +94,12 @@ int symbol_build(const struct elf_file *elf, const struct elf_file *debug, struc
 	symbol_plt_add(&list, elf);
 	symbol_go_add(&list, elf);
 	add_minidebuginfo(&list, elf);
-	if (debug && elf_files_match(elf, debug))
+	struct symbol_debug seen = {0};
+	describe_supplementary(elf, &seen);
+	if (debug && elf_file_is_debug_of(debug, elf)) {
+		seen.flags |= SYMBOL_DEBUG_FILE_BELONGS;
 		symbol_table_add(&list, debug, SHT_SYMTAB);
-	return write_artifact(&list, artifact);
+		describe_supplementary(debug, &seen);
+	}
+	return write_artifact(&list, &seen, artifact);
 }

@@ -20,6 +20,11 @@ int symbol_index_open(const struct artifact *artifact, struct symbol_index *ret)
 	    index.names[index.names_size - 1] != '\0')
 		return -EBADMSG;
 	index.symbol_count = size / sizeof(struct symbol_record);
+	index.debug = artifact_section(artifact, SECTION_SYMBOL_DEBUG, &size);
+	if (size != sizeof(*index.debug) || index.debug->supplementary_id_size > BUILD_ID_MAX ||
+	    !memchr(index.debug->supplementary_path, '\0',
+		    sizeof(index.debug->supplementary_path)))
+		return -EBADMSG;
 	*ret = index;
 	return 0;
 }

@@ -8,6 +8,8 @@
 #include "base/attributes.h"
 #include "binary/artifact.h"
 
+struct symbol_debug;
+
 /* A view of a checked artifact; keep the artifact's bytes alive as long as it. */
 struct symbol_index {
 	struct artifact artifact;
@@ -15,6 +17,7 @@ struct symbol_index {
 	size_t symbol_count;
 	const char *names;
 	size_t names_size;
+	const struct symbol_debug *debug;
 };
 
 /* Returns 0 or -EBADMSG. */

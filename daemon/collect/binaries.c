@@ -206,6 +206,7 @@ void binaries_on_mapping(struct binaries *binaries, struct process *process,
 	struct binary *binary = add_binary(binaries, &key, binaries->next_slot++, mapping->path);
 	if (!binary)
 		return;
+	binary->pid = process->pid;
 	binary->file = take_fd(file);
 	request_table(binary, PARSER_WHEN_IDLE);
 }
@@ -294,6 +295,7 @@ void binaries_on_notice(struct binaries *binaries, const struct record_new_binar
 		binary = add_noticed(binaries, notice);
 	if (!binary)
 		return;
+	binary->pid = notice->pid;
 	binary->file = open_noticed(binaries, notice, binary->path);
 	if (binary->file < 0 && ++binary->failed_opens < MAX_FAILED_OPENS) {
 		struct binary_entry ask_again = {.state = BINARY_PENDING};

@@ -22,6 +22,7 @@ struct binary {
 	struct binary_key key;
 	uint32_t slot;
 	char *path;	 /* as some process saw it; "[vdso]"; NULL: unknown */
+	uint32_t pid;	 /* a process that mapped it; 0: none */
 	int file;	 /* descriptor, or -1 when it could not be opened */
 	int error;	 /* why there is no table: negative errno, 0 = none */
 	bool hit;	 /* a sample ran through it */

@@ -4,7 +4,8 @@
  * that came so far. Names are interned for good: a profile's frames repeat them by the thousand.
  *
  * Sources of a frame, best first: DWARF (function, file, line, inlined callers), the symbol index,
- * nothing. A binary that has no DWARF itself may have a separate debug file by build id.
+ * nothing. A binary without DWARF may have a separate debug file: candidates are given to the parser
+ * child together with the binary until one belongs to it. Lines wait for that.
  */
 #include "profile/symbolizer.h"
 
@@ -14,10 +15,10 @@
 #include "binary/demangle.h"
 #include "binary/kernel_symbols.h"
 #include "binary/symbol_index.h"
+#include "binary/symbol_layout.h"
+#include "process/debug_files.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 
 struct line_batch {
@@ -31,7 +32,10 @@ struct binary_names {
 	bool requested;	   /* the symbol index */
 	char *index_bytes; /* the artifact; NULL: none yet */
 	struct symbol_index index;
-	int debug_file; /* descriptor or -1 */
+	struct debug_search *search; /* NULL: ended */
+	int debug_file, supplementary_file; /* descriptors or -1; the debug file is tried out first */
+	bool settled;	      /* it is known which files have the lines */
+	bool lines_requested; /* before that */
 	struct hash wanted; /* addresses already wanted */
 	ARRAY(uint64_t) not_asked; /* of them, those to ask for */
 	ARRAY(struct line_batch) lines;
@@ -68,6 +72,8 @@ static void names_free(struct binary_names *names)
 	hash_free(&names->wanted);
 	free(names->index_bytes);
 	close_fd(names->debug_file);
+	close_fd(names->supplementary_file);
+	free(names->search);
 	names->binary->names = NULL;
 	free(names);
 }
@@ -121,25 +127,13 @@ static struct binary_names *names_of(struct symbolizer *s, struct binary *binary
 		return NULL;
 	names->owner = s;
 	names->binary = binary;
-	names->debug_file = -1;
+	names->debug_file = names->supplementary_file = -1;
 	if (array_add(&s->all, names) < 0) {
 		free(names);
 		return NULL;
 	}
 	binary->names = names;
 	return names;
-}
-
-/* Opens the separate debug file by build id, or returns -ENOENT. */
-static int open_debug_file(const struct binary *binary)
-{
-	char id[2 * BUILD_ID_MAX + 1], path[sizeof(id) + 64];
-	if (!binary->has_facts || binary->facts.build_id_size < 2)
-		return -ENOENT;
-	facts_build_id_text(&binary->facts, id);
-	snprintf(path, sizeof(path), "/usr/lib/debug/.build-id/%.2s/%s.debug", id, id + 2);
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	return fd < 0 ? -errno : fd;
 }
 
 static char *copy_artifact(const struct artifact *artifact, struct artifact *ret)
@@ -150,36 +144,6 @@ static char *copy_artifact(const struct artifact *artifact, struct artifact *ret
 		*ret = (struct artifact){.bytes = bytes, .size = artifact->size};
 	}
 	return bytes;
-}
-
-static void on_symbols(void *userdata, int error, const struct artifact *artifact)
-{
-	struct binary_names *names = userdata;
-	struct artifact copy;
-	if (!artifact) {
-		log_debug("no symbols of %s: %s", names->binary->path ? names->binary->path : "?",
-			  strerror(-error));
-		return;
-	}
-	names->index_bytes = copy_artifact(artifact, &copy);
-	if (names->index_bytes && symbol_index_open(&copy, &names->index) < 0) {
-		free(names->index_bytes);
-		names->index_bytes = NULL;
-	}
-}
-
-void symbolizer_prepare(struct symbolizer *s, struct binary *binary)
-{
-	if (binary->file < 0 || !binary->has_facts)
-		return;
-	struct binary_names *names = names_of(s, binary);
-	if (!names || names->requested)
-		return;
-	names->requested = true;
-	if (!(binary->facts.flags & FACTS_HAS_DWARF) || !(binary->facts.flags & FACTS_HAS_SYMTAB))
-		names->debug_file = open_debug_file(binary);
-	binary_store_request_symbols(s->store, binary->file, names->debug_file,
-				     PARSER_WHEN_IDLE, on_symbols, names);
 }
 
 /* ---- Lines ----------------------------------------------------------------------------------- */
@@ -204,35 +168,138 @@ static int dwarf_file(const struct binary_names *names)
 	return names->debug_file;
 }
 
-int symbolizer_want_lines(struct symbolizer *s, struct binary *binary, uint64_t address)
-{
-	struct binary_names *names = binary->names;
-	if (!names || dwarf_file(names) < 0 || hash_get(&names->wanted, address))
-		return 0;
-	int r = hash_put(&names->wanted, address, 1);
-	return r < 0 ? r : array_add(&names->not_asked, address);
-}
-
 static int compare_addresses(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 	return x < y ? -1 : x > y;
 }
 
+static void request_lines(struct binary_names *names)
+{
+	struct symbolizer *s = names->owner;
+	if (names->not_asked.count == 0 || dwarf_file(names) < 0)
+		return;
+	qsort(names->not_asked.items, names->not_asked.count, sizeof(uint64_t), compare_addresses);
+	parser_request_lines(binary_store_parser(s->store), dwarf_file(names),
+			     names->supplementary_file, names->not_asked.items,
+			     names->not_asked.count, s->options.inlines, PARSER_WHEN_IDLE, on_lines,
+			     names);
+	names->not_asked.count = 0;
+}
+
+/* ---- Symbols --------------------------------------------------------------------------------- */
+
+static void request_symbols(struct binary_names *names);
+
+/* Starts a search for the debug file; without memory there is none. */
+static void start_search(struct binary_names *names)
+{
+	const struct binary *binary = names->binary;
+	names->search = malloc(sizeof(*names->search));
+	if (!names->search)
+		return;
+	*names->search = (struct debug_search){.proc_path = "/proc",
+					       .pid = binary->pid,
+					       .path = binary->path,
+					       .facts = &binary->facts};
+	if (!(binary->facts.flags & FACTS_HAS_DWARF) || !(binary->facts.flags & FACTS_HAS_SYMTAB))
+		names->debug_file = debug_search_next(names->search);
+}
+
+/* Nothing more will be known of the files: lines may be asked for. */
+static void settle(struct binary_names *names)
+{
+	const struct symbol_debug *debug = names->index_bytes ? names->index.debug : NULL;
+	if (debug && debug->supplementary_id_size && names->search)
+		names->supplementary_file = debug_search_supplementary(
+			names->search, debug->supplementary_id, debug->supplementary_id_size,
+			debug->supplementary_path);
+	free(names->search);
+	names->search = NULL;
+	names->settled = true;
+	if (names->lines_requested)
+		request_lines(names);
+}
+
+/* A debug file of another build is closed, and the next one tried. True: symbols are asked again. */
+static bool try_next_debug_file(struct binary_names *names)
+{
+	bool belongs = names->index_bytes &&
+		       names->index.debug->flags & SYMBOL_DEBUG_FILE_BELONGS;
+	if (names->debug_file < 0 || belongs)
+		return false;
+	log_debug("%s is not the debug file of %s", names->search ? names->search->found : "?",
+		  names->binary->path ? names->binary->path : "?");
+	names->debug_file = close_fd(names->debug_file);
+	if (!names->search)
+		return false;
+	names->debug_file = debug_search_next(names->search);
+	if (names->debug_file >= 0)
+		request_symbols(names);
+	return names->debug_file >= 0;
+}
+
+static void on_symbols(void *userdata, int error, const struct artifact *artifact)
+{
+	struct binary_names *names = userdata;
+	struct artifact copy;
+	if (!artifact)
+		log_debug("no symbols of %s: %s", names->binary->path ? names->binary->path : "?",
+			  strerror(-error));
+	free(names->index_bytes);
+	names->index_bytes = artifact ? copy_artifact(artifact, &copy) : NULL;
+	if (names->index_bytes && symbol_index_open(&copy, &names->index) < 0) {
+		free(names->index_bytes);
+		names->index_bytes = NULL;
+	}
+	if (!try_next_debug_file(names))
+		settle(names);
+}
+
+static void request_symbols(struct binary_names *names)
+{
+	int r = binary_store_request_symbols(names->owner->store, names->binary->file,
+					     names->debug_file, PARSER_WHEN_IDLE, on_symbols,
+					     names);
+	if (r < 0) {
+		names->debug_file = close_fd(names->debug_file);
+		settle(names);
+	}
+}
+
+void symbolizer_prepare(struct symbolizer *s, struct binary *binary)
+{
+	if (binary->file < 0 || !binary->has_facts)
+		return;
+	struct binary_names *names = names_of(s, binary);
+	if (!names || names->requested)
+		return;
+	names->requested = true;
+	start_search(names);
+	request_symbols(names);
+}
+
+int symbolizer_want_lines(struct symbolizer *s, struct binary *binary, uint64_t address)
+{
+	struct binary_names *names = binary->names;
+	if (!names || (names->settled && dwarf_file(names) < 0) ||
+	    hash_get(&names->wanted, address))
+		return 0;
+	int r = hash_put(&names->wanted, address, 1);
+	return r < 0 ? r : array_add(&names->not_asked, address);
+}
+
 void symbolizer_request_lines(struct symbolizer *s)
 {
 	for (size_t i = 0; i < s->all.count; i++) {
 		struct binary_names *names = s->all.items[i];
-		if (!names->not_asked.count)
-			continue;
-		qsort(names->not_asked.items, names->not_asked.count, sizeof(uint64_t),
-		      compare_addresses);
-		parser_request_lines(binary_store_parser(s->store), dwarf_file(names), -1,
-				     names->not_asked.items, names->not_asked.count,
-				     s->options.inlines, PARSER_WHEN_IDLE, on_lines, names);
-		names->not_asked.count = 0;
+		names->lines_requested = true;
+		if (names->settled)
+			request_lines(names);
 	}
 }
+
+/* ---- Frames ---------------------------------------------------------------------------------- */
 
 static size_t find_lines(struct symbolizer *s, const struct binary_names *names, uint64_t address,
 			 struct symbol_frame *frames, size_t capacity)

@@ -158,10 +158,12 @@ static void test_lying_index(void **state)
 	struct artifact artifact;
 	struct symbol_index index;
 	struct symbol symbol;
+	struct symbol_debug debug = {0};
 	struct symbol_record records[] = {{0x10, 4, 4}, {0x20, 4, 1}};
 	artifact_begin(&t, ARTIFACT_SYMBOLS);
 	artifact_add_section(&t, SECTION_SYMBOLS, records, sizeof(records));
 	artifact_add_section(&t, SECTION_SYMBOL_NAMES, "abc", 4);
+	artifact_add_section(&t, SECTION_SYMBOL_DEBUG, &debug, sizeof(debug));
 	assert_int_equal(artifact_finish(&t), 0);
 	assert_int_equal(artifact_check(t.bytes, t.length, ARTIFACT_SYMBOLS, &artifact), 0);
 	assert_int_equal(symbol_index_open(&artifact, &index), 0);
@@ -173,9 +175,20 @@ static void test_lying_index(void **state)
 	artifact_begin(&t, ARTIFACT_SYMBOLS);
 	artifact_add_section(&t, SECTION_SYMBOLS, records, sizeof(records));
 	artifact_add_section(&t, SECTION_SYMBOL_NAMES, "abc", 3);
+	artifact_add_section(&t, SECTION_SYMBOL_DEBUG, &debug, sizeof(debug));
 	assert_int_equal(artifact_finish(&t), 0);
 	assert_int_equal(artifact_check(t.bytes, t.length, ARTIFACT_SYMBOLS, &artifact), 0);
 	assert_int_equal(symbol_index_open(&artifact, &index), -EBADMSG); /* no NUL at the end */
+	text_free(&t);
+
+	debug.supplementary_id_size = BUILD_ID_MAX + 1;
+	artifact_begin(&t, ARTIFACT_SYMBOLS);
+	artifact_add_section(&t, SECTION_SYMBOLS, records, sizeof(records));
+	artifact_add_section(&t, SECTION_SYMBOL_NAMES, "abc", 4);
+	artifact_add_section(&t, SECTION_SYMBOL_DEBUG, &debug, sizeof(debug));
+	assert_int_equal(artifact_finish(&t), 0);
+	assert_int_equal(artifact_check(t.bytes, t.length, ARTIFACT_SYMBOLS, &artifact), 0);
+	assert_int_equal(symbol_index_open(&artifact, &index), -EBADMSG);
 	text_free(&t);
 }
 
