@@ -97,7 +97,8 @@ void parser_read_replies(struct parser *parser)
 		}
 		/* It closed its end: what became of it, its exit tells. Until then the watchdog runs. */
 		parser->socket_source = loop_remove(parser->socket_source);
-		kill(child->pid, SIGKILL);
+		if (!child->ended)
+			kill(child->pid, SIGKILL);
 		return;
 	}
 }
