@@ -81,6 +81,7 @@ class FlamePage(unittest.TestCase):
         self.assertEqual(self.text("h1"), "CPU of web-7")
         for kind in ("native", "kernel", "JIT", "interpreter", "Go", "inlined", "not code"):
             self.assertIn(kind, self.text("#legend"))
+        self.assertNotIn(" 0 %", self.text("#legend"))
         self.assertEqual(self.browser.evaluate("document.querySelector('#comments b')"), None)
         self.shot("light")
 

@@ -13,8 +13,9 @@ function showHeading() {
 	facts.push(`${formatValue(view.tree.total[0], view.unit)} ${view.type || ''}`.trim());
 	byId('facts').textContent = facts.join('  ·  ');
 	byId('comments').replaceChildren(
-		...profile.comments.map((line) => element('p', { textContent: line })),
-		element('p', { textContent: `Written by Bolometer ${profile.version}` }));
+		...profile.comments.map((line) => element('p', { textContent: line })));
+	byId('recording').hidden = !profile.comments.length;
+	byId('version').textContent = `Written by Bolometer ${profile.version}`;
 }
 
 function swatch(colour, text) {
@@ -23,7 +24,22 @@ function swatch(colour, text) {
 	return element('li', {}, mark, text);
 }
 
-// The kinds that occur with their share of the samples, or the scale of changes.
+// Per kind that occurs the part of the samples that ran in it; marks do not run, and count for the
+// stacks they are in, wherever they are in them.
+function kindParts(tree) {
+	const parts = new Array(KINDS.length);
+	const isMarked = new Uint8Array(tree.count);
+	for (let i = 1; i < tree.count; i++) {
+		const kind = kindOf(view.kinds[tree.frame[i]]);
+		const wasMarked = isMarked[tree.parent[i]];
+		isMarked[i] = wasMarked || kind === MARK ? 1 : 0;
+		const value = kind !== MARK ? tree.self[i] : wasMarked ? 0 : tree.total[i];
+		parts[kind] = (parts[kind] || 0) + value / (tree.total[0] || 1);
+	}
+	return parts;
+}
+
+// The kinds that occur, each with its part of the samples, or the scale of changes.
 function showLegend() {
 	const isDark = isDarkTheme();
 	const legend = byId('legend');
@@ -35,18 +51,11 @@ function showLegend() {
 			element('li', { textContent: 'shares of each profile; widths are their mean' }));
 		return;
 	}
-	const { tree } = view;
-	const self = new Float64Array(KINDS.length);
-	const present = new Uint8Array(KINDS.length);
-	for (let i = 1; i < tree.count; i++) {
-		const kind = kindOf(view.kinds[tree.frame[i]]);
-		present[kind] = 1;
-		self[kind] += tree.self[i];
-	}
-	legend.replaceChildren(...KINDS.map((name, kind) => kind).filter((kind) => present[kind])
+	const parts = kindParts(view.tree);
+	legend.replaceChildren(...[...KINDS.keys()].filter((kind) => parts[kind] !== undefined)
 		.map((kind) => swatch(kindColour(kind, isDark),
-			`${KINDS[kind]} ${formatShare(self[kind] / (tree.total[0] || 1))}`)));
-	legend.title = 'Part of the samples that ran in frames of this kind';
+			`${KINDS[kind]} ${formatShare(parts[kind])}`)));
+	legend.title = 'Part of the samples that ran in frames of this kind; of marks, that have one';
 }
 
 function isDarkTheme() {
@@ -163,7 +172,8 @@ function onKey(event) {
 	const isTyping = event.target.matches('input, select');
 	if (isTyping) {
 		if (event.key === 'Escape') escape();
-		else if (event.key === 'Enter' && event.target === byId('query')) goToMatch(event.shiftKey ? -1 : 1);
+		else if (event.key === 'Enter' && event.target === byId('query'))
+			goToMatch(event.shiftKey ? -1 : 1);
 		return;
 	}
 	const inChart = event.target === document.body || event.target === byId('chart');
@@ -221,7 +231,8 @@ function start() {
 	restoreTheme();
 	applyTheme();
 	byId('view').replaceChildren(...profile.views.map((data, index) =>
-		element('option', { value: index, textContent: `${data.type || 'value'} (${data.unit || 'count'})` })));
+		element('option', { value: index,
+			textContent: `${data.type || 'value'} (${data.unit || 'count'})` })));
 	byId('view').value = profile.first_view;
 	byId('view-field').hidden = profile.views.length < 2;
 	showView(profile.first_view);
