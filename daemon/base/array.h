@@ -30,7 +30,9 @@ int array_reserve_bytes(void **items, size_t *capacity, size_t wanted, size_t it
 /* Appends one value. Returns 0 or -ENOMEM. */
 #define array_add(array, ...)                                                               \
 	({                                                                                  \
-		int _r = array_reserve((array), (array)->count + 1);                        \
+		int _r = (array)->count < (array)->capacity                                 \
+				 ? 0                                                        \
+				 : array_reserve((array), (array)->count + 1);              \
 		if (_r == 0)                                                                \
 			(array)->items[(array)->count++] = (__VA_ARGS__);                   \
 		_r;                                                                         \

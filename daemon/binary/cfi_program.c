@@ -20,7 +20,9 @@
 struct machine_state {
 	struct cfi_program *program;
 	struct cfi_state *now;
-	bool changed; /* since the last row was given away */
+	bool changed; /* anything, since the last row was given away */
+	bool changed_more; /* more than the CFA's offset */
+	struct unwind_rule rule; /* of the last row */
 	unsigned remembered;
 	struct cfi_state stack[MAX_REMEMBERED];
 };
@@ -43,7 +45,7 @@ static void set_place(struct machine_state *m, uint64_t number, struct cfi_place
 	if (!kept)
 		return;
 	*kept = place;
-	m->changed = true;
+	m->changed = m->changed_more = true;
 }
 
 static void restore_place(struct machine_state *m, uint64_t number)
@@ -53,7 +55,7 @@ static void restore_place(struct machine_state *m, uint64_t number)
 		return;
 	struct cfi_state initial = m->program->cie->initial;
 	*kept = *place_of(&initial, m->program->registers, number);
-	m->changed = true;
+	m->changed = m->changed_more = true;
 }
 
 static int emit_row(struct machine_state *m)
@@ -61,8 +63,15 @@ static int emit_row(struct machine_state *m)
 	struct cfi_program *p = m->program;
 	if (!m->changed || !p->rows)
 		return 0;
-	m->changed = false;
-	return unwind_rows_add(p->rows, p->address, cfi_rule(m->now, p->machine));
+	/* Nine rows of ten only move the CFA; what is relative to it stays. */
+	int64_t offset = m->now->cfa_offset;
+	if (!m->changed_more && p->machine == EM_X86_64 && m->rule.kind == RULE_CFA_SP &&
+	    offset >= 8 && offset <= INT32_MAX && m->now->frame.kind != CFI_AT_EXPRESSION)
+		m->rule.cfa_offset = offset;
+	else
+		m->rule = cfi_rule(m->now, p->machine);
+	m->changed = m->changed_more = false;
+	return unwind_rows_add(p->rows, p->address, m->rule);
 }
 
 static int advance(struct machine_state *m, uint64_t by)
@@ -95,8 +104,10 @@ static int64_t factored(struct machine_state *m, uint64_t n)
 
 static void set_cfa(struct machine_state *m, uint64_t reg, int64_t offset)
 {
+	reg = MIN_OF(reg, (uint64_t)UINT32_MAX);
+	m->changed_more |= m->now->cfa_expression || m->now->cfa_register != reg;
 	m->now->cfa_expression = NULL;
-	m->now->cfa_register = MIN_OF(reg, (uint64_t)UINT32_MAX);
+	m->now->cfa_register = reg;
 	m->now->cfa_offset = offset;
 	m->changed = true;
 }
@@ -110,7 +121,7 @@ static int set_cfa_expression(struct machine_state *m)
 		return -EBADMSG;
 	m->now->cfa_expression = expression;
 	m->now->cfa_expression_size = size;
-	m->changed = true;
+	m->changed = m->changed_more = true;
 	return 0;
 }
 
@@ -139,7 +150,7 @@ static int restore(struct machine_state *m)
 	if (!m->remembered)
 		return -EBADMSG;
 	*m->now = m->stack[--m->remembered];
-	m->changed = true;
+	m->changed = m->changed_more = true;
 	return 0;
 }
 
@@ -251,7 +262,7 @@ int cfi_run(struct cfi_program *program, struct cfi_state *state)
 	struct machine_state m;
 	m.program = program;
 	m.now = state;
-	m.changed = true;
+	m.changed = m.changed_more = true;
 	m.remembered = 0;
 	struct cursor *c = &program->code;
 	int r = 0;

@@ -119,11 +119,13 @@ static bool same_page(uint32_t a, uint32_t b)
 static bool merged_rule(const struct flattener *f, const struct unwind_row *first,
 			const struct unwind_row *second, uint64_t *ret)
 {
+	uint32_t distance = second->offset - first->offset;
+	if (distance > 2 || !same_page(first->offset, second->offset))
+		return false;
 	struct unwind_rule a = unwind_rule_of(f->from->rules.items[first->rule]);
 	struct unwind_rule b = unwind_rule_of(f->from->rules.items[second->rule]);
-	uint32_t distance = second->offset - first->offset;
-	if (distance > 2 || !same_page(first->offset, second->offset) || a.kind != RULE_CFA_SP ||
-	    b.kind != RULE_CFA_SP || a.flags != b.flags || a.fp_offset != b.fp_offset)
+	if (a.kind != RULE_CFA_SP || b.kind != RULE_CFA_SP || a.flags != b.flags ||
+	    a.fp_offset != b.fp_offset)
 		return false;
 	int64_t change = (int64_t)b.cfa_offset - a.cfa_offset;
 	if (change != 8 && change != -8)

@@ -67,13 +67,8 @@ bool unwind_rows_begin(struct unwind_rows *rows, uint64_t address, uint64_t size
 	return true;
 }
 
-int unwind_rows_rule(struct unwind_rows *rows, uint64_t rule_bits, uint32_t *ret_index)
+static int find_rule(struct unwind_rows *rows, uint64_t rule_bits, uint32_t *ret_index)
 {
-	size_t slot = hash_mix(rule_bits) % UNWIND_RULE_CACHE;
-	if (rows->cache[slot].rule == rule_bits && rows->rules.count) {
-		*ret_index = rows->cache[slot].index;
-		return 0;
-	}
 	uint64_t *known = hash_get(&rows->rule_index, rule_bits);
 	uint32_t index = known ? *known : rows->rules.count;
 	if (!known) {
@@ -83,10 +78,29 @@ int unwind_rows_rule(struct unwind_rows *rows, uint64_t rule_bits, uint32_t *ret
 		    hash_put(&rows->rule_index, rule_bits, index) < 0)
 			return -ENOMEM;
 	}
-	rows->cache[slot].rule = rule_bits;
-	rows->cache[slot].index = index;
 	*ret_index = index;
 	return 0;
+}
+
+static inline int find_rule_cached(struct unwind_rows *rows, uint64_t rule_bits,
+				   uint32_t *ret_index)
+{
+	/* Kind, flags and offsets lie in different bytes: a multiplication brings them together. */
+	size_t slot = rule_bits * 0x9e3779b97f4a7c15ULL >> (64 - UNWIND_RULE_CACHE_BITS);
+	struct unwind_cached_rule *cached = &rows->cache[slot];
+	if (cached->rule == rule_bits && rows->rules.count) {
+		*ret_index = cached->index;
+		return 0;
+	}
+	int r = find_rule(rows, rule_bits, ret_index);
+	if (r == 0)
+		*cached = (struct unwind_cached_rule){rule_bits, *ret_index};
+	return r;
+}
+
+int unwind_rows_rule(struct unwind_rows *rows, uint64_t rule_bits, uint32_t *ret_index)
+{
+	return find_rule_cached(rows, rule_bits, ret_index);
 }
 
 int unwind_rows_add(struct unwind_rows *rows, uint64_t address, struct unwind_rule rule)
@@ -101,7 +115,7 @@ int unwind_rows_add(struct unwind_rows *rows, uint64_t address, struct unwind_ru
 	if (bits == rows->last_rule || (last && offset < last->offset))
 		return 0;
 	uint32_t index;
-	int r = unwind_rows_rule(rows, bits, &index);
+	int r = find_rule_cached(rows, bits, &index);
 	if (r < 0)
 		return r;
 	rows->last_rule = bits;

@@ -39,7 +39,12 @@ struct unwind_segment {
 };
 
 /* Small and direct-mapped: a binary uses few rules, and the same ones again and again. */
-#define UNWIND_RULE_CACHE 256
+#define UNWIND_RULE_CACHE_BITS 10
+
+struct unwind_cached_rule {
+	uint64_t rule;
+	uint32_t index;
+};
 
 struct unwind_rows {
 	uint64_t base; /* file offset */
@@ -48,10 +53,7 @@ struct unwind_rows {
 	ARRAY(struct unwind_range) ranges;
 	ARRAY(uint64_t) rules; /* struct unwind_rule as an integer; index 0 is RULE_NONE */
 	struct hash rule_index;
-	struct {
-		uint64_t rule;
-		uint32_t index;
-	} cache[UNWIND_RULE_CACHE];
+	struct unwind_cached_rule cache[1 << UNWIND_RULE_CACHE_BITS];
 
 	/* The open range. */
 	struct unwind_range range;
