@@ -17,7 +17,7 @@ struct flame_options {
 
 static const struct option_spec flame_specs[] = {
 	OPTION(TEXT, 'o', "output", "FILE", AT(output),
-	       "where the page goes, '-' for standard output (default: FILE.html in this directory)"),
+	       "where the page goes; '-': standard output\n(default: FILE.html in this directory)"),
 	OPTION(TEXT, 0, "title", "TEXT", AT(title), "heading of the page (default: the file's name)"),
 	LOAD_OPTIONS(AT(load)),
 	OPTIONS_END,

@@ -30,6 +30,12 @@ WRONG = [
     (["record", "-o", "x.svg"], "x.svg: the extension names no format"),
     (["record", "-o", "%z.html"], "only %h, %p, %t and %% have a meaning"),
     (["record", "-o", "-", "--format", "svg"], "unknown format 'svg'"),
+    (["report"], "missing argument; usage: bolometer report [options] FILE"),
+    (["report", "--tree", "--function", "x", "a.pb.gz"], "--tree and --function exclude each other"),
+    (["report", "-n", "x", "a.pb.gz"], "--rows: 'x' is not a whole number"),
+    (["diff", "a.pb.gz"], "missing argument; usage: bolometer diff [options] A B"),
+    (["merge", "a.pb.gz"], "missing -o FILE"),
+    (["convert", "a", "b", "c"], "unexpected argument 'c'"),
     (["doctor", "now"], "unexpected argument 'now'"),
 ]
 
@@ -48,7 +54,7 @@ def help_covers_every_command(bolometer):
     general = bolometer.run("--help")
     expect(general.returncode == 0 and not general.stderr, "--help succeeds", general)
     commands = re.findall(r"^  (\w+)  +\w", general.stdout.decode(), re.M)
-    expect({"record", "doctor"} <= set(commands), "the commands are listed", general)
+    expect({"record", "report", "flame", "diff", "convert", "merge", "doctor"} == set(commands), "the commands are listed", general)
     for command in commands:
         for arguments in ([command, "--help"], ["help", command], [command, "-h"]):
             result = bolometer.run(*arguments)
