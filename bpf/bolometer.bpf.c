@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The programs: a clock tick on every CPU becomes a sample, and (with --children) fork and exit keep
+ * The programs: a clock tick on every CPU becomes a sample, and (with --children) forks and ends keep
  * the set of selected processes.
  *
  * Time. The event's counter is the CPU's clock. Every tick, idle and unselected ones included, moves
@@ -314,14 +314,14 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-SEC("raw_tp/sched_process_exit")
-int on_exit(struct bpf_raw_tracepoint_args *ctx)
+/* Not at exit: giving its memory back is work of the process too. Its number is in use until then. */
+SEC("raw_tp/sched_process_free")
+int on_free(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx->args[0];
 	u32 pid = BPF_CORE_READ(task, tgid);
 
-	/* Only a process's last thread: the others may outlive its leader. */
-	if (BPF_CORE_READ(task, signal, live.counter) <= 0)
+	if ((u32)BPF_CORE_READ(task, pid) == pid)
 		bpf_map_delete_elem(&selected_pids, &pid);
 	return 0;
 }

@@ -160,7 +160,7 @@ static void set_constants(struct bolometer_bpf *s, const struct programs_options
 	s->data->period_ns = options->period_ns;
 	set_pid_namespace(s);
 	bpf_program__set_autoload(s->progs.on_fork, options->select_children);
-	bpf_program__set_autoload(s->progs.on_exit, options->select_children);
+	bpf_program__set_autoload(s->progs.on_free, options->select_children);
 }
 
 static int fail_load(struct collect_failure *failure, int error)
@@ -204,7 +204,7 @@ int programs_open(const struct programs_options *options, struct programs *ret,
 void programs_close(struct programs *programs)
 {
 	bpf_link__destroy(programs->fork_link);
-	bpf_link__destroy(programs->exit_link);
+	bpf_link__destroy(programs->free_link);
 	bolometer_bpf__destroy(programs->skeleton);
 	*programs = (struct programs){0};
 }
@@ -214,8 +214,8 @@ int programs_attach_children(struct programs *programs)
 	if (!programs->skeleton->rodata->select_children)
 		return 0;
 	programs->fork_link = bpf_program__attach(programs->skeleton->progs.on_fork);
-	programs->exit_link = bpf_program__attach(programs->skeleton->progs.on_exit);
-	return programs->fork_link && programs->exit_link ? 0 : -errno;
+	programs->free_link = bpf_program__attach(programs->skeleton->progs.on_free);
+	return programs->fork_link && programs->free_link ? 0 : -errno;
 }
 
 void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX])

@@ -25,7 +25,7 @@ struct programs_options {
 struct programs {
 	struct bolometer_bpf *skeleton;
 	int cpu_count; /* possible */
-	struct bpf_link *fork_link, *exit_link;
+	struct bpf_link *fork_link, *free_link;
 };
 
 /* Loads. Returns 0 or -errno with *failure filled. */
@@ -33,7 +33,7 @@ int programs_open(const struct programs_options *options, struct programs *ret,
 		  struct collect_failure *failure);
 void programs_close(struct programs *programs);
 
-/* Attaches what follows fork and exit, if children are selected. Returns 0 or -errno. */
+/* Attaches what follows forks and ends, if children are selected. Returns 0 or -errno. */
 int programs_attach_children(struct programs *programs);
 
 /* Sums of all CPUs. */
