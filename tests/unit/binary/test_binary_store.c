@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is parsed once is not parsed again; what may have changed is. With the real parser child, which
+ * is this executable, on files that every host has.
+ */
+#include "base/clock.h"
+#include "base/file.h"
+#include "binary/binary_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PROGRAM "/bin/sh"
+#define TEXT_FILE "/etc/passwd"
+
+struct asked {
+	int callbacks, error;
+	char *bytes;
+	size_t size;
+	int *counter, place;
+};
+
+static void on_answer(void *userdata, int error, const struct artifact *artifact)
+{
+	struct asked *asked = userdata;
+	asked->callbacks++;
+	asked->error = error;
+	if (asked->counter)
+		asked->place = (*asked->counter)++;
+	if (!artifact)
+		return;
+	asked->size = artifact->size;
+	asked->bytes = malloc(artifact->size);
+	memcpy(asked->bytes, artifact->bytes, artifact->size);
+}
+
+struct fixture {
+	char directory[64];
+	struct loop *loop;
+	struct parser *parser;
+	struct binary_store *store;
+};
+
+static void open_store(struct fixture *f)
+{
+	struct artifact_cache *cache;
+	struct artifact_cache_options options = {.directory = f->directory};
+	assert_int_equal(artifact_cache_open(&options, &cache), 0);
+	assert_int_equal(loop_new(&f->loop), 0);
+	assert_int_equal(parser_new(f->loop, NULL, &f->parser), 0);
+	assert_int_equal(binary_store_new(f->loop, f->parser, cache, &f->store), 0);
+}
+
+static void close_store(struct fixture *f)
+{
+	parser_free(f->parser);
+	binary_store_free(f->store);
+	loop_free(f->loop);
+}
+
+static void begin(struct fixture *f)
+{
+	strcpy(f->directory, "/tmp/bolometer-store-XXXXXX");
+	assert_non_null(mkdtemp(f->directory));
+	open_store(f);
+}
+
+static void end(struct fixture *f)
+{
+	char command[128];
+	close_store(f);
+	snprintf(command, sizeof(command), "rm -rf '%s'", f->directory);
+	assert_int_equal(system(command), 0);
+}
+
+static uint64_t parsed(const struct fixture *f)
+{
+	struct parser_statistics statistics;
+	parser_get_statistics(f->parser, &statistics);
+	return statistics.requests;
+}
+
+static uint64_t stored(const struct fixture *f)
+{
+	struct artifact_cache_statistics statistics;
+	binary_store_get_statistics(f->store, &statistics);
+	return statistics.stored;
+}
+
+static struct asked ask_unwind(struct fixture *f, int file)
+{
+	struct asked asked = {0};
+	assert_int_equal(binary_store_request_unwind(f->store, file, PARSER_SOON, on_answer,
+						     &asked), 0);
+	assert_int_equal(asked.callbacks, 0); /* never from within the request */
+	assert_int_equal(binary_store_drain(f->store, 20 * NS_PER_SECOND), 0);
+	assert_int_equal(asked.callbacks, 1);
+	return asked;
+}
+
+static void test_parsed_once(void **state)
+{
+	struct fixture f;
+	_cleanup_fd_ int file = open(PROGRAM, O_RDONLY | O_CLOEXEC);
+	begin(&f);
+	struct asked first = ask_unwind(&f, file);
+	assert_int_equal(first.error, 0);
+	assert_int_equal(parsed(&f), 1);
+	assert_int_equal(stored(&f), 1);
+	close_store(&f);
+	open_store(&f);
+	struct asked again = ask_unwind(&f, file);
+	assert_int_equal(again.error, 0);
+	assert_int_equal(parsed(&f), 0);
+	assert_int_equal(again.size, first.size);
+	assert_memory_equal(again.bytes, first.bytes, first.size);
+	free(first.bytes);
+	free(again.bytes);
+	end(&f);
+}
+
+static void test_failures_are_stored(void **state)
+{
+	struct fixture f;
+	_cleanup_fd_ int file = open(TEXT_FILE, O_RDONLY | O_CLOEXEC);
+	begin(&f);
+	assert_int_equal(ask_unwind(&f, file).error, -EBADMSG);
+	assert_int_equal(parsed(&f), 1);
+	assert_int_equal(ask_unwind(&f, file).error, -EBADMSG);
+	assert_int_equal(parsed(&f), 1);
+	end(&f);
+}
+
+/* A file written just now might change again without its times telling. */
+static void test_fresh_files_are_parsed_each_time(void **state)
+{
+	struct fixture f;
+	char path[] = "/tmp/bolometer-test-XXXXXX";
+	_cleanup_fd_ int writable = mkstemp(path);
+	assert_int_equal(write_all(writable, "no program", 10), 0);
+	_cleanup_fd_ int file = open(path, O_RDONLY | O_CLOEXEC);
+	unlink(path);
+	begin(&f);
+	assert_int_equal(ask_unwind(&f, file).error, -EBADMSG);
+	assert_int_equal(ask_unwind(&f, file).error, -EBADMSG);
+	assert_int_equal(parsed(&f), 2);
+	assert_int_equal(stored(&f), 0);
+	end(&f);
+}
+
+/* Symbols with a debug file are another entry than those without. */
+static void test_debug_file_is_part_of_the_key(void **state)
+{
+	struct fixture f;
+	struct asked without = {0}, with = {0};
+	_cleanup_fd_ int file = open(PROGRAM, O_RDONLY | O_CLOEXEC);
+	_cleanup_fd_ int debug = open(TEXT_FILE, O_RDONLY | O_CLOEXEC);
+	begin(&f);
+	assert_int_equal(binary_store_request_symbols(f.store, file, -1, PARSER_SOON, on_answer,
+						      &without), 0);
+	assert_int_equal(binary_store_request_symbols(f.store, file, debug, PARSER_SOON, on_answer,
+						      &with), 0);
+	assert_int_equal(binary_store_drain(f.store, 20 * NS_PER_SECOND), 0);
+	assert_int_equal(without.callbacks + with.callbacks, 2);
+	assert_int_equal(parsed(&f), 2);
+	assert_int_equal(stored(&f), 2);
+	free(without.bytes);
+	free(with.bytes);
+	end(&f);
+}
+
+static void test_priority_of_cached_answers(void **state)
+{
+	struct fixture f;
+	struct asked asked[8] = {0};
+	int counter = 0;
+	_cleanup_fd_ int file = open(TEXT_FILE, O_RDONLY | O_CLOEXEC);
+	begin(&f);
+	ask_unwind(&f, file);
+	for (int i = 0; i < 8; i++) {
+		asked[i].counter = &counter;
+		assert_int_equal(binary_store_request_unwind(f.store, file,
+							     i % 2 ? PARSER_SOON
+								   : PARSER_WHEN_IDLE,
+							     on_answer, &asked[i]), 0);
+	}
+	uint64_t until = monotonic_ns() + 10 * NS_PER_SECOND;
+	while (counter < 8 && monotonic_ns() < until) /* from the loop, without a drain */
+		loop_run_once(f.loop, 10);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(asked[i].place, i % 2 ? i / 2 : 4 + i / 2);
+	end(&f);
+}
+
+static void never(void *userdata, int error, const struct artifact *artifact)
+{
+	fail();
+}
+
+static void test_free_drops_requests(void **state)
+{
+	struct fixture f;
+	_cleanup_fd_ int file = open(PROGRAM, O_RDONLY | O_CLOEXEC);
+	begin(&f);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(binary_store_request_unwind(f.store, file, PARSER_SOON, never,
+							     NULL), 0);
+	assert_int_equal(binary_store_request_unwind(f.store, -1, PARSER_SOON, never, NULL),
+			 -EBADF);
+	end(&f);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "parser-child") == 0)
+		return parser_child_main();
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parsed_once),
+		cmocka_unit_test(test_failures_are_stored),
+		cmocka_unit_test(test_fresh_files_are_parsed_each_time),
+		cmocka_unit_test(test_debug_file_is_part_of_the_key),
+		cmocka_unit_test(test_priority_of_cached_answers),
+		cmocka_unit_test(test_free_drops_requests),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
