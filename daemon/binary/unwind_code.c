@@ -4,7 +4,8 @@
  *
  * The entry of a process has no caller. glibc describes it; musl and others, whose start code is
  * assembly, do not. It is recognised by what the ABI asks of it: the frame pointer (arm64: also the
- * link register) is set to zero first. It ends with its first call or jump.
+ * link register) is set to zero first. It ends with its first call or jump. glibc's loader has an
+ * entry of its own, which says nothing either.
  *
  * Signal trampolines without CFI (musl's, old glibc's) are two instructions and nothing else. They are
  * searched for only in files that depend on no other: C libraries and static programs.
@@ -38,10 +39,22 @@ bool code_is_signal_return(const struct elf_file *elf, uint64_t address)
 	       begins_with(elf, address, return_eax, sizeof(return_eax));
 }
 
+/* glibc's dynamic loader: mov %rsp,%rdi; call _dl_start; …; jmp *%r12 to the program's own entry. */
+static size_t loader_entry_size_x86(const unsigned char *code, size_t size)
+{
+	if (size < 4 || memcmp(code, "\x48\x89\xe7\xe8", 4))
+		return 0;
+	const unsigned char *jump = memmem(code, size, "\x41\xff\xe4", 3);
+	return jump ? (size_t)(jump - code) + 3 : 0;
+}
+
 /* How many bytes at `code` are a process's entry, 0: it is something else. */
 static size_t entry_size_x86(const unsigned char *code, size_t size)
 {
 	size_t at = size >= 4 && !memcmp(code, "\xf3\x0f\x1e\xfa", 4) ? 4 : 0; /* endbr64 */
+	size_t loader = loader_entry_size_x86(code + at, size - at);
+	if (loader)
+		return at + loader;
 	if (size < at + 3 || memcmp(code + at + (code[at] == 0x48), "\x31\xed", 2))
 		return 0; /* xor %ebp,%ebp or %rbp,%rbp */
 	for (at += 2; at + 6 <= size; at++) {
