@@ -165,6 +165,7 @@ static void test_debug_file_is_part_of_the_key(void **state)
 	begin(&f);
 	assert_int_equal(binary_store_request_symbols(f.store, file, -1, PARSER_SOON, on_answer,
 						      &without), 0);
+	assert_int_equal(binary_store_drain(f.store, 20 * NS_PER_SECOND), 0);
 	assert_int_equal(binary_store_request_symbols(f.store, file, debug, PARSER_SOON, on_answer,
 						      &with), 0);
 	assert_int_equal(binary_store_drain(f.store, 20 * NS_PER_SECOND), 0);
