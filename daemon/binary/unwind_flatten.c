@@ -161,46 +161,105 @@ static int add_row(struct flattener *f, uint32_t offset, uint32_t rule)
 	return 0;
 }
 
+/* The last row at or before `offset`, or the first one. */
+static const struct unwind_row *row_at(const struct unwind_row *rows, uint32_t count,
+				       uint32_t offset)
+{
+	uint32_t low = 0, high = count;
+	while (high - low > 1) {
+		uint32_t middle = low + (high - low) / 2;
+		if (rows[middle].offset <= offset)
+			low = middle;
+		else
+			high = middle;
+	}
+	return &rows[low];
+}
+
 /* The rows of a range from `start` on; the one in force there counts from `start`. */
 static int add_range(struct flattener *f, const struct unwind_range *range, uint32_t start,
 		     uint32_t end)
 {
 	const struct unwind_row *row = &f->from->rows.items[range->first_row];
 	const struct unwind_row *stop = row + range->row_count;
+	if (start > range->start)
+		row = row_at(row, range->row_count, start);
 	/* Before a range's first row nothing is known of it. */
 	int r = row->offset > start ? add_row(f, start, f->outside) : 0;
-	for (; row < stop && r == 0; row++) {
-		if (row->offset >= end)
-			break;
-		if (row + 1 < stop && row[1].offset <= start)
-			continue;
+	for (; row < stop && row->offset < end && r == 0; row++)
 		r = add_row(f, MAX_OF(row->offset, start), row->rule);
-	}
 	return r;
+}
+
+/*
+ * Overlaps. The sweep goes over the ranges once; at each point the best source among the open ranges
+ * counts, and within a source the range that began first. Of further ranges of the same source only
+ * the one that reaches furthest is remembered: damaged files overlap so, and time must stay linear.
+ */
+struct sweep {
+	const struct unwind_range *open[UNWIND_SOURCES];
+	const struct unwind_range *next[UNWIND_SOURCES];
+};
+
+static void open_range(struct sweep *s, const struct unwind_range *range)
+{
+	const struct unwind_range **open = &s->open[range->source];
+	const struct unwind_range **next = &s->next[range->source];
+	if (!*open || (*open)->end <= range->start)
+		*open = range;
+	else if (range->end > (*open)->end && (!*next || range->end > (*next)->end))
+		*next = range;
+}
+
+/* Closes what ended by `offset`. Returns the best open range, or NULL. */
+static const struct unwind_range *best_range(struct sweep *s, uint32_t offset)
+{
+	const struct unwind_range *best = NULL;
+	for (unsigned i = 0; i < UNWIND_SOURCES; i++) {
+		if (s->open[i] && s->open[i]->end <= offset) {
+			s->open[i] = s->next[i] && s->next[i]->end > offset ? s->next[i] : NULL;
+			s->next[i] = NULL;
+		}
+		if (!best)
+			best = s->open[i];
+	}
+	return best;
+}
+
+/* Code that nobody described, except the padding between functions. */
+static int add_gap(struct flattener *f, uint32_t start, uint32_t end)
+{
+	bool padding = start && end - start < FUNCTION_ALIGNMENT && end % FUNCTION_ALIGNMENT == 0;
+	return padding ? 0 : add_row(f, start, f->outside);
 }
 
 static int add_ranges(struct flattener *f)
 {
-	const struct unwind_range *ranges = f->from->ranges.items;
-	size_t count = f->from->ranges.count;
+	const struct unwind_range *range = f->from->ranges.items;
+	const struct unwind_range *stop = range + f->from->ranges.count;
+	struct sweep sweep = {0};
 	uint32_t covered = 0;
 	int r = 0;
-	for (size_t i = 0; i < count && r == 0; i++) {
-		uint32_t start = MAX_OF(ranges[i].start, covered), end = ranges[i].end;
-		/* A better source that starts within this range ends it. */
-		for (size_t next = i + 1; next < count && ranges[next].start < end; next++)
-			if (ranges[next].source < ranges[i].source) {
-				end = ranges[next].start;
-				break;
-			}
-		if (start >= end)
+	while (r == 0) {
+		for (; range < stop && range->start <= covered; range++)
+			open_range(&sweep, range);
+		const struct unwind_range *best = best_range(&sweep, covered);
+		if (!best && range == stop)
+			break;
+		if (!best) {
+			r = add_gap(f, covered, range->start);
+			covered = range->start;
 			continue;
-		bool padding = i && start - covered < FUNCTION_ALIGNMENT &&
-			       start % FUNCTION_ALIGNMENT == 0;
-		if (start > covered && !padding)
-			r = add_row(f, covered, f->outside);
-		if (r == 0)
-			r = add_range(f, &ranges[i], start, end);
+		}
+		/* A better source that starts within this range ends it, for the time being. */
+		uint32_t end = best->end;
+		while (range < stop && range->start < end) {
+			if (range->source < best->source)
+				end = range->start;
+			else
+				open_range(&sweep, range++);
+		}
+		r = add_range(f, best, covered, end);
 		covered = end;
 	}
 	return r == 0 ? add_row(f, covered, f->outside) : r;
@@ -213,8 +272,8 @@ int unwind_flatten(struct unwind_rows *rows, bool merge, struct unwind_rule outs
 	int r = sort_ranges(rows);
 	if (r < 0)
 		return r;
-	/* A range adds its rows, one before it and one after it; room is made once for all. */
-	r = array_reserve(&ret->rows, rows->rows.count + 2 * rows->ranges.count + 2);
+	/* A range and the two parts that others may cut it into add its rows, and one each. */
+	r = array_reserve(&ret->rows, rows->rows.count + 3 * rows->ranges.count + 2);
 	if (r < 0)
 		return r;
 	r = unwind_rows_rule(rows, unwind_rule_bits(outside), &f.outside);

@@ -21,6 +21,7 @@ enum unwind_source {
 	UNWIND_FROM_GO,
 	UNWIND_FROM_DEBUG_FRAME,
 	UNWIND_FROM_ENTRY, /* machine code at the file's entry */
+	UNWIND_SOURCES
 };
 
 struct unwind_row {
