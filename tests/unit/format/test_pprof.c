@@ -174,6 +174,38 @@ static void test_bomb(void **state)
 	text_free(&out);
 }
 
+/* 2,000 lines named 1,000 times: two million frames in some kilobytes. */
+static void test_frame_bomb(void **state)
+{
+	_cleanup_profile_ struct profile *p = NULL;
+	struct text out = {0};
+	struct pprof_failure failure;
+	struct profile *ret = NULL;
+	bool failed = false;
+	assert_int_equal(profile_new(&p), 0);
+	array_add(&p->sample_types, (struct profile_value_type){0, 0});
+	array_add(&p->functions, (struct profile_function){.name = profile_string(p, "f", &failed)});
+	for (int i = 0; i < 2000; i++)
+		array_add(&p->lines, (struct profile_line){.function = 0});
+	array_add(&p->locations, (struct profile_location){.mapping = PROFILE_NONE,
+		.line_count = 2000});
+	for (int i = 0; i < 1000; i++)
+		array_add(&p->stack_locations, 0);
+	array_add(&p->samples, (struct profile_sample){.location_count = 1000});
+	array_add(&p->values, 1);
+	assert_int_equal(profile_check(p), 0);
+	assert_int_equal(pprof_encode(p, PPROF_RAW, &out), 0);
+	assert_int_equal(pprof_decode(out.bytes, out.length, 0, &failure, &ret), -EBADMSG);
+	assert_non_null(strstr(failure.text, "2000000 frames"));
+	text_free(&out);
+	p->samples.items[0].location_count = 100;
+	p->stack_locations.count = 100;
+	assert_int_equal(pprof_encode(p, PPROF_RAW, &out), 0);
+	assert_int_equal(pprof_decode(out.bytes, out.length, 0, &failure, &ret), 0);
+	profile_free(ret);
+	text_free(&out);
+}
+
 static void test_invalid_utf8(void **state)
 {
 	struct text out = {0};
@@ -187,7 +219,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_foreign),	   cmocka_unit_test(test_bomb),
-		cmocka_unit_test(test_invalid_utf8),
+		cmocka_unit_test(test_invalid_utf8), cmocka_unit_test(test_frame_bomb),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
