@@ -166,9 +166,10 @@ __noinline int take_entry_registers(u32 cpu)
 		return -1;
 	take_registers(s, copy);
 	s64 call = system_call_at(saved, copy);
-	/* A system call's address points behind its instruction, like a return address. */
-	s->lookup_pc = call != -1 ? s->pc - 1 : s->pc;
 	s->after_kernel_entry = call == SYSCALL_EXECVE || call == SYSCALL_EXECVEAT;
+	/* A system call's address points behind its instruction, like a return address; that of a call
+	 * that started a program is the program's first instruction. */
+	s->lookup_pc = call != -1 && !s->after_kernel_entry ? s->pc - 1 : s->pc;
 	return 0;
 }
 
