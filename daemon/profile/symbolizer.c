@@ -321,6 +321,16 @@ static size_t find_lines(struct symbolizer *s, const struct binary_names *names,
 	return count;
 }
 
+/* DWARF may know only the plain name: gcc gives instances of templates over local types no linkage
+ * name. */
+static bool is_better(const char *symbol, const struct symbol_frame *frame)
+{
+	if (!frame->name || !frame->name[0])
+		return true;
+	bool is_mangled = symbol[0] == '_' && (symbol[1] == 'Z' || symbol[1] == 'R');
+	return is_mangled && frame->system_name[0] != '_';
+}
+
 size_t symbolizer_find(struct symbolizer *s, struct binary *binary, uint64_t address,
 		       struct symbol_frame *frames, size_t capacity)
 {
@@ -333,7 +343,7 @@ size_t symbolizer_find(struct symbolizer *s, struct binary *binary, uint64_t add
 	/* The outermost frame is a symbol of the file: its linkage name is the better one. */
 	if (named && count == 0)
 		frames[count++] = (struct symbol_frame){.file = ""};
-	if (named && (!frames[count - 1].name || !frames[count - 1].name[0])) {
+	if (named && is_better(symbol.name, &frames[count - 1])) {
 		frames[count - 1].name = demangled(s, symbol.name);
 		frames[count - 1].system_name = symbol.name;
 	}
