@@ -248,11 +248,13 @@ static void compare_function(struct comparison *c, struct code_range function, b
 	}
 }
 
-/* Between functions only what the machine code says by itself may stand. */
+/* Between functions only what the machine code says by itself may stand, after the padding that keeps
+ * its function's rule. */
 static void compare_gap(struct comparison *c, uint64_t start, uint64_t end)
 {
 	if (end - start < 16 || c->go)
 		return;
+	start = (start + 15) & ~15ULL;
 	for (uint64_t pc = start; pc < end; pc += MAX_OF((end - start) / 64, 1)) {
 		struct unwind_rule rule = rule_at(c, pc);
 		if (rule.kind == RULE_NONE)
