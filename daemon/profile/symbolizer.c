@@ -153,8 +153,11 @@ static void on_lines(void *userdata, int error, const struct artifact *artifact)
 	struct binary_names *names = userdata;
 	struct artifact copy;
 	struct line_batch batch = {0};
-	if (!artifact)
+	if (!artifact) {
+		log_debug("no lines of %s: %s", names->binary->path ? names->binary->path : "?",
+			  strerror(-error));
 		return;
+	}
 	batch.bytes = copy_artifact(artifact, &copy);
 	if (!batch.bytes || line_answers_open(&copy, &batch.answers) < 0 ||
 	    array_add(&names->lines, batch) < 0)
