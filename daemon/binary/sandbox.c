@@ -179,7 +179,10 @@ static int allow_calls_in_part(scmp_filter_ctx filter)
 	if (r == 0) /* how glibc spells fstat() */
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
 				     SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
-	if (r == 0) /* how libelf asks whether it may read */
+	if (r == 0) /* how libelf asks whether a descriptor is open, and whether it may read */
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+				     SCMP_A1(SCMP_CMP_EQ, F_GETFD));
+	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
 				     SCMP_A1(SCMP_CMP_EQ, F_GETFL));
 	if (r == 0) /* libelf asks whether its descriptor is open */
