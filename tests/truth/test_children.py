@@ -17,7 +17,7 @@ import time
 
 from recording import (OUTSIDE_NS, bound_ns, cpu_ns, expect, expect_near, main, mark)
 
-SECONDS = 3
+SECONDS = 2
 COMPLETE = 0.95
 CHILD_NS = 5e6
 THREAD_NS = 3e6
