@@ -201,7 +201,10 @@ static __always_inline int follow_frame_pointer(struct scratch *s)
 
 	if (record == 0)
 		return -STACK_END_COMPLETE - 1;
-	if ((record & 7) || record < s->sp || record - s->sp > FRAME_POINTER_REACH)
+	/* A rule vouches for a record on another stack; a chain without rules must go up its own. */
+	bool any_stack = s->rule.flags & RULE_ANY_STACK;
+	if ((record & 7) ||
+	    (!any_stack && (record < s->sp || record - s->sp > FRAME_POINTER_REACH)))
 		return -STACK_END_BAD_FRAME_POINTER - 1;
 	if (read_stack(s, record) < 0)
 		return -STACK_END_STACK_UNREADABLE - 1;

@@ -226,6 +226,7 @@ enum rule_flag {
 	RULE_FP_AT_CFA = 1 << 0, /* caller's FP is at CFA + fp_offset */
 	RULE_FP_AT_FP = 1 << 1,	 /* caller's FP is at FP + fp_offset */
 	RULE_RA_AT_CFA = 1 << 2, /* arm64: return address at CFA + ra offset, otherwise in LR */
+	RULE_ANY_STACK = 1 << 3, /* RULE_FRAME_POINTER: the caller may run on another stack (Go) */
 };
 
 /* The upper half of `flags`: a DWARF register number or PLT threshold (`number`) or, on RULE_CFA_SP,

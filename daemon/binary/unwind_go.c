@@ -272,7 +272,8 @@ static int add_function(const struct go_table *t, const struct go_function *f,
 			struct unwind_rows *rows)
 {
 	static const struct unwind_rule end = {.kind = RULE_END}, signal = {.kind = RULE_SIGNAL};
-	static const struct unwind_rule frame_pointer = {.kind = RULE_FRAME_POINTER};
+	static const struct unwind_rule frame_pointer = {.kind = RULE_FRAME_POINTER,
+							.flags = RULE_ANY_STACK};
 	if (code_is_signal_return(t->elf, f->address))
 		return unwind_rows_add_range(rows, f->address - 1, f->size + 1, UNWIND_FROM_CODE,
 					     signal);
