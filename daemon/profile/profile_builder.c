@@ -314,25 +314,26 @@ int profile_build(const struct aggregate *aggregate, const struct binaries *bina
 	return 0;
 }
 
-void profile_prepare_names(const struct aggregate *aggregate, size_t first,
+bool profile_prepare_stack(const struct aggregate *aggregate, size_t index,
 			   const struct binaries *binaries, struct symbolizer *symbolizer)
 {
-	for (size_t i = first; i < aggregate->stacks.count; i++) {
-		const struct aggregate_stack *stack = &aggregate->stacks.items[i];
-		const uint64_t *words = &aggregate->frames.items[stack->first_frame];
-		size_t count = (size_t)stack->kernel_frames + stack->user_frames;
-		for (size_t j = 0; j < count; j++) {
-			if (words[j] >> 60 >= FRAME_ADDRESS)
-				continue;
-			struct binary *binary = binaries_find(
-				binaries, (uint32_t)(words[j] >> FRAME_OFFSET_BITS));
-			uint64_t address;
-			if (!binary || !binary->has_facts)
-				continue;
-			symbolizer_prepare(symbolizer, binary);
-			if (facts_offset_to_address(&binary->facts, words[j] & FRAME_OFFSET_MASK,
-						    &address))
-				symbolizer_want_lines(symbolizer, binary, address);
+	const struct aggregate_stack *stack = &aggregate->stacks.items[index];
+	const uint64_t *words = &aggregate->frames.items[stack->first_frame];
+	size_t count = (size_t)stack->kernel_frames + stack->user_frames;
+	bool all_known = true;
+	for (size_t i = 0; i < count; i++) {
+		if (words[i] >> 60 >= FRAME_ADDRESS)
+			continue;
+		struct binary *binary =
+			binaries_find(binaries, (uint32_t)(words[i] >> FRAME_OFFSET_BITS));
+		uint64_t address;
+		if (!binary || !binary->has_facts) {
+			all_known = all_known && binary && binary->error;
+			continue;
 		}
+		symbolizer_prepare(symbolizer, binary);
+		if (facts_offset_to_address(&binary->facts, words[i] & FRAME_OFFSET_MASK, &address))
+			symbolizer_want_lines(symbolizer, binary, address);
 	}
+	return all_known;
 }

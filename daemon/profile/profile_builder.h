@@ -28,6 +28,7 @@ int profile_build(const struct aggregate *aggregate, const struct binaries *bina
 		  const struct profile_builder_options *options,
 		  struct profile_builder_statistics *statistics, struct profile **ret);
 
-/* Tells the symbolizer which binaries and addresses the stacks run through, from stack `first` on. */
-void profile_prepare_names(const struct aggregate *aggregate, size_t first,
+/* Tells the symbolizer which binaries and addresses a stack runs through. Returns false when some of its
+ * binaries are not known yet: ask again later. */
+bool profile_prepare_stack(const struct aggregate *aggregate, size_t index,
 			   const struct binaries *binaries, struct symbolizer *symbolizer);

@@ -35,9 +35,11 @@ struct recording {
 	struct hash jit_processes; /* address of a struct process -> 1; each holds a reference */
 	struct hash sampled_pids;
 	size_t prepared_stacks;
+	ARRAY(uint32_t) unprepared; /* stacks with binaries that were not known yet */
 	uint64_t start_ns, start_realtime_ns, stop_ns; /* CLOCK_MONOTONIC, except realtime */
 	uint64_t interval_ns, interval_realtime_ns;    /* start of the profile being collected */
 	uint64_t first_complete_ns;
+	uint64_t next_lines_ns; /* when lines are asked for again */
 	struct profile_builder_statistics built;
 	bool running;
 };
@@ -65,23 +67,40 @@ static void update_jit_maps(struct recording *r)
 	}
 }
 
+static bool prepare_stack(struct recording *r, size_t index)
+{
+	return profile_prepare_stack(&r->aggregate, index, collector_binaries(r->collector),
+				     r->symbolizer);
+}
+
+/* Looks through the stacks that are new, and again through those whose binaries were not known yet. */
 static void prepare_names(struct recording *r)
 {
 	if (!r->symbolizer)
 		return;
 	update_jit_maps(r);
-	/* A binary whose facts have not come yet is met again: start over until all are there. */
-	size_t first = r->prepared_stacks;
-	r->prepared_stacks = collector_binaries(r->collector)->pending ? first
-								       : r->aggregate.stacks.count;
-	profile_prepare_names(&r->aggregate, first, collector_binaries(r->collector),
-			      r->symbolizer);
-	symbolizer_request_lines(r->symbolizer);
+	size_t kept = 0;
+	for (size_t i = 0; i < r->unprepared.count; i++)
+		if (!prepare_stack(r, r->unprepared.items[i]))
+			r->unprepared.items[kept++] = r->unprepared.items[i];
+	r->unprepared.count = kept;
+	for (; r->prepared_stacks < r->aggregate.stacks.count; r->prepared_stacks++)
+		if (!prepare_stack(r, r->prepared_stacks) &&
+		    array_add(&r->unprepared, (uint32_t)r->prepared_stacks) < 0)
+			return; /* out of memory: the stack is met again next time */
 }
 
+/* Every batch of lines opens the binary's DWARF anew, which costs more than the addresses in it: the
+ * batches come at doubling intervals, so that their cost does not grow with the time recorded. */
 static int on_prepare(struct loop_source *source, uint32_t events, void *userdata)
 {
-	prepare_names(userdata);
+	struct recording *r = userdata;
+	uint64_t now = monotonic_ns();
+	prepare_names(r);
+	if (r->symbolizer && now >= r->next_lines_ns) {
+		symbolizer_request_lines(r->symbolizer);
+		r->next_lines_ns = now + MAX_OF(now - r->start_ns, PREPARE_INTERVAL_NS);
+	}
 	return 0;
 }
 
@@ -136,6 +155,7 @@ struct recording *recording_free(struct recording *r)
 		process_unreference((struct process *)(uintptr_t)slot->key);
 	hash_free(&r->jit_processes);
 	hash_free(&r->sampled_pids);
+	array_free(&r->unprepared);
 	symbolizer_free(r->symbolizer);
 	collector_free(r->collector);
 	selection_free(&r->options.selection);
@@ -225,6 +245,7 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 		/* Facts of the last binaries first, then what their stacks ask for. */
 		binary_store_drain(collector_binary_store(r->collector), NAMES_TIMEOUT_NS);
 		prepare_names(r);
+		symbolizer_request_lines(r->symbolizer);
 		binary_store_drain(collector_binary_store(r->collector), NAMES_TIMEOUT_NS);
 	}
 	struct profile_builder_options options = {
