@@ -13,6 +13,7 @@ comparison; a run of all tests makes about a hundred, together <= 1e-4. Each com
 (and fails) when its bound is so wide that an error of 3 % could pass.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -30,8 +31,9 @@ PERIOD_NS = 1e9 / FREQUENCY
 LARGEST_ERROR = 0.03
 # Outside of what a workload says of itself: starting before main() and ending after its last line.
 OUTSIDE_NS = 15e6
-# The workloads read their clock between slices, in the caller of what they measure.
-CLOCK_SHARE = 0.003
+# The workloads read their clock between slices, in the caller of what they measure; under 10,000
+# interrupts a second that took up to 0.7 % of a function (measured).
+CLOCK_SHARE = 0.0095
 WARM_UP_SECONDS = 0.1
 STACK_ENDS_WHOLE = ("complete", "exiting", "starting a program")
 
@@ -149,19 +151,43 @@ class Bench:
         return self.record(command=["sh", "-c", script, *self.workload(name, *arguments)], **options)
 
 
+SPIN = ("import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0));"
+        " os.sched_setaffinity(0, {{{}}})\nwhile True: pass")
+
+
+@contextlib.contextmanager
+def no_idle_cpu():
+    """Keeps every CPU awake with a task that gives way to any other. On an idle CPU without a scheduler
+    tick the kernel throttles the clock event after a while and wakes it only with the next tick: time
+    that counts as missed, rightly, but makes the bounds here too narrow."""
+    spinners = [subprocess.Popen([sys.executable, "-c", SPIN.format(cpu)])
+                for cpu in os.sched_getaffinity(0)]
+    try:
+        yield
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.wait()
+
+
 def main(tests):
     """Runs tests(bench): test BOLOMETER WORKLOADS. Ends the process."""
     if os.geteuid() != 0:
         print("SKIPPED: loading BPF programs needs root")
         sys.exit(SKIPPED)
     bench = Bench(sys.argv[1], sys.argv[2])
-    failed = 0
-    for test in tests:
-        name = test.__name__
-        try:
-            said = test(bench)
-            print(f"ok     {name}{': ' + said if said else ''}", flush=True)
-        except (Failure, subprocess.TimeoutExpired) as failure:
-            failed += 1
-            print(f"FAILED {name}: {failure}", flush=True)
+    with no_idle_cpu():
+        failed = sum(not run_test(bench, test) for test in tests)
     sys.exit(1 if failed else 0)
+
+
+def run_test(bench, test):
+    """Prints how it went; returns whether it passed."""
+    name = test.__name__
+    try:
+        said = test(bench)
+        print(f"ok     {name}{': ' + said if said else ''}", flush=True)
+        return True
+    except (Failure, subprocess.TimeoutExpired) as failure:
+        print(f"FAILED {name}: {failure}", flush=True)
+        return False
