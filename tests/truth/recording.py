@@ -89,10 +89,9 @@ class Recording:
         return whole / max(sum(ends.values()), 1)
 
     def unsure_ns(self):
-        """Time of these tasks that may be lacking: samples lost, and what the host's other guests took
-        (a tick cannot tell a CPU that was taken away from one that was late; the missed ticks
-        themselves are mostly those of idle CPUs)."""
-        return self["lost_ns"] + self.stolen_ns
+        """Time of these tasks that may be lacking: samples lost, ticks in which no program ran (no CPU
+        idles here, so they may all be theirs), and what the host's other guests took."""
+        return self["lost_ns"] + self["missed_ns"] + self.stolen_ns
 
 
 def stolen_ns():
