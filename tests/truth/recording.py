@@ -31,9 +31,8 @@ PERIOD_NS = 1e9 / FREQUENCY
 LARGEST_ERROR = 0.03
 # Outside of what a workload says of itself: starting before main() and ending after its last line.
 OUTSIDE_NS = 15e6
-# The workloads read their clock between slices, in the caller of what they measure; under 10,000
-# interrupts a second that took up to 0.7 % of a function (measured).
-CLOCK_SHARE = 0.0095
+# The workloads read their clock between slices, in the caller of what they measure.
+CLOCK_SHARE = 0.003
 WARM_UP_SECONDS = 0.1
 STACK_ENDS_WHOLE = ("complete", "exiting", "starting a program")
 

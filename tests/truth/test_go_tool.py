@@ -81,7 +81,7 @@ def lines_of(bench, workload):
                 frames = ours.setdefault(frame.address, [])
                 if (frame.system_name or frame.function, frame.line) not in frames:
                     frames.append((frame.system_name or frame.function, frame.line))
-    expect(len(ours) >= 5, f"only {len(ours)} addresses of {workload} were sampled")
+    expect(len(ours) >= 10, f"only {len(ours)} addresses of {workload} were sampled")
     theirs = addr2line(str(bench.workloads / workload), ours)
     # line 0: what only the symbol table knows, such as _start and the PLT
     different = {hex(address): (ours[address], theirs[address]) for address in ours
