@@ -94,7 +94,7 @@ def lines_of(bench, workload):
 def lines_agree_with_addr2line(bench):
     if not shutil.which("addr2line"):
         return "SKIPPED: no addr2line"
-    return ", ".join(lines_of(bench, workload) for workload in ("split", "callers", "recursion"))
+    return ", ".join(lines_of(bench, workload) for workload in ("split", "callers", "signals"))
 
 
 if __name__ == "__main__":
