@@ -180,12 +180,6 @@ struct {
 /* Fixed before loading: the verifier removes what is not asked for. */
 const volatile bool select_by_pid;
 const volatile bool select_children;
-const volatile bool select_by_executable;
-const volatile bool select_by_comm;
-const volatile bool kernel_only;
-const volatile bool user_only;
-const volatile u32 selected_cgroup_count;
-const volatile struct selected_cgroup selected_cgroups[MAX_SELECTED_CGROUPS];
 const volatile u32 max_user_frames = MAX_USER_FRAMES;
 const volatile u32 cpu_count = 1;
 const volatile u64 stack_seed = 1;
@@ -198,6 +192,12 @@ const volatile u64 code_address_mask = ~0ULL;
 
 /* Changed while running, through the map's memory. */
 volatile u64 period_ns = 10101010; /* between two ticks of a CPU */
+volatile bool select_by_executable;
+volatile bool select_by_comm;
+volatile bool kernel_only;
+volatile bool user_only;
+volatile u32 selected_cgroup_count;
+volatile struct selected_cgroup selected_cgroups[MAX_SELECTED_CGROUPS];
 volatile u64 stack_epoch;	    /* changed: every stack is sent whole once more */
 volatile u32 binaries_epoch;	    /* changed: entries of `binaries` did */
 

@@ -45,6 +45,7 @@ struct collector {
 	bool only_by_pid; /* selected by process, and by nothing else */
 	bool running;
 	uint64_t last_expiry;
+	uint64_t settle_ns; /* when every CPU ticks at the new rate; 0: no change is under way */
 	uint64_t rejected, rejected_ns, bad_records;
 };
 
@@ -158,9 +159,30 @@ static void on_mapping(void *userdata, struct process *process,
 		binaries_on_mapping(&c->binaries, process, mapping);
 }
 
+/* A tick is taken for several when more than a period and a half went by. The first one after a change
+ * may come after parts of both, so until then the programs go by the longer period. */
+static void settle_period(struct collector *c, uint64_t now)
+{
+	if (!c->settle_ns || now < c->settle_ns)
+		return;
+	programs_set_period(&c->programs, c->events.period_ns);
+	c->settle_ns = 0;
+}
+
+int collector_set_frequency(struct collector *c, uint32_t frequency)
+{
+	uint64_t old = NS_PER_SECOND / c->options.frequency, new = NS_PER_SECOND / frequency;
+	programs_set_period(&c->programs, MAX_OF(old, new));
+	int r = cpu_events_set_period(&c->events, new);
+	c->options.frequency = frequency;
+	c->settle_ns = monotonic_ns() + 2 * MAX_OF(old, new);
+	return r;
+}
+
 void collector_drain(struct collector *c)
 {
 	uint64_t now = monotonic_ns();
+	settle_period(c, now);
 	ring_buffer__consume(c->ring);
 	sideband_drain(c->sideband, now, on_sideband, c);
 	if (sideband_take_loss(c->sideband))
@@ -211,7 +233,7 @@ static uint32_t default_ring_bytes(void)
 	return bytes;
 }
 
-static int resolve_cgroups(const struct selection *selection, struct programs_options *options,
+static int resolve_cgroups(const struct selection *selection, struct programs_selection *ret,
 			   struct collect_failure *failure)
 {
 	if (selection->cgroup_paths.count > MAX_SELECTED_CGROUPS)
@@ -219,13 +241,35 @@ static int resolve_cgroups(const struct selection *selection, struct programs_op
 				    MAX_SELECTED_CGROUPS);
 	for (size_t i = 0; i < selection->cgroup_paths.count; i++) {
 		const char *path = selection->cgroup_paths.items[i];
-		int r = cgroup_resolve(path, &options->cgroups[i]);
+		int r = cgroup_resolve(path, &ret->cgroups[i]);
 		if (r < 0)
 			return collect_fail(failure, r,
 					    "--cgroup %s: no such group in any cgroup hierarchy (%s)",
 					    path, strerror(-r));
-		options->cgroup_count++;
+		ret->cgroup_count++;
 	}
+	return 0;
+}
+
+int collector_apply_selection(struct collector *c, struct collect_failure *failure)
+{
+	const struct selection *selection = c->selection;
+	struct programs_selection programs = {
+		.by_executable = selection->exe_patterns.count > 0,
+		.by_comm = selection->comm_patterns.count > 0,
+		.kernel_only = selection->kernel_only,
+		.user_only = selection->user_only,
+	};
+	int r = resolve_cgroups(selection, &programs, failure);
+	if (r == 0)
+		r = programs_select(&c->programs, &programs, failure);
+	for (size_t i = 0; i < programs.cgroup_count; i++)
+		free(programs.cgroups[i].directory);
+	if (r < 0)
+		return r;
+	c->whole_host = selection_is_whole_host(selection);
+	c->only_by_pid = selection->pids.count && !selection->comm_patterns.count &&
+			 !selection->exe_patterns.count && !selection->cgroup_paths.count;
 	return 0;
 }
 
@@ -238,17 +282,9 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 		.binaries = MAX_BINARIES,
 		.select_by_pid = c->selection->pids.count > 0,
 		.select_children = c->selection->children,
-		.select_by_executable = c->selection->exe_patterns.count > 0,
-		.select_by_comm = c->selection->comm_patterns.count > 0,
-		.kernel_only = c->selection->kernel_only,
-		.user_only = c->selection->user_only,
 	};
-	int r = resolve_cgroups(c->selection, &options, failure);
-	if (r == 0)
-		r = programs_open(&options, &c->programs, failure);
-	for (size_t i = 0; i < options.cgroup_count; i++)
-		free(options.cgroups[i].directory);
-	return r;
+	int r = programs_open(&options, &c->programs, failure);
+	return r < 0 ? r : collector_apply_selection(c, failure);
 }
 
 /* A descriptor a binary: the default soft limit of 1024 is too few for a large host. */
@@ -311,9 +347,6 @@ int collector_new(struct loop *loop, const struct selection *selection,
 	c->loop = loop;
 	c->selection = selection;
 	c->options = *options;
-	c->whole_host = selection_is_whole_host(selection);
-	c->only_by_pid = selection->pids.count && !selection->comm_patterns.count &&
-			 !selection->exe_patterns.count && !selection->cgroup_paths.count;
 	raise_descriptor_limit();
 	r = open_parts(c, failure);
 	if (r < 0) {

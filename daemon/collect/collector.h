@@ -56,6 +56,21 @@ void collector_stop(struct collector *collector);
 /* Delivers what has arrived by now; also done by itself several times a second. */
 void collector_drain(struct collector *collector);
 
+/*
+ * Changes the rate while sampling. The weight of a sample is the time since the one before, so times
+ * stay right through the change; a profile that names one period should be taken just before.
+ * Returns 0 or -errno.
+ */
+int collector_set_frequency(struct collector *collector, uint32_t frequency);
+
+/*
+ * Applies the contents of the selection, which the caller has changed, while sampling. The selection
+ * of processes by number stays what it was. What arrived before is judged by the old contents if
+ * collector_drain() was called before the change. Returns 0 or -errno with *failure filled; then the
+ * kernel side has not changed.
+ */
+int collector_apply_selection(struct collector *collector, struct collect_failure *failure);
+
 int collector_select_pid(struct collector *collector, uint32_t pid);
 
 struct binaries *collector_binaries(struct collector *collector);

@@ -14,6 +14,7 @@
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -196,6 +197,17 @@ int cpu_events_start(struct cpu_events *events, struct loop *loop)
 		r = -ENODEV;
 	if (r < 0)
 		cpu_events_stop(events);
+	return r;
+}
+
+int cpu_events_set_period(struct cpu_events *events, uint64_t period_ns)
+{
+	int r = 0;
+	events->period_ns = period_ns;
+	for (size_t i = 0; i < events->events.count; i++)
+		if (ioctl(events->events.items[i].fd, PERF_EVENT_IOC_PERIOD, &period_ns) < 0 &&
+		    r == 0)
+			r = -errno;
 	return r;
 }
 

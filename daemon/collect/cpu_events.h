@@ -41,6 +41,10 @@ void cpu_events_init(struct cpu_events *events, struct bpf_program *program, uin
  * CPU that failed; then nothing is attached). */
 int cpu_events_start(struct cpu_events *events, struct loop *loop);
 
+/* Changes the time between ticks; each CPU's next tick comes one new period from now. Returns 0 or
+ * -errno of the first CPU that failed; CPUs that come later get the new period in any case. */
+int cpu_events_set_period(struct cpu_events *events, uint64_t period_ns);
+
 /* Detaches and closes everything. Idempotent. */
 void cpu_events_stop(struct cpu_events *events);
 

@@ -78,9 +78,8 @@ static void size_maps(struct bolometer_bpf *s, const struct programs_options *op
 	bpf_map__set_max_entries(s->maps.ring, options->ring_bytes);
 	bpf_map__set_max_entries(s->maps.selected_pids,
 				 options->select_by_pid ? SELECTED_PIDS : 1);
-	bpf_map__set_max_entries(s->maps.executable_verdicts,
-				 options->select_by_executable ? VERDICTS : 1);
-	bpf_map__set_max_entries(s->maps.comm_verdicts, options->select_by_comm ? VERDICTS : 1);
+	bpf_map__set_max_entries(s->maps.executable_verdicts, VERDICTS);
+	bpf_map__set_max_entries(s->maps.comm_verdicts, VERDICTS);
 	if (probe_hash_on_demand()) {
 		bpf_map__set_map_flags(s->maps.binaries, BPF_F_NO_PREALLOC);
 		bpf_map__set_map_flags(s->maps.selected_pids, BPF_F_NO_PREALLOC);
@@ -104,13 +103,13 @@ static int subsystem_index(const struct btf *btf, const char *controllers)
 	return -1;
 }
 
-static int set_cgroups(struct bolometer_bpf *s, const struct programs_options *options,
-		       struct collect_failure *failure)
+static int find_cgroups(const struct programs_selection *selection, struct selected_cgroup *ret,
+			struct collect_failure *failure)
 {
-	struct btf *btf = options->cgroup_count ? btf__load_vmlinux_btf() : NULL;
+	struct btf *btf = selection->cgroup_count ? btf__load_vmlinux_btf() : NULL;
 	int r = 0;
-	for (size_t i = 0; i < options->cgroup_count && r == 0; i++) {
-		const struct cgroup_target *target = &options->cgroups[i];
+	for (size_t i = 0; i < selection->cgroup_count && r == 0; i++) {
+		const struct cgroup_target *target = &selection->cgroups[i];
 		int subsystem = target->unified ? CGROUP_DEFAULT_HIERARCHY
 						: subsystem_index(btf, target->controllers);
 		if (subsystem < 0)
@@ -119,12 +118,47 @@ static int set_cgroups(struct bolometer_bpf *s, const struct programs_options *o
 					 "kernel can be asked for; name the group's directory in the "
 					 "unified or in a controller's hierarchy",
 					 target->directory, target->controllers);
-		s->rodata->selected_cgroups[i].id = target->id;
-		s->rodata->selected_cgroups[i].subsystem = (uint32_t)subsystem;
+		ret[i].id = target->id;
+		ret[i].subsystem = (uint32_t)subsystem;
 	}
-	s->rodata->selected_cgroup_count = (uint32_t)options->cgroup_count;
 	btf__free(btf);
 	return r;
+}
+
+static void forget_verdicts(const struct bpf_map *map)
+{
+	char key[64];
+	int fd = bpf_map__fd(map);
+	/* A key may be evicted between the two calls: that is as good. */
+	for (int i = 0; i < 2 * VERDICTS && bpf_map_get_next_key(fd, NULL, key) == 0; i++)
+		bpf_map_delete_elem(fd, key);
+}
+
+int programs_select(struct programs *programs, const struct programs_selection *selection,
+		    struct collect_failure *failure)
+{
+	struct bolometer_bpf *s = programs->skeleton;
+	struct selected_cgroup cgroups[MAX_SELECTED_CGROUPS];
+	int r = find_cgroups(selection, cgroups, failure);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < selection->cgroup_count; i++) {
+		s->bss->selected_cgroups[i].id = cgroups[i].id;
+		s->bss->selected_cgroups[i].subsystem = cgroups[i].subsystem;
+	}
+	s->bss->selected_cgroup_count = (uint32_t)selection->cgroup_count;
+	s->bss->select_by_executable = selection->by_executable;
+	s->bss->select_by_comm = selection->by_comm;
+	s->bss->kernel_only = selection->kernel_only;
+	s->bss->user_only = selection->user_only;
+	forget_verdicts(s->maps.executable_verdicts);
+	forget_verdicts(s->maps.comm_verdicts);
+	return 0;
+}
+
+void programs_set_period(struct programs *programs, uint64_t period_ns)
+{
+	programs->skeleton->data->period_ns = period_ns;
 }
 
 /* In a pid namespace of our own, the BPF side reports our numbers instead of the host's. */
@@ -149,10 +183,6 @@ static void set_constants(struct bolometer_bpf *s, const struct programs_options
 	s->rodata->ring_wake_bytes = options->ring_bytes / 4;
 	s->rodata->select_by_pid = options->select_by_pid;
 	s->rodata->select_children = options->select_children;
-	s->rodata->select_by_executable = options->select_by_executable;
-	s->rodata->select_by_comm = options->select_by_comm;
-	s->rodata->kernel_only = options->kernel_only;
-	s->rodata->user_only = options->user_only;
 #ifdef __aarch64__
 	/* Bits 48 to 54 of a user code address are zero or an authentication code. */
 	s->rodata->code_address_mask = (1ULL << 48) - 1;
@@ -187,13 +217,9 @@ int programs_open(const struct programs_options *options, struct programs *ret,
 		return fail_load(failure, -errno);
 	size_maps(programs.skeleton, options, programs.cpu_count);
 	set_constants(programs.skeleton, options, programs.cpu_count);
-	int r = set_cgroups(programs.skeleton, options, failure);
-	if (r == 0) {
-		r = bolometer_bpf__load(programs.skeleton);
-		if (r < 0)
-			fail_load(failure, r);
-	}
+	int r = bolometer_bpf__load(programs.skeleton);
 	if (r < 0) {
+		fail_load(failure, r);
 		programs_close(&programs);
 		return r;
 	}

@@ -16,7 +16,12 @@ struct programs_options {
 	uint32_t max_frames;
 	uint32_t ring_bytes;	  /* power of two */
 	uint32_t binaries;	  /* known at once */
-	bool select_by_pid, select_children, select_by_executable, select_by_comm;
+	bool select_by_pid, select_children;
+};
+
+/* What the programs test before a sample is taken, beside the process. */
+struct programs_selection {
+	bool by_executable, by_comm; /* by the verdicts that the daemon leaves */
 	bool kernel_only, user_only;
 	struct cgroup_target cgroups[MAX_SELECTED_CGROUPS];
 	size_t cgroup_count;
@@ -28,10 +33,18 @@ struct programs {
 	struct bpf_link *fork_link, *free_link;
 };
 
-/* Loads. Returns 0 or -errno with *failure filled. */
+/* Loads; every task is selected until programs_select(). Returns 0 or -errno with *failure filled. */
 int programs_open(const struct programs_options *options, struct programs *ret,
 		  struct collect_failure *failure);
 void programs_close(struct programs *programs);
+
+/* Selects anew, also while sampling: old verdicts are forgotten. A tick that falls in between may be
+ * judged by either. Returns 0 or -errno with *failure filled; then nothing has changed. */
+int programs_select(struct programs *programs, const struct programs_selection *selection,
+		    struct collect_failure *failure);
+
+/* The time between two ticks by which the programs tell a late tick from a missed one. */
+void programs_set_period(struct programs *programs, uint64_t period_ns);
 
 /* Attaches what follows forks and ends, if children are selected. Returns 0 or -errno. */
 int programs_attach_children(struct programs *programs);

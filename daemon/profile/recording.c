@@ -184,6 +184,33 @@ int recording_select_pid(struct recording *r, uint32_t pid)
 	return collector_select_pid(r->collector, pid);
 }
 
+int recording_set_frequency(struct recording *r, uint32_t frequency)
+{
+	int error = collector_set_frequency(r->collector, frequency);
+	if (error == 0)
+		r->options.frequency = frequency;
+	return error;
+}
+
+int recording_set_selection(struct recording *r, struct selection *selection,
+			    struct recording_failure *failure)
+{
+	struct collect_failure cause = {{0}};
+	struct selection old = r->options.selection;
+	collector_drain(r->collector);
+	r->options.selection = *selection;
+	int error = collector_apply_selection(r->collector, &cause);
+	if (error < 0) {
+		r->options.selection = old;
+		snprintf(failure->text, sizeof(failure->text), "%s",
+			 cause.text[0] ? cause.text : strerror(-error));
+		return error;
+	}
+	selection_free(&old);
+	*selection = (struct selection){0};
+	return 0;
+}
+
 int recording_stop(struct recording *r)
 {
 	if (!r->running)

@@ -62,6 +62,15 @@ int recording_start(struct recording *recording, struct recording_failure *failu
 /* Adds a process (with what it starts, if selection.children) while running: `-- CMD`. */
 int recording_select_pid(struct recording *recording, uint32_t pid);
 
+/* Changes the rate while sampling. Each profile names one period: take one just before. Returns 0 or
+ * -errno. */
+int recording_set_frequency(struct recording *recording, uint32_t frequency);
+
+/* Replaces the selection while sampling, except processes chosen by number. Moves *selection on
+ * success. Returns 0 or -errno with *failure filled; then the old one stays. */
+int recording_set_selection(struct recording *recording, struct selection *selection,
+			    struct recording_failure *failure);
+
 /* Stops sampling and drains what is on the way. */
 int recording_stop(struct recording *recording);
 
