@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+One program as every kind of binary a host may run: linked statically or to musl, stripped, with its
+debug information elsewhere or compressed, deleted or replaced while it runs, never in a file system, or
+in one that the host does not see. Each time the split of its CPU time, its callers and the names must be
+those it says of itself.
+
+    test_binaries.py BOLOMETER WORKLOADS
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from recording import Bench, cpu_ns, expect, main, mark
+
+SECONDS = 1.2
+# Dozens of standard deviations for some thousand ticks: names are tested here, not the clock.
+SHARE_ERROR = 0.05
+COMPLETE = 0.99
+LARGEST_EARLY = 0.25  # of a binary nobody has seen before
+NOT_READY = "[tables not ready]"
+LOADER = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}
+# With and without the names of inlined functions.
+WORKERS = ("work_in_parts", "calibrate_part", "main")
+CALLERS = {"split_helper": ("split_caller",), "split_caller": WORKERS, "split_leaf": WORKERS,
+           "split_memory": WORKERS, "work_in_parts": ("main",)}
+
+
+def run(*command):
+    subprocess.run([str(word) for word in command], check=True)
+
+
+def objcopy(*arguments):
+    run("objcopy", *arguments)
+
+
+@contextlib.contextmanager
+def directory():
+    with tempfile.TemporaryDirectory() as path:
+        yield pathlib.Path(path)
+
+
+def samples_of(recording, program):
+    """By name alone: inside another pid namespace a program does not know its number."""
+    samples = [sample for sample in recording.profile.samples
+               if sample.labels.get("process.executable.name") == program]
+    expect(samples, f"no sample of {program}, only of " + ", ".join(sorted(
+        {str(s.labels.get("process.executable.name")) for s in recording.profile.samples})))
+    return samples
+
+
+def count(samples):
+    return sum(sample.count for sample in samples)
+
+
+def check_complete(samples, entry):
+    """Those that came in time reach the entry, and it has its name."""
+    early = [sample for sample in samples if mark(sample) == NOT_READY]
+    expect(count(early) <= LARGEST_EARLY * count(samples),
+           f"{count(early)} of {count(samples)} samples before the tables were ready")
+    in_time = [sample for sample in samples if mark(sample) != NOT_READY]
+    whole = [sample for sample in in_time if sample.frames[-1].function == entry
+             or mark(sample) in ("[exiting]", "[starting a program]")]
+    others = {sample.names[-1] for sample in in_time if sample not in whole}
+    expect(count(whole) >= COMPLETE * count(in_time),
+           f"{count(whole)} of {count(in_time)} stacks reach {entry}; others end in {sorted(others)}")
+    return [sample for sample in whole if not mark(sample)]
+
+
+def check_split(recording, samples, prefix="split"):
+    """The functions' shares of the time are what the program says."""
+    functions = {name.replace("split", prefix): value
+                 for name, value in recording.truth["functions"].items()}
+    true_total, seen_total = sum(functions.values()), cpu_ns(samples)
+    for function, true_ns in functions.items():
+        seen = cpu_ns(sample for sample in samples if function in sample.names) / seen_total
+        true = true_ns / true_total
+        expect(abs(seen - true) <= SHARE_ERROR, f"{function}: {seen:.1%} seen, {true:.1%} true")
+
+
+def check_callers(samples):
+    """Each of the program's own functions has the caller its source has."""
+    for sample in samples:
+        names = sample.names
+        for callee, caller in zip(names, names[1:]):
+            right = CALLERS.get(callee)
+            expect(right is None or caller in right, f"{callee} called by {caller}: {names}")
+
+
+def check_lines(samples, file="split.c"):
+    leaves = [sample.frames[0] for sample in samples if sample.frames[0].function == "split_leaf"]
+    expect(leaves and all(frame.file.endswith(file) and frame.line > 0 for frame in leaves),
+           f"split_leaf without its line: {leaves[:1]}")
+
+
+def check(recording, program, entry="_start", lines=True):
+    samples = check_complete(samples_of(recording, program), entry)
+    check_split(recording, samples)
+    check_callers(samples)
+    if lines:
+        check_lines(samples)
+    return f"{count(samples)} samples"
+
+
+def check_command(bench, command, program, **options):
+    """Runs it twice: the first time it is new to the recorder."""
+    script = 'seconds=$0; "$@" 0.2 >/dev/null && "$@" $seconds && exit'
+    recording = bench.record(command=["sh", "-c", script, str(SECONDS), *map(str, command)])
+    return check(recording, program, **options)
+
+
+def check_script(bench, script, program, *arguments, **options):
+    """A shell script with SECONDS as $0 that ends with the program's last words."""
+    recording = bench.record(command=["sh", "-c", script, str(SECONDS), *map(str, arguments)])
+    return check(recording, program, **options)
+
+
+# ---- Linked in other ways ---------------------------------------------------------------------------
+
+
+def check_kind(bench, kind, **options):
+    if not bench.has(f"split_{kind}"):
+        return "SKIPPED: not built here (no such C library)"
+    return check_command(bench, bench.workload(f"split_{kind}"), f"split_{kind}", **options)
+
+
+def static(bench):
+    return check_kind(bench, "static")
+
+
+def static_pie(bench):
+    return check_kind(bench, "static_pie")
+
+
+def through_the_loader(bench):
+    loader = LOADER[os.uname().machine]
+    return check_command(bench, [loader, *bench.workload("split")], os.path.realpath(loader).split("/")[-1])
+
+
+# ---- Debug information in other places --------------------------------------------------------------
+
+
+def with_minidebuginfo(bench):
+    """As Fedora ships its binaries: https://sourceware.org/gdb/current/onlinedocs/gdb/MiniDebugInfo.html"""
+    with directory() as here:
+        program, symbols = here / "mini", here / "symbols"
+        objcopy("--strip-debug", "--remove-section", ".comment", bench.workloads / "split", symbols)
+        run("xz", "--force", symbols)
+        objcopy("--strip-all", bench.workloads / "split", program)
+        objcopy("--add-section", f".gnu_debugdata={symbols}.xz", program)
+        return check_command(bench, [program], "mini", lines=False)
+
+
+def with_compressed_sections(bench):
+    with directory() as here:
+        program = here / "compressed"
+        objcopy("--compress-debug-sections=zlib", bench.workloads / "split", program)
+        return check_command(bench, [program], "compressed")
+
+
+def with_debuglink(bench):
+    with directory() as here:
+        program, debug = here / "linked", here / ".debug/linked.debug"
+        debug.parent.mkdir()
+        objcopy("--only-keep-debug", bench.workloads / "split", debug)
+        objcopy("--strip-all", "--remove-section", ".note.gnu.build-id",
+                f"--add-gnu-debuglink={debug}", bench.workloads / "split", program)
+        return check_command(bench, [program], "linked")
+
+
+def build_id_of(path):
+    notes = subprocess.run(["readelf", "-n", path], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return notes.split("Build ID: ")[1].split()[0]
+
+
+def with_debug_file_by_build_id(bench):
+    """The directory of debug files is the host's, so the recorder gets one of its own."""
+    with directory() as here:
+        program, debug, recorder = here / "stripped", here / "debug", here / "recorder"
+        objcopy("--only-keep-debug", bench.workloads / "split", debug)
+        objcopy("--strip-all", bench.workloads / "split", program)
+        identity = build_id_of(program)
+        place = f"/usr/lib/debug/.build-id/{identity[:2]}"
+        recorder.write_text(
+            "#!/bin/sh\nset -e\n[ -n \"$HIDDEN\" ] || exec env HIDDEN=1 unshare -m \"$0\" \"$@\"\n"
+            "mkdir -p /usr/lib/debug; mount -t tmpfs tmpfs /usr/lib/debug\n"
+            f"mkdir -p {place}; cp {debug} {place}/{identity[2:]}.debug\n"
+            f"exec {bench.bolometer} \"$@\"\n")
+        recorder.chmod(0o755)
+        return check_command(Bench(recorder, bench.workloads), [program], "stripped")
+
+
+# ---- Files that change or hide ----------------------------------------------------------------------
+
+
+def deleted_while_it_runs(bench):
+    with directory() as here:
+        program = here / "deleted"
+        shutil.copy(bench.workloads / "split", program)
+        return check_script(bench, '"$1" $0 & sleep 0.05; rm "$1"; wait', "deleted", program)
+
+
+def replaced_while_it_runs(bench):
+    """By a file with other names and the same build id: each process keeps the names of its own."""
+    with directory() as here:
+        program, other = here / "replaced", here / "other"
+        shutil.copy(bench.workloads / "split", program)
+        renames = [f"--redefine-sym=split_{part}=other_{part}"
+                   for part in ("leaf", "caller", "memory", "helper")]
+        objcopy("--strip-debug", *renames, bench.workloads / "split", other)
+        recording = bench.record(command=[
+            "sh", "-c", '"$1" 0.6 >/dev/null & old=$!; sleep 0.3; mv "$2" "$1"; "$1" $0; wait; echo',
+            str(SECONDS), str(program), str(other)])
+        samples = samples_of(recording, "replaced")
+        pids = {sample.labels["process.pid"] for sample in samples}
+        expect(len(pids) == 2, f"processes {pids}")
+        for pid in pids:
+            names = {name for sample in samples if sample.labels["process.pid"] == pid
+                     for name in sample.names}
+            expected, wrong = (("other", "split") if f"{pid}" == f"{recording.truth['pid']}"
+                               else ("split", "other"))
+            expect(f"{expected}_leaf" in names and f"{wrong}_leaf" not in names,
+                   f"{expected}_leaf expected in process {pid}: {sorted(names)}")
+        new = [s for s in samples if s.labels["process.pid"] == recording.truth["pid"]]
+        check_split(recording, check_complete(new, "_start"), "other")
+    return f"{count(samples)} samples"
+
+
+def in_memory_alone(bench):
+    script = ("import os, sys; f = os.memfd_create('hidden'); os.write(f, open(sys.argv[1], 'rb').read());"
+              " os.execve(f, ['hidden', sys.argv[2]], os.environ)")
+    return check_command(bench, ["python3", "-c", script, *bench.workload("split")], "memfd:hidden")
+
+
+def in_another_mount_namespace(bench):
+    script = ('unshare -m sh -c \'mount -t tmpfs tmpfs /mnt; cp "$1" /mnt/hidden; /mnt/hidden 0.2 >/dev/null;'
+              ' /mnt/hidden $0\' "$0" "$1"')
+    return check_script(bench, script, "hidden", *bench.workload("split"))
+
+
+def jit_in_a_pid_namespace(bench):
+    """It calls itself by another number than the host, and its /tmp is its own."""
+    script = ("mount -t tmpfs tmpfs /mnt; cp $0 /mnt; mount -t tmpfs tmpfs /tmp;"
+              " /mnt/jit 0.2 >/dev/null; /mnt/jit 2.5")
+    recording = bench.record(command=["unshare", "-m", "-p", "-f", "--mount-proc", "sh", "-c", script,
+                                      *bench.workload("jit")])
+    samples = check_complete(samples_of(recording, "jit"), "_start")
+    named = [s for s in samples if s.names[:4] == ["jit_inner", "jit_outer", "jit_driver", "main"]]
+    expect(cpu_ns(named) >= 0.85 * cpu_ns(samples),
+           f"{cpu_ns(named) / cpu_ns(samples):.1%} of the time has the names of the JIT code")
+    return f"{count(samples)} samples"
+
+
+if __name__ == "__main__":
+    main([static, static_pie, through_the_loader, with_minidebuginfo, with_compressed_sections,
+          with_debuglink, with_debug_file_by_build_id, deleted_while_it_runs, replaced_while_it_runs,
+          in_memory_alone, in_another_mount_namespace, jit_in_a_pid_namespace])
