@@ -481,6 +481,13 @@ struct process_table *collector_processes(struct collector *c)
 	return c->processes;
 }
 
+uint64_t collector_parser_cpu_ns(const struct collector *c)
+{
+	struct parser_statistics parser;
+	parser_get_statistics(c->parser, &parser);
+	return parser.child_cpu_ns;
+}
+
 void collector_get_statistics(struct collector *c, struct collector_statistics *ret)
 {
 	*ret = (struct collector_statistics){.rejected = c->rejected,
@@ -490,9 +497,6 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	ret->bpf_ns = programs_run_ns(&c->programs);
 	ret->map_bytes = programs_map_bytes(&c->programs) +
 			 c->binaries.arena.segments.count * ARENA_SEGMENT_SIZE;
-	struct parser_statistics parser;
-	parser_get_statistics(c->parser, &parser);
-	ret->parser_cpu_ns = parser.child_cpu_ns;
 	binary_store_get_statistics(c->store, &ret->cache);
 	sideband_get_statistics(c->sideband, &ret->sideband);
 	process_table_get_statistics(c->processes, &ret->processes);

@@ -33,7 +33,7 @@ struct collector_statistics {
 	uint64_t rejected;	   /* undecided samples that were not selected after all */
 	uint64_t rejected_ns;
 	uint64_t bad_records;	   /* not understood: wrong size, version or kind */
-	uint64_t bpf_ns, map_bytes, parser_cpu_ns;
+	uint64_t bpf_ns, map_bytes;
 	struct sideband_statistics sideband;
 	struct process_statistics processes;
 	struct binaries_statistics binaries;
@@ -76,4 +76,7 @@ int collector_select_pid(struct collector *collector, uint32_t pid);
 struct binaries *collector_binaries(struct collector *collector);
 struct binary_store *collector_binary_store(struct collector *collector);
 struct process_table *collector_processes(struct collector *collector);
+/* CPU time of the parser children so far. */
+uint64_t collector_parser_cpu_ns(const struct collector *collector);
+
 void collector_get_statistics(struct collector *collector, struct collector_statistics *ret);

@@ -38,11 +38,26 @@ struct recording {
 	ARRAY(uint32_t) unprepared; /* stacks with binaries that were not known yet */
 	uint64_t start_ns, start_realtime_ns, stop_ns; /* CLOCK_MONOTONIC, except realtime */
 	uint64_t interval_ns, interval_realtime_ns;    /* start of the profile being collected */
-	uint64_t first_complete_ns;
+	uint64_t new_ns; /* when recording_new() was called */
+	struct recording_phases phases;
 	uint64_t next_lines_ns; /* when lines are asked for again */
 	struct profile_builder_statistics built;
 	bool running;
 };
+
+static uint64_t cpu_ns(int who)
+{
+	struct rusage usage;
+	if (getrusage(who, &usage) < 0)
+		return 0;
+	return ((uint64_t)usage.ru_utime.tv_sec + (uint64_t)usage.ru_stime.tv_sec) * NS_PER_SECOND +
+	       ((uint64_t)usage.ru_utime.tv_usec + (uint64_t)usage.ru_stime.tv_usec) * 1000;
+}
+
+static uint64_t own_cpu_ns(const struct recording *r)
+{
+	return cpu_ns(RUSAGE_SELF) + collector_parser_cpu_ns(r->collector);
+}
 
 static void on_sample(void *userdata, const struct record_sample *sample, const uint64_t *frames,
 		      struct process *process)
@@ -50,8 +65,11 @@ static void on_sample(void *userdata, const struct record_sample *sample, const 
 	struct recording *r = userdata;
 	aggregate_add(&r->aggregate, sample, frames, process);
 	hash_put(&r->sampled_pids, (uint64_t)process->pid << 32 | (uint32_t)process->start_time, 1);
-	if (!r->first_complete_ns && sample->end == STACK_END_COMPLETE && sample->user_frames > 1)
-		r->first_complete_ns = sample->header.time - r->start_ns;
+	if (!r->phases.first_complete_ns && sample->end == STACK_END_COMPLETE &&
+	    sample->user_frames > 1) {
+		r->phases.first_complete_ns = sample->header.time - r->start_ns;
+		r->phases.first_complete_cpu_ns = own_cpu_ns(r);
+	}
 	if (sample->flags & SAMPLE_HAS_ADDRESSES && !hash_get(&r->jit_processes, (uintptr_t)process) &&
 	    jit_map_of(process) && hash_put(&r->jit_processes, (uintptr_t)process, 1) == 0)
 		process_reference(process);
@@ -112,6 +130,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 	if (!r)
 		return -ENOMEM;
 	r->loop = loop;
+	r->new_ns = monotonic_ns();
 	r->options = *options;
 	options->selection = (struct selection){0};
 	if (!r->options.frequency)
@@ -167,6 +186,8 @@ int recording_start(struct recording *r, struct recording_failure *failure)
 {
 	struct collect_failure cause = {{0}};
 	r->start_ns = r->interval_ns = monotonic_ns();
+	r->phases.load_ns = r->start_ns - r->new_ns;
+	r->phases.load_cpu_ns = own_cpu_ns(r);
 	r->start_realtime_ns = r->interval_realtime_ns = realtime_ns();
 	int error = collector_start(r->collector, &cause);
 	if (error == 0)
@@ -218,6 +239,7 @@ int recording_stop(struct recording *r)
 	r->running = false;
 	collector_stop(r->collector);
 	r->stop_ns = monotonic_ns();
+	r->phases.capture_cpu_ns = own_cpu_ns(r);
 	r->timer = loop_remove(r->timer);
 	return 0;
 }
@@ -258,7 +280,11 @@ static int add_comments(struct recording *r, struct profile *profile)
 	add_comment(profile, &failed, "own_cpu_ns", s.own_cpu_ns);
 	add_comment(profile, &failed, "bpf_ns", s.bpf_ns);
 	add_comment(profile, &failed, "memory_bytes", s.memory_bytes);
-	add_comment(profile, &failed, "first_complete_ns", s.first_complete_ns);
+	add_comment(profile, &failed, "load_ns", s.phases.load_ns);
+	add_comment(profile, &failed, "load_cpu_ns", s.phases.load_cpu_ns);
+	add_comment(profile, &failed, "first_complete_ns", s.phases.first_complete_ns);
+	add_comment(profile, &failed, "first_complete_cpu_ns", s.phases.first_complete_cpu_ns);
+	add_comment(profile, &failed, "capture_cpu_ns", s.phases.capture_cpu_ns);
 	return failed ? -ENOMEM : 0;
 }
 
@@ -300,15 +326,6 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 
 /* ---- Statistics ------------------------------------------------------------------------------ */
 
-static uint64_t cpu_ns(int who)
-{
-	struct rusage usage;
-	if (getrusage(who, &usage) < 0)
-		return 0;
-	return ((uint64_t)usage.ru_utime.tv_sec + (uint64_t)usage.ru_stime.tv_sec) * NS_PER_SECOND +
-	       ((uint64_t)usage.ru_utime.tv_usec + (uint64_t)usage.ru_stime.tv_usec) * 1000;
-}
-
 /* Proportional set size of this process, bytes. */
 static uint64_t own_pss(void)
 {
@@ -333,11 +350,11 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.frames_unnamed = r->built.unnamed,
 		.binaries = c.binaries.known,
 		.binaries_failed = c.binaries.failed,
-		.own_cpu_ns = cpu_ns(RUSAGE_SELF) + c.parser_cpu_ns,
+		.own_cpu_ns = own_cpu_ns(r),
 		.bpf_ns = c.bpf_ns,
 		.memory_bytes = own_pss() + c.map_bytes,
 		.elapsed_ns = (r->running ? monotonic_ns() : r->stop_ns) - r->start_ns,
-		.first_complete_ns = r->first_complete_ns,
+		.phases = r->phases,
 	};
 	memcpy(ret->counters, c.counters, sizeof(ret->counters));
 	memcpy(ret->ends, r->aggregate.ends, sizeof(ret->ends));

@@ -25,6 +25,16 @@ struct recording_options {
 
 #define RECORDING_OPTIONS_DEFAULT {.symbolize = true, .inlines = true, .labels = true}
 
+/* How far a recording came with how much CPU time of ours (all our processes, since their start). 0:
+ * not there yet. */
+struct recording_phases {
+	uint64_t load_ns;		 /* recording_new() to recording_start() */
+	uint64_t load_cpu_ns;		 /* at recording_start() */
+	uint64_t first_complete_ns;	 /* recording_start() to the first complete user stack */
+	uint64_t first_complete_cpu_ns; /* when it was read */
+	uint64_t capture_cpu_ns;	 /* at the end of sampling */
+};
+
 struct recording_statistics {
 	uint64_t counters[COUNTER_MAX];	  /* of the BPF side, see bpf/counters.h */
 	uint64_t ends[STACK_END_MAX];	  /* samples by the reason their stack ended */
@@ -39,7 +49,7 @@ struct recording_statistics {
 	uint64_t bpf_ns;		  /* run time of the programs; 0 when the kernel does not tell */
 	uint64_t memory_bytes;		  /* PSS of all our processes plus BPF maps */
 	uint64_t elapsed_ns;
-	uint64_t first_complete_ns;	  /* from recording_start() to the first complete user stack */
+	struct recording_phases phases;
 };
 
 struct recording;

@@ -3,8 +3,10 @@
 """
 What a recording costs, under two loads on every CPU: steady (a chain of 24 C++ functions without
 frame pointers) and busy (g++ compiling in a loop: forks, cold code). Costs that start with a
-recording are told from those of its samples by two recordings of different length. `perf record
---call-graph dwarf` with `perf script` runs under the same loads for comparison.
+recording are told from those of its samples by two recordings of different length, and what a second
+costs from what a sample costs by a third with more samples a second. A recording's start and end are
+timed on their own. `perf record --call-graph dwarf` with `perf script` runs under the same loads for
+comparison.
 
     bench_record.py BOLOMETER CHAIN [SECONDS]
 """
@@ -24,6 +26,7 @@ from profile_reader import Profile  # noqa: E402
 
 STATS = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
 CPUS = os.cpu_count()
+DENSER = 8  # times the default frequency
 
 
 def counters(path):
@@ -56,22 +59,33 @@ def load(command):
             process.wait()
 
 
-def record(bolometer, directory, seconds, *options):
-    path = directory / "x.pb.gz"
-    subprocess.run([bolometer, "record", "-q", "-d", f"{seconds}s", "-o", path, *options],
+def record(bolometer, directory, seconds, *options, outputs=("x.pb.gz",)):
+    """Counters of the recording, with its wall time and its CPU time to the very end."""
+    files = [word for name in outputs for word in ("-o", directory / name)]
+    began, before = time.monotonic(), children_cpu()
+    subprocess.run([bolometer, "record", "-q", "-d", f"{seconds}s", *files, *options],
                    check=True, stdin=subprocess.DEVNULL)
-    return counters(path)
+    result = counters(directory / outputs[0])
+    result["wall"] = time.monotonic() - began
+    result["total_cpu"] = children_cpu() - before
+    return result
 
 
 def per_sample(bolometer, directory, seconds):
     short = record(bolometer, directory, 3)
     long = record(bolometer, directory, 3 + seconds)
+    dense = record(bolometer, directory, 3 + seconds, "-F", str(99 * DENSER))
     samples = long["samples"] - short["samples"]
+    cpu = long["own_cpu_ns"] - short["own_cpu_ns"]
+    sample_cpu = ((dense["own_cpu_ns"] - long["own_cpu_ns"]) /
+                  (dense["samples"] - long["samples"]))
     complete = sum(long.get("end." + end, 0)
                    for end in ("complete", "exiting", "starting a program"))
     return {
         "bpf": (long["bpf_ns"] - short["bpf_ns"]) / samples / 1e3,
-        "cpu": (long["own_cpu_ns"] - short["own_cpu_ns"]) / samples / 1e3,
+        "cpu": cpu / samples / 1e3,
+        "marginal": sample_cpu / 1e3,
+        "second": (cpu - sample_cpu * samples) / seconds / 1e6,
         "memory": long["memory_bytes"] / 1e6,
         "complete": 100 * complete / long["samples"],
     }
@@ -100,6 +114,8 @@ def perf(directory, seconds):
 def show(name, ours, theirs, our_bytes):
     print(f"{name:<7} BPF {ours['bpf']:6.2f} us a sample   userspace {ours['cpu']:6.2f} ms for 1,000"
           f" samples   memory {ours['memory']:5.1f} MB   complete {ours['complete']:.2f} %")
+    print(f"        of it each further 1,000 samples {ours['marginal']:.2f} ms,"
+          f" each second {ours['second']:.2f} ms")
     if theirs:
         print(f"        perf dwarf: {theirs['cpu']:6.1f} ms CPU for 1,000 samples"
               f" ({theirs['cpu'] / max(ours['cpu'], 1e-9):.0f} times ours),"
@@ -110,8 +126,18 @@ def show(name, ours, theirs, our_bytes):
 def start(bolometer, directory):
     for name, options in (("no cache", ["--no-cache"]), ("cache filled", []), ("cached", [])):
         c = record(bolometer, directory, 1, *options)
-        print(f"start   {name}: first complete stack after {c['first_complete_ns'] / 1e6:.0f} ms,"
-              f" {c['own_cpu_ns'] / 1e6:.0f} ms CPU in the first second")
+        print(f"start   {name}: loaded in {c['load_ns'] / 1e6:.0f} ms"
+              f" ({c['load_cpu_ns'] / 1e6:.0f} ms CPU), first complete stack"
+              f" {c['first_complete_ns'] / 1e6:.0f} ms later ({c['first_complete_cpu_ns'] / 1e6:.0f}"
+              f" ms CPU), {c['capture_cpu_ns'] / 1e6:.0f} ms CPU in the first second,"
+              f" {c['total_cpu'] * 1e3:.0f} ms CPU in all")
+
+
+def end(bolometer, directory):
+    c = record(bolometer, directory, 10, outputs=("x.pb.gz", "x.html", "x.folded", "x.txt"))
+    after = c["wall"] - 10 - c["load_ns"] / 1e9
+    print(f"end     10 s, four outputs: {after * 1e3:.0f} ms from the end of sampling to the process's"
+          f" end, {c['total_cpu'] * 1e3 - c['capture_cpu_ns'] / 1e6:.0f} ms CPU")
 
 
 def main():
@@ -130,6 +156,7 @@ def main():
             with load(command):
                 if label == "steady":
                     start(bolometer, directory)
+                end(bolometer, directory)
                 ours = per_sample(bolometer, directory, seconds)
                 size = (directory / "x.pb.gz").stat().st_size
                 show(label, ours, perf(directory, min(seconds, 5)),

@@ -76,9 +76,9 @@ static int measure(const char *cache_directory, struct round *round)
 	do {
 		loop_run_once(loop, 10);
 		recording_get_statistics(recording, &statistics);
-	} while (!statistics.first_complete_ns && monotonic_ns() - loaded < GIVE_UP_NS);
+	} while (!statistics.phases.first_complete_ns && monotonic_ns() - loaded < GIVE_UP_NS);
 	round->figures[LOAD_MS] = to_ms(loaded - begin);
-	round->figures[COMPLETE_MS] = to_ms(statistics.first_complete_ns);
+	round->figures[COMPLETE_MS] = to_ms(statistics.phases.first_complete_ns);
 	round->figures[DELIVERED_MS] = to_ms(monotonic_ns() - loaded);
 	round->figures[CPU_MS] = to_ms(statistics.own_cpu_ns);
 	run_for(loop, NS_PER_SECOND);
@@ -87,7 +87,7 @@ static int measure(const char *cache_directory, struct round *round)
 	recording_stop(recording);
 	recording_free(recording);
 	loop_free(loop);
-	return statistics.first_complete_ns ? 0 : -ETIMEDOUT;
+	return statistics.phases.first_complete_ns ? 0 : -ETIMEDOUT;
 }
 
 /* In a process of its own, whose CPU time then is that of one recording. */
