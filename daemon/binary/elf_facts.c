@@ -5,6 +5,7 @@
  */
 #include "binary/elf_file.h"
 #include "binary/facts.h"
+#include "binary/file_identity.h"
 
 #include <errno.h>
 #include <string.h>
@@ -119,6 +120,7 @@ void elf_file_facts(const struct elf_file *elf, struct binary_facts *ret)
 	add_segments(elf, ret, true);
 	add_segments(elf, ret, false);
 	read_build_ids(elf, ret);
+	bytes_htlhash(elf->bytes, elf->size, ret->htlhash);
 	if (elf_file_debuglink(elf, ret->debuglink, &ret->debuglink_crc) < 0)
 		ret->debuglink[0] = '\0';
 	Elf64_Shdr section;

@@ -78,14 +78,24 @@ const struct facts_segment *facts_segment_of(const struct binary_facts *facts, u
 	return NULL;
 }
 
-const char *facts_build_id_text(const struct binary_facts *facts, char *buffer)
+static const char *hex_text(const uint8_t *bytes, size_t size, char *buffer)
 {
 	static const char digits[] = "0123456789abcdef";
 	size_t length = 0;
-	for (uint32_t i = 0; i < facts->build_id_size; i++) {
-		buffer[length++] = digits[facts->build_id[i] >> 4];
-		buffer[length++] = digits[facts->build_id[i] & 15];
+	for (size_t i = 0; i < size; i++) {
+		buffer[length++] = digits[bytes[i] >> 4];
+		buffer[length++] = digits[bytes[i] & 15];
 	}
 	buffer[length] = '\0';
 	return buffer;
+}
+
+const char *facts_build_id_text(const struct binary_facts *facts, char *buffer)
+{
+	return hex_text(facts->build_id, facts->build_id_size, buffer);
+}
+
+const char *facts_htlhash_text(const struct binary_facts *facts, char *buffer)
+{
+	return hex_text(facts->htlhash, sizeof(facts->htlhash), buffer);
 }

@@ -8,6 +8,7 @@
 #include "base/attributes.h"
 
 #define BUILD_ID_MAX 64
+#define FACTS_HTLHASH_SIZE 16
 #define FACTS_MAX_SEGMENTS 16
 
 enum facts_flag {
@@ -35,6 +36,7 @@ struct binary_facts {
 	uint32_t segment_count;
 	uint32_t build_id_size; /* 0: none */
 	uint8_t build_id[BUILD_ID_MAX];
+	uint8_t htlhash[FACTS_HTLHASH_SIZE]; /* of the file, see file_identity.h */
 	char go_build_id[128]; /* NUL-terminated, empty when absent */
 	char debuglink[256]; /* .gnu_debuglink file name without directory, NUL-terminated */
 	uint32_t debuglink_crc;
@@ -56,3 +58,6 @@ const struct facts_segment *facts_segment_of(const struct binary_facts *facts, u
 
 /* Lower-case hex of the build id into `buffer` (2 * BUILD_ID_MAX + 1 bytes); "" when there is none. */
 const char *facts_build_id_text(const struct binary_facts *facts, char *buffer);
+
+/* Lower-case hex of the htlhash into `buffer` (2 * FACTS_HTLHASH_SIZE + 1 bytes). */
+const char *facts_htlhash_text(const struct binary_facts *facts, char *buffer);

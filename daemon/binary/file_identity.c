@@ -45,6 +45,16 @@ static void finish_htlhash(struct sha256_ctx *hash, uint64_t size, uint8_t ret[s
 	sha256_digest(hash, HTLHASH_SIZE, ret);
 }
 
+void bytes_htlhash(const void *bytes, uint64_t size, uint8_t ret[static HTLHASH_SIZE])
+{
+	struct sha256_ctx hash;
+	uint64_t part = MIN_OF(size, PART_SIZE);
+	sha256_init(&hash);
+	sha256_update(&hash, part, bytes);
+	sha256_update(&hash, part, (const uint8_t *)bytes + (size - part));
+	finish_htlhash(&hash, size, ret);
+}
+
 int file_htlhash(int file, uint64_t size, uint8_t ret[static HTLHASH_SIZE])
 {
 	struct sha256_ctx hash;

@@ -15,6 +15,9 @@
 
 #define HTLHASH_SIZE 16
 
+/* The htlhash of a whole file in memory. */
+void bytes_htlhash(const void *bytes, uint64_t size, uint8_t ret[static HTLHASH_SIZE]);
+
 /* Without padding, so that it can be hashed and compared as bytes. */
 struct file_identity {
 	uint8_t htlhash[HTLHASH_SIZE];

@@ -390,6 +390,9 @@ static void test_htlhash(void **state)
 		assert_int_equal(file_htlhash(file, size, got), 0);
 		assert_memory_equal(got, wanted, sizeof(got));
 		assert_int_equal(file_htlhash(file, size + 1, got), -ENODATA);
+		memset(got, 0, sizeof(got));
+		bytes_htlhash(bytes, size, got);
+		assert_memory_equal(got, wanted, sizeof(got));
 	}
 }
 

@@ -55,6 +55,10 @@ static void test_build_id_text(void **state)
 	assert_string_equal(facts_build_id_text(&facts, buffer), "0aff10");
 	facts.build_id_size = 0;
 	assert_string_equal(facts_build_id_text(&facts, buffer), "");
+	facts.htlhash[0] = 0xab;
+	facts.htlhash[FACTS_HTLHASH_SIZE - 1] = 0x01;
+	assert_string_equal(facts_htlhash_text(&facts, buffer),
+			    "ab000000000000000000000000000001");
 }
 
 static void test_lies_are_refused(void **state)
