@@ -4,6 +4,8 @@
  * concatenation of many small Profile messages with one sample, location or string each. By the
  * rules of protobuf (repeated fields of concatenated messages are appended) that is, byte for byte,
  * the encoding of the one Profile that holds them all. Memory is one piece and one buffer.
+ *
+ * The model has strings that pprof has no place for: those in use here are numbered in their order.
  */
 #include "format/pprof.h"
 
@@ -16,12 +18,15 @@
 #define FLUSH_BYTES ((size_t)64 << 10) /* handed to zlib at once */
 #define GZIP_LEVEL 3 /* half the time of level 6 for 4 % more bytes (tests/bench/bench_pprof) */
 
+#define NO_ID UINT32_MAX
+
 struct pprof_writer {
 	const struct profile *profile;
 	enum pprof_compression compression;
 	struct gzip_writer gzip;
 	struct text pending; /* packed, not yet compressed */
 	struct text *out;
+	uint32_t *string_ids; /* of the model's strings; NO_ID: not in the file */
 	ARRAY(uint64_t) ids;		/* of the sample being written */
 	ARRAY(Pprof__Label) labels;
 	ARRAY(Pprof__Label *) label_pointers;
@@ -60,18 +65,78 @@ static int write_piece(struct pprof_writer *writer, const Pprof__Profile *piece)
 	return writer->pending.length >= FLUSH_BYTES ? flush(writer) : 0;
 }
 
-static Pprof__ValueType value_type(struct profile_value_type type)
+/* ---- Strings --------------------------------------------------------------------------------- */
+
+static void use_value_type(uint32_t *used, struct profile_value_type type)
+{
+	used[type.type] = used[type.unit] = 0;
+}
+
+static void use_header_strings(const struct profile *profile, uint32_t *used)
+{
+	for (size_t i = 0; i < profile->sample_types.count; i++)
+		use_value_type(used, profile->sample_types.items[i]);
+	for (size_t i = 0; i < profile->comments.count; i++)
+		used[profile->comments.items[i]] = 0;
+	use_value_type(used, profile->period_type);
+	used[profile->default_sample_type] = used[profile->drop_frames] = 0;
+	used[profile->keep_frames] = used[profile->doc_url] = 0;
+}
+
+static void use_strings(const struct profile *profile, uint32_t *used)
+{
+	use_header_strings(profile, used);
+	for (size_t i = 0; i < profile->mappings.count; i++) {
+		used[profile->mappings.items[i].file] = 0;
+		used[profile->mappings.items[i].build_id] = 0;
+	}
+	for (size_t i = 0; i < profile->functions.count; i++) {
+		const struct profile_function *function = &profile->functions.items[i];
+		used[function->name] = used[function->system_name] = used[function->file] = 0;
+	}
+	for (size_t i = 0; i < profile->labels.count; i++) {
+		const struct profile_label *label = &profile->labels.items[i];
+		used[label->key] = used[label->text] = used[label->unit] = 0;
+	}
+}
+
+static int number_strings(struct pprof_writer *writer)
+{
+	size_t count = writer->profile->strings.count;
+	writer->string_ids = malloc((count + 1) * sizeof(*writer->string_ids));
+	if (!writer->string_ids)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		writer->string_ids[i] = NO_ID;
+	writer->string_ids[0] = 0;
+	use_strings(writer->profile, writer->string_ids);
+	uint32_t next = 0;
+	for (size_t i = 0; i < count; i++)
+		if (writer->string_ids[i] != NO_ID)
+			writer->string_ids[i] = next++;
+	return 0;
+}
+
+static uint32_t string_id(const struct pprof_writer *writer, uint32_t string)
+{
+	return writer->string_ids[string];
+}
+
+/* ---- Messages -------------------------------------------------------------------------------- */
+
+static Pprof__ValueType value_type(const struct pprof_writer *writer,
+				   struct profile_value_type type)
 {
 	Pprof__ValueType message = PPROF__VALUE_TYPE__INIT;
-	message.type = type.type;
-	message.unit = type.unit;
+	message.type = string_id(writer, type.type);
+	message.unit = string_id(writer, type.unit);
 	return message;
 }
 
 static int write_sample_types(struct pprof_writer *writer)
 {
 	for (size_t i = 0; i < writer->profile->sample_types.count; i++) {
-		Pprof__ValueType type = value_type(writer->profile->sample_types.items[i]);
+		Pprof__ValueType type = value_type(writer, writer->profile->sample_types.items[i]);
 		Pprof__Profile piece = PPROF__PROFILE__INIT;
 		piece.n_sample_type = 1;
 		piece.sample_type = &(Pprof__ValueType *){&type};
@@ -93,10 +158,10 @@ static int collect_labels(struct pprof_writer *writer, const struct profile_samp
 			&writer->profile->labels.items[sample->first_label + i];
 		Pprof__Label *message = &writer->labels.items[i];
 		pprof__label__init(message);
-		message->key = label->key;
-		message->str = label->text;
+		message->key = string_id(writer, label->key);
+		message->str = string_id(writer, label->text);
 		message->num = label->text ? 0 : label->number;
-		message->num_unit = label->text ? 0 : label->unit;
+		message->num_unit = label->text ? 0 : string_id(writer, label->unit);
 		writer->label_pointers.items[i] = message;
 	}
 	return 0;
@@ -135,8 +200,8 @@ static int write_mapping(struct pprof_writer *writer, size_t index)
 	message.memory_start = mapping->start;
 	message.memory_limit = mapping->limit;
 	message.file_offset = mapping->offset;
-	message.filename = mapping->file;
-	message.build_id = mapping->build_id;
+	message.filename = string_id(writer, mapping->file);
+	message.build_id = string_id(writer, mapping->build_id);
 	message.has_functions = mapping->has_functions;
 	message.has_filenames = mapping->has_filenames;
 	message.has_line_numbers = mapping->has_line_numbers;
@@ -190,9 +255,9 @@ static int write_function(struct pprof_writer *writer, size_t index)
 	const struct profile_function *function = &writer->profile->functions.items[index];
 	Pprof__Function message = PPROF__FUNCTION__INIT;
 	message.id = index + 1;
-	message.name = function->name;
-	message.system_name = function->system_name;
-	message.filename = function->file;
+	message.name = string_id(writer, function->name);
+	message.system_name = string_id(writer, function->system_name);
+	message.filename = string_id(writer, function->file);
 	message.start_line = function->start_line;
 
 	Pprof__Profile piece = PPROF__PROFILE__INIT;
@@ -207,6 +272,8 @@ static int write_strings(struct pprof_writer *writer)
 	struct text valid = {0};
 	int r = 0;
 	for (uint32_t i = 0; r == 0 && i < strings->count; i++) {
+		if (writer->string_ids[i] == NO_ID)
+			continue;
 		valid.length = 0;
 		text_add_utf8(&valid, strings_get(strings, i), strings_length(strings, i));
 		ProtobufCBinaryData bytes = {.len = valid.length, .data = (uint8_t *)valid.bytes};
@@ -226,12 +293,12 @@ static int write_header(struct pprof_writer *writer)
 	if (!comments)
 		return -ENOMEM;
 	for (size_t i = 0; i < profile->comments.count; i++)
-		comments[i] = profile->comments.items[i];
+		comments[i] = string_id(writer, profile->comments.items[i]);
 
-	Pprof__ValueType period_type = value_type(profile->period_type);
+	Pprof__ValueType period_type = value_type(writer, profile->period_type);
 	Pprof__Profile piece = PPROF__PROFILE__INIT;
-	piece.drop_frames = profile->drop_frames;
-	piece.keep_frames = profile->keep_frames;
+	piece.drop_frames = string_id(writer, profile->drop_frames);
+	piece.keep_frames = string_id(writer, profile->keep_frames);
 	piece.time_nanos = profile->time_ns;
 	piece.duration_nanos = profile->duration_ns;
 	if (profile->period_type.type || profile->period_type.unit)
@@ -239,8 +306,8 @@ static int write_header(struct pprof_writer *writer)
 	piece.period = profile->period;
 	piece.n_comment = profile->comments.count;
 	piece.comment = comments;
-	piece.default_sample_type = profile->default_sample_type;
-	piece.doc_url = profile->doc_url;
+	piece.default_sample_type = string_id(writer, profile->default_sample_type);
+	piece.doc_url = string_id(writer, profile->doc_url);
 	return write_piece(writer, &piece);
 }
 
@@ -258,7 +325,9 @@ static int write_each(struct pprof_writer *writer, size_t count,
 static int write_profile(struct pprof_writer *writer)
 {
 	const struct profile *profile = writer->profile;
-	int r = write_sample_types(writer);
+	int r = number_strings(writer);
+	if (r == 0)
+		r = write_sample_types(writer);
 	if (r == 0)
 		r = write_each(writer, profile->samples.count, write_sample);
 	if (r == 0)
@@ -279,6 +348,7 @@ static void writer_release(struct pprof_writer *writer)
 	if (writer->compression == PPROF_GZIP)
 		gzip_writer_release(&writer->gzip);
 	text_free(&writer->pending);
+	free(writer->string_ids);
 	array_free(&writer->ids);
 	array_free(&writer->labels);
 	array_free(&writer->label_pointers);

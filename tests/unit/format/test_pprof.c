@@ -110,6 +110,41 @@ static void test_round_trip(void **state)
 	}
 }
 
+/* What only OTLP has room for leaves no trace, not even in the table of strings. */
+static void test_resources_change_nothing(void **state)
+{
+	_cleanup_profile_ struct profile *plain = example();
+	struct text wanted = {0}, got = {0};
+	assert_int_equal(pprof_encode(plain, PPROF_RAW, &wanted), 0);
+
+	_cleanup_profile_ struct profile *p = NULL;
+	struct pprof_failure failure;
+	bool failed = false;
+	assert_int_equal(pprof_decode(wanted.bytes, wanted.length, 0, &failure, &p), 0);
+	p->mappings.items[0].htlhash = profile_string(p, "0123", &failed);
+	array_add(&p->resource_attributes, (struct profile_label){
+		.key = profile_string(p, "process.executable.path", &failed),
+		.text = profile_string(p, "/usr/bin/other", &failed)});
+	array_add(&p->resources, (struct profile_resource){.attribute_count = 1});
+	array_add(&p->timestamps, 1700000000000000000);
+	p->samples.items[0].resource = 1;
+	p->samples.items[0].timestamp_count = 1;
+	assert_false(failed);
+	/* A string in use behind those that are not. */
+	for (int i = 0; i < 2; i++) {
+		struct profile *each = i ? p : plain;
+		array_add(&each->comments, profile_string(each, "last", &failed));
+	}
+	assert_int_equal(profile_check(p), 0);
+	wanted.length = 0;
+	assert_int_equal(pprof_encode(plain, PPROF_RAW, &wanted), 0);
+	assert_int_equal(pprof_encode(p, PPROF_RAW, &got), 0);
+	assert_int_equal(got.length, wanted.length);
+	assert_memory_equal(got.bytes, wanted.bytes, got.length);
+	text_free(&wanted);
+	text_free(&got);
+}
+
 static void test_damage(void **state)
 {
 	_cleanup_profile_ struct profile *a = example();
@@ -218,6 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_resources_change_nothing),
 		cmocka_unit_test(test_foreign),	   cmocka_unit_test(test_bomb),
 		cmocka_unit_test(test_invalid_utf8), cmocka_unit_test(test_frame_bomb),
 	};
