@@ -26,6 +26,7 @@ void aggregate_clear_entries(struct aggregate *aggregate)
 	for (size_t i = 0; i < aggregate->entries.count; i++)
 		process_unreference(aggregate->entries.items[i].process);
 	aggregate->entries.count = 0;
+	aggregate->times.count = 0;
 	hash_clear(&aggregate->entries_by_key);
 }
 
@@ -35,6 +36,7 @@ void aggregate_deinit(struct aggregate *aggregate)
 	array_free(&aggregate->frames);
 	array_free(&aggregate->stacks);
 	array_free(&aggregate->entries);
+	array_free(&aggregate->times);
 	hash_free(&aggregate->stacks_by_id);
 	hash_free(&aggregate->entries_by_key);
 }
@@ -78,7 +80,8 @@ static int find_stack(struct aggregate *a, const struct record_sample *sample,
 }
 
 static uint64_t entry_key(const struct aggregate_stack *stack, uint32_t stack_index,
-			  const struct record_sample *sample, const struct process *process)
+			  const struct record_sample *sample, const struct process *process,
+			  uint32_t cpu)
 {
 	uint64_t comm[2];
 	memcpy(comm, sample->comm, sizeof(comm));
@@ -87,10 +90,23 @@ static uint64_t entry_key(const struct aggregate_stack *stack, uint32_t stack_in
 	key = hash_mix(key) ^ comm[1];
 	if (stack->has_addresses)
 		key = hash_mix(key) ^ sample->header.time / NS_PER_SECOND;
-	return key;
+	return cpu == AGGREGATE_ANY_CPU ? key : hash_mix(key) ^ cpu;
 }
 
-static int add_entry(struct aggregate *a, uint64_t key, uint32_t stack,
+/* A time that finds no room is missed by nobody but OTLP: the sample itself is kept. */
+static void add_time(struct aggregate *a, struct aggregate_entry *entry, uint64_t time)
+{
+	struct aggregate_time added = {.time = time, .previous = entry->last_time};
+	if (a->limits.times == 0)
+		return;
+	if (a->times.count >= a->limits.times || array_add(&a->times, added) < 0)
+		a->untimed++;
+	else
+		entry->last_time = (uint32_t)a->times.count - 1;
+}
+
+/* Makes an entry that counts nothing yet. Returns 0 or negative when it does not fit. */
+static int add_entry(struct aggregate *a, uint64_t key, uint32_t stack, uint32_t cpu,
 		     const struct record_sample *sample, struct process *process)
 {
 	if (a->entries.count >= a->limits.entries)
@@ -101,41 +117,54 @@ static int add_entry(struct aggregate *a, uint64_t key, uint32_t stack,
 		.tid = sample->tid,
 		.process = process,
 		.time = sample->header.time,
-		.count = 1,
-		.weight = sample->weight,
+		.cpu = cpu,
+		.last_time = AGGREGATE_NO_TIME,
 		.end = sample->end,
 	};
 	memcpy(entry.comm, sample->comm, sizeof(entry.comm));
 	entry.comm[COMM_SIZE - 1] = '\0';
-	int r = array_add(&a->entries, entry);
-	if (r == 0)
-		r = hash_put(&a->entries_by_key, key, a->entries.count - 1);
-	if (r < 0)
-		return r;
+	if (array_add(&a->entries, entry) < 0)
+		return -ENOMEM;
+	if (hash_put(&a->entries_by_key, key, a->entries.count - 1) < 0) {
+		a->entries.count--;
+		return -ENOMEM;
+	}
 	process_reference(process);
 	return 0;
+}
+
+/* The entry of the sample, made when there is none. */
+static int find_entry(struct aggregate *a, const struct record_sample *sample,
+		      const uint64_t *frames, struct process *process,
+		      struct aggregate_entry **ret)
+{
+	uint32_t stack;
+	int r = find_stack(a, sample, frames, &stack);
+	if (r < 0)
+		return r;
+	uint32_t cpu = a->limits.cpus ? sample->cpu : AGGREGATE_ANY_CPU;
+	uint64_t key = entry_key(&a->stacks.items[stack], stack, sample, process, cpu);
+	const uint64_t *known = hash_get(&a->entries_by_key, key);
+	size_t index = known ? (size_t)*known : a->entries.count;
+	if (!known)
+		r = add_entry(a, key, stack, cpu, sample, process);
+	if (r == 0)
+		*ret = &a->entries.items[index];
+	return r;
 }
 
 void aggregate_add(struct aggregate *a, const struct record_sample *sample, const uint64_t *frames,
 		   struct process *process)
 {
-	uint32_t stack;
-	int r = find_stack(a, sample, frames, &stack);
-	if (r == 0) {
-		uint64_t key = entry_key(&a->stacks.items[stack], stack, sample, process);
-		const uint64_t *known = hash_get(&a->entries_by_key, key);
-		if (known) {
-			a->entries.items[*known].count++;
-			a->entries.items[*known].weight += sample->weight;
-		} else {
-			r = add_entry(a, key, stack, sample, process);
-		}
-	}
-	if (r < 0) {
+	struct aggregate_entry *entry;
+	if (find_entry(a, sample, frames, process, &entry) < 0) {
 		a->dropped++;
 		a->dropped_weight += sample->weight;
 		return;
 	}
+	entry->count++;
+	entry->weight += sample->weight;
+	add_time(a, entry, sample->header.time);
 	a->samples++;
 	a->weight += sample->weight;
 	if (sample->end < STACK_END_MAX)

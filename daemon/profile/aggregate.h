@@ -3,6 +3,8 @@
  * Samples of one interval, counted: equal stacks of the same program, thread and cgroup are one entry.
  * Stacks are kept by the id that the BPF side computed; each is sent whole once.
  *
+ * If asked to, it keeps when each sample was taken: a chain of times for each entry.
+ *
  * Frames outside files (JIT code) mean something only at their time: entries with such frames are kept
  * apart by second, so that names can be taken from the code that was there.
  */
@@ -27,24 +29,42 @@ struct aggregate_entry {
 	uint64_t time;	 /* CLOCK_MONOTONIC ns of its first sample */
 	uint64_t count;
 	uint64_t weight; /* ns */
+	uint32_t cpu; /* AGGREGATE_ANY_CPU: not kept apart */
+	uint32_t last_time; /* index into times, of the newest; AGGREGATE_NO_TIME: none kept */
 	uint16_t end;	 /* enum stack_end */
 	char comm[COMM_SIZE];
+};
+
+#define AGGREGATE_NO_TIME UINT32_MAX
+#define AGGREGATE_ANY_CPU UINT32_MAX
+
+/* When a sample was taken, and the one before it of the same entry. */
+struct aggregate_time {
+	uint64_t time; /* CLOCK_MONOTONIC ns */
+	uint32_t previous; /* index into times, or AGGREGATE_NO_TIME */
+	uint32_t padding;
 };
 
 struct aggregate_limits {
 	size_t frames;	/* frame words kept; 0: default 16 Mi */
 	size_t entries; /* 0: default 4 Mi */
+	size_t times;	/* sample times kept in one interval; 0: none */
+	bool cpus;	/* keep the samples of each CPU apart */
 };
+
+#define AGGREGATE_DEFAULT_TIMES (4UL << 20)
 
 struct aggregate {
 	struct aggregate_limits limits;
 	ARRAY(uint64_t) frames;
 	ARRAY(struct aggregate_stack) stacks;
 	ARRAY(struct aggregate_entry) entries;
+	ARRAY(struct aggregate_time) times;
 	struct hash stacks_by_id;
 	struct hash entries_by_key;
 	uint64_t samples, weight; /* all that were added, since the beginning */
 	uint64_t dropped, dropped_weight; /* past a limit, or with an unknown stack */
+	uint64_t untimed; /* samples whose time was not kept: past the limit */
 	uint64_t ends[STACK_END_MAX];
 };
 
@@ -52,7 +72,7 @@ struct aggregate {
 void aggregate_init(struct aggregate *aggregate, const struct aggregate_limits *limits);
 void aggregate_deinit(struct aggregate *aggregate);
 
-/* Forgets the entries; keeps the stacks, which later samples refer to, and the totals. */
+/* Forgets the entries and times; keeps the stacks, which later samples refer to, and the totals. */
 void aggregate_clear_entries(struct aggregate *aggregate);
 
 /* Adds a sample; `frames` as collector_callback has them. What cannot be kept is counted. */

@@ -53,6 +53,8 @@ static int merge_mapping(struct merger *merger, const struct profile *source, ui
 	struct profile_mapping mapping = source->mappings.items[index];
 	mapping.file = merger->string_of[mapping.file];
 	mapping.build_id = merger->string_of[mapping.build_id];
+	mapping.go_build_id = merger->string_of[mapping.go_build_id];
+	mapping.htlhash = merger->string_of[mapping.htlhash];
 	uint64_t key[5] = {mapping.build_id ? mapping.build_id : mapping.file,
 			   mapping.build_id != 0, mapping.start, mapping.limit, mapping.offset};
 	bool is_new;

@@ -30,6 +30,11 @@ struct profile *profile_free(struct profile *profile)
 	array_free(&profile->labels);
 	array_free(&profile->samples);
 	array_free(&profile->values);
+	array_free(&profile->resources);
+	array_free(&profile->resource_attributes);
+	array_free(&profile->host_attributes);
+	array_free(&profile->links);
+	array_free(&profile->timestamps);
 	array_free(&profile->comments);
 	free(profile);
 	return NULL;
@@ -96,7 +101,9 @@ static bool tables_are_sound(const struct profile *profile)
 	size_t strings = profile->strings.count;
 	for (size_t i = 0; i < profile->mappings.count; i++)
 		if (profile->mappings.items[i].file >= strings ||
-		    profile->mappings.items[i].build_id >= strings)
+		    profile->mappings.items[i].build_id >= strings ||
+		    profile->mappings.items[i].go_build_id >= strings ||
+		    profile->mappings.items[i].htlhash >= strings)
 			return false;
 	for (size_t i = 0; i < profile->functions.count; i++) {
 		const struct profile_function *function = &profile->functions.items[i];
@@ -118,6 +125,30 @@ static bool tables_are_sound(const struct profile *profile)
 	return true;
 }
 
+static bool labels_are_sound(const struct profile *profile, const struct profile_label *labels,
+			     size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (labels[i].key >= profile->strings.count ||
+		    labels[i].text >= profile->strings.count ||
+		    labels[i].unit >= profile->strings.count)
+			return false;
+	return true;
+}
+
+static bool resources_are_sound(const struct profile *profile)
+{
+	for (size_t i = 0; i < profile->resources.count; i++)
+		if (!range_is_inside(profile->resources.items[i].first_attribute,
+				     profile->resources.items[i].attribute_count,
+				     profile->resource_attributes.count))
+			return false;
+	return labels_are_sound(profile, profile->resource_attributes.items,
+				profile->resource_attributes.count) &&
+	       labels_are_sound(profile, profile->host_attributes.items,
+				profile->host_attributes.count);
+}
+
 static bool samples_are_sound(const struct profile *profile)
 {
 	size_t values;
@@ -127,18 +158,18 @@ static bool samples_are_sound(const struct profile *profile)
 	for (size_t i = 0; i < profile->stack_locations.count; i++)
 		if (profile->stack_locations.items[i] >= profile->locations.count)
 			return false;
-	for (size_t i = 0; i < profile->labels.count; i++) {
-		const struct profile_label *label = &profile->labels.items[i];
-		if (label->key >= profile->strings.count || label->text >= profile->strings.count ||
-		    label->unit >= profile->strings.count)
-			return false;
-	}
+	if (!labels_are_sound(profile, profile->labels.items, profile->labels.count))
+		return false;
 	for (size_t i = 0; i < profile->samples.count; i++) {
 		const struct profile_sample *sample = &profile->samples.items[i];
 		if (!range_is_inside(sample->first_location, sample->location_count,
 				     profile->stack_locations.count) ||
 		    !range_is_inside(sample->first_label, sample->label_count,
-				     profile->labels.count))
+				     profile->labels.count) ||
+		    !range_is_inside(sample->first_timestamp, sample->timestamp_count,
+				     profile->timestamps.count) ||
+		    sample->resource > profile->resources.count ||
+		    sample->link > profile->links.count)
 			return false;
 	}
 	return true;
@@ -148,6 +179,7 @@ int profile_check(const struct profile *profile)
 {
 	bool sound = profile->strings.count > 0 && strings_length(&profile->strings, 0) == 0 &&
 		     header_is_sound(profile) && tables_are_sound(profile) &&
+		     resources_are_sound(profile) &&
 		     samples_are_sound(profile);
 	return sound ? 0 : -EBADMSG;
 }

@@ -4,6 +4,9 @@
  * index. The collector's aggregate becomes one, files are read into one, and every encoder, report,
  * diff and merge works on one. Strings are interned; string 0 is "".
  *
+ * Resources, links and times are what OTLP has beyond pprof; a profile from a file has none, and merge
+ * leaves them out. A profile spans one sampling rate: when the rate changes, a new profile begins.
+ *
  * Source of the model: github.com/google/pprof, proto/profile.proto. Indices here are 0-based;
  * the 1-based ids of the file format exist only in the encoder and decoder.
  */
@@ -35,6 +38,8 @@ struct profile_mapping {
 	uint64_t start, limit, offset; /* of the PT_LOAD: ELF virtual addresses, file offset */
 	uint32_t file;	   /* string: path */
 	uint32_t build_id; /* string: lower-case hex */
+	uint32_t go_build_id; /* string */
+	uint32_t htlhash; /* string: lower-case hex, see binary/file_identity.h; "": unknown */
 	bool has_functions, has_filenames, has_line_numbers, has_inline_frames;
 };
 
@@ -68,11 +73,28 @@ struct profile_label {
 	uint32_t padding;
 };
 
+/* Where samples come from: a program in a process. Its attributes are keyed by OpenTelemetry's semantic
+ * conventions ("process.pid", "container.id", "service.name"); whoever learns more adds more. */
+struct profile_resource {
+	uint32_t first_attribute; /* index into resource_attributes */
+	uint32_t attribute_count;
+};
+
+/* The span in which a sample was taken. */
+struct profile_link {
+	uint8_t trace_id[16];
+	uint8_t span_id[8];
+};
+
 struct profile_sample {
 	uint32_t first_location; /* index into stack_locations; leaf first */
 	uint32_t location_count;
 	uint32_t first_label;
 	uint32_t label_count;
+	uint32_t resource; /* index into resources + 1; 0: only what the labels say */
+	uint32_t link;	   /* index into links + 1; 0: none */
+	uint32_t first_timestamp; /* index into timestamps */
+	uint32_t timestamp_count; /* of the events it counts, those whose time was kept */
 };
 
 struct profile {
@@ -86,6 +108,11 @@ struct profile {
 	ARRAY(struct profile_label) labels;
 	ARRAY(struct profile_sample) samples;
 	ARRAY(int64_t) values; /* samples.count * sample_types.count, sample after sample */
+	ARRAY(struct profile_resource) resources;
+	ARRAY(struct profile_label) resource_attributes; /* of all resources */
+	ARRAY(struct profile_label) host_attributes; /* true of every sample: "host.name" */
+	ARRAY(struct profile_link) links;
+	ARRAY(int64_t) timestamps; /* CLOCK_REALTIME ns, ascending within a sample */
 	ARRAY(uint32_t) comments; /* strings */
 	struct profile_value_type period_type;
 	int64_t period;

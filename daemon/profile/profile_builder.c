@@ -6,6 +6,9 @@
  */
 #include "profile/profile_builder.h"
 
+#include "base/file.h"
+#include "base/text.h"
+#include "binary/file_identity.h"
 #include "process/jit_map.h"
 
 #include <elf.h>
@@ -15,6 +18,8 @@
 
 #define KERNEL_MAPPING_FILE "[kernel.kallsyms]"
 #define JIT_MAPPING_FILE "[jit]"
+#define KERNEL_NOTES "/sys/kernel/notes"
+#define MAX_KERNEL_NOTES 65536
 #define MAX_FRAMES_AT_ADDRESS 64
 
 static const char *const end_texts[] = {
@@ -32,6 +37,9 @@ struct builder {
 	struct hash locations; /* hash of what identifies it -> index */
 	struct hash mappings;  /* same */
 	struct hash functions; /* same */
+	struct hash resources; /* address of a struct process -> index + 1 */
+	char *kernel_notes;    /* identity of the running kernel; NULL: not read yet, or unreadable */
+	size_t kernel_notes_size;
 	bool failed;	       /* out of memory */
 };
 
@@ -66,12 +74,17 @@ static uint32_t binary_mapping(struct builder *b, const struct binary *binary, u
 	char build_id[2 * BUILD_ID_MAX + 1] = "";
 	if (binary->has_facts)
 		facts_build_id_text(&binary->facts, build_id);
+	char htlhash[2 * FACTS_HTLHASH_SIZE + 1] = "";
+	if (binary->has_facts)
+		facts_htlhash_text(&binary->facts, htlhash);
 	struct profile_mapping mapping = {
 		.start = segment ? segment->address : 0,
 		.limit = segment ? segment->address + segment->memory_size : binary->key.size,
 		.offset = segment ? segment->offset : 0,
 		.file = string(b, binary->path ? binary->path : "[unknown file]"),
 		.build_id = string(b, build_id),
+		.go_build_id = string(b, binary->has_facts ? binary->facts.go_build_id : ""),
+		.htlhash = string(b, htlhash),
 	};
 	uint64_t key = hash_mix((uint64_t)mapping.file << 32 | mapping.build_id) ^
 		       hash_mix(mapping.start + 1);
@@ -81,6 +94,31 @@ static uint32_t binary_mapping(struct builder *b, const struct binary *binary, u
 static uint32_t special_mapping(struct builder *b, const char *file)
 {
 	struct profile_mapping mapping = {.file = string(b, file)};
+	return add_mapping(b, hash_mix(mapping.file), mapping);
+}
+
+/* The kernel's image is no file to be hashed: its notes, which hold its build id, and the name of the
+ * image or module stand for it. */
+static uint32_t kernel_mapping(struct builder *b, const char *file)
+{
+	struct profile_mapping mapping = {.file = string(b, file)};
+	const uint64_t *known = hash_get(&b->mappings, hash_mix(mapping.file));
+	if (known)
+		return (uint32_t)*known;
+	if (!b->kernel_notes)
+		read_whole_file(KERNEL_NOTES, MAX_KERNEL_NOTES, &b->kernel_notes,
+				&b->kernel_notes_size);
+	struct text identity = {0};
+	struct binary_facts facts = {0};
+	char htlhash[2 * FACTS_HTLHASH_SIZE + 1];
+	text_add_bytes(&identity, b->kernel_notes, b->kernel_notes ? b->kernel_notes_size : 0);
+	text_add_string(&identity, file);
+	if (identity.failed)
+		b->failed = true;
+	else
+		bytes_htlhash(identity.bytes, identity.length, facts.htlhash);
+	text_free(&identity);
+	mapping.htlhash = string(b, facts_htlhash_text(&facts, htlhash));
 	return add_mapping(b, hash_mix(mapping.file), mapping);
 }
 
@@ -155,7 +193,7 @@ static struct profile_location kernel_location(struct builder *b, uint64_t addre
 	char file[128] = KERNEL_MAPPING_FILE;
 	if (module[0])
 		snprintf(file, sizeof(file), "[%s]", module);
-	struct profile_location location = {.mapping = special_mapping(b, file),
+	struct profile_location location = {.mapping = kernel_mapping(b, file),
 					    .address = address,
 					    .type = FRAME_TYPE_KERNEL};
 	if (named)
@@ -248,6 +286,61 @@ static void add_labels(struct builder *b, struct profile_sample *sample,
 	add_label(b, sample, "thread.name", entry->comm, 0);
 	if (process->container_id)
 		add_label(b, sample, "container.id", process->container_id, 0);
+	if (entry->cpu != AGGREGATE_ANY_CPU)
+		add_label(b, sample, "cpu.logical_number", NULL, entry->cpu);
+}
+
+static void add_resource_attribute(struct builder *b, struct profile_resource *resource,
+				   const char *key, const char *text, int64_t number)
+{
+	struct profile_label attribute = {.key = string(b, key),
+					  .text = text ? string(b, text) : 0,
+					  .number = number};
+	CHECK(b, array_add(&b->profile->resource_attributes, attribute));
+	resource->attribute_count++;
+}
+
+/* What OpenTelemetry calls the resource: the process and where it runs. Returns index + 1. */
+static uint32_t resource_of(struct builder *b, const struct process *process)
+{
+	const uint64_t *known = hash_get(&b->resources, (uintptr_t)process);
+	if (known)
+		return (uint32_t)*known;
+	struct profile_resource resource = {
+		.first_attribute = (uint32_t)b->profile->resource_attributes.count};
+	add_resource_attribute(b, &resource, "process.pid", NULL, process->pid);
+	add_resource_attribute(b, &resource, "process.executable.name", process->executable_name,
+			       0);
+	if (process->executable_path)
+		add_resource_attribute(b, &resource, "process.executable.path",
+				       process->executable_path, 0);
+	if (process->container_id)
+		add_resource_attribute(b, &resource, "container.id", process->container_id, 0);
+	CHECK(b, array_add(&b->profile->resources, resource));
+	CHECK(b, hash_put(&b->resources, (uintptr_t)process, b->profile->resources.count));
+	return (uint32_t)b->profile->resources.count;
+}
+
+/* The chain of an entry's times runs from the newest to the oldest. */
+static void add_timestamps(struct builder *b, struct profile_sample *sample,
+			   const struct aggregate_entry *entry)
+{
+	const struct aggregate_time *times = b->aggregate->times.items;
+	size_t first = b->profile->timestamps.count;
+	uint32_t count = 0;
+	for (uint32_t i = entry->last_time; i != AGGREGATE_NO_TIME; i = times[i].previous)
+		count++;
+	sample->first_timestamp = (uint32_t)first;
+	sample->timestamp_count = count;
+	if (count == 0)
+		return;
+	CHECK(b, array_reserve(&b->profile->timestamps, first + count));
+	if (b->failed)
+		return;
+	b->profile->timestamps.count = first + count;
+	for (uint32_t i = entry->last_time; i != AGGREGATE_NO_TIME; i = times[i].previous)
+		b->profile->timestamps.items[first + --count] =
+			(int64_t)times[i].time + b->options->realtime_offset_ns;
 }
 
 static void add_sample(struct builder *b, const struct aggregate_entry *entry)
@@ -269,8 +362,11 @@ static void add_sample(struct builder *b, const struct aggregate_entry *entry)
 		b->statistics->frames += entry->count;
 		b->statistics->unnamed += l->line_count ? 0 : entry->count;
 	}
-	if (b->options->labels)
+	if (b->options->labels) {
 		add_labels(b, &sample, entry);
+		sample.resource = resource_of(b, entry->process);
+	}
+	add_timestamps(b, &sample, entry);
 	CHECK(b, array_add(&b->profile->values, (int64_t)entry->count));
 	CHECK(b, array_add(&b->profile->values, (int64_t)entry->weight));
 	CHECK(b, array_add(&b->profile->samples, sample));
@@ -308,6 +404,8 @@ int profile_build(const struct aggregate *aggregate, const struct binaries *bina
 	hash_free(&b.locations);
 	hash_free(&b.mappings);
 	hash_free(&b.functions);
+	hash_free(&b.resources);
+	free(b.kernel_notes);
 	if (b.failed)
 		return -ENOMEM;
 	*ret = take_pointer(profile);

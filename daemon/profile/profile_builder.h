@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From an aggregate to a profile: frame words become locations, binaries become mappings, processes and
- * threads become labels.
+ * threads become labels, and each process a resource too.
  */
 #pragma once
 
@@ -12,9 +12,10 @@
 
 struct profile_builder_options {
 	struct symbolizer *symbolizer; /* NULL: no names */
-	bool labels;
+	bool labels; /* and resources */
 	uint64_t period_ns;
 	const char *proc_path;
+	int64_t realtime_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC, for the sample times kept */
 };
 
 struct profile_builder_statistics {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "collect/collector.h"
+#include "process/host.h"
 #include "process/jit_map.h"
 #include "profile/aggregate.h"
 #include "profile/profile_builder.h"
@@ -34,10 +35,11 @@ struct recording {
 	struct loop_source *timer;
 	struct hash jit_processes; /* address of a struct process -> 1; each holds a reference */
 	struct hash sampled_pids;
+	struct host_facts host;
 	size_t prepared_stacks;
 	ARRAY(uint32_t) unprepared; /* stacks with binaries that were not known yet */
-	uint64_t start_ns, start_realtime_ns, stop_ns; /* CLOCK_MONOTONIC, except realtime */
-	uint64_t interval_ns, interval_realtime_ns;    /* start of the profile being collected */
+	uint64_t start_ns, stop_ns; /* CLOCK_MONOTONIC */
+	uint64_t interval_ns;	    /* start of the profile being collected */
 	uint64_t new_ns; /* when recording_new() was called */
 	struct recording_phases phases;
 	uint64_t next_lines_ns; /* when lines are asked for again */
@@ -137,7 +139,12 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		r->options.frequency = DEFAULT_FREQUENCY;
 	if (!r->options.max_frames)
 		r->options.max_frames = MAX_USER_FRAMES;
-	aggregate_init(&r->aggregate, NULL);
+	struct aggregate_limits limits = {
+		.times = r->options.times ? AGGREGATE_DEFAULT_TIMES : 0,
+		.cpus = r->options.cpus,
+	};
+	aggregate_init(&r->aggregate, &limits);
+	host_facts_read("", &r->host);
 	struct collector_options collector = {
 		.frequency = r->options.frequency,
 		.max_frames = r->options.max_frames,
@@ -188,7 +195,6 @@ int recording_start(struct recording *r, struct recording_failure *failure)
 	r->start_ns = r->interval_ns = monotonic_ns();
 	r->phases.load_ns = r->start_ns - r->new_ns;
 	r->phases.load_cpu_ns = own_cpu_ns(r);
-	r->start_realtime_ns = r->interval_realtime_ns = realtime_ns();
 	int error = collector_start(r->collector, &cause);
 	if (error == 0)
 		error = loop_add_timer(r->loop, PREPARE_INTERVAL_NS, PREPARE_INTERVAL_NS, on_prepare,
@@ -274,6 +280,8 @@ static int add_comments(struct recording *r, struct profile *profile)
 		add_comment(profile, &failed, counters[i], s.counters[i]);
 	add_comment(profile, &failed, "dropped_samples", s.dropped_samples);
 	add_comment(profile, &failed, "sideband_lost", s.sideband_lost);
+	if (r->options.times)
+		add_comment(profile, &failed, "untimed_samples", s.untimed_samples);
 	for (size_t i = 0; i < STACK_END_MAX; i++)
 		if (s.ends[i])
 			add_comment(profile, &failed, ends[i], s.ends[i]);
@@ -286,6 +294,27 @@ static int add_comments(struct recording *r, struct profile *profile)
 	add_comment(profile, &failed, "first_complete_cpu_ns", s.phases.first_complete_cpu_ns);
 	add_comment(profile, &failed, "capture_cpu_ns", s.phases.capture_cpu_ns);
 	return failed ? -ENOMEM : 0;
+}
+
+struct host_addition {
+	struct profile *profile;
+	bool failed;
+};
+
+static void add_host_attribute(void *userdata, const char *key, const char *text)
+{
+	struct host_addition *a = userdata;
+	struct profile_label attribute = {.key = profile_string(a->profile, key, &a->failed),
+					  .text = profile_string(a->profile, text, &a->failed)};
+	if (array_add(&a->profile->host_attributes, attribute) < 0)
+		a->failed = true;
+}
+
+static int add_host(struct recording *r, struct profile *profile)
+{
+	struct host_addition addition = {.profile = profile};
+	host_facts_visit(&r->host, add_host_attribute, &addition);
+	return addition.failed ? -ENOMEM : 0;
 }
 
 int recording_take_profile(struct recording *r, struct profile **ret)
@@ -306,20 +335,22 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 		.labels = r->options.labels,
 		.period_ns = NS_PER_SECOND / r->options.frequency,
 		.proc_path = "/proc",
+		.realtime_offset_ns = (int64_t)(realtime_ns() - monotonic_ns()),
 	};
 	int error = profile_build(&r->aggregate, collector_binaries(r->collector), &options,
 				  &r->built, &profile);
 	if (error < 0)
 		return error;
 	uint64_t end = r->running ? monotonic_ns() : r->stop_ns;
-	profile->time_ns = (int64_t)r->interval_realtime_ns;
+	profile->time_ns = (int64_t)r->interval_ns + options.realtime_offset_ns;
 	profile->duration_ns = (int64_t)(end - r->interval_ns);
 	error = add_comments(r, profile);
+	if (error == 0 && r->options.labels)
+		error = add_host(r, profile);
 	if (error < 0)
 		return error;
 	aggregate_clear_entries(&r->aggregate);
 	r->interval_ns = end;
-	r->interval_realtime_ns += (uint64_t)profile->duration_ns;
 	*ret = take_pointer(profile);
 	return 0;
 }
@@ -344,6 +375,7 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.samples = r->aggregate.samples,
 		.captured_ns = r->aggregate.weight,
 		.dropped_samples = r->aggregate.dropped + c.bad_records,
+		.untimed_samples = r->aggregate.untimed,
 		.sideband_lost = c.sideband.lost,
 		.processes = r->sampled_pids.count,
 		.frames = r->built.frames,

@@ -18,7 +18,9 @@ struct recording_options {
 	uint32_t ring_bytes;	   /* power of two; 0: default by number of CPUs */
 	bool symbolize;		   /* names, lines */
 	bool inlines;		   /* inlined functions as lines of their own */
-	bool labels;		   /* process, thread and container labels on samples */
+	bool labels;		   /* process, thread and container labels on samples, and resources */
+	bool times;		   /* keep when each sample was taken, for OTLP (bounded, counted) */
+	bool cpus;		   /* tell samples of different CPUs apart, with a label */
 	bool ignore_kernel_bugs;   /* sample on kernels where reading user memory can deadlock */
 	const char *cache_directory; /* tables and symbols; NULL: default; "" : none */
 };
@@ -41,6 +43,7 @@ struct recording_statistics {
 	uint64_t samples;		  /* in the aggregate */
 	uint64_t captured_ns;		  /* their CPU time */
 	uint64_t dropped_samples;	  /* reached userspace but not the aggregate (limits) */
+	uint64_t untimed_samples;	  /* in the aggregate without their time (limit) */
 	uint64_t sideband_lost;
 	uint64_t processes;		  /* seen with a sample */
 	uint64_t frames, frames_unnamed;  /* locations' occurrences; without a function name */

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Samples are counted, their times kept in order up to a limit, their CPUs kept apart when asked. */
+#include "profile/aggregate.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct process program = {.references = 1, .pid = 7, .executable_name = "a"};
+static const uint64_t frames[] = {FRAME_WORD_FILE(2, 0x1000), FRAME_WORD_END(STACK_END_COMPLETE)};
+
+static void add(struct aggregate *a, uint64_t stack_id, uint64_t time, uint32_t cpu)
+{
+	struct record_sample sample = {
+		.header.time = time,
+		.weight = 10,
+		.stack_id = stack_id,
+		.pid = 7,
+		.tid = 8,
+		.cpu = cpu,
+		.user_frames = 2,
+		.comm = "thread",
+	};
+	aggregate_add(a, &sample, frames, &program);
+}
+
+static size_t count_times(const struct aggregate *a, const struct aggregate_entry *entry)
+{
+	size_t count = 0;
+	uint64_t after = UINT64_MAX;
+	for (uint32_t i = entry->last_time; i != AGGREGATE_NO_TIME; i = a->times.items[i].previous) {
+		assert_true(a->times.items[i].time < after);
+		after = a->times.items[i].time;
+		count++;
+	}
+	return count;
+}
+
+static void test_no_times(void **state)
+{
+	struct aggregate a;
+	aggregate_init(&a, NULL);
+	add(&a, 1, 100, 0);
+	add(&a, 1, 200, 1);
+	assert_int_equal(a.entries.count, 1);
+	assert_int_equal(a.entries.items[0].count, 2);
+	assert_int_equal(a.entries.items[0].weight, 20);
+	assert_int_equal(a.entries.items[0].time, 100);
+	assert_int_equal(count_times(&a, &a.entries.items[0]), 0);
+	assert_int_equal(a.untimed, 0);
+	aggregate_deinit(&a);
+	assert_int_equal(program.references, 1);
+}
+
+static void test_times(void **state)
+{
+	struct aggregate a;
+	struct aggregate_limits limits = {.times = 5};
+	aggregate_init(&a, &limits);
+	for (uint64_t i = 0; i < 4; i++)
+		add(&a, 1 + i % 2, 100 * i, 0);
+	assert_int_equal(a.entries.count, 2);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(a.entries.items[i].count, 2);
+		assert_int_equal(count_times(&a, &a.entries.items[i]), 2);
+	}
+	for (uint64_t i = 4; i < 10; i++)
+		add(&a, 1, 100 * i, 0);
+	assert_int_equal(a.samples, 10);
+	assert_int_equal(a.entries.items[0].count, 8);
+	assert_int_equal(count_times(&a, &a.entries.items[0]), 3);
+	assert_int_equal(a.untimed, 5);
+
+	aggregate_clear_entries(&a); /* the limit is for one interval */
+	add(&a, 1, 2000, 0);
+	assert_int_equal(count_times(&a, &a.entries.items[0]), 1);
+	assert_int_equal(a.untimed, 5);
+	aggregate_deinit(&a);
+}
+
+static void test_cpus(void **state)
+{
+	struct aggregate a;
+	struct aggregate_limits limits = {.cpus = true};
+	aggregate_init(&a, &limits);
+	add(&a, 1, 100, 0);
+	add(&a, 1, 200, 3);
+	add(&a, 1, 300, 3);
+	assert_int_equal(a.entries.count, 2);
+	assert_int_equal(a.entries.items[1].cpu, 3);
+	assert_int_equal(a.entries.items[1].count, 2);
+	aggregate_deinit(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_times),
+		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_cpus),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
