@@ -5,19 +5,29 @@
  *
  * An answer is stored only under an identity that the file had before it was parsed and still has
  * afterwards. A file that changed within the last seconds has none, and is parsed each time.
+ *
+ * Lines are stored as they are asked for: one entry a binary, which grows with each address that was
+ * not in it. With the addresses that programs run through it soon has them all, and the DWARF, which
+ * is dear to open, is not opened any more.
  */
 #include "binary/binary_store.h"
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "binary/line_merge.h"
+#include "binary/parser_protocol.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #define PRIORITY_COUNT 2
 
 /* So much is looked up in a row before other sources of the loop have their turn. */
 #define TURN_NS (5 * NS_PER_MS)
+
+/* Past it an entry of lines starts again. */
+#define MAX_STORED_ADDRESSES (256U << 10)
 
 struct store_request {
 	struct store_request *previous, *next; /* in one of the store's lists */
@@ -28,6 +38,10 @@ struct store_request {
 	bool storable; /* the identities and the key are valid */
 	struct file_identity identity, debug_identity;
 	struct artifact_key key;
+	uint64_t *addresses; /* lines: those to ask the parser for */
+	size_t address_count;
+	char *known_bytes; /* lines: what the cache had; NULL: nothing */
+	struct line_answers known;
 	parser_callback callback;
 	void *userdata;
 };
@@ -75,6 +89,8 @@ static void request_free(struct store_request *request)
 {
 	close_fd(request->file);
 	close_fd(request->debug_file);
+	free(request->addresses);
+	free(request->known_bytes);
 	free(request);
 }
 
@@ -139,26 +155,84 @@ static bool identities_hold(const struct store_request *request)
 		file_identity_holds(&request->debug_identity, request->debug_file));
 }
 
+/* A failure is the cache's to count; the requester has its answer all the same. */
+static void store_answer(const struct store_request *request, int error,
+			 const struct artifact *artifact)
+{
+	if (request->storable && (artifact || artifact_cache_is_lasting(error)) &&
+	    identities_hold(request))
+		artifact_cache_write(request->store->cache, &request->key, error, artifact);
+}
+
 static void on_parsed(void *userdata, int error, const struct artifact *artifact)
 {
 	struct store_request *request = userdata;
-	struct binary_store *store = request->store;
-	list_remove(&store->parsing, request);
-	/* A failure is the cache's to count; the requester has its answer all the same. */
-	if (request->storable && (artifact || artifact_cache_is_lasting(error)) &&
-	    identities_hold(request))
-		artifact_cache_write(store->cache, &request->key, error, artifact);
+	list_remove(&request->store->parsing, request);
+	store_answer(request, error, artifact);
 	answer(request, error, artifact);
+}
+
+static const struct line_answers *known_lines(const struct store_request *request)
+{
+	return request->known_bytes ? &request->known : NULL;
+}
+
+/* What was known and what was found together are the answer, and the new entry. */
+static void on_lines(void *userdata, int error, const struct artifact *artifact)
+{
+	struct store_request *request = userdata;
+	const struct line_answers *known = known_lines(request);
+	struct line_answers found;
+	struct text merged = {0};
+	list_remove(&request->store->parsing, request);
+	if (!artifact || line_answers_open(artifact, &found) < 0) {
+		if (!known)
+			store_answer(request, error, NULL);
+		answer(request, error ? error : -EBADMSG, known ? &known->artifact : NULL);
+		return;
+	}
+	if (known && known->answer_count + found.answer_count > MAX_STORED_ADDRESSES)
+		known = NULL;
+	int r = line_answers_merge(known, &found, request->addresses, request->address_count,
+				   &merged);
+	struct artifact whole = {.bytes = merged.bytes, .size = merged.length};
+	if (r == 0)
+		store_answer(request, 0, &whole);
+	answer(request, 0, r == 0 ? &whole : artifact);
+	text_free(&merged);
 }
 
 static int parse(struct store_request *request)
 {
 	struct parser *parser = request->store->parser;
-	if (request->kind == ARTIFACT_UNWIND)
+	switch (request->kind) {
+	case ARTIFACT_UNWIND:
 		return parser_request_unwind(parser, request->file, request->priority, on_parsed,
 					     request);
-	return parser_request_symbols(parser, request->file, request->debug_file,
-				      request->priority, on_parsed, request);
+	case ARTIFACT_LINES:
+		return parser_request_lines(parser, request->file, request->debug_file,
+					    request->addresses, request->address_count, true,
+					    request->priority, on_lines, request);
+	default:
+		return parser_request_symbols(parser, request->file, request->debug_file,
+					      request->priority, on_parsed, request);
+	}
+}
+
+/* Leaves the addresses that the entry does not have. -ENOENT: some are left. */
+static int take_known_lines(struct store_request *request, char **bytes, struct artifact *artifact)
+{
+	if (line_answers_open(artifact, &request->known) < 0)
+		return -ENOENT;
+	size_t left = 0;
+	for (size_t i = 0; i < request->address_count; i++)
+		if (!line_answers_know(&request->known, request->addresses[i]))
+			request->addresses[left++] = request->addresses[i];
+	request->address_count = left;
+	if (left == 0)
+		return 0;
+	request->known_bytes = take_pointer(*bytes);
+	return -ENOENT;
 }
 
 static void serve(struct store_request *request)
@@ -171,6 +245,8 @@ static void serve(struct store_request *request)
 	if (request->storable)
 		r = artifact_cache_read(store->cache, &request->key, request->kind, &bytes,
 					&artifact);
+	if (r == 0 && request->kind == ARTIFACT_LINES)
+		r = take_known_lines(request, &bytes, &artifact);
 	if (r != -ENOENT) {
 		answer(request, r, r == 0 ? &artifact : NULL);
 		return;
@@ -212,12 +288,15 @@ static int duplicate(int file, int *ret)
 	return *ret < 0 ? -errno : 0;
 }
 
+/* Takes over `wanted`'s addresses, also on failure. */
 static int ask(struct binary_store *store, const struct store_request *wanted, int file,
 	       int debug_file)
 {
 	struct store_request *request = malloc(sizeof(*request));
-	if (!request)
+	if (!request) {
+		free(wanted->addresses);
 		return -ENOMEM;
+	}
 	*request = *wanted;
 	request->store = store;
 	request->file = request->debug_file = -1;
@@ -250,6 +329,25 @@ int binary_store_request_symbols(struct binary_store *store, int file, int debug
 	struct store_request wanted = {.kind = ARTIFACT_SYMBOLS, .priority = priority,
 				       .callback = callback, .userdata = userdata};
 	return ask(store, &wanted, file, debug_file);
+}
+
+int binary_store_request_lines(struct binary_store *store, int dwarf_file, int supplementary_file,
+			       const uint64_t *addresses, size_t count,
+			       enum parser_priority priority, parser_callback callback,
+			       void *userdata)
+{
+	if (count == 0)
+		return -EINVAL;
+	if (count > PARSER_MAX_ADDRESSES)
+		return -E2BIG;
+	uint64_t *copy = malloc(count * sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, addresses, count * sizeof(*copy));
+	struct store_request wanted = {.kind = ARTIFACT_LINES, .priority = priority,
+				       .addresses = copy, .address_count = count,
+				       .callback = callback, .userdata = userdata};
+	return ask(store, &wanted, dwarf_file, supplementary_file);
 }
 
 int binary_store_drain(struct binary_store *store, uint64_t timeout_ns)
@@ -301,11 +399,6 @@ struct binary_store *binary_store_free(struct binary_store *store)
 	artifact_cache_free(store->cache);
 	free(store);
 	return NULL;
-}
-
-struct parser *binary_store_parser(const struct binary_store *store)
-{
-	return store->parser;
 }
 
 void binary_store_get_statistics(const struct binary_store *store,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Unwind tables and symbols of binaries, from the disk cache when they are there, otherwise from the
+ * Unwind tables, symbols and lines of binaries, from the disk cache when they are there, otherwise from the
  * parser child, whose answer is then stored. What it gives and when it calls back is what parser.h
  * says, with one thing more: an answer from the cache needs no child.
  *
@@ -32,12 +32,16 @@ int binary_store_request_symbols(struct binary_store *store, int file, int debug
 				 enum parser_priority priority, parser_callback callback,
 				 void *userdata);
 
+/* As parser_request_lines() with inlined calls, of at least one address. The answer may have more
+ * addresses than were asked for, and has one without frames for each of which nothing is known. */
+int binary_store_request_lines(struct binary_store *store, int dwarf_file, int supplementary_file,
+			       const uint64_t *addresses, size_t count,
+			       enum parser_priority priority, parser_callback callback,
+			       void *userdata);
+
 /* Runs store and parser until neither has a request pending or `timeout_ns` passed. Returns 0,
  * -ETIMEDOUT or -errno (-EBUSY from within a callback). */
 int binary_store_drain(struct binary_store *store, uint64_t timeout_ns);
-
-/* For what is not stored: lines. */
-struct parser *binary_store_parser(const struct binary_store *store);
 
 void binary_store_get_statistics(const struct binary_store *store,
 				 struct artifact_cache_statistics *ret);

@@ -69,3 +69,13 @@ size_t line_answers_find(const struct line_answers *answers, uint64_t address,
 	}
 	return count;
 }
+
+uint64_t line_answers_address(const struct line_answers *answers, size_t i)
+{
+	return ((const struct line_answer *)answers->answers)[i].address;
+}
+
+bool line_answers_know(const struct line_answers *answers, uint64_t address)
+{
+	return find_answer(answers, address) != NULL;
+}

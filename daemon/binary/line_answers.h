@@ -36,3 +36,9 @@ int line_answers_open(const struct artifact *artifact, struct line_answers *ret)
  * Strings point into the artifact. */
 size_t line_answers_find(const struct line_answers *answers, uint64_t address,
 			 struct line_frame *frames, size_t capacity);
+
+/* The address of the i-th answer, i < answer_count; ascending unless the artifact is damaged. */
+uint64_t line_answers_address(const struct line_answers *answers, size_t i);
+
+/* Was this address asked about, whatever the answer? */
+bool line_answers_know(const struct line_answers *answers, uint64_t address);

@@ -101,26 +101,6 @@ static int answer_units(struct batch *b, bool with_inlines)
 	return 0;
 }
 
-static int compare_answers(const void *a, const void *b)
-{
-	const struct line_answer *x = a, *y = b;
-	return (x->address > y->address) - (x->address < y->address);
-}
-
-static int write_artifact(struct line_output *o, struct text *artifact)
-{
-	if (o->answers.count)
-		qsort(o->answers.items, o->answers.count, sizeof(*o->answers.items),
-		      compare_answers);
-	artifact_begin(artifact, ARTIFACT_LINES);
-	artifact_add_section(artifact, SECTION_LINE_ANSWERS, o->answers.items,
-			     o->answers.count * sizeof(*o->answers.items));
-	artifact_add_section(artifact, SECTION_LINE_FRAMES, o->frames.items,
-			     o->frames.count * sizeof(*o->frames.items));
-	artifact_add_section(artifact, SECTION_LINE_NAMES, o->names.bytes, o->names.bytes_used);
-	return artifact_finish(artifact);
-}
-
 /* The addresses that Go's table does not answer for are left, in a list of the batch's own. */
 static int answer_go(struct batch *b, int fd, bool with_inlines)
 {
@@ -183,10 +163,7 @@ static int answer_dwarf(struct batch *b, int dwarf_fd, int supplementary_fd, boo
 
 static int answer_batch(struct batch *b, int dwarf_fd, int supplementary_fd, bool with_inlines)
 {
-	uint32_t empty;
-	int r = strings_add_text(&b->output.names, "", &empty);
-	if (r == 0)
-		r = answer_go(b, dwarf_fd, with_inlines);
+	int r = answer_go(b, dwarf_fd, with_inlines);
 	if (r < 0 || (b->count == 0 && b->output.answers.count > 0))
 		return r;
 	r = answer_dwarf(b, dwarf_fd, supplementary_fd, with_inlines);
@@ -199,7 +176,7 @@ int line_build(int dwarf_fd, int supplementary_fd, const uint64_t *addresses, si
 	struct batch b = {.addresses = addresses, .count = count};
 	int r = answer_batch(&b, dwarf_fd, supplementary_fd, with_inlines);
 	if (r == 0)
-		r = write_artifact(&b.output, artifact);
+		r = line_output_finish(&b.output, artifact);
 	line_output_free(&b.output);
 	free(b.units);
 	free(b.left);

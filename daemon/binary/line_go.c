@@ -1,32 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers for Go code from Go's own table, which needs no DWARF and is what tracebacks show. */
 #include "binary/go_table.h"
-#include "binary/line_answers.h"
 #include "binary/line_unit.h"
 
 #include <errno.h>
 
 static int add_frame(struct line_output *o, const struct go_call *call)
 {
-	struct line_answer_frame frame = {.line = call->line, .start_line = call->start_line};
-	uint32_t name, file;
-	int r = strings_add_text(&o->names, call->function, &name);
-	if (r == 0)
-		r = strings_add_text(&o->names, call->file, &file);
-	if (r < 0)
-		return r;
-	frame.function = o->names.offsets[name];
-	frame.file = o->names.offsets[file];
-	return array_add(&o->frames, frame);
+	struct line_frame frame = {.function = call->function,
+				   .file = call->file,
+				   .line = call->line,
+				   .start_line = call->start_line};
+	return line_output_add_frame(o, &frame);
 }
 
 static int answer(const struct go_table *table, const struct go_function *function,
 		  uint64_t address, bool with_inlines, struct line_output *o)
 {
-	struct line_answer found = {.address = address, .first_frame = (uint32_t)o->frames.count};
-	if (o->frames.count > UINT32_MAX - LINE_MAX_INLINE_DEPTH)
-		return -ENOMEM;
-	int r = 0;
+	struct line_answer found;
+	int r = line_output_begin(o, address, &found);
 	for (size_t depth = 0; r == 0 && depth < LINE_MAX_INLINE_DEPTH; depth++) {
 		struct go_call call = go_function_call(table, function, address);
 		if (with_inlines || !call.inlined)
@@ -35,8 +27,7 @@ static int answer(const struct go_table *table, const struct go_function *functi
 			break;
 		address = call.next_address;
 	}
-	found.frame_count = (uint32_t)o->frames.count - found.first_frame;
-	return r < 0 ? r : array_add(&o->answers, found);
+	return r < 0 ? r : line_output_end(o, &found);
 }
 
 int line_go_answer(const struct elf_file *elf, const uint64_t *addresses, size_t count,

@@ -2,7 +2,7 @@
 /*
  * How an ARTIFACT_LINES lies in memory: SECTION_LINE_ANSWERS is an array of struct line_answer,
  * sorted by address, SECTION_LINE_FRAMES an array of struct line_answer_frame, SECTION_LINE_NAMES holds
- * NUL-terminated strings, the first of them empty. An address without an answer is left out.
+ * NUL-terminated strings. An address without an answer is left out or has no frames.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 struct line_answer {
 	uint64_t address;
 	uint32_t first_frame; /* index of the innermost frame */
-	uint32_t frame_count;
+	uint32_t frame_count; /* 0: asked about, and nothing is known */
 };
 
 struct line_answer_frame {

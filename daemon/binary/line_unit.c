@@ -32,13 +32,6 @@ struct walk {
 	int error;
 };
 
-void line_output_free(struct line_output *output)
-{
-	array_free(&output->answers);
-	array_free(&output->frames);
-	strings_free(&output->names);
-}
-
 size_t line_lower_bound(const uint64_t *addresses, size_t count, uint64_t wanted)
 {
 	size_t low = 0, high = count;
@@ -205,35 +198,25 @@ static struct place place_of_call(Dwarf_Die *unit, Dwarf_Die *inlined)
 static int add_frame(struct line_output *o, Dwarf_Die *function, const struct place *place)
 {
 	int declared = 0;
-	struct line_answer_frame frame = {.line = place->line, .column = place->column};
-	uint32_t name, file;
+	struct line_frame frame = {.function = function ? function_name(function) : "",
+				   .file = place->file,
+				   .line = place->line,
+				   .column = place->column};
 	if (function && dwarf_decl_line(function, &declared) == 0 && declared > 0)
 		frame.start_line = (uint32_t)declared;
-	int r = strings_add_text(&o->names, function ? function_name(function) : "", &name);
-	if (r == 0)
-		r = strings_add_text(&o->names, place->file, &file);
-	if (r < 0)
-		return r;
-	frame.function = o->names.offsets[name];
-	frame.file = o->names.offsets[file];
-	return array_add(&o->frames, frame);
+	return line_output_add_frame(o, &frame);
 }
 
 static int answer(struct walk *w, Dwarf_Die *unit, size_t i, bool with_inlines,
 		  struct line_output *o)
 {
 	struct place place = place_of_address(unit, w->addresses[i]);
-	struct line_answer found = {
-		.address = w->addresses[i],
-		.first_frame = (uint32_t)o->frames.count,
-	};
+	struct line_answer found;
 	int64_t at = w->innermost[i];
 	if (at < 0 && place.line == 0)
 		return 0;
-	if (o->frames.count > UINT32_MAX - LINE_MAX_INLINE_DEPTH)
-		return -ENOMEM;
-	int r = 0;
-	if (at < 0)
+	int r = line_output_begin(o, w->addresses[i], &found);
+	if (r == 0 && at < 0)
 		r = add_frame(o, NULL, &place);
 	for (; at >= 0 && r == 0; at = w->links.items[at].outer) {
 		Dwarf_Die *die = &w->links.items[at].die;
@@ -243,8 +226,7 @@ static int answer(struct walk *w, Dwarf_Die *unit, size_t i, bool with_inlines,
 		if (!outermost)
 			place = place_of_call(unit, die);
 	}
-	found.frame_count = (uint32_t)o->frames.count - found.first_frame;
-	return r < 0 ? r : array_add(&o->answers, found);
+	return r < 0 ? r : line_output_end(o, &found);
 }
 
 int line_unit_answer(Dwarf *dwarf, Dwarf_Off unit_offset, const uint64_t *addresses, size_t count,

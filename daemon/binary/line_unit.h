@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to line_build.c: where answers are collected, and who gives them. */
+/* Private to line_build.c: who gives the answers. */
 #pragma once
 
-#include "base/array.h"
-#include "base/hash.h"
 #include "binary/elf_file.h"
-#include "binary/line_layout.h"
+#include "binary/line_output.h"
 
 #include <elfutils/libdw.h>
-
-struct line_output {
-	ARRAY(struct line_answer) answers;
-	ARRAY(struct line_answer_frame) frames;
-	struct strings names;
-};
-
-void line_output_free(struct line_output *output);
 
 /* Index of the first address >= `wanted`. */
 size_t line_lower_bound(const uint64_t *addresses, size_t count, uint64_t wanted);

@@ -14,7 +14,6 @@ struct profile_builder_options {
 	struct symbolizer *symbolizer; /* NULL: no names */
 	bool labels; /* and resources */
 	uint64_t period_ns;
-	const char *proc_path;
 	int64_t realtime_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC, for the sample times kept */
 };
 

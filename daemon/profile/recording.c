@@ -42,7 +42,6 @@ struct recording {
 	uint64_t interval_ns;	    /* start of the profile being collected */
 	uint64_t new_ns; /* when recording_new() was called */
 	struct recording_phases phases;
-	uint64_t next_lines_ns; /* when lines are asked for again */
 	struct profile_builder_statistics built;
 	bool running;
 };
@@ -110,17 +109,12 @@ static void prepare_names(struct recording *r)
 			return; /* out of memory: the stack is met again next time */
 }
 
-/* Every batch of lines opens the binary's DWARF anew, which costs more than the addresses in it: the
- * batches come at doubling intervals, so that their cost does not grow with the time recorded. */
 static int on_prepare(struct loop_source *source, uint32_t events, void *userdata)
 {
 	struct recording *r = userdata;
-	uint64_t now = monotonic_ns();
 	prepare_names(r);
-	if (r->symbolizer && now >= r->next_lines_ns) {
-		symbolizer_request_lines(r->symbolizer);
-		r->next_lines_ns = now + MAX_OF(now - r->start_ns, PREPARE_INTERVAL_NS);
-	}
+	if (r->symbolizer)
+		symbolizer_request_lines(r->symbolizer, false);
 	return 0;
 }
 
@@ -327,14 +321,13 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 		/* Facts of the last binaries first, then what their stacks ask for. */
 		binary_store_drain(collector_binary_store(r->collector), NAMES_TIMEOUT_NS);
 		prepare_names(r);
-		symbolizer_request_lines(r->symbolizer);
+		symbolizer_request_lines(r->symbolizer, true);
 		binary_store_drain(collector_binary_store(r->collector), NAMES_TIMEOUT_NS);
 	}
 	struct profile_builder_options options = {
 		.symbolizer = r->symbolizer,
 		.labels = r->options.labels,
 		.period_ns = NS_PER_SECOND / r->options.frequency,
-		.proc_path = "/proc",
 		.realtime_offset_ns = (int64_t)(realtime_ns() - monotonic_ns()),
 	};
 	int error = profile_build(&r->aggregate, collector_binaries(r->collector), &options,

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Per binary: its symbol index (a copy of the artifact), the addresses wanted, and the DWARF answers
- * that came so far. Names are interned for good: a profile's frames repeat them by the thousand.
+ * Per binary: its symbol index (a copy of the artifact), the addresses wanted, and the answers of
+ * its DWARF. Opening DWARF costs more than the addresses asked of it: a binary's are asked for together,
+ * first when a few seconds' worth have come, then whenever their number has doubled or some have
+ * waited for long. Names are interned for good: a profile's frames repeat them by the thousand.
  *
  * Sources of a frame, best first: DWARF (function, file, line, inlined callers), the symbol index,
  * nothing. A binary without DWARF may have a separate debug file: candidates are given to the parser
@@ -9,11 +11,13 @@
  */
 #include "profile/symbolizer.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "binary/demangle.h"
 #include "binary/kernel_symbols.h"
+#include "binary/line_merge.h"
 #include "binary/symbol_index.h"
 #include "binary/symbol_layout.h"
 #include "process/debug_files.h"
@@ -21,10 +25,8 @@
 #include <errno.h>
 #include <string.h>
 
-struct line_batch {
-	char *bytes;
-	struct line_answers answers;
-};
+#define FIRST_LINES_WAIT_NS (3 * NS_PER_SECOND)
+#define LINES_WAIT_NS (30 * NS_PER_SECOND)
 
 struct binary_names {
 	struct symbolizer *owner;
@@ -38,7 +40,10 @@ struct binary_names {
 	bool lines_requested; /* before that */
 	struct hash wanted; /* addresses already wanted */
 	ARRAY(uint64_t) not_asked; /* of them, those to ask for */
-	ARRAY(struct line_batch) lines;
+	size_t asked;
+	uint64_t waiting_since; /* monotonic ns; 0: nothing to ask for */
+	char *line_bytes; /* the artifact; NULL: none yet */
+	struct line_answers lines;
 };
 
 struct symbolizer {
@@ -65,9 +70,7 @@ int symbolizer_new(struct binary_store *store, const struct symbolizer_options *
 
 static void names_free(struct binary_names *names)
 {
-	for (size_t i = 0; i < names->lines.count; i++)
-		free(names->lines.items[i].bytes);
-	array_free(&names->lines);
+	free(names->line_bytes);
 	array_free(&names->not_asked);
 	hash_free(&names->wanted);
 	free(names->index_bytes);
@@ -151,17 +154,25 @@ static char *copy_artifact(const struct artifact *artifact, struct artifact *ret
 static void on_lines(void *userdata, int error, const struct artifact *artifact)
 {
 	struct binary_names *names = userdata;
-	struct artifact copy;
-	struct line_batch batch = {0};
-	if (!artifact) {
+	struct line_answers answers;
+	struct text merged = {0};
+	if (error < 0)
 		log_debug("no lines of %s: %s", names->binary->path ? names->binary->path : "?",
 			  strerror(-error));
+	if (!artifact || line_answers_open(artifact, &answers) < 0 ||
+	    line_answers_merge(names->line_bytes ? &names->lines : NULL, &answers, NULL, 0,
+			       &merged) < 0) {
+		text_free(&merged);
 		return;
 	}
-	batch.bytes = copy_artifact(artifact, &copy);
-	if (!batch.bytes || line_answers_open(&copy, &batch.answers) < 0 ||
-	    array_add(&names->lines, batch) < 0)
-		free(batch.bytes);
+	struct artifact whole = {.bytes = merged.bytes, .size = merged.length};
+	if (line_answers_open(&whole, &answers) < 0) {
+		text_free(&merged);
+		return;
+	}
+	free(names->line_bytes);
+	names->line_bytes = merged.bytes;
+	names->lines = answers;
 }
 
 static int dwarf_file(const struct binary_names *names)
@@ -183,11 +194,15 @@ static void request_lines(struct binary_names *names)
 	if (names->not_asked.count == 0 || dwarf_file(names) < 0)
 		return;
 	qsort(names->not_asked.items, names->not_asked.count, sizeof(uint64_t), compare_addresses);
-	parser_request_lines(binary_store_parser(s->store), dwarf_file(names),
-			     names->supplementary_file, names->not_asked.items,
-			     names->not_asked.count, s->options.inlines, PARSER_WHEN_IDLE, on_lines,
-			     names);
+	int r = binary_store_request_lines(s->store, dwarf_file(names), names->supplementary_file,
+					   names->not_asked.items, names->not_asked.count,
+					   PARSER_WHEN_IDLE, on_lines, names);
+	if (r < 0)
+		log_debug("lines of %s: %s", names->binary->path ? names->binary->path : "?",
+			  strerror(-r));
+	names->asked += names->not_asked.count;
 	names->not_asked.count = 0;
+	names->waiting_since = 0;
 }
 
 /* ---- Symbols --------------------------------------------------------------------------------- */
@@ -289,13 +304,28 @@ int symbolizer_want_lines(struct symbolizer *s, struct binary *binary, uint64_t 
 	    hash_get(&names->wanted, address))
 		return 0;
 	int r = hash_put(&names->wanted, address, 1);
+	if (!names->waiting_since)
+		names->waiting_since = monotonic_ns();
 	return r < 0 ? r : array_add(&names->not_asked, address);
 }
 
-void symbolizer_request_lines(struct symbolizer *s)
+static bool lines_are_due(const struct binary_names *names, uint64_t now)
 {
+	if (names->not_asked.count == 0)
+		return false;
+	uint64_t waited = now - names->waiting_since;
+	if (names->asked == 0)
+		return waited >= FIRST_LINES_WAIT_NS;
+	return waited >= LINES_WAIT_NS || names->not_asked.count >= names->asked;
+}
+
+void symbolizer_request_lines(struct symbolizer *s, bool all)
+{
+	uint64_t now = monotonic_ns();
 	for (size_t i = 0; i < s->all.count; i++) {
 		struct binary_names *names = s->all.items[i];
+		if (!all && !lines_are_due(names, now))
+			continue;
 		names->lines_requested = true;
 		if (names->settled)
 			request_lines(names);
@@ -308,18 +338,22 @@ static size_t find_lines(struct symbolizer *s, const struct binary_names *names,
 			 struct symbol_frame *frames, size_t capacity)
 {
 	struct line_frame found[LINE_MAX_INLINE_DEPTH];
+	const struct line_frame *first = found;
 	size_t count = 0;
-	for (size_t i = 0; i < names->lines.count && count == 0; i++)
-		count = line_answers_find(&names->lines.items[i].answers, address, found,
-					  MIN_OF(capacity, ARRAY_LENGTH(found)));
+	if (names->line_bytes)
+		count = line_answers_find(&names->lines, address, found, ARRAY_LENGTH(found));
+	/* The last frame is the function that has the machine code, with the line executed in it. */
+	if (!s->options.inlines && count > 0)
+		first += count - 1;
+	count = MIN_OF(count - (size_t)(first - found), capacity);
 	for (size_t i = 0; i < count; i++)
 		frames[i] = (struct symbol_frame){
-			.name = found[i].function[0] ? demangled(s, found[i].function) : "",
-			.system_name = found[i].function,
-			.file = found[i].file,
-			.line = found[i].line,
-			.column = found[i].column,
-			.start_line = found[i].start_line,
+			.name = first[i].function[0] ? demangled(s, first[i].function) : "",
+			.system_name = first[i].function,
+			.file = first[i].file,
+			.line = first[i].line,
+			.column = first[i].column,
+			.start_line = first[i].start_line,
 		};
 	return count;
 }

@@ -34,8 +34,9 @@ void symbolizer_prepare(struct symbolizer *symbolizer, struct binary *binary);
 /* Collects an ELF address of a binary for which lines will be wanted. */
 int symbolizer_want_lines(struct symbolizer *symbolizer, struct binary *binary, uint64_t address);
 
-/* Asks for the lines of all addresses wanted and not yet asked for. */
-void symbolizer_request_lines(struct symbolizer *symbolizer);
+/* Asks for the lines of addresses wanted and not yet asked for: `all`, or where it is worth it by
+ * now. */
+void symbolizer_request_lines(struct symbolizer *symbolizer, bool all);
 
 /* Fills at most `capacity` frames for an ELF address of a binary. Returns how many, 0: no name. */
 size_t symbolizer_find(struct symbolizer *symbolizer, struct binary *binary, uint64_t address,

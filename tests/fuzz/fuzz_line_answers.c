@@ -4,6 +4,7 @@
  * strings lie inside. The first two bytes say where to cut.
  */
 #include "binary/line_answers.h"
+#include "binary/line_merge.h"
 #include "binary/line_layout.h"
 
 #include <errno.h>
@@ -36,6 +37,18 @@ static void ask_all(const struct line_answers *answers)
 	ask(answers, UINT64_MAX);
 }
 
+/* What is merged is whole, and ends. */
+static void merge(const struct line_answers *answers)
+{
+	struct text t = {0};
+	struct artifact artifact;
+	struct line_answers merged;
+	require(line_answers_merge(answers, answers, NULL, 0, &t) == 0);
+	require(artifact_check(t.bytes, t.length, ARTIFACT_LINES, &artifact) == 0);
+	require(line_answers_open(&artifact, &merged) == 0);
+	text_free(&t);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct text t = {0};
@@ -54,8 +67,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(artifact_check(t.bytes, t.length, ARTIFACT_LINES, &artifact) == 0);
 	int r = line_answers_open(&artifact, &answers);
 	require(r == 0 || r == -EBADMSG);
-	if (r == 0)
+	if (r == 0) {
 		ask_all(&answers);
+		merge(&answers);
+	}
 	text_free(&t);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "binary/binary_store.h"
+#include "binary/line_answers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -200,6 +201,63 @@ static void test_priority_of_cached_answers(void **state)
 	end(&f);
 }
 
+static struct asked ask_lines(struct fixture *f, int file, const uint64_t *addresses, size_t count)
+{
+	struct asked asked = {0};
+	assert_int_equal(binary_store_request_lines(f->store, file, -1, addresses, count,
+						    PARSER_SOON, on_answer, &asked), 0);
+	assert_int_equal(binary_store_drain(f->store, 20 * NS_PER_SECOND), 0);
+	assert_int_equal(asked.callbacks, 1);
+	return asked;
+}
+
+static bool knows(const struct asked *asked, uint64_t address)
+{
+	struct artifact artifact;
+	struct line_answers answers;
+	assert_int_equal(artifact_check(asked->bytes, asked->size, ARTIFACT_LINES, &artifact), 0);
+	assert_int_equal(line_answers_open(&artifact, &answers), 0);
+	return line_answers_know(&answers, address);
+}
+
+/* This very program, old enough that the cache takes it. */
+static int open_own_program(void)
+{
+	struct file_identity identity;
+	int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	while (file_identity_read(file, realtime_ns(), &identity) == -EAGAIN)
+		usleep(100000);
+	return file;
+}
+
+/* The entry grows; what it has is not parsed for again, also where nothing is known. */
+static void test_lines_add_up(void **state)
+{
+	static const uint64_t addresses[] = {1, 2, 3};
+	struct fixture f;
+	_cleanup_fd_ int file = open_own_program();
+	begin(&f);
+	struct asked first = ask_lines(&f, file, addresses, 2);
+	if (first.error == -ENODATA) {
+		fprintf(stderr, "skipped: this test was built without debug information\n");
+		exit(77);
+	}
+	assert_int_equal(parsed(&f), 1);
+	struct asked second = ask_lines(&f, file, addresses + 1, 2);
+	assert_int_equal(parsed(&f), 2);
+	close_store(&f);
+	open_store(&f);
+	struct asked third = ask_lines(&f, file, addresses, 3);
+	assert_int_equal(parsed(&f), 0);
+	assert_true(knows(&first, 2) && !knows(&first, 3));
+	assert_true(knows(&second, 1) && knows(&second, 3));
+	assert_true(knows(&third, 1) && knows(&third, 2) && knows(&third, 3));
+	free(first.bytes);
+	free(second.bytes);
+	free(third.bytes);
+	end(&f);
+}
+
 static void never(void *userdata, int error, const struct artifact *artifact)
 {
 	fail();
@@ -228,6 +286,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_fresh_files_are_parsed_each_time),
 		cmocka_unit_test(test_debug_file_is_part_of_the_key),
 		cmocka_unit_test(test_priority_of_cached_answers),
+		cmocka_unit_test(test_lines_add_up),
 		cmocka_unit_test(test_free_drops_requests),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

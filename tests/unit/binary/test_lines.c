@@ -3,7 +3,8 @@
 #include "base/file.h"
 #include "binary/line_answers.h"
 #include "binary/line_build.h"
-#include "binary/line_layout.h"
+#include "binary/line_merge.h"
+#include "binary/line_output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -130,12 +131,86 @@ static void test_names_without_an_end(void **state)
 	text_free(&t);
 }
 
+/* Adds an answer of one frame that tells where it came from. */
+static void add(struct line_output *o, uint64_t address, const char *function)
+{
+	struct line_answer answer;
+	struct line_frame frame = {.function = function, .file = "f.c", .line = 3, .start_line = 1};
+	assert_int_equal(line_output_begin(o, address, &answer), 0);
+	assert_int_equal(line_output_add_frame(o, &frame), 0);
+	assert_int_equal(line_output_end(o, &answer), 0);
+}
+
+static void finish(struct line_output *o, struct text *t, struct line_answers *ret)
+{
+	struct artifact artifact;
+	assert_int_equal(line_output_finish(o, t), 0);
+	assert_int_equal(artifact_check(t->bytes, t->length, ARTIFACT_LINES, &artifact), 0);
+	assert_int_equal(line_answers_open(&artifact, ret), 0);
+	line_output_free(o);
+}
+
+static void test_merge(void **state)
+{
+	static const uint64_t asked[] = {10, 25, 30};
+	struct line_output old = {0}, new = {0};
+	struct text old_text = {0}, new_text = {0}, merged_text = {0};
+	struct line_answers known, found, merged;
+	struct artifact artifact;
+	struct line_frame frames[4];
+	add(&old, 20, "old");
+	add(&old, 10, "old");
+	add(&new, 20, "new");
+	add(&new, 30, "new");
+	finish(&old, &old_text, &known);
+	finish(&new, &new_text, &found);
+	assert_int_equal(line_answers_merge(&known, &found, asked, 3, &merged_text), 0);
+	assert_int_equal(artifact_check(merged_text.bytes, merged_text.length, ARTIFACT_LINES,
+					&artifact), 0);
+	assert_int_equal(line_answers_open(&artifact, &merged), 0);
+	assert_int_equal(merged.answer_count, 4);
+	assert_int_equal(line_answers_find(&merged, 10, frames, 4), 1);
+	assert_string_equal(frames[0].function, "old");
+	assert_int_equal(line_answers_find(&merged, 20, frames, 4), 1);
+	assert_string_equal(frames[0].function, "new");
+	assert_int_equal(frames[0].line, 3);
+	assert_int_equal(frames[0].start_line, 1);
+	assert_true(line_answers_know(&merged, 25));
+	assert_int_equal(line_answers_find(&merged, 25, frames, 4), 0);
+	assert_false(line_answers_know(&merged, 26));
+	text_free(&old_text);
+	text_free(&new_text);
+	text_free(&merged_text);
+}
+
+/* Addresses out of order: whatever comes out, the merge ends. */
+static void test_merge_of_a_damaged_artifact(void **state)
+{
+	const struct line_answer answers[] = {{9, 0, 1}, {UINT64_MAX, 0, 1}, {3, 0, 1}};
+	struct line_answer_frame frame = {0};
+	struct text t = {0}, merged = {0};
+	struct artifact artifact;
+	struct line_answers known;
+	artifact_begin(&t, ARTIFACT_LINES);
+	artifact_add_section(&t, SECTION_LINE_ANSWERS, answers, sizeof(answers));
+	artifact_add_section(&t, SECTION_LINE_FRAMES, &frame, sizeof(frame));
+	artifact_add_section(&t, SECTION_LINE_NAMES, "", 1);
+	assert_int_equal(artifact_finish(&t), 0);
+	assert_int_equal(artifact_check(t.bytes, t.length, ARTIFACT_LINES, &artifact), 0);
+	assert_int_equal(line_answers_open(&artifact, &known), 0);
+	assert_int_equal(line_answers_merge(&known, NULL, NULL, 0, &merged), 0);
+	text_free(&t);
+	text_free(&merged);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inlined_chain),
 		cmocka_unit_test(test_without_inlines_the_caller_has_its_own_line),
 		cmocka_unit_test(test_no_elf_file),
+		cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_merge_of_a_damaged_artifact),
 		cmocka_unit_test(test_lying_indices),
 		cmocka_unit_test(test_names_without_an_end),
 	};
