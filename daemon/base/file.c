@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int close_fd(int fd)
@@ -105,4 +107,43 @@ int write_file_atomically(const char *path, const void *bytes, size_t size, mode
 	if (r < 0)
 		unlink(temporary);
 	return r;
+}
+
+static int make_directories(const char *path)
+{
+	_cleanup_free_ char *part = strdup(path);
+	if (!part)
+		return -ENOMEM;
+	for (char *slash = part + 1; part[0] && (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		if (mkdir(part, 0755) < 0 && errno != EEXIST && errno != EROFS)
+			return -errno;
+		*slash = '/';
+	}
+	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+		return 0;
+	/* A read-only file system may say so before it says that the directory is there. */
+	return errno == EROFS && access(path, F_OK) == 0 ? 0 : -errno;
+}
+
+static int take_directory(int directory)
+{
+	struct stat st;
+	if (fstat(directory, &st) < 0)
+		return -errno;
+	if (st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
+		return -EPERM;
+	return st.st_mode & 077 && fchmod(directory, 0700) < 0 ? -errno : 0;
+}
+
+int open_private_directory(const char *path)
+{
+	int r = make_directories(path);
+	if (r < 0)
+		return r;
+	_cleanup_fd_ int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (directory < 0)
+		return -errno;
+	r = take_directory(directory);
+	return r < 0 ? r : take_fd(directory);
 }

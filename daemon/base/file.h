@@ -42,3 +42,8 @@ int read_whole_fd(int fd, size_t limit, char **ret_bytes, size_t *ret_size);
 /* Writes `path` through a temporary file beside it and rename(2), so that a reader sees the old or
  * the new contents and never a part. Not synced. Returns 0 or -errno. */
 int write_file_atomically(const char *path, const void *bytes, size_t size, mode_t mode);
+
+/* Opens the directory `path` as this user's own: makes it, and those above it, when missing, refuses
+ * one that belongs to or can be written by others (they could have put anything into it), and takes
+ * away what others may read. Returns a descriptor that the caller closes, -EPERM, or -errno. */
+int open_private_directory(const char *path);

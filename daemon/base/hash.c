@@ -3,18 +3,21 @@
 #include "base/hash.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/random.h>
 
+/* Threads that hash for the first time at once agree on the seed that was stored first. */
 static uint64_t hash_seed(void)
 {
-	static uint64_t seed;
-	if (__builtin_expect(seed == 0, 0)) {
-		if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
-			seed = (uintptr_t)&seed; /* ASLR is the fallback entropy */
-		seed |= 1;
-	}
-	return seed;
+	static _Atomic uint64_t seed;
+	uint64_t known = atomic_load_explicit(&seed, memory_order_relaxed), drawn;
+	if (__builtin_expect(known != 0, 1))
+		return known;
+	if (getrandom(&drawn, sizeof(drawn), GRND_NONBLOCK) != sizeof(drawn))
+		drawn = (uintptr_t)&seed; /* ASLR is the fallback entropy */
+	drawn |= 1;
+	return atomic_compare_exchange_strong(&seed, &known, drawn) ? drawn : known;
 }
 
 uint64_t hash_bytes(const void *data, size_t size)

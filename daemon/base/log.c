@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One line per message, written with a single write(2) so that lines of processes do not mix. */
+/* One line per message, written with a single write(2) so that lines of processes and threads do not
+ * mix. */
 #include "base/log.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static enum log_level most_detailed = LOG_LEVEL_INFO;
+static _Atomic enum log_level most_detailed = LOG_LEVEL_INFO;
 
 void log_set_level(enum log_level level)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Messages for people, on standard error. Helpers stay quiet and return negative errno; the edge
- * that decides what a failure means logs it once, with what was tried and how to fix it.
+ * that decides what a failure means logs it once, with what was tried and how to fix it. Every
+ * function may be called from any thread.
  */
 #pragma once
 

@@ -64,44 +64,6 @@ int artifact_cache_default_directory(char *buffer, size_t size)
 	return n >= 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
-/* Makes the directory and those above it that are missing. */
-static int make_directories(const char *path)
-{
-	_cleanup_free_ char *part = strdup(path);
-	if (!part)
-		return -ENOMEM;
-	for (char *slash = part + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = '\0';
-		if (mkdir(part, 0755) < 0 && errno != EEXIST)
-			return -errno;
-		*slash = '/';
-	}
-	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
-}
-
-/* Who else can write here could have put anything into it. */
-static int take_directory(int directory)
-{
-	struct stat st;
-	if (fstat(directory, &st) < 0)
-		return -errno;
-	if (st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
-		return -EPERM;
-	return st.st_mode & 077 && fchmod(directory, 0700) < 0 ? -errno : 0;
-}
-
-static int open_directory(const char *path)
-{
-	int r = make_directories(path);
-	if (r < 0)
-		return r;
-	_cleanup_fd_ int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (directory < 0)
-		return -errno;
-	r = take_directory(directory);
-	return r < 0 ? r : take_fd(directory);
-}
-
 static int identify_program(uint8_t ret[static HTLHASH_SIZE])
 {
 	struct stat st;
@@ -121,7 +83,7 @@ int artifact_cache_open(const struct artifact_cache_options *options, struct art
 	int r = directory ? 0 : artifact_cache_default_directory(path, sizeof(path));
 	if (r < 0)
 		return r;
-	_cleanup_fd_ int fd = open_directory(directory ? directory : path);
+	_cleanup_fd_ int fd = open_private_directory(directory ? directory : path);
 	if (fd < 0)
 		return fd;
 	_cleanup_free_ struct artifact_cache *cache = calloc(1, sizeof(*cache));
