@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Replays recorded stacks (stack_case.h), with the mappings in either kind of tree.
+ *
+ * Usage: replay_cases DIRECTORY
+ */
+#include "stack_case.h"
+
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool matches(const struct stack_case *c, const struct replay_stack *stack)
+{
+	return stack->end == c->expected.end && stack->count == c->expected.count &&
+	       !memcmp(stack->frames, c->expected.frames, stack->count * sizeof(u64));
+}
+
+static void show(const char *path, const struct stack_case *c, const struct replay_stack *stack)
+{
+	printf("%s: end %u, expected %u\n", path, stack->end, c->expected.end);
+	for (u32 i = 0; i < MAX_OF(stack->count, c->expected.count); i++)
+		printf("  %u: %#llx, expected %#llx\n", i,
+		       i < stack->count ? (unsigned long long)stack->frames[i] : 0ULL,
+		       i < c->expected.count ? (unsigned long long)c->expected.frames[i] : 0ULL);
+}
+
+static int replay(const char *path)
+{
+	static struct stack_case c;
+	static struct replay_stack stack;
+	_cleanup_free_ char *text = NULL;
+	int r = read_whole_file(path, 16 << 20, &text, NULL);
+	if (r == 0)
+		r = stack_case_read(&c, text);
+	for (int red_black_tree = 0; red_black_tree < 2 && r == 0; red_black_tree++) {
+		r = world_finish(&c.world, red_black_tree);
+		/* Twice: the second walk finds its mappings and rules remembered. */
+		for (int walk = 0; walk < 2 && r == 0; walk++) {
+			replay_unwind(&c.world.replay, c.registers, &stack);
+			if (!matches(&c, &stack)) {
+				show(path, &c, &stack);
+				r = -EILSEQ;
+			}
+		}
+	}
+	stack_case_free(&c);
+	if (r < 0 && r != -ENOTSUP)
+		printf("%s: %s\n", path, strerror(-r));
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned replayed = 0, failed = 0, foreign = 0;
+	DIR *directory = argc == 2 ? opendir(argv[1]) : NULL;
+	if (!directory)
+		return 2;
+	for (struct dirent *entry; (entry = readdir(directory));) {
+		char path[4096];
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", argv[1], entry->d_name);
+		int r = replay(path);
+		replayed += r == 0;
+		foreign += r == -ENOTSUP;
+		failed += r < 0 && r != -ENOTSUP;
+	}
+	closedir(directory);
+	printf("%u replayed, %u failed, %u of another machine\n", replayed, failed, foreign);
+	return failed ? 1 : replayed ? 0 : 77;
+}
