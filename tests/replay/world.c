@@ -153,6 +153,8 @@ int world_finish(struct world *world, bool red_black_tree)
 	world->kernel = calloc(1, kernel_objects_size(world->mappings.count));
 	world->binaries.count = 0;
 	int r = world->kernel ? 0 : -ENOMEM;
+	if (r == 0) /* and room for two that the walk meets first */
+		r = array_reserve(&world->binaries, world->files.count + 2);
 	for (size_t i = 0; i < world->files.count && r == 0; i++)
 		r = array_add(&world->binaries, world->files.items[i].binary);
 	if (r < 0)
@@ -162,7 +164,8 @@ int world_finish(struct world *world, bool red_black_tree)
 	replay->chunks = world->chunks.items;
 	replay->chunk_count = world->chunks.count;
 	replay->binaries = world->binaries.items;
-	replay->binary_count = replay->binary_capacity = world->binaries.count;
+	replay->binary_count = world->binaries.count;
+	replay->binary_capacity = world->binaries.count + 2;
 	kernel_objects_make(replay, world->kernel, world->mappings.items, world->mappings.count);
 	replay_reset();
 	return 0;
