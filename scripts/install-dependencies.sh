@@ -11,12 +11,13 @@ build="gcc libc6-dev linux-libc-dev meson ninja-build pkg-config python3
  clang llvm bpftool
  libbpf-dev libelf-dev libdw-dev zlib1g-dev libzstd-dev liblzma-dev libiberty-dev
  libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
- libcap-dev libseccomp-dev nettle-dev"
+ libcap-dev libseccomp-dev nettle-dev libcurl4-openssl-dev"
 
 # To test: workloads in several languages, independent readers of what we write, virtual machines.
 tests="libcmocka-dev libclang-rt-dev shellcheck valgrind binutils elfutils
  make g++ rustc musl-tools golang-go nodejs
  chromium python3-websocket
+ openssl python3-grpcio python3-h2 python3-protobuf python3-zstandard
  qemu-system-x86 qemu-system-arm busybox-static cpio xz-utils zstd
  gcc-aarch64-linux-gnu libc6-dev-arm64-cross
  libcap2-bin util-linux procps"
