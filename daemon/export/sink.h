@@ -37,6 +37,7 @@ struct sink_result {
 	enum sink_outcome outcome;
 	uint64_t retry_after_ns;    /* the backend asks for this pause; 0: it does not */
 	uint64_t rejected_profiles; /* SINK_SENT with partial success: the backend dropped so many */
+	uint64_t size_limit;	    /* SINK_TOO_LARGE: the payload's largest size; 0: not known */
 	uint64_t bytes_sent;	    /* on the wire, bodies only */
 	bool maybe_received;	    /* SINK_RETRY: the whole request went out, its answer was lost */
 	char message[256];	    /* for people, never a credential; empty when there is nothing to say */
