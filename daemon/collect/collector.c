@@ -454,6 +454,7 @@ void collector_stop(struct collector *c)
 		return;
 	c->running = false;
 	cpu_events_stop(&c->events);
+	programs_log_counters(&c->programs);
 	collector_drain(c);
 	c->ring_source = loop_remove(c->ring_source);
 	c->timer = loop_remove(c->timer);

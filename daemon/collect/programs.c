@@ -6,6 +6,7 @@
 #include "collect/programs.h"
 
 #include "base/log.h"
+#include "base/text.h"
 #include "bolometer.skel.h"
 #include "collect/cpu_events.h"
 
@@ -254,6 +255,28 @@ void programs_read_counters(const struct programs *programs, uint64_t counters[C
 			continue;
 		for (size_t i = 0; i < COUNTER_MAX; i++)
 			counters[i] += values[i];
+	}
+}
+
+void programs_log_counters(const struct programs *programs)
+{
+	static const char *const names[] = {
+#define COUNTER_NAME(id, name, what) name,
+		BOLOMETER_COUNTERS(COUNTER_NAME)
+#undef COUNTER_NAME
+	};
+	int map = bpf_map__fd(programs->skeleton->maps.counters);
+	for (uint32_t cpu = 0; cpu < (uint32_t)programs->cpu_count; cpu++) {
+		uint64_t values[COUNTER_MAX];
+		struct text line = {0};
+		if (bpf_map_lookup_elem(map, &cpu, values) == 0)
+			for (size_t i = 0; i < COUNTER_MAX; i++)
+				if (values[i])
+					text_add(&line, " %s=%llu", names[i],
+						 (unsigned long long)values[i]);
+		if (line.bytes)
+			log_debug("CPU %u:%s", cpu, line.bytes);
+		text_free(&line);
 	}
 }
 

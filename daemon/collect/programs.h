@@ -52,6 +52,9 @@ int programs_attach_children(struct programs *programs);
 /* Sums of all CPUs. */
 void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX]);
 
+/* Those of each CPU apart, as debug messages: one CPU that loses ticks is hard to see in the sums. */
+void programs_log_counters(const struct programs *programs);
+
 /* Entries of `binaries` changed: what the CPUs remember of them is looked up again. */
 void programs_bump_binaries(struct programs *programs);
 

@@ -9,8 +9,9 @@ bounded by T and zero in the mean. For k such pieces Hoeffding's inequality give
     P(|error| >= t) <= 2 exp(-2 t^2 / (k T^2)),  so  t = T sqrt(k ln(2/p) / 2).
 
 A piece ends where the scheduler switches away, or where another function begins. P_FALSE is for one
-comparison; a run of all tests makes about a hundred, together <= 1e-4. Each comparison refuses to judge
-(and fails) when its bound is so wide that an error of 3 % could pass.
+comparison; a run of all tests makes about a hundred, together <= 1e-4. A comparison whose bound is so
+wide that an error of 3 % could pass does not pass: it is tried again, and then counts as skipped. On a
+quiet host none is.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,7 +28,11 @@ from profile_reader import Profile
 
 SKIPPED = 77
 P_FALSE = 1e-6
-FREQUENCY = 10000
+# The higher, the narrower the bounds; but a clock event that comes more than half a period late is a
+# missed one, and the hosts of virtual machines delay many by 0.1 ms.
+# A prime: at a multiple of the scheduler's tick (250 or 1000 Hz), what that tick sets off would always be
+# met in the same phase, and a piece of 6.5 periods counted as 7.
+FREQUENCY = 4801
 PERIOD_NS = 1e9 / FREQUENCY
 LARGEST_ERROR = 0.03
 # Outside of what a workload says of itself: starting before main() and ending after its last line.
@@ -41,6 +47,10 @@ class Failure(Exception):
     """What was seen is not what is true."""
 
 
+class Undecided(Exception):
+    """The host kept so much of its time from the profiler that an error could hide there."""
+
+
 def expect(condition, what):
     if not condition:
         raise Failure(what)
@@ -50,23 +60,30 @@ def bound_ns(pieces, period_ns=PERIOD_NS):
     return period_ns * math.sqrt(max(pieces, 1) * math.log(2 / P_FALSE) / 2)
 
 
-def expect_near(what, seen_ns, true_ns, allowed_ns, lost_ns=0):
-    """seen = true within `allowed`; the profile may also lack what it says it lost."""
-    expect(allowed_ns <= LARGEST_ERROR * true_ns,
-           f"{what}: {true_ns / 1e6:.1f} ms are too little to see an error of 3 %: the bound is "
-           f"{allowed_ns / 1e6:.2f} ms")
-    expect(true_ns - allowed_ns - lost_ns <= seen_ns <= true_ns + allowed_ns,
+def expect_near(what, seen_ns, true_ns, allowed_ns, recording, share=1, hidden_ns=0):
+    """
+    seen = true within `allowed`. The profile may also lack what it says it lost (of a part with this
+    share of the tasks' time that share) and what lies hidden in stacks that end early, and it may have
+    what other guests of the machine took from a task while it ran.
+    """
+    lost_ns = hidden_ns + recording.unsure_ns() * share
+    stolen = recording.stolen_ns * share
+    expect(true_ns - allowed_ns - lost_ns <= seen_ns <= true_ns + allowed_ns + stolen,
            f"{what}: {seen_ns / 1e6:.2f} ms seen, {true_ns / 1e6:.2f} ms true "
            f"({seen_ns / true_ns - 1:+.2%}), {allowed_ns / 1e6:.2f} ms allowed, "
-           f"{lost_ns / 1e6:.2f} ms lost")
+           f"{lost_ns / 1e6:.2f} ms lost, {stolen / 1e6:.2f} ms stolen")
+    if allowed_ns + max(lost_ns, stolen) > LARGEST_ERROR * true_ns:
+        raise Undecided(f"{what}: {true_ns / 1e6:.1f} ms with a bound of {allowed_ns / 1e6:.2f} ms, "
+                        f"{lost_ns / 1e6:.2f} ms lost and {stolen / 1e6:.2f} ms stolen: an error of "
+                        "3 % could hide there")
 
 
 class Recording:
     """A profile with its counters and, for a workload, what the workload said of itself."""
 
-    def __init__(self, path, output, errors, stolen):
+    def __init__(self, path, output, errors, stolen, cpu=None):
         self.profile = Profile.read(path)
-        self.output, self.errors, self.stolen_ns = output, errors, stolen
+        self.output, self.errors, self.stolen_ns, self.cpu = output, errors, stolen, cpu
         lines = output.strip().splitlines()
         self.truth = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
         comments = [text.split("=", 1) for text in self.profile.comments if "=" in text]
@@ -87,16 +104,29 @@ class Recording:
         whole = sum(ends.get(name, 0) for name in STACK_ENDS_WHOLE)
         return whole / max(sum(ends.values()), 1)
 
+    def on_cpu(self, cpu, counter):
+        """One CPU's part of a counter; the recorder says them when asked to be verbose."""
+        for line in self.errors.splitlines():
+            if f"CPU {cpu}:" in line:
+                found = re.search(rf"\b{counter}=(\d+)", line)
+                return int(found[1]) if found else 0
+        raise Failure(f"the recorder does not say the counters of CPU {cpu}: {self.errors[-300:]}")
+
     def unsure_ns(self):
-        """Time of these tasks that may be lacking: samples lost, ticks in which no program ran (no CPU
-        idles here, so they may all be theirs), and what the host's other guests took."""
-        return self["lost_ns"] + self["missed_ns"] + self.stolen_ns
+        """Time of these tasks that may be lacking: samples lost, and ticks in which no program ran. No
+        CPU idles here, so those of the tasks' CPU (of all CPUs, where they are not bound to one) may
+        all be theirs. What other guests of the machine took is among them and not the tasks' own."""
+        if self.cpu is None:
+            return self["lost_ns"] + self["missed_ns"]
+        return self.on_cpu(self.cpu, "lost_ns") + self.on_cpu(self.cpu, "missed_ns")
 
 
-def stolen_ns():
-    """Time other guests of the machine took from this one since boot, all CPUs."""
+def stolen_ns(cpu=None):
+    """Time other guests of the machine took since boot from one CPU or from all."""
+    name = "cpu" if cpu is None else f"cpu{cpu}"
     with open("/proc/stat", encoding="ascii") as stat:
-        return int(stat.readline().split()[8]) * 1e9 / os.sysconf("SC_CLK_TCK")
+        fields = next(line.split() for line in stat if line.startswith(name + " "))
+    return int(fields[8]) * 1e9 / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_ns(samples):
@@ -125,13 +155,16 @@ class Bench:
     def workload(self, name, *arguments):
         return [str(self.workloads / name), *map(str, arguments)]
 
-    def record(self, *arguments, frequency=FREQUENCY, command=(), timeout=60, meanwhile=None):
-        """A Recording. `meanwhile` is called with the process id of the recorder once it runs."""
+    def record(self, *arguments, frequency=FREQUENCY, command=(), timeout=60, meanwhile=None, cpu=None):
+        """A Recording. `meanwhile` is called with the process id of the recorder once it runs. The
+        command with all it starts is bound to `cpu`: then it is known which missed ticks may be its."""
+        if cpu is not None:
+            command = ["taskset", "-c", str(cpu), *command]
         with tempfile.TemporaryDirectory() as directory:
             path = f"{directory}/x.pb.gz"
-            stolen_before = stolen_ns()
+            stolen_before = stolen_ns(cpu)
             with subprocess.Popen(
-                    [self.bolometer, "record", "-F", str(frequency), "-o", path,
+                    [self.bolometer, "record", "-v", "-F", str(frequency), "-o", path,
                      *map(str, arguments), *(["--", *command] if command else [])],
                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                     text=True) as process:
@@ -140,13 +173,14 @@ class Bench:
                 output, errors = process.communicate(timeout=timeout)
             expect(process.returncode == 0,
                    f"bolometer record: status {process.returncode}: {errors[-600:]}")
-            return Recording(path, output, errors, stolen_ns() - stolen_before)
+            return Recording(path, output, errors, stolen_ns(cpu) - stolen_before, cpu)
 
     def record_workload(self, name, seconds, *arguments, **options):
         """Runs it briefly first, so that the tables of its binaries are ready; the truth is that of the
         second run."""
         script = f'"$0" {WARM_UP_SECONDS} "$@" >/dev/null && "$0" {seconds} "$@" && exit'
-        return self.record(command=["sh", "-c", script, *self.workload(name, *arguments)], **options)
+        return self.record(command=["sh", "-c", script, *self.workload(name, *arguments)],
+                           cpu=max(os.sched_getaffinity(0)), **options)
 
 
 SPIN = ("import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0));"
@@ -175,17 +209,32 @@ def main(tests):
         sys.exit(SKIPPED)
     bench = Bench(sys.argv[1], sys.argv[2])
     with no_idle_cpu():
-        failed = sum(not run_test(bench, test) for test in tests)
-    sys.exit(1 if failed else 0)
+        results = [run_test(bench, test) for test in tests]
+    if FAILED in results:
+        sys.exit(1)
+    undecided = results.count(UNDECIDED)
+    if undecided:
+        print(f"SKIPPED: {undecided} of {len(tests)} comparisons: other guests or programs keep this "
+              "host's CPUs from the profiler")
+        sys.exit(SKIPPED)
+    sys.exit(0)
+
+
+PASSED, FAILED, UNDECIDED = range(3)
+ATTEMPTS = 3
 
 
 def run_test(bench, test):
-    """Prints how it went; returns whether it passed."""
+    """Prints how it went. What a noisy host leaves undecided is tried again."""
     name = test.__name__
-    try:
-        said = test(bench)
-        print(f"ok     {name}{': ' + said if said else ''}", flush=True)
-        return True
-    except (Failure, subprocess.TimeoutExpired) as failure:
-        print(f"FAILED {name}: {failure}", flush=True)
-        return False
+    for attempt in range(ATTEMPTS):
+        try:
+            said = test(bench)
+            print(f"ok     {name}{': ' + said if said else ''}", flush=True)
+            return PASSED
+        except (Failure, subprocess.TimeoutExpired) as failure:
+            print(f"FAILED {name}: {failure}", flush=True)
+            return FAILED
+        except Undecided as undecided:
+            print(f"attempt {attempt + 1} of {name}: {undecided}", flush=True)
+    return UNDECIDED

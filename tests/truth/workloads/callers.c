@@ -74,10 +74,10 @@ NOINLINE uint64_t vdso_caller_two(uint64_t units, uint64_t seed)
 int main(int argc, char **argv)
 {
 	struct part parts[] = {
-		{"leaf_caller_one", leaf_caller_one, 1, 0, 0},
+		{"leaf_caller_one", leaf_caller_one, 2, 0, 0},
 		{"leaf_caller_two", leaf_caller_two, 3, 0, 0},
 		{"plt_caller_one", plt_caller_one, 2, 0, 0},
-		{"plt_caller_two", plt_caller_two, 4, 0, 0},
+		{"plt_caller_two", plt_caller_two, 3, 0, 0},
 		{"vdso_caller_one", vdso_caller_one, 2, 0, 0},
 		{"vdso_caller_two", vdso_caller_two, 4, 0, 0},
 	};

@@ -40,6 +40,8 @@ static void patch_call(uint8_t *code)
 }
 #endif
 
+#define ROUNDS 6000000 /* some milliseconds */
+
 static void write_map(const uint8_t *code)
 {
 	char path[64];
@@ -64,6 +66,7 @@ NOINLINE void jit_driver(void (*code)(uint64_t), uint64_t rounds)
 int main(int argc, char **argv)
 {
 	uint64_t total_ns = argument_ns(argc > 1 ? argv[1] : "1"), start = thread_cpu_ns();
+	uint64_t seed = (uint64_t)getpid() + 1;
 	uint8_t *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (code == MAP_FAILED)
@@ -75,7 +78,8 @@ int main(int argc, char **argv)
 	__builtin___clear_cache((char *)code, (char *)code + 4096);
 	write_map(code);
 	while (thread_cpu_ns() - start < total_ns)
-		jit_driver((void (*)(uint64_t))(uintptr_t)(code + OUTER_AT), 200000);
+		jit_driver((void (*)(uint64_t))(uintptr_t)(code + OUTER_AT),
+			   ROUNDS / 2 + random_next(&seed) % ROUNDS);
 	printf("{\"functions\": {\"jit_inner\": %llu}", (unsigned long long)(thread_cpu_ns() - start));
 	print_end("jit");
 	return 0;

@@ -38,9 +38,9 @@ int main(int argc, char **argv)
 			return 1;
 		address[which] = (void *)work;
 		same_address += address[0] == address[1];
-		for (int slice = 0; slice < (which ? 40 : 80); slice++) {
+		for (int slice = 0; slice < (which ? 10 : 20); slice++) {
 			before = thread_cpu_ns();
-			consume(reload_caller(work, 500000));
+			consume(reload_caller(work, 2000000));
 			used[which] += thread_cpu_ns() - before;
 		}
 		dlclose(library);

@@ -11,6 +11,8 @@
 
 #include "workload.h"
 
+#define UNITS 3000000 /* some milliseconds */
+
 static uint64_t handler_ns;
 static uint64_t handler_units = 20000;
 
@@ -74,6 +76,7 @@ static int start_timer(void)
 int main(int argc, char **argv)
 {
 	uint64_t total = argument_ns(argc > 1 ? argv[1] : "1"), start, before, used;
+	uint64_t seed = (uint64_t)getpid() + 1;
 
 	before = thread_cpu_ns();
 	consume(handler_work(1000000, 1));
@@ -83,7 +86,7 @@ int main(int argc, char **argv)
 	if (start_timer() < 0)
 		return 1;
 	for (start = before = thread_cpu_ns(); before - start < total; before = thread_cpu_ns())
-		consume(interrupted_caller(100000, before));
+		consume(interrupted_caller(UNITS / 2 + random_next(&seed) % UNITS, before));
 	signal(SIGUSR1, SIG_IGN);
 	used = thread_cpu_ns();
 	printf("{\"functions\": {\"handler\": %llu, \"interrupted_leaf\": %llu}",

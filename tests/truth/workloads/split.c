@@ -51,9 +51,9 @@ NOINLINE uint64_t split_memory(uint64_t units, uint64_t seed)
 int main(int argc, char **argv)
 {
 	struct part parts[] = {
-		{"split_leaf", split_leaf, 8, 0, 0},
+		{"split_leaf", split_leaf, 6, 0, 0},
 		{"split_caller", split_caller, 5, 0, 0},
-		{"split_memory", split_memory, 3, 0, 0},
+		{"split_memory", split_memory, 5, 0, 0},
 	};
 
 	memset(memory, 1, sizeof(memory)); /* page faults are not what is measured */

@@ -55,7 +55,7 @@ func run(total int64, work func(units, value uint64) uint64) int64 {
 	start := clockNs(threadClock)
 	now := start
 	for now-start < total {
-		sink += work(2000000, uint64(now))
+		sink += work(6000000, uint64(now))
 		now = clockNs(threadClock)
 	}
 	return now - start

@@ -64,7 +64,7 @@ fn main() {
     let seconds: f64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1.0);
     let total = Duration::from_secs_f64(seconds).as_nanos() as u64;
     let parts: [(&str, fn(u64, u64) -> u64, u64); 3] =
-        [("plain_work", plain_work, 8), ("generic_work", generic_work::<u64>, 5), ("sorting_work", sorting_work, 3)];
+        [("plain_work", plain_work, 6), ("generic_work", generic_work::<u64>, 5), ("sorting_work", sorting_work, 5)];
     let mut used = [0u64; 3];
     let mut random = std::process::id() as u64 + 1;
     let start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -79,7 +79,7 @@ fn main() {
             choice -= parts[index].2;
             index += 1;
         }
-        black_box(parts[index].1(800_000 + random % 800_000, random));
+        black_box(parts[index].1(2_400_000 + random % 2_400_000, random));
         let now = clock_ns(CLOCK_THREAD_CPUTIME_ID);
         used[index] += now - before;
         before = now;

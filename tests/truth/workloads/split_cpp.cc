@@ -82,9 +82,9 @@ static uint64_t work_exception(uint64_t units, uint64_t)
 int main(int argc, char **argv)
 {
 	struct part parts[] = {
-		{"truth::churn<", work_template, 8, 0, 0},
+		{"truth::churn<", work_template, 6, 0, 0},
 		{"truth::Polygon::area", work_virtual, 5, 0, 0},
-		{"truth::catch_errors", work_exception, 3, 0, 0},
+		{"truth::catch_errors", work_exception, 5, 0, 0},
 	};
 
 	work_in_parts(parts, 3, argument_ns(argc > 1 ? argv[1] : "1"), (uint64_t)getpid() + 1);
