@@ -24,6 +24,7 @@ enum artifact_kind {
 	ARTIFACT_UNWIND = 1,  /* FACTS, UNWIND_HEADER, UNWIND_INDEX, UNWIND_ROWS, UNWIND_PALETTE */
 	ARTIFACT_SYMBOLS = 2, /* SYMBOLS, SYMBOL_NAMES, … (symbol_index.h) */
 	ARTIFACT_LINES = 3,   /* answers to line queries (line_answers.h) */
+	ARTIFACT_KERNEL_SYMBOLS = 4, /* kernel_symbols_cache.h */
 };
 
 enum artifact_section_kind {
@@ -36,6 +37,8 @@ enum artifact_section_kind {
 	SECTION_LINE_FRAMES = 7,
 	SECTION_LINE_NAMES = 8,
 	SECTION_SYMBOL_DEBUG = 9, /* struct symbol_debug, symbol_layout.h */
+	SECTION_KERNEL_SYMBOLS = 10, /* struct kernel_symbol, kernel_symbols.h */
+	SECTION_KERNEL_NAMES = 11,
 };
 
 struct artifact_header {

@@ -401,6 +401,11 @@ struct binary_store *binary_store_free(struct binary_store *store)
 	return NULL;
 }
 
+struct artifact_cache *binary_store_cache(const struct binary_store *store)
+{
+	return store->cache;
+}
+
 void binary_store_get_statistics(const struct binary_store *store,
 				 struct artifact_cache_statistics *ret)
 {

@@ -43,5 +43,8 @@ int binary_store_request_lines(struct binary_store *store, int dwarf_file, int s
  * -ETIMEDOUT or -errno (-EBUSY from within a callback). */
 int binary_store_drain(struct binary_store *store, uint64_t timeout_ns);
 
+/* For what is not of a binary; may be NULL, stays the store's. */
+struct artifact_cache *binary_store_cache(const struct binary_store *store);
+
 void binary_store_get_statistics(const struct binary_store *store,
 				 struct artifact_cache_statistics *ret);

@@ -11,6 +11,7 @@
 
 #define MAX_SYMBOLS (4UL << 20)
 #define FARTHEST (1UL << 20)
+#define PAGE_BYTES 4096 /* the smallest there is */
 
 static int add_name(struct kernel_symbols *s, const char *name, size_t length, uint32_t *ret)
 {
@@ -70,6 +71,21 @@ static int compare_symbols(const void *a, const void *b)
 	return x->name < y->name ? -1 : x->name > y->name;
 }
 
+/* The kernel's own come first and in order; modules are listed one by one, behind it on most
+ * architectures. */
+static void sort_symbols(struct kernel_symbols *s)
+{
+	struct kernel_symbol *all = s->symbols.items;
+	size_t count = s->symbols.count, sorted = 1;
+	while (sorted < count && compare_symbols(&all[sorted - 1], &all[sorted]) <= 0)
+		sorted++;
+	if (sorted == count)
+		return;
+	qsort(all + sorted, count - sorted, sizeof(*all), compare_symbols);
+	if (compare_symbols(&all[sorted - 1], &all[sorted]) > 0)
+		qsort(all, count, sizeof(*all), compare_symbols);
+}
+
 static int read_lines(FILE *file, struct kernel_symbols *s)
 {
 	_cleanup_free_ char *line = NULL;
@@ -95,22 +111,26 @@ int kernel_symbols_load(const char *path, struct kernel_symbols *ret)
 		kernel_symbols_free(&s);
 		return r;
 	}
-	qsort(s.symbols.items, s.symbols.count, sizeof(*s.symbols.items), compare_symbols);
+	sort_symbols(&s);
 	*ret = s;
 	return 0;
 }
 
 void kernel_symbols_free(struct kernel_symbols *symbols)
 {
-	array_free(&symbols->symbols);
-	free(symbols->names);
+	if (symbols->stored) {
+		free(symbols->stored);
+	} else {
+		array_free(&symbols->symbols);
+		free(symbols->names);
+	}
 	*symbols = (struct kernel_symbols){0};
 }
 
-bool kernel_symbols_find(const struct kernel_symbols *s, uint64_t address, const char **ret_name,
-			 const char **ret_module, uint64_t *ret_start)
+/* Index of the first symbol above the address. */
+static size_t upper_bound(const struct kernel_symbols *s, uint64_t address)
 {
-	size_t low = 0, high = s->symbols.count; /* first symbol above the address */
+	size_t low = 0, high = s->symbols.count;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		if (s->symbols.items[middle].address <= address)
@@ -118,13 +138,40 @@ bool kernel_symbols_find(const struct kernel_symbols *s, uint64_t address, const
 		else
 			high = middle;
 	}
+	return low;
+}
+
+/* Between two symbols of the kernel, or of one module, there is nothing else; behind the last one the
+ * page is its own. */
+bool kernel_symbols_are_certain(const struct kernel_symbols *s, uint64_t address)
+{
+	if (!s->stored)
+		return true;
+	size_t above = upper_bound(s, address);
+	if (above == 0)
+		return false;
+	const struct kernel_symbol *before = &s->symbols.items[above - 1];
+	if (above < s->symbols.count && before->module == s->symbols.items[above].module)
+		return true;
+	return (before->address ^ address) < PAGE_BYTES;
+}
+
+static const char *name_at(const struct kernel_symbols *s, uint32_t offset)
+{
+	return offset < s->names_size ? s->names + offset : "";
+}
+
+bool kernel_symbols_find(const struct kernel_symbols *s, uint64_t address, const char **ret_name,
+			 const char **ret_module, uint64_t *ret_start)
+{
+	size_t low = upper_bound(s, address);
 	while (low > 1 && s->symbols.items[low - 2].address == s->symbols.items[low - 1].address)
 		low--;
 	if (low == 0 || address - s->symbols.items[low - 1].address > FARTHEST)
 		return false;
 	const struct kernel_symbol *found = &s->symbols.items[low - 1];
-	*ret_name = s->names + found->name;
-	*ret_module = s->names + found->module;
+	*ret_name = name_at(s, found->name);
+	*ret_module = name_at(s, found->module);
 	*ret_start = found->address;
 	return true;
 }

@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "binary/demangle.h"
-#include "binary/kernel_symbols.h"
+#include "binary/kernel_symbols_cache.h"
 #include "binary/line_merge.h"
 #include "binary/symbol_index.h"
 #include "binary/symbol_layout.h"
@@ -27,6 +27,7 @@
 
 #define FIRST_LINES_WAIT_NS (3 * NS_PER_SECOND)
 #define LINES_WAIT_NS (30 * NS_PER_SECOND)
+#define KERNEL_RELOAD_NS (60 * NS_PER_SECOND)
 
 struct binary_names {
 	struct symbolizer *owner;
@@ -51,7 +52,7 @@ struct symbolizer {
 	struct symbolizer_options options;
 	ARRAY(struct binary_names *) all;
 	struct kernel_symbols kernel;
-	bool kernel_tried;
+	uint64_t kernel_loaded_ns; /* monotonic; 0: not tried yet */
 	struct hash demangled;	/* hash of a mangled name -> index into texts */
 	ARRAY(char *) texts;	/* owned strings */
 };
@@ -390,22 +391,51 @@ size_t symbolizer_find(struct symbolizer *s, struct binary *binary, uint64_t add
 	return count;
 }
 
+static void warn_no_kernel_names(int error)
+{
+	log_warning("kernel functions have no names: /proc/kallsyms: %s%s", strerror(-error),
+		    error == -EACCES ? " (sysctl -w kernel.kptr_restrict=1, or run with CAP_SYSLOG)"
+				     : "");
+}
+
+static void take_kernel_symbols(struct symbolizer *s, bool from_cache)
+{
+	static const struct kernel_files files = KERNEL_FILES_DEFAULT;
+	struct kernel_symbols loaded;
+	int r = from_cache ? kernel_symbols_get(binary_store_cache(s->store), &files, &loaded)
+			   : kernel_symbols_load(files.kallsyms, &loaded);
+	if (r < 0 && !s->kernel_loaded_ns)
+		warn_no_kernel_names(r);
+	s->kernel_loaded_ns = monotonic_ns();
+	if (r < 0)
+		return;
+	kernel_symbols_free(&s->kernel);
+	s->kernel = loaded;
+}
+
+/* What the cache keeps will do for the kernel and its modules; for other code (BPF programs) the kernel
+ * itself is asked, and again when that was a while ago: programs and modules come and go. */
+static bool find_kernel_symbol(struct symbolizer *s, uint64_t address, const char **ret_name,
+			       const char **ret_module)
+{
+	uint64_t start;
+	if (!s->kernel_loaded_ns)
+		take_kernel_symbols(s, true);
+	if (s->kernel.stored && !kernel_symbols_are_certain(&s->kernel, address))
+		take_kernel_symbols(s, false);
+	if (kernel_symbols_find(&s->kernel, address, ret_name, ret_module, &start))
+		return true;
+	if (monotonic_ns() - s->kernel_loaded_ns < KERNEL_RELOAD_NS)
+		return false;
+	take_kernel_symbols(s, false);
+	return kernel_symbols_find(&s->kernel, address, ret_name, ret_module, &start);
+}
+
 bool symbolizer_find_kernel(struct symbolizer *s, uint64_t address, struct symbol_frame *frame,
 			    const char **ret_module)
 {
 	const char *name;
-	uint64_t start;
-	if (!s->kernel_tried) {
-		s->kernel_tried = true;
-		int r = kernel_symbols_load("/proc/kallsyms", &s->kernel);
-		if (r < 0)
-			log_warning("kernel functions have no names: /proc/kallsyms: %s%s",
-				    strerror(-r),
-				    r == -EACCES ? " (sysctl -w kernel.kptr_restrict=1, or run with "
-						   "CAP_SYSLOG)"
-						 : "");
-	}
-	if (!kernel_symbols_find(&s->kernel, address, &name, ret_module, &start))
+	if (!find_kernel_symbol(s, address, &name, ret_module))
 		return false;
 	*frame = (struct symbol_frame){.name = name, .system_name = name, .file = ""};
 	return true;

@@ -42,6 +42,7 @@ void symbolizer_request_lines(struct symbolizer *symbolizer, bool all);
 size_t symbolizer_find(struct symbolizer *symbolizer, struct binary *binary, uint64_t address,
 		       struct symbol_frame *frames, size_t capacity);
 
-/* Name of a kernel address (and its module, "" for the kernel itself). False: none. */
+/* Name of a kernel address (and its module, "" for the kernel itself), valid until the next call.
+ * False: none. */
 bool symbolizer_find_kernel(struct symbolizer *symbolizer, uint64_t address,
 			    struct symbol_frame *frame, const char **ret_module);

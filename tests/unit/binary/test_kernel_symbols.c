@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "binary/kernel_symbols.h"
+#include "binary/kernel_symbols_cache.h"
 #include "made_file.h"
 
 #include <errno.h>
@@ -117,6 +117,82 @@ static int begin(void **state)
 	return 0;
 }
 
+/* ---- On disk --------------------------------------------------------------------------------- */
+
+struct cached {
+	char kallsyms[256], modules[256], boot_id[256], directory[256];
+	struct artifact_cache *cache;
+};
+
+static void open_cached(struct cached *c)
+{
+	struct artifact_cache_options options = {.directory = c->directory};
+	snprintf(c->kallsyms, sizeof(c->kallsyms), "%s/kallsyms", made_directory);
+	snprintf(c->modules, sizeof(c->modules), "%s/modules", made_directory);
+	snprintf(c->boot_id, sizeof(c->boot_id), "%s/boot_id", made_directory);
+	snprintf(c->directory, sizeof(c->directory), "%s/cache", made_directory);
+	write_made("kallsyms", kallsyms);
+	write_made("modules", "ext4 69632 3 jbd2, Live 0xffffffffc0400000\n");
+	write_made("boot_id", "1-2-3\n");
+	assert_int_equal(artifact_cache_open(&options, &c->cache), 0);
+}
+
+/* True: from the cache. */
+static bool get(struct cached *c, struct kernel_symbols *ret)
+{
+	struct kernel_files files = {c->kallsyms, c->modules, c->boot_id, "/nowhere"};
+	assert_int_equal(kernel_symbols_get(c->cache, &files, ret), 0);
+	return ret->stored;
+}
+
+static bool is_cached(struct cached *c)
+{
+	struct kernel_symbols s;
+	bool cached = get(c, &s);
+	kernel_symbols_free(&s);
+	return cached;
+}
+
+static void test_stored_symbols(void **state)
+{
+	struct cached c;
+	struct kernel_symbols s;
+	open_cached(&c);
+	assert_false(get(&c, &s));
+	assert_true(kernel_symbols_are_certain(&s, 0xffffffffc0600008));
+	kernel_symbols_free(&s);
+	assert_true(get(&c, &s));
+	check(&s, 0xffffffff81002fff, "quiet_vmstat", "", 0xffffffff81001000);
+	check(&s, 0xffffffffc0401008, "ext4_write", "ext4", 0xffffffffc0401000);
+	assert_true(kernel_symbols_are_certain(&s, 0xffffffff81002fff));
+	assert_true(kernel_symbols_are_certain(&s, 0xffffffffc0401008));
+	/* Between ext4 and xfs, and where BPF programs are. */
+	assert_false(kernel_symbols_are_certain(&s, 0xffffffffc0402008));
+	assert_false(kernel_symbols_are_certain(&s, 0xffffffffc0600008));
+	assert_false(kernel_symbols_are_certain(&s, 0xffffffff80000000));
+	kernel_symbols_free(&s);
+	artifact_cache_free(c.cache);
+}
+
+static void test_what_an_entry_is_bound_to(void **state)
+{
+	struct cached c;
+	open_cached(&c);
+	is_cached(&c);
+	assert_true(is_cached(&c));
+	write_made("modules", "ext4 69632 7 jbd2,x, Live 0xffffffffc0400000\n");
+	assert_true(is_cached(&c)); /* more users: the same module */
+	write_made("modules", "ext4 69632 3 jbd2, Live 0xffffffffc0700000\n");
+	assert_false(is_cached(&c));
+	assert_true(is_cached(&c));
+	write_made("boot_id", "4-5-6\n");
+	assert_false(is_cached(&c));
+	assert_true(is_cached(&c));
+	write_made("kallsyms", "ffffffff82000000 T _stext\n");
+	assert_false(is_cached(&c));
+	artifact_cache_free(c.cache);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -124,6 +200,8 @@ int main(void)
 		cmocka_unit_test(test_nothing_near),
 		cmocka_unit_test(test_hidden_addresses),
 		cmocka_unit_test(test_this_kernel),
+		cmocka_unit_test(test_stored_symbols),
+		cmocka_unit_test(test_what_an_entry_is_bound_to),
 	};
 	return cmocka_run_group_tests(tests, begin, made_files_end);
 }
