@@ -276,6 +276,15 @@ int spool_sync(struct spool *spool)
 	return r;
 }
 
+void spool_drop_memory(struct spool *spool, enum drop_reason reason)
+{
+	spool_lock(spool);
+	for (size_t i = spool->first; i < spool->entries.count; i++)
+		if (spool->entries.items[i].bytes)
+			spool_discard(spool, &spool->entries.items[i], reason);
+	spool_unlock(spool);
+}
+
 /* -- out ------------------------------------------------------------------------------------ */
 
 void spool_record_free(struct spool_record *record)

@@ -108,5 +108,8 @@ void spool_again(struct spool *spool, uint64_t sequence, bool maybe_received);
  * -ENOMEM: then nothing changed and it is still out. */
 int spool_replace(struct spool *spool, uint64_t sequence, const struct payload halves[2]);
 
+/* Drops what is only in memory, the payload that is out as well. */
+void spool_drop_memory(struct spool *spool, enum drop_reason reason);
+
 /* Never waits for the disk. */
 void spool_statistics(struct spool *spool, struct spool_statistics *ret);

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The two threads of an exporter. Both give the lock back before disk or network are touched. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "export/exporter_state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOG_PAUSE_NS (600 * NS_PER_SECOND)
+#define NO_MEMORY_PAUSE_NS NS_PER_SECOND
+
+static uint64_t now_ns(const struct exporter *exporter)
+{
+	return exporter->clock.now_ns(exporter->clock.userdata);
+}
+
+/* Says that payloads are being lost, for each reason once in a while; the counters say how many. From the
+ * writer alone. */
+static void log_drops(struct exporter *exporter)
+{
+	struct spool_statistics statistics;
+	spool_statistics(exporter->spool, &statistics);
+	uint64_t now = now_ns(exporter);
+	for (int i = 0; i < DROP_REASON_COUNT; i++) {
+		uint64_t count = statistics.dropped[i].payloads, *logged = &exporter->logged_drop_ns[i];
+		if (count <= exporter->logged_drops[i] || (*logged && now - *logged < LOG_PAUSE_NS))
+			continue;
+		log_warning("exporter %s: %llu payloads dropped since the start (%s), of %llu samples",
+			    exporter->name, (unsigned long long)count, drop_reason_name(i),
+			    (unsigned long long)statistics.dropped[i].samples);
+		exporter->logged_drops[i] = count;
+		*logged = now;
+	}
+}
+
+/* -- the writer ----------------------------------------------------------------------------- */
+
+/* What it has written leaves the hand-over's account at the moment it is in the spool's. */
+static void write_payloads(struct exporter *exporter, struct payload *payloads, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		spool_append(exporter->spool, &payloads[i]);
+		free((char *)payloads[i].bytes);
+		pthread_mutex_lock(&exporter->lock);
+		exporter->handed.payloads--;
+		exporter->handed.samples -= payloads[i].samples;
+		exporter->handed.bytes -= payloads[i].size;
+		exporter->has_work = true;
+		pthread_mutex_unlock(&exporter->lock);
+	}
+	spool_sync(exporter->spool);
+}
+
+void *exporter_run_writer(void *userdata)
+{
+	struct exporter *exporter = userdata;
+	pthread_mutex_lock(&exporter->lock);
+	while (exporter->handoff.count || !exporter->is_stopping) {
+		if (!exporter->handoff.count) {
+			pthread_cond_wait(&exporter->wake_writer, &exporter->lock);
+			continue;
+		}
+		struct payload *payloads = take_pointer(exporter->handoff.items);
+		size_t count = exporter->handoff.count;
+		exporter->handoff.count = exporter->handoff.capacity = 0;
+		pthread_mutex_unlock(&exporter->lock);
+		write_payloads(exporter, payloads, count);
+		free(payloads);
+		log_drops(exporter);
+		pthread_mutex_lock(&exporter->lock);
+		pthread_cond_broadcast(&exporter->moved);
+		pthread_cond_signal(&exporter->wake_sender);
+	}
+	exporter->writer_ended = true;
+	pthread_mutex_unlock(&exporter->lock);
+	return NULL;
+}
+
+/* -- the sender ----------------------------------------------------------------------------- */
+
+static void free_halves(struct payload halves[2])
+{
+	free((char *)halves[0].bytes);
+	free((char *)halves[1].bytes);
+}
+
+/* Returns -ENOMEM when it is to be tried again, else 0. */
+static int split_or_drop(struct exporter *exporter, const struct spool_record *record)
+{
+	struct payload halves[2] = {{0}};
+	int r = exporter->options.split ? exporter->options.split(&record->payload, halves) : -E2BIG;
+	if (r == 0)
+		r = spool_replace(exporter->spool, record->sequence, halves);
+	if (r == -ENOMEM)
+		spool_again(exporter->spool, record->sequence, false);
+	else if (r < 0)
+		spool_drop(exporter->spool, record->sequence, DROP_TOO_LARGE);
+	free_halves(halves);
+	return r == -ENOMEM ? r : 0;
+}
+
+/* Tells the spool what became of the payload. What cannot be done is a reason to try again. */
+static void settle(struct exporter *exporter, const struct spool_record *record,
+		   struct sink_result *result)
+{
+	result->message[sizeof(result->message) - 1] = '\0';
+	switch (result->outcome) {
+	case SINK_SENT:
+		spool_sent(exporter->spool, record->sequence);
+		return;
+	case SINK_REJECTED:
+		spool_drop(exporter->spool, record->sequence, DROP_REJECTED);
+		return;
+	case SINK_TOO_LARGE:
+		if (split_or_drop(exporter, record) < 0)
+			result->outcome = SINK_RETRY;
+		return;
+	case SINK_RETRY:
+		break;
+	}
+	result->outcome = SINK_RETRY;
+	spool_again(exporter->spool, record->sequence, result->maybe_received);
+}
+
+/* Once in a while; *last: when it was. */
+static bool may_log(struct exporter *exporter, uint64_t *last)
+{
+	uint64_t now = now_ns(exporter);
+	if (*last && now - *last < LOG_PAUSE_NS)
+		return false;
+	*last = now;
+	return true;
+}
+
+/* Before the attempt is counted, without the lock: standard error may block. */
+static void log_result(struct exporter *exporter, const struct sink_result *result)
+{
+	uint64_t failures = exporter->counts.failures_in_a_row; /* written by this thread alone */
+	const char *message = result->message[0] ? result->message : "no reason given";
+	if (result->outcome == SINK_RETRY && !failures &&
+	    may_log(exporter, &exporter->logged_failure_ns)) {
+		log_warning("exporter %s: %s; what is collected is kept and sent later",
+			    exporter->name, message);
+		exporter->failure_is_logged = true;
+	}
+	if (result->outcome != SINK_RETRY && failures && exporter->failure_is_logged) {
+		log_info("exporter %s: the backend answers again, after %llu failed attempts",
+			 exporter->name, (unsigned long long)failures);
+		exporter->failure_is_logged = false;
+	}
+	bool is_refused = result->outcome == SINK_REJECTED ||
+			  (result->outcome == SINK_SENT && result->rejected_profiles);
+	if (is_refused && may_log(exporter, &exporter->logged_rejection_ns))
+		log_warning("exporter %s: the backend refuses for good: %s", exporter->name, message);
+}
+
+static void count_result(struct exporter *exporter, const struct sink_result *result)
+{
+	struct exporter_statistics *counts = &exporter->counts;
+	counts->sends++;
+	counts->bytes_sent += result->bytes_sent;
+	if (result->message[0])
+		snprintf(counts->last_message, sizeof(counts->last_message), "%.255s",
+			 result->message);
+	if (result->outcome == SINK_SENT && result->rejected_profiles) {
+		counts->partial_successes++;
+		counts->rejected_profiles += result->rejected_profiles;
+	}
+	if (result->outcome != SINK_RETRY) {
+		counts->failures_in_a_row = 0;
+		exporter->backoff = (struct backoff){0};
+		exporter->next_attempt_ns = 0;
+	} else if (exporter->next_sink || exporter->is_stopping) {
+		counts->retries++; /* cancelled by us: the backend is not to blame */
+	} else {
+		counts->retries++;
+		counts->failures_in_a_row++;
+		exporter->next_attempt_ns =
+			now_ns(exporter) + backoff_next(&exporter->backoff, &exporter->options.retry,
+							result->retry_after_ns,
+							exporter->clock.random(
+								exporter->clock.userdata));
+	}
+}
+
+/* One attempt with the oldest payload. Called, and returns, with the lock held. */
+static void attempt(struct exporter *exporter, uint64_t now)
+{
+	struct spool_record record;
+	struct sink_result result = {.outcome = SINK_RETRY};
+	struct sink *sink = exporter->sink; /* only this thread replaces it */
+	uint64_t timeout = exporter->options.send_timeout_ns;
+	if (exporter->flush_until_ns > now)
+		timeout = MIN_OF(timeout, exporter->flush_until_ns - now);
+	exporter->has_work = exporter->is_idle = false;
+	pthread_mutex_unlock(&exporter->lock);
+	int r = spool_next(exporter->spool, &record);
+	if (r == 0) {
+		sink->operations->send(sink, &record.payload, timeout, &result);
+		settle(exporter, &record, &result);
+		spool_record_free(&record);
+		log_result(exporter, &result);
+	}
+	pthread_mutex_lock(&exporter->lock);
+	if (r == -ENOENT) {
+		exporter->is_idle = !exporter->has_work;
+		exporter->next_attempt_ns = 0;
+	} else if (r < 0) {
+		exporter->next_attempt_ns = now_ns(exporter) + NO_MEMORY_PAUSE_NS;
+	} else {
+		count_result(exporter, &result);
+	}
+	pthread_cond_broadcast(&exporter->moved);
+}
+
+static void take_next_sink(struct exporter *exporter)
+{
+	struct sink *old = exporter->sink;
+	exporter->sink = take_pointer(exporter->next_sink);
+	exporter->backoff = (struct backoff){0};
+	exporter->next_attempt_ns = 0;
+	pthread_mutex_unlock(&exporter->lock);
+	old->operations->free(old);
+	pthread_mutex_lock(&exporter->lock);
+}
+
+void *exporter_run_sender(void *userdata)
+{
+	struct exporter *exporter = userdata;
+	pthread_mutex_lock(&exporter->lock);
+	while (!exporter->is_stopping) {
+		uint64_t now = now_ns(exporter);
+		bool is_idle = exporter->is_idle && !exporter->has_work;
+		if (exporter->next_sink)
+			take_next_sink(exporter);
+		else if (is_idle || exporter->next_attempt_ns > now)
+			exporter->clock.wait(exporter->clock.userdata, &exporter->wake_sender,
+					     &exporter->lock,
+					     is_idle ? UINT64_MAX : exporter->next_attempt_ns);
+		else
+			attempt(exporter, now);
+	}
+	exporter->sender_ended = true;
+	pthread_cond_broadcast(&exporter->moved);
+	pthread_mutex_unlock(&exporter->lock);
+	return NULL;
+}
