@@ -4,9 +4,12 @@
 
 #include "format/flame_profile.h"
 #include "format/folded.h"
+#include "format/otlp.h"
 #include "format/pprof.h"
 #include "format/report_text.h"
 #include "format/speedscope.h"
+
+#include <errno.h>
 
 static int encode_pprof(const struct profile *profile, struct text *ret)
 {
@@ -18,6 +21,24 @@ static int encode_pprof_raw(const struct profile *profile, struct text *ret)
 	return pprof_encode(profile, PPROF_RAW, ret);
 }
 
+static int add_message(void *userdata, const struct otlp_message *message)
+{
+	text_add_bytes(userdata, message->bytes, message->size);
+	return 0;
+}
+
+/* A file holds one message. */
+static int encode_otlp(const struct profile *profile, struct text *ret)
+{
+	struct otlp_options options = OTLP_OPTIONS_DEFAULT;
+	struct otlp_statistics statistics;
+	options.size_limit = SIZE_MAX;
+	int r = otlp_encode(profile, &options, add_message, ret, &statistics);
+	if (r == 0 && statistics.messages == 0)
+		return -ENODATA; /* the format has no way to say "nothing" */
+	return r;
+}
+
 static int encode_page(const struct profile *profile, struct text *ret)
 {
 	return flame_profile_write(profile, profile_default_value(profile), NULL, ret);
@@ -26,6 +47,7 @@ static int encode_page(const struct profile *profile, struct text *ret)
 static int (*const encoders[FILE_FORMAT_MAX])(const struct profile *, struct text *) = {
 	[FILE_FORMAT_PPROF] = encode_pprof,
 	[FILE_FORMAT_PPROF_RAW] = encode_pprof_raw,
+	[FILE_FORMAT_OTLP] = encode_otlp,
 	[FILE_FORMAT_FOLDED] = folded_encode,
 	[FILE_FORMAT_HTML] = encode_page,
 	[FILE_FORMAT_SPEEDSCOPE] = speedscope_encode,

@@ -40,7 +40,7 @@ static int open_stdout(struct output *output, struct text *error)
 {
 	if (isatty(STDOUT_FILENO) &&
 	    (output->format == FILE_FORMAT_PPROF || output->format == FILE_FORMAT_PPROF_RAW ||
-	     output->format == FILE_FORMAT_HTML)) {
+	     output->format == FILE_FORMAT_OTLP || output->format == FILE_FORMAT_HTML)) {
 		text_add_string(error,
 				"a profile is not written to a terminal; use a pipe or -o FILE");
 		return -EINVAL;

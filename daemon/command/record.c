@@ -221,12 +221,21 @@ static int fail(const struct recording_failure *failure, int error)
 	return status;
 }
 
+static bool has_format(const struct record *record, enum file_format format)
+{
+	for (size_t i = 0; i < record->outputs.count; i++)
+		if (record->outputs.items[i].format == format)
+			return true;
+	return false;
+}
+
 static int prepare(struct record *record)
 {
 	struct recording_options options;
 	struct recording_failure failure = {0};
 	uint32_t command_pid = record->workload.pid > 0 ? (uint32_t)record->workload.pid : 0;
 	int r = record_options_apply(&record->options, command_pid, &options);
+	options.times = has_format(record, FILE_FORMAT_OTLP);
 	if (r == 0)
 		r = loop_new(&record->loop);
 	if (r == 0)
@@ -275,6 +284,8 @@ static const char *viewing_hint(enum file_format format)
 	case FILE_FORMAT_PPROF:
 	case FILE_FORMAT_PPROF_RAW:
 		return "bolometer report FILE, bolometer flame FILE, go tool pprof FILE";
+	case FILE_FORMAT_OTLP:
+		return "POST it to a collector's /v1development/profiles";
 	case FILE_FORMAT_FOLDED:
 		return "one stack a line, for flame graph tools";
 	case FILE_FORMAT_HTML:

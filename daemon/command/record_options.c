@@ -2,6 +2,8 @@
 /* Owns the option table of `record`, the rules between its options, and their translation. */
 #include "command/record_options.h"
 
+#include "format/formats.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -40,12 +42,12 @@ const struct option_spec record_option_specs[] = {
 	       "sample even where this kernel is known to deadlock"),
 	OPTIONS_UNDER("Output"),
 	OPTION(TEXT_LIST, 'o', "output", "FILE", AT(outputs),
-	       "format by extension: .pb.gz (pprof), .folded, .html (flame graph),\n"
-	       ".speedscope.json, .txt; repeatable; '-' is standard output;\n"
+	       "format by extension: .pb.gz (pprof), .otlp, .folded, .html (flame\n"
+	       "graph), .speedscope.json, .txt; repeatable; '-' is standard output;\n"
 	       "%h host, %p process id, %t start time\n"
 	       "(default bolometer-%h-%t.pb.gz)"),
 	OPTION(TEXT, 0, "format", "NAME", AT(format),
-	       "where no extension tells: pprof, folded, html, speedscope, text"),
+	       "where no extension tells: " FORMAT_WORDS),
 	OPTION(FLAG, 'q', "quiet", NULL, AT(quiet), "no progress, no summary"),
 	OPTION(FLAG, 'v', "verbose", NULL, AT(verbose), "more messages"),
 	OPTIONS_END,

@@ -16,6 +16,7 @@ int format_from_path(const char *path)
 	} endings[] = {
 		{".pb.gz", FILE_FORMAT_PPROF},	    {".pprof", FILE_FORMAT_PPROF},
 		{".prof", FILE_FORMAT_PPROF},	    {".pb", FILE_FORMAT_PPROF_RAW},
+		{".otlp", FILE_FORMAT_OTLP},
 		{".folded", FILE_FORMAT_FOLDED},    {".collapsed", FILE_FORMAT_FOLDED},
 		{".html", FILE_FORMAT_HTML},	    {".htm", FILE_FORMAT_HTML},
 		{".speedscope.json", FILE_FORMAT_SPEEDSCOPE}, {".txt", FILE_FORMAT_TEXT},
@@ -35,7 +36,8 @@ int format_from_word(const char *word)
 		const char *word;
 		enum file_format format;
 	} words[] = {
-		{"pprof", FILE_FORMAT_PPROF}, {"folded", FILE_FORMAT_FOLDED},
+		{"pprof", FILE_FORMAT_PPROF}, {"otlp", FILE_FORMAT_OTLP},
+		{"folded", FILE_FORMAT_FOLDED},
 		{"html", FILE_FORMAT_HTML},   {"speedscope", FILE_FORMAT_SPEEDSCOPE},
 		{"text", FILE_FORMAT_TEXT},
 	};
@@ -50,6 +52,7 @@ const char *format_name(enum file_format format)
 	static const char *const names[FILE_FORMAT_MAX] = {
 		[FILE_FORMAT_PPROF] = "pprof",
 		[FILE_FORMAT_PPROF_RAW] = "uncompressed pprof",
+		[FILE_FORMAT_OTLP] = "OTLP profiles",
 		[FILE_FORMAT_FOLDED] = "folded stacks",
 		[FILE_FORMAT_HTML] = "flame graph",
 		[FILE_FORMAT_SPEEDSCOPE] = "speedscope",

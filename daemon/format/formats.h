@@ -7,6 +7,7 @@
 enum file_format {
 	FILE_FORMAT_PPROF,	/* .pb.gz .pprof .prof */
 	FILE_FORMAT_PPROF_RAW,	/* .pb */
+	FILE_FORMAT_OTLP,	/* .otlp */
 	FILE_FORMAT_FOLDED,	/* .folded .collapsed */
 	FILE_FORMAT_HTML,	/* .html .htm */
 	FILE_FORMAT_SPEEDSCOPE, /* .speedscope.json */
@@ -22,10 +23,10 @@ int format_from_path(const char *path);
 int format_from_word(const char *word);
 
 /* All words, for help and messages. */
-#define FORMAT_WORDS "pprof, folded, html, speedscope, text"
+#define FORMAT_WORDS "pprof, otlp, folded, html, speedscope, text"
 
 /* For messages: "pprof", "flame graph". */
 const char *format_name(enum file_format format);
 
 /* All endings, for a message that refuses one: ".pb.gz, .pb, .folded". */
-#define FORMAT_ENDINGS ".pb.gz, .pb, .folded, .html, .speedscope.json, .txt"
+#define FORMAT_ENDINGS ".pb.gz, .pb, .otlp, .folded, .html, .speedscope.json, .txt"

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See otlp_dictionary.h. Field numbers are those of proto/otlp.proto. */
+#include "format/otlp_dictionary.h"
+
+#include "binary/facts.h"
+#include "binary/file_identity.h"
+#include "format/wire_writer.h"
+
+#include <errno.h>
+
+#define OTLP_UNKNOWN UINT32_MAX
+#define MAX_MAPPING_ATTRIBUTES 8
+
+static int reset_indices(uint32_t **indices, size_t count)
+{
+	if (!*indices)
+		*indices = malloc((count + 1) * sizeof(**indices));
+	if (!*indices)
+		return -ENOMEM;
+	memset(*indices, 0xff, count * sizeof(**indices));
+	return 0;
+}
+
+int otlp_dictionary_reset(struct otlp_dictionary *d, const struct profile *profile)
+{
+	d->profile = profile;
+	d->failed = false;
+	for (int i = OTLP_MAPPINGS; i < OTLP_TABLES; i++) {
+		uint32_t zero;
+		strings_free(&d->tables[i]);
+		if (strings_add(&d->tables[i], "", 0, &zero) < 0)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < FRAME_TYPE_MAX; i++)
+		d->frame_type_of[i] = OTLP_UNKNOWN;
+	if (reset_indices(&d->string_of, profile->strings.count) < 0 ||
+	    reset_indices(&d->mapping_of, profile->mappings.count) < 0 ||
+	    reset_indices(&d->function_of, profile->functions.count) < 0 ||
+	    reset_indices(&d->location_of, profile->locations.count) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+void otlp_dictionary_free(struct otlp_dictionary *d)
+{
+	for (int i = OTLP_MAPPINGS; i < OTLP_TABLES; i++)
+		strings_free(&d->tables[i]);
+	free(d->string_of);
+	free(d->mapping_of);
+	free(d->function_of);
+	free(d->location_of);
+	text_free(&d->scratch);
+	text_free(&d->packed);
+	text_free(&d->line);
+	array_free(&d->numbers);
+}
+
+static uint32_t intern(struct otlp_dictionary *d, enum otlp_table table, const void *bytes,
+		       size_t size)
+{
+	uint32_t index = 0;
+	if (strings_add(&d->tables[table], size ? bytes : "", size, &index) < 0)
+		d->failed = true;
+	return index;
+}
+
+static uint32_t intern_text(struct otlp_dictionary *d, enum otlp_table table,
+			    const struct text *message)
+{
+	if (message->failed)
+		d->failed = true;
+	return intern(d, table, message->bytes, message->length);
+}
+
+/* ---- Strings --------------------------------------------------------------------------------- */
+
+static bool is_ascii(const char *text, size_t size)
+{
+	uint8_t all = 0;
+	for (size_t i = 0; i < size; i++)
+		all |= (uint8_t)text[i];
+	return all < 0x80;
+}
+
+uint32_t otlp_text(struct otlp_dictionary *d, const char *text, size_t size)
+{
+	if (is_ascii(text, size))
+		return intern(d, OTLP_STRINGS, text, size);
+	struct text valid = {0};
+	text_add_utf8(&valid, text, size);
+	uint32_t index = intern_text(d, OTLP_STRINGS, &valid);
+	text_free(&valid);
+	return index;
+}
+
+uint32_t otlp_string(struct otlp_dictionary *d, uint32_t string)
+{
+	uint32_t *index = &d->string_of[string];
+	if (*index == OTLP_UNKNOWN)
+		*index = otlp_text(d, profile_text(d->profile, string),
+				   strings_length(&d->profile->strings, string));
+	return *index;
+}
+
+void otlp_put_utf8(struct text *out, uint32_t number, const char *text)
+{
+	size_t size = strlen(text);
+	if (is_ascii(text, size)) {
+		wire_put_bytes(out, number, text, size);
+		return;
+	}
+	struct text valid = {0};
+	text_add_utf8(&valid, text, size);
+	wire_put_text(out, number, &valid);
+	text_free(&valid);
+}
+
+/* ---- Attributes ------------------------------------------------------------------------------ */
+
+uint32_t otlp_attribute(struct otlp_dictionary *d, uint32_t key, const struct text *value,
+			uint32_t unit)
+{
+	d->packed.length = 0;
+	wire_put_number(&d->packed, 1, key);
+	wire_put_text(&d->packed, 2, value);
+	wire_put_number(&d->packed, 3, unit);
+	return intern_text(d, OTLP_ATTRIBUTES, &d->packed);
+}
+
+uint32_t otlp_label(struct otlp_dictionary *d, const struct profile_label *label)
+{
+	uint32_t key = otlp_string(d, label->key), unit = 0;
+	d->scratch.length = 0;
+	if (label->text) {
+		otlp_put_utf8(&d->scratch, 1, profile_text(d->profile, label->text));
+	} else {
+		wire_put_set_number(&d->scratch, 3, (uint64_t)label->number);
+		unit = otlp_string(d, label->unit);
+	}
+	return otlp_attribute(d, key, &d->scratch, unit);
+}
+
+uint32_t otlp_text_attribute(struct otlp_dictionary *d, const char *key, const char *text)
+{
+	d->scratch.length = 0;
+	otlp_put_utf8(&d->scratch, 1, text);
+	return otlp_attribute(d, otlp_text(d, key, strlen(key)), &d->scratch, 0);
+}
+
+uint32_t otlp_number_attribute(struct otlp_dictionary *d, const char *key, int64_t number)
+{
+	d->scratch.length = 0;
+	wire_put_set_number(&d->scratch, 3, (uint64_t)number);
+	return otlp_attribute(d, otlp_text(d, key, strlen(key)), &d->scratch, 0);
+}
+
+uint32_t otlp_true_attribute(struct otlp_dictionary *d, const char *key)
+{
+	d->scratch.length = 0;
+	wire_put_set_number(&d->scratch, 2, 1);
+	return otlp_attribute(d, otlp_text(d, key, strlen(key)), &d->scratch, 0);
+}
+
+/* ---- Mappings -------------------------------------------------------------------------------- */
+
+/* A mapping must have an identity, and some backends know only this one. What is no file that was
+ * read gets one from its build id, or else its name. */
+static uint32_t htlhash_attribute(struct otlp_dictionary *d, const struct profile_mapping *mapping)
+{
+	struct binary_facts facts = {0};
+	char text[2 * FACTS_HTLHASH_SIZE + 1];
+	if (mapping->htlhash)
+		return otlp_text_attribute(d, "process.executable.build_id.htlhash",
+					   profile_text(d->profile, mapping->htlhash));
+	uint32_t identity = mapping->build_id ? mapping->build_id : mapping->file;
+	bytes_htlhash(profile_text(d->profile, identity),
+		      strings_length(&d->profile->strings, identity), facts.htlhash);
+	return otlp_text_attribute(d, "process.executable.build_id.htlhash",
+				   facts_htlhash_text(&facts, text));
+}
+
+static size_t mapping_attributes(struct otlp_dictionary *d, const struct profile_mapping *mapping,
+				 uint32_t indices[MAX_MAPPING_ATTRIBUTES])
+{
+	const struct {
+		bool has;
+		const char *key;
+	} known[] = {
+		{mapping->has_functions, "pprof.mapping.has_functions"},
+		{mapping->has_filenames, "pprof.mapping.has_filenames"},
+		{mapping->has_line_numbers, "pprof.mapping.has_line_numbers"},
+		{mapping->has_inline_frames, "pprof.mapping.has_inline_frames"},
+	};
+	size_t count = 0;
+	indices[count++] = htlhash_attribute(d, mapping);
+	if (mapping->build_id)
+		indices[count++] = otlp_text_attribute(d, "process.executable.build_id.gnu",
+						       profile_text(d->profile, mapping->build_id));
+	if (mapping->go_build_id)
+		indices[count++] =
+			otlp_text_attribute(d, "process.executable.build_id.go",
+					    profile_text(d->profile, mapping->go_build_id));
+	for (size_t i = 0; i < ARRAY_LENGTH(known); i++)
+		if (known[i].has)
+			indices[count++] = otlp_true_attribute(d, known[i].key);
+	return count;
+}
+
+static uint32_t add_mapping(struct otlp_dictionary *d, const struct profile_mapping *mapping)
+{
+	uint32_t indices[MAX_MAPPING_ATTRIBUTES];
+	size_t count = mapping_attributes(d, mapping, indices);
+	uint32_t file = otlp_string(d, mapping->file);
+	struct text *out = &d->scratch;
+	out->length = 0;
+	if (mapping->start < mapping->limit) {
+		wire_put_number(out, 1, mapping->start);
+		wire_put_number(out, 2, mapping->limit);
+	}
+	wire_put_number(out, 3, mapping->offset);
+	wire_put_number(out, 4, file);
+	wire_put_packed(out, 5, indices, count, &d->packed);
+	return intern_text(d, OTLP_MAPPINGS, out);
+}
+
+static uint32_t mapping_index(struct otlp_dictionary *d, uint32_t mapping)
+{
+	if (mapping == PROFILE_NONE)
+		return 0;
+	uint32_t *index = &d->mapping_of[mapping];
+	if (*index == OTLP_UNKNOWN)
+		*index = add_mapping(d, &d->profile->mappings.items[mapping]);
+	return *index;
+}
+
+/* ---- Functions and locations ----------------------------------------------------------------- */
+
+static uint32_t function_index(struct otlp_dictionary *d, uint32_t function)
+{
+	if (function == PROFILE_NONE)
+		return 0;
+	uint32_t *index = &d->function_of[function];
+	if (*index != OTLP_UNKNOWN)
+		return *index;
+	const struct profile_function *f = &d->profile->functions.items[function];
+	struct text *out = &d->scratch;
+	uint32_t name = otlp_string(d, f->name), system_name = otlp_string(d, f->system_name);
+	uint32_t file = otlp_string(d, f->file);
+	out->length = 0;
+	wire_put_number(out, 1, name);
+	wire_put_number(out, 2, system_name);
+	wire_put_number(out, 3, file);
+	wire_put_number(out, 4, f->start_line);
+	*index = intern_text(d, OTLP_FUNCTIONS, out);
+	return *index;
+}
+
+/* The values of profile.frame.type; where no runtime is known, words of our own, as the conventions
+ * allow. "abort-marker" is what OpenTelemetry's profiler calls a frame that is no code. */
+static const char *frame_type_name(enum frame_type type)
+{
+	static const char *const names[FRAME_TYPE_MAX] = {
+		[FRAME_TYPE_NATIVE] = "native", [FRAME_TYPE_KERNEL] = "kernel",
+		[FRAME_TYPE_JIT] = "jit",	[FRAME_TYPE_INTERPRETER] = "interpreter",
+		[FRAME_TYPE_GO] = "go",		[FRAME_TYPE_MARK] = "abort-marker",
+	};
+	return names[type];
+}
+
+static uint32_t frame_type_attribute(struct otlp_dictionary *d, enum frame_type type)
+{
+	if (d->frame_type_of[type] == OTLP_UNKNOWN)
+		d->frame_type_of[type] =
+			otlp_text_attribute(d, "profile.frame.type", frame_type_name(type));
+	return d->frame_type_of[type];
+}
+
+static void put_line(struct otlp_dictionary *d, const struct profile_line *line, struct text *out)
+{
+	uint32_t function = function_index(d, line->function);
+	d->scratch.length = 0;
+	wire_put_number(&d->scratch, 1, function);
+	wire_put_number(&d->scratch, 2, line->line);
+	wire_put_number(&d->scratch, 3, line->column);
+	wire_put_text(out, 3, &d->scratch);
+}
+
+static uint32_t add_location(struct otlp_dictionary *d, const struct profile_location *location)
+{
+	uint32_t attributes[2] = {frame_type_attribute(d, location->type)};
+	size_t count = 1;
+	uint32_t mapping = mapping_index(d, location->mapping);
+	if (location->is_folded)
+		attributes[count++] = otlp_true_attribute(d, "pprof.location.is_folded");
+	struct text *out = &d->line;
+	out->length = 0;
+	wire_put_number(out, 1, mapping);
+	wire_put_number(out, 2, location->address);
+	for (uint32_t i = 0; i < location->line_count; i++)
+		put_line(d, &d->profile->lines.items[location->first_line + i], out);
+	wire_put_packed(out, 4, attributes, count, &d->packed);
+	return intern_text(d, OTLP_LOCATIONS, out);
+}
+
+static uint32_t location_index(struct otlp_dictionary *d, uint32_t location)
+{
+	uint32_t *index = &d->location_of[location];
+	if (*index == OTLP_UNKNOWN)
+		*index = add_location(d, &d->profile->locations.items[location]);
+	return *index;
+}
+
+/* ---- Stacks and links ------------------------------------------------------------------------ */
+
+uint32_t otlp_stack(struct otlp_dictionary *d, const struct profile_sample *sample)
+{
+	const uint32_t *locations = &d->profile->stack_locations.items[sample->first_location];
+	if (array_reserve(&d->numbers, sample->location_count) < 0) {
+		d->failed = true;
+		return 0;
+	}
+	for (uint32_t i = 0; i < sample->location_count; i++)
+		d->numbers.items[i] = location_index(d, locations[i]);
+	d->scratch.length = 0;
+	wire_put_packed(&d->scratch, 1, d->numbers.items, sample->location_count, &d->packed);
+	return intern_text(d, OTLP_STACKS, &d->scratch);
+}
+
+uint32_t otlp_link(struct otlp_dictionary *d, const struct profile_link *link)
+{
+	static const struct profile_link none;
+	if (!memcmp(link->trace_id, none.trace_id, sizeof(none.trace_id)) ||
+	    !memcmp(link->span_id, none.span_id, sizeof(none.span_id)))
+		return 0;
+	d->scratch.length = 0;
+	wire_put_bytes(&d->scratch, 1, link->trace_id, sizeof(link->trace_id));
+	wire_put_bytes(&d->scratch, 2, link->span_id, sizeof(link->span_id));
+	return intern_text(d, OTLP_LINKS, &d->scratch);
+}
+
+void otlp_dictionary_write(const struct otlp_dictionary *d, struct text *out)
+{
+	for (int table = OTLP_MAPPINGS; table < OTLP_TABLES; table++)
+		for (uint32_t i = 0; i < d->tables[table].count; i++)
+			wire_put_bytes(out, (uint32_t)table, strings_get(&d->tables[table], i),
+				       strings_length(&d->tables[table], i));
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes the wire form of protobuf messages into a text, the counterpart of wire_reader.h. Used where a
+ * message is put together from pieces that are encoded once and interned: protobuf-c wants the whole tree.
+ *
+ * Source: protobuf.dev/programming-guides/encoding. Fields with the default value are left out, as
+ * proto3 does, except by the functions that say otherwise.
+ */
+#pragma once
+
+#include "base/text.h"
+#include "format/wire_reader.h"
+
+#define WIRE_VARINT_MAX 10
+
+/* Returns the number of bytes written to `at`, at most WIRE_VARINT_MAX. */
+static inline size_t wire_encode_varint(uint8_t *at, uint64_t value)
+{
+	size_t length = 0;
+	for (; value >= 0x80; value >>= 7)
+		at[length++] = (uint8_t)(value | 0x80);
+	at[length++] = (uint8_t)value;
+	return length;
+}
+
+static inline void wire_put_varint(struct text *out, uint64_t value)
+{
+	uint8_t bytes[WIRE_VARINT_MAX];
+	text_add_bytes(out, bytes, wire_encode_varint(bytes, value));
+}
+
+/* A number, also when it is 0: of a oneof. */
+static inline void wire_put_set_number(struct text *out, uint32_t field, uint64_t value)
+{
+	uint8_t bytes[2 * WIRE_VARINT_MAX];
+	size_t length = wire_encode_varint(bytes, (uint64_t)field << 3 | WIRE_VARINT);
+	length += wire_encode_varint(bytes + length, value);
+	text_add_bytes(out, bytes, length);
+}
+
+static inline void wire_put_number(struct text *out, uint32_t field, uint64_t value)
+{
+	if (value)
+		wire_put_set_number(out, field, value);
+}
+
+static inline void wire_put_fixed64(struct text *out, uint32_t field, uint64_t value)
+{
+	if (!value)
+		return;
+	uint8_t bytes[WIRE_VARINT_MAX + 8];
+	size_t length = wire_encode_varint(bytes, (uint64_t)field << 3 | WIRE_FIXED64);
+	memcpy(bytes + length, &value, 8); /* little-endian, as every supported host */
+	text_add_bytes(out, bytes, length + 8);
+}
+
+/* What comes before `size` bytes of a string, message or packed list. */
+static inline void wire_put_size(struct text *out, uint32_t field, size_t size)
+{
+	uint8_t bytes[2 * WIRE_VARINT_MAX];
+	size_t length = wire_encode_varint(bytes, (uint64_t)field << 3 | WIRE_BYTES);
+	length += wire_encode_varint(bytes + length, size);
+	text_add_bytes(out, bytes, length);
+}
+
+/* Bytes or a message, also when empty. */
+static inline void wire_put_bytes(struct text *out, uint32_t field, const void *bytes, size_t size)
+{
+	wire_put_size(out, field, size);
+	text_add_bytes(out, bytes, size);
+}
+
+static inline void wire_put_text(struct text *out, uint32_t field, const struct text *message)
+{
+	wire_put_bytes(out, field, message->bytes, message->length);
+	out->failed |= message->failed;
+}
+
+/* A packed list of non-negative numbers; nothing when it is empty. `scratch` is overwritten. */
+static inline void wire_put_packed(struct text *out, uint32_t field, const uint32_t *numbers,
+				   size_t count, struct text *scratch)
+{
+	if (!count)
+		return;
+	scratch->length = 0;
+	for (size_t i = 0; i < count; i++)
+		wire_put_varint(scratch, numbers[i]);
+	wire_put_text(out, field, scratch);
+}
