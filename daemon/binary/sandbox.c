@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The layers of the parser child's confinement, in the order in which each can still be entered:
+ * The layers of a child's confinement, in the order in which each can still be entered:
  * what needs a path or a capability first, seccomp last because it forbids the rest.
  *
- * The system-call filter is a list of what parsing needs: memory, reading what is open, one socket.
+ * The parser's system-call filter is a list of what parsing needs: memory, reading what is open, one socket.
  * Opening by path fails with EACCES instead of killing, because libdw looks for split and alternate
  * DWARF by itself and is to go on without it; anything else outside the list kills the process.
  * Memory is private or read-only and never executable: then RLIMIT_DATA bounds all of it.
@@ -104,14 +104,19 @@ static bool become_nobody(void)
 	       setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0;
 }
 
-static int drop_capabilities(void)
+/* All but the named ones. */
+static int drop_capabilities(const cap_value_t *kept, int count)
 {
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	cap_t none = cap_init();
-	if (!none)
+	cap_t capabilities = cap_init();
+	if (!capabilities)
 		return -ENOMEM;
-	int r = cap_set_proc(none) < 0 ? -errno : 0;
-	cap_free(none);
+	int r = 0;
+	if ((count && (cap_set_flag(capabilities, CAP_PERMITTED, count, kept, CAP_SET) < 0 ||
+		       cap_set_flag(capabilities, CAP_EFFECTIVE, count, kept, CAP_SET) < 0)) ||
+	    cap_set_proc(capabilities) < 0)
+		r = -errno;
+	cap_free(capabilities);
 	return r;
 }
 
@@ -207,22 +212,37 @@ static int refuse_paths(scmp_filter_ctx filter)
 	return r;
 }
 
-static int enter_seccomp(void)
+static int allow_parsing(void *filter)
+{
+	int r = allow_calls(filter);
+	if (r == 0)
+		r = allow_calls_in_part(filter);
+	return r == 0 ? refuse_paths(filter) : r;
+}
+
+static int enter_seccomp(int (*add_rules)(void *filter))
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (!filter)
 		return -ENOMEM;
 	int r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (r == 0)
-		r = allow_calls(filter);
-	if (r == 0)
-		r = allow_calls_in_part(filter);
-	if (r == 0)
-		r = refuse_paths(filter);
+		r = add_rules(filter);
 	if (r == 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);
 	return r;
+}
+
+/* No debugger, no longer life than the parent's, no rights by executing. After a change of user, which
+ * resets the first two. */
+static int end_with_parent(void)
+{
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return 0;
 }
 
 int sandbox_enter(const struct sandbox_limits *limits, int highest_kept_fd, uint32_t *ret_layers)
@@ -236,19 +256,32 @@ int sandbox_enter(const struct sandbox_limits *limits, int highest_kept_fd, uint
 		return r;
 	if (become_nobody())
 		layers |= SANDBOX_OTHER_USER;
-	r = drop_capabilities();
+	r = drop_capabilities(NULL, 0);
+	if (r == 0)
+		r = end_with_parent();
 	if (r < 0)
 		return r;
-	/* After the change of user, which resets both. */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
 	if (enter_landlock())
 		layers |= SANDBOX_LANDLOCK;
-	r = enter_seccomp();
+	r = enter_seccomp(allow_parsing);
 	if (r < 0)
 		return r;
 	*ret_layers = layers;
 	return 0;
+}
+
+int sandbox_enter_with_capabilities(const int *capabilities, size_t count,
+				    int (*add_rules)(void *filter), int highest_kept_fd)
+{
+	if (syscall(SYS_close_range, (unsigned)highest_kept_fd + 1, ~0U, 0) < 0)
+		return -errno;
+	int r = limit_resource(RLIMIT_CORE, 0);
+	if (r == 0)
+		r = drop_capabilities(capabilities, (int)count);
+	if (r == 0)
+		r = end_with_parent();
+	if (r < 0)
+		return r;
+	enter_landlock();
+	return enter_seccomp(add_rules);
 }

@@ -22,3 +22,9 @@ struct sandbox_limits {
 /* Descriptors 0 to `highest_kept_fd` stay open, all others are closed. Returns 0 and the layers, or
  * -errno, after which the process must end: part of its rights may be gone. */
 int sandbox_enter(const struct sandbox_limits *limits, int highest_kept_fd, uint32_t *ret_layers);
+
+/* The same for a child that keeps capabilities (numbers of linux/capability.h) and the user, and may
+ * make the system calls that `add_rules` allows in the libseccomp filter; every other one kills it. No
+ * path can be opened where the kernel has Landlock. Returns 0 or -errno, as above. */
+int sandbox_enter_with_capabilities(const int *capabilities, size_t count,
+				    int (*add_rules)(void *filter), int highest_kept_fd);

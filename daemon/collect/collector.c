@@ -41,6 +41,7 @@ struct collector {
 	struct binaries binaries;
 	struct ring_buffer *ring;
 	struct loop_source *ring_source, *timer;
+	int statistics_fd; /* open: the kernel counts the programs' run time */
 	bool whole_host;
 	bool only_by_pid; /* selected by process, and by nothing else */
 	bool running;
@@ -327,7 +328,8 @@ static int open_parts(struct collector *c, struct collect_failure *failure)
 	if (r == 0)
 		r = process_table_new("/proc", NULL, on_mapping, c, &c->processes);
 	if (r == 0)
-		r = sideband_new(c->loop, 0, cpu_events_open, NULL, &c->sideband);
+		r = sideband_new(c->loop, 0, cpu_events_open, c->options.opener,
+				 &c->sideband);
 	if (r < 0)
 		return collect_fail(failure, r, "cannot start collecting: %s", strerror(-r));
 	c->binaries.processes = c->processes;
@@ -345,6 +347,7 @@ int collector_new(struct loop *loop, const struct selection *selection,
 	if (!c)
 		return collect_fail(failure, -ENOMEM, "out of memory");
 	c->loop = loop;
+	c->statistics_fd = -1;
 	c->selection = selection;
 	c->options = *options;
 	raise_descriptor_limit();
@@ -362,6 +365,7 @@ struct collector *collector_free(struct collector *c)
 	if (!c)
 		return NULL;
 	cpu_events_stop(&c->events);
+	close_fd(c->statistics_fd);
 	loop_remove(c->ring_source);
 	loop_remove(c->timer);
 	ring_buffer__free(c->ring);
@@ -419,6 +423,16 @@ static int start_draining(struct collector *c)
 	return r;
 }
 
+/* Some 20 ns a sample, for knowing the larger part of our cost. */
+static int enable_bpf_statistics(const struct collector *c)
+{
+	int fd = c->options.opener ? opener_enable_bpf_statistics(c->options.opener)
+				   : bpf_enable_stats(BPF_STATS_RUN_TIME);
+	if (fd < 0)
+		log_debug("the BPF programs' own time stays unknown: %s", strerror(-fd));
+	return fd;
+}
+
 int collector_start(struct collector *c, struct collect_failure *failure)
 {
 	int r = cpu_events_each_online(add_sideband_cpu, c);
@@ -434,7 +448,8 @@ int collector_start(struct collector *c, struct collect_failure *failure)
 	if (r < 0)
 		return collect_fail(failure, r, "cannot follow forks: %s", strerror(-r));
 	cpu_events_init(&c->events, c->programs.skeleton->progs.on_cpu_tick,
-			NS_PER_SECOND / c->options.frequency, on_cpu_change, c);
+			NS_PER_SECOND / c->options.frequency, c->options.opener, on_cpu_change, c);
+	c->statistics_fd = enable_bpf_statistics(c);
 	r = cpu_events_start(&c->events, c->loop);
 	if (r < 0)
 		return fail_perf_event(failure, r);

@@ -8,6 +8,7 @@
 #include "base/loop.h"
 #include "collect/binaries.h"
 #include "collect/failure.h"
+#include "collect/opener.h"
 #include "collect/selection.h"
 #include "process/process.h"
 
@@ -24,6 +25,7 @@ struct collector_options {
 	uint32_t ring_bytes;	 /* 0: by number of CPUs */
 	bool ignore_kernel_bugs;
 	const char *cache_directory; /* as of artifact_cache_options */
+	struct opener *opener; /* opens the events, stays the caller's; NULL: this process does */
 	collector_callback on_sample;
 	void *userdata;
 };

@@ -22,10 +22,11 @@
 #define CPU_DIRECTORY "/sys/devices/system/cpu/"
 
 void cpu_events_init(struct cpu_events *events, struct bpf_program *program, uint64_t period_ns,
-		     cpu_change_callback on_change, void *userdata)
+		     struct opener *opener, cpu_change_callback on_change, void *userdata)
 {
 	*events = (struct cpu_events){.program = program,
 				      .period_ns = period_ns,
+				      .opener = opener,
 				      .hotplug_fd = -1,
 				      .on_change = on_change,
 				      .userdata = userdata};
@@ -33,6 +34,8 @@ void cpu_events_init(struct cpu_events *events, struct bpf_program *program, uin
 
 int cpu_events_open(void *userdata, struct perf_event_attr *attr, int cpu)
 {
+	if (userdata)
+		return opener_open_event(userdata, attr, cpu);
 	long fd = syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	return fd < 0 ? -errno : (int)fd;
 }
@@ -108,7 +111,7 @@ static int open_event(void *userdata, int cpu)
 		.sample_period = events->period_ns,
 		.disabled = 1, /* attaching enables it */
 	};
-	int fd = cpu_events_open(NULL, &attr, cpu);
+	int fd = cpu_events_open(events->opener, &attr, cpu);
 	if (fd == -ENODEV)
 		return 0; /* went offline meanwhile */
 	if (fd < 0)

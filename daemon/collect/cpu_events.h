@@ -8,6 +8,7 @@
 
 #include "base/array.h"
 #include "base/loop.h"
+#include "collect/opener.h"
 
 #include <linux/perf_event.h>
 
@@ -26,6 +27,7 @@ typedef void (*cpu_change_callback)(void *userdata, int cpu, bool online);
 struct cpu_events {
 	struct bpf_program *program;
 	uint64_t period_ns;
+	struct opener *opener; /* NULL: this process opens */
 	ARRAY(struct cpu_event) events;
 	struct loop_source *hotplug;
 	int hotplug_fd;
@@ -33,9 +35,9 @@ struct cpu_events {
 	void *userdata;
 };
 
-/* Opens nothing yet. `on_change` may be NULL. */
+/* Opens nothing yet. `opener` opens the events, if there is one; `on_change` may be NULL. */
 void cpu_events_init(struct cpu_events *events, struct bpf_program *program, uint64_t period_ns,
-		     cpu_change_callback on_change, void *userdata);
+		     struct opener *opener, cpu_change_callback on_change, void *userdata);
 
 /* Opens and attaches on every online CPU and watches for changes. Returns 0 or -errno (of the first
  * CPU that failed; then nothing is attached). */
@@ -48,8 +50,8 @@ int cpu_events_set_period(struct cpu_events *events, uint64_t period_ns);
 /* Detaches and closes everything. Idempotent. */
 void cpu_events_stop(struct cpu_events *events);
 
-/* perf_event_open(2) for all processes on one CPU; the signature of perf_opener. Returns a descriptor
- * or -errno. */
+/* perf_event_open(2) for all processes on one CPU, by the opener in `userdata` or, when that is NULL, by
+ * this process; the signature of perf_opener. Returns a descriptor or -errno. */
 int cpu_events_open(void *userdata, struct perf_event_attr *attr, int cpu);
 
 /* CPUs that could ever exist, from sysfs; at least 1. */

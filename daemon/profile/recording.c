@@ -145,6 +145,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.ring_bytes = r->options.ring_bytes,
 		.ignore_kernel_bugs = r->options.ignore_kernel_bugs,
 		.cache_directory = r->options.cache_directory,
+		.opener = r->options.opener,
 		.on_sample = on_sample,
 		.userdata = r,
 	};

@@ -8,6 +8,7 @@
 
 #include "base/loop.h"
 #include "bpf/wire.h"
+#include "collect/opener.h"
 #include "collect/selection.h"
 #include "profile/profile.h"
 
@@ -22,6 +23,7 @@ struct recording_options {
 	bool times;		   /* keep when each sample was taken, for OTLP (bounded, counted) */
 	bool cpus;		   /* tell samples of different CPUs apart, with a label */
 	bool ignore_kernel_bugs;   /* sample on kernels where reading user memory can deadlock */
+	struct opener *opener;	   /* opens events for us, stays the caller's; NULL: this process does */
 	const char *cache_directory; /* tables and symbols; NULL: default; "" : none */
 };
 
