@@ -245,9 +245,10 @@ static void serve(struct store_request *request)
 	if (request->storable)
 		r = artifact_cache_read(store->cache, &request->key, request->kind, &bytes,
 					&artifact);
+	bool only_known = request->kind == ARTIFACT_LINES && request->address_count == 0;
 	if (r == 0 && request->kind == ARTIFACT_LINES)
 		r = take_known_lines(request, &bytes, &artifact);
-	if (r != -ENOENT) {
+	if (r != -ENOENT || only_known) {
 		answer(request, r, r == 0 ? &artifact : NULL);
 		return;
 	}
@@ -336,14 +337,13 @@ int binary_store_request_lines(struct binary_store *store, int dwarf_file, int s
 			       enum parser_priority priority, parser_callback callback,
 			       void *userdata)
 {
-	if (count == 0)
-		return -EINVAL;
 	if (count > PARSER_MAX_ADDRESSES)
 		return -E2BIG;
-	uint64_t *copy = malloc(count * sizeof(*copy));
+	uint64_t *copy = malloc(MAX_OF(count, (size_t)1) * sizeof(*copy));
 	if (!copy)
 		return -ENOMEM;
-	memcpy(copy, addresses, count * sizeof(*copy));
+	if (count)
+		memcpy(copy, addresses, count * sizeof(*copy));
 	struct store_request wanted = {.kind = ARTIFACT_LINES, .priority = priority,
 				       .addresses = copy, .address_count = count,
 				       .callback = callback, .userdata = userdata};

@@ -32,8 +32,9 @@ int binary_store_request_symbols(struct binary_store *store, int file, int debug
 				 enum parser_priority priority, parser_callback callback,
 				 void *userdata);
 
-/* As parser_request_lines() with inlined calls, of at least one address. The answer may have more
- * addresses than were asked for, and has one without frames for each of which nothing is known. */
+/* As parser_request_lines() with inlined calls. The answer may have more addresses than were asked for,
+ * and has one without frames for each of which nothing is known. Of no address: what the cache has, or
+ * -ENOENT. */
 int binary_store_request_lines(struct binary_store *store, int dwarf_file, int supplementary_file,
 			       const uint64_t *addresses, size_t count,
 			       enum parser_priority priority, parser_callback callback,

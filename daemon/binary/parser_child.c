@@ -17,8 +17,10 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-/* Free heap beyond this goes back to the system after a question. */
-#define KEPT_HEAP_BYTES (8U << 20)
+/* Free heap beyond this goes back to the system after a question. Below it, what one file needed (above
+ * all, sections decompressed) serves the next one, without a page fault for each 4 KiB. */
+#define KEPT_HEAP_BYTES (16U << 20)
+#define LARGEST_ON_HEAP (32 << 20)
 
 /* The descriptors of one question, by role; -1 when absent. */
 struct question_files {
@@ -171,6 +173,8 @@ int parser_child_run(const struct parser_operations *operations)
 	if (r < 0 || setup.magic != PARSER_PROTOCOL_MAGIC)
 		return EXIT_FAILURE;
 	r = enter_sandbox(&setup);
+	mallopt(M_MMAP_THRESHOLD, LARGEST_ON_HEAP);
+	mallopt(M_TRIM_THRESHOLD, 2 * LARGEST_ON_HEAP);
 	if (r == 0)
 		r = serve(operations, setup.request_cpu_ns);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

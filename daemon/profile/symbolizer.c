@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Per binary: its symbol index (a copy of the artifact), the addresses wanted, and the answers of
- * its DWARF. Opening DWARF costs more than the addresses asked of it: a binary's are asked for together,
- * first when a few seconds' worth have come, then whenever their number has doubled or some have
- * waited for long. Names are interned for good: a profile's frames repeat them by the thousand.
+ * its DWARF. What the cache has of them is read at once. Opening DWARF costs more than the addresses
+ * asked of it: the others are asked for together, when enough have come or some have waited for long. Names are interned for good: a profile's frames repeat them by the thousand.
  *
  * Sources of a frame, best first: DWARF (function, file, line, inlined callers), the symbol index,
  * nothing. A binary without DWARF may have a separate debug file: candidates are given to the parser
@@ -25,8 +24,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define FIRST_LINES_WAIT_NS (3 * NS_PER_SECOND)
+#define LINES_GATHER_NS (2 * NS_PER_SECOND)
 #define LINES_WAIT_NS (30 * NS_PER_SECOND)
+#define MIN_LINES ((size_t)64)
 #define KERNEL_RELOAD_NS (60 * NS_PER_SECOND)
 
 struct binary_names {
@@ -152,12 +152,23 @@ static char *copy_artifact(const struct artifact *artifact, struct artifact *ret
 
 /* ---- Lines ----------------------------------------------------------------------------------- */
 
+static void drop_known_addresses(struct binary_names *names)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < names->not_asked.count; i++)
+		if (!line_answers_know(&names->lines, names->not_asked.items[i]))
+			names->not_asked.items[kept++] = names->not_asked.items[i];
+	names->not_asked.count = kept;
+	if (kept == 0)
+		names->waiting_since = 0;
+}
+
 static void on_lines(void *userdata, int error, const struct artifact *artifact)
 {
 	struct binary_names *names = userdata;
 	struct line_answers answers;
 	struct text merged = {0};
-	if (error < 0)
+	if (error < 0 && error != -ENOENT)
 		log_debug("no lines of %s: %s", names->binary->path ? names->binary->path : "?",
 			  strerror(-error));
 	if (!artifact || line_answers_open(artifact, &answers) < 0 ||
@@ -174,6 +185,7 @@ static void on_lines(void *userdata, int error, const struct artifact *artifact)
 	free(names->line_bytes);
 	names->line_bytes = merged.bytes;
 	names->lines = answers;
+	drop_known_addresses(names);
 }
 
 static int dwarf_file(const struct binary_names *names)
@@ -189,18 +201,26 @@ static int compare_addresses(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void request_lines(struct binary_names *names)
+/* Asks for the lines of `count` addresses; of none: of those that the cache has. */
+static void ask_lines(struct binary_names *names, size_t count)
 {
-	struct symbolizer *s = names->owner;
-	if (names->not_asked.count == 0 || dwarf_file(names) < 0)
+	int file = dwarf_file(names);
+	if (file < 0)
 		return;
-	qsort(names->not_asked.items, names->not_asked.count, sizeof(uint64_t), compare_addresses);
-	int r = binary_store_request_lines(s->store, dwarf_file(names), names->supplementary_file,
-					   names->not_asked.items, names->not_asked.count,
-					   PARSER_WHEN_IDLE, on_lines, names);
+	int r = binary_store_request_lines(names->owner->store, file, names->supplementary_file,
+					   names->not_asked.items, count, PARSER_WHEN_IDLE,
+					   on_lines, names);
 	if (r < 0)
 		log_debug("lines of %s: %s", names->binary->path ? names->binary->path : "?",
 			  strerror(-r));
+}
+
+static void request_lines(struct binary_names *names)
+{
+	if (names->not_asked.count == 0)
+		return;
+	qsort(names->not_asked.items, names->not_asked.count, sizeof(uint64_t), compare_addresses);
+	ask_lines(names, names->not_asked.count);
 	names->asked += names->not_asked.count;
 	names->not_asked.count = 0;
 	names->waiting_since = 0;
@@ -238,6 +258,8 @@ static void settle(struct binary_names *names)
 	names->settled = true;
 	if (names->lines_requested)
 		request_lines(names);
+	else
+		ask_lines(names, 0);
 }
 
 /* A debug file of another build is closed, and the next one tried. True: symbols are asked again. */
@@ -305,6 +327,8 @@ int symbolizer_want_lines(struct symbolizer *s, struct binary *binary, uint64_t 
 	    hash_get(&names->wanted, address))
 		return 0;
 	int r = hash_put(&names->wanted, address, 1);
+	if (names->line_bytes && line_answers_know(&names->lines, address))
+		return r;
 	if (!names->waiting_since)
 		names->waiting_since = monotonic_ns();
 	return r < 0 ? r : array_add(&names->not_asked, address);
@@ -312,12 +336,10 @@ int symbolizer_want_lines(struct symbolizer *s, struct binary *binary, uint64_t 
 
 static bool lines_are_due(const struct binary_names *names, uint64_t now)
 {
-	if (names->not_asked.count == 0)
-		return false;
 	uint64_t waited = now - names->waiting_since;
-	if (names->asked == 0)
-		return waited >= FIRST_LINES_WAIT_NS;
-	return waited >= LINES_WAIT_NS || names->not_asked.count >= names->asked;
+	return waited >= LINES_WAIT_NS ||
+	       (waited >= LINES_GATHER_NS &&
+		names->not_asked.count >= MAX_OF(names->asked, MIN_LINES));
 }
 
 void symbolizer_request_lines(struct symbolizer *s, bool all)
@@ -325,7 +347,7 @@ void symbolizer_request_lines(struct symbolizer *s, bool all)
 	uint64_t now = monotonic_ns();
 	for (size_t i = 0; i < s->all.count; i++) {
 		struct binary_names *names = s->all.items[i];
-		if (!all && !lines_are_due(names, now))
+		if (names->not_asked.count == 0 || (!all && !lines_are_due(names, now)))
 			continue;
 		names->lines_requested = true;
 		if (names->settled)
