@@ -43,3 +43,9 @@ bool grpc_status_may_be_received(int code)
 {
 	return code == GRPC_CANCELLED || code == GRPC_DEADLINE_EXCEEDED || code == GRPC_DATA_LOSS;
 }
+
+bool grpc_status_is_about_caller(int code)
+{
+	return code == GRPC_PERMISSION_DENIED || code == GRPC_UNIMPLEMENTED ||
+	       code == GRPC_UNAUTHENTICATED;
+}

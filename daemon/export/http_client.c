@@ -6,6 +6,10 @@
  * libcurl sends a request again by itself when a kept connection turns out to be dead. That is
  * wanted only while the body was not handed over whole: afterwards the server may have it, and the
  * caller must know. So rewinding a finished body is refused.
+ *
+ * What libcurl does not notice in time is a kept HTTP/2 connection that can take no more streams.
+ * A request that fails on it before its body was out is made once more on a new one. And after every
+ * failure the handles are given up: libcurl 7.88 keeps a connection that is beyond use, for ever.
  */
 #include "export/http_client.h"
 
@@ -28,6 +32,7 @@ struct http_client {
 	struct credentials credentials;
 	struct http_connection connection;
 	bool http2;
+	bool failed; /* the last request: its connection is not used again */
 	atomic_bool cancelled;
 	pthread_mutex_t replacing; /* the connection, against cancel() */
 
@@ -140,12 +145,13 @@ static int prepare_connection(struct http_client *client, struct http_answer *an
 	bool changed;
 	int r = credentials_refresh(&client->credentials, &client->options, &changed,
 				    answer->message, sizeof(answer->message));
-	if (r < 0 || (client->connection.easy && !changed))
+	if (r < 0 || (client->connection.easy && !changed && !client->failed))
 		return r;
 	pthread_mutex_lock(&client->replacing);
 	http_connection_close(&client->connection);
 	r = http_connection_open(&client->connection, &client->options, client->http2);
 	pthread_mutex_unlock(&client->replacing);
+	client->failed = false;
 	if (r < 0)
 		snprintf(answer->message, sizeof(answer->message), "cannot prepare a connection: %.200s",
 			 client->connection.error[0] ? client->connection.error : strerror(-r));
@@ -255,7 +261,9 @@ static void describe_failure(struct http_client *client, CURLcode result)
 	struct http_answer *answer = client->answer;
 	const char *error = *client->connection.error ? client->connection.error
 						      : curl_easy_strerror(result);
-	curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_error);
+	/* It may be left over from an earlier request. */
+	if (result == CURLE_COULDNT_CONNECT)
+		curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_error);
 	curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &connect_status);
 	const char *cause = system_error ? strerror((int)system_error) : NULL;
 	if (cause && strstr(error, cause))
@@ -270,28 +278,42 @@ static void describe_failure(struct http_client *client, CURLcode result)
 			 cause ? " (" : "", cause ? cause : "", cause ? ")" : "");
 }
 
+static enum http_end end_of(const struct http_answer *answer, CURLcode result, bool cancelled)
+{
+	if (cancelled)
+		return HTTP_CANCELLED;
+	if (answer->status)
+		return result == CURLE_OK ? HTTP_ANSWERED : HTTP_CUT;
+	return result == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMED_OUT : HTTP_NO_ANSWER;
+}
+
 static void judge(struct http_client *client, CURLcode result, bool cancelled)
 {
 	struct http_answer *answer = client->answer;
 	CURL *easy = client->connection.easy;
+	struct curl_header *pseudo;
 	curl_off_t uploaded = 0;
 	long version = 0;
 	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
 	curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
 	curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
 	answer->bytes_sent = (uint64_t)uploaded;
-	answer->request_written = client->answer_lost || answer->bytes_sent >= client->request->body_size;
+	answer->request_written =
+		client->answer_lost || answer->bytes_sent >= client->request->body_size;
 	if (answer->status < 200)
 		answer->status = 0; /* only interim */
-	answer->end = cancelled		       ? HTTP_CANCELLED
-		    : result == CURLE_OK       ? HTTP_ANSWERED
-		    : answer->status	       ? HTTP_CUT
-		    : result == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMED_OUT
-					       : HTTP_NO_ANSWER;
+	answer->end = end_of(answer, result, cancelled);
+	client->failed = answer->end != HTTP_ANSWERED;
+	/* libcurl 7.88 drops the headers of an HTTP/2 answer when the server resets the stream right
+	 * after them, as gRPC servers do that refuse a request unread. The status it remembers; about
+	 * a reset with an error it says something. */
+	answer->headers_lost = answer->end == HTTP_NO_ANSWER && !*client->connection.error &&
+			       curl_easy_header(easy, ":status", 0, CURLH_PSEUDO, -1, &pseudo) ==
+				       CURLHE_OK;
 	if (cancelled)
 		snprintf(answer->message, sizeof(answer->message), "given up on request");
-	else if (result != CURLE_OK)
-		describe_failure(client, result);
+	else if (answer->end != HTTP_ANSWERED)
+		describe_failure(client, result == CURLE_OK ? CURLE_GOT_NOTHING : result);
 	else if (client->http2 && version != CURL_HTTP_VERSION_2_0) {
 		answer->end = HTTP_NO_ANSWER;
 		snprintf(answer->message, sizeof(answer->message),
@@ -300,20 +322,38 @@ static void judge(struct http_client *client, CURLcode result, bool cancelled)
 	http_client_redact(client, answer->message);
 }
 
-static void post(struct http_client *client, const struct http_request *request)
+static void post_once(struct http_client *client, const struct http_request *request)
 {
 	struct http_answer *answer = client->answer;
 	bool cancelled = atomic_load(&client->cancelled);
+	client->offset = 0;
+	client->answer_lost = false;
 	if (prepare_connection(client, answer) < 0)
 		return;
 	struct curl_slist *headers = make_headers(client, request);
 	if (headers && set_request(client, request, headers) == CURLE_OK) {
 		CURLcode result = run_transfer(client, &cancelled);
 		judge(client, result, cancelled);
-	} else
+	} else {
 		snprintf(answer->message, sizeof(answer->message), "out of memory");
+	}
 	curl_easy_setopt(client->connection.easy, CURLOPT_HTTPHEADER, NULL);
 	headers_free(headers);
+}
+
+static void post(struct http_client *client, const struct http_request *request)
+{
+	long new_connections = 0;
+	post_once(client, request);
+	if (client->answer->end != HTTP_NO_ANSWER || client->answer->request_written ||
+	    client->answer->headers_lost)
+		return;
+	curl_easy_getinfo(client->connection.easy, CURLINFO_NUM_CONNECTS, &new_connections);
+	if (new_connections > 0)
+		return;
+	http_answer_free(client->answer);
+	*client->answer = (struct http_answer){.end = HTTP_NOT_TRIED};
+	post_once(client, request);
 }
 
 void http_client_post(struct http_client *client, const struct http_request *request,
@@ -323,8 +363,6 @@ void http_client_post(struct http_client *client, const struct http_request *req
 	*ret = (struct http_answer){.end = HTTP_NOT_TRIED};
 	client->request = request;
 	client->answer = ret;
-	client->offset = 0;
-	client->answer_lost = false;
 
 	/* TLS writes with write(2), which cannot be told not to signal. */
 	sigemptyset(&pipe);

@@ -42,6 +42,7 @@ struct http_answer {
 	struct http_headers headers; /* and trailers */
 	struct text body;
 	bool body_too_large;
+	bool headers_lost; /* HTTP_NO_ANSWER: one came, and libcurl threw it away (see post_once()) */
 	char message[256]; /* why it is not HTTP_ANSWERED; no credential in it */
 };
 

@@ -19,10 +19,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define EXPORT_PATH "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export"
 #define PREFIX_BYTES 5 /* of a message: compressed or not, and its length, big-endian */
 #define DEFAULT_TIMEOUT_NS (10 * NS_PER_SECOND)
+#define SMALL_PAYLOAD_BYTES (64 << 10) /* any server takes so much */
 
 struct grpc_sink {
 	struct http_sink http; /* first */
@@ -99,6 +101,12 @@ static void interpret_failure(struct grpc_sink *grpc, const struct http_answer *
 		 *text ? ": " : "", text);
 }
 
+static bool is_grpc(const struct http_answer *answer)
+{
+	const char *type = http_headers_get(&answer->headers, "content-type");
+	return type && !strncasecmp(type, "application/grpc", strlen("application/grpc"));
+}
+
 /* An answer without grpc-status: something that does not speak gRPC stands in between, or the
  * connection broke. */
 static void interpret_http(const struct http_client *client, const struct http_answer *answer,
@@ -108,15 +116,18 @@ static void interpret_http(const struct http_client *client, const struct http_a
 	http_outcome(client, answer, http_body_excerpt(answer, detail, sizeof(detail)), ret);
 	if (ret->outcome != SINK_SENT)
 		return;
-	if (answer->end == HTTP_ANSWERED || answer->body_too_large) {
+	bool whole = answer->end == HTTP_ANSWERED;
+	if (answer->body_too_large || (whole && !is_grpc(answer))) {
 		ret->outcome = SINK_REJECTED;
 		snprintf(ret->message, sizeof(ret->message), "%s",
 			 answer->body_too_large ? answer->message : "an answer that is not gRPC's");
 		return;
 	}
+	/* libcurl 7.88 passes over trailers when the server's end of the connection comes with them. */
 	ret->outcome = SINK_RETRY;
 	ret->maybe_received = answer->request_written;
-	memcpy(ret->message, answer->message, sizeof(ret->message));
+	snprintf(ret->message, sizeof(ret->message), "%s",
+		 whole ? "the answer ended without its status" : answer->message);
 }
 
 static void interpret(struct grpc_sink *grpc, const struct http_answer *answer,
@@ -134,6 +145,31 @@ static void interpret(struct grpc_sink *grpc, const struct http_answer *answer,
 	else
 		interpret_failure(grpc, answer, code, ret);
 	http_client_redact(grpc->http.client, ret->message);
+}
+
+/*
+ * The server refused the request before it had all of it, and its reason was lost on the way
+ * (http_answer.headers_lost). An empty request is whole before a server can refuse it: what it gets
+ * holds for the other one too, unless it passes, or fails for being empty. Then size was the reason.
+ */
+static void ask_for_reason(struct grpc_sink *grpc, const struct http_request *refused,
+			   const struct payload *payload, struct sink_result *ret)
+{
+	static const char empty[PREFIX_BYTES];
+	struct http_request request = *refused;
+	_cleanup_(http_answer_free) struct http_answer answer = {0};
+	request.body = empty;
+	request.body_size = sizeof(empty);
+	http_client_post(grpc->http.client, &request, &answer);
+	const char *status = http_headers_get(&answer.headers, "grpc-status");
+	int code = status ? grpc_status_parse(status) : GRPC_UNKNOWN;
+	interpret(grpc, &answer, ret);
+	ret->maybe_received = false;
+	if (!status || ret->outcome == SINK_RETRY || grpc_status_is_about_caller(code))
+		return;
+	ret->outcome = payload->size > SMALL_PAYLOAD_BYTES ? SINK_TOO_LARGE : SINK_RETRY;
+	ret->rejected_profiles = 0;
+	snprintf(ret->message, sizeof(ret->message), "refused unread, where an empty request passes");
 }
 
 /* At most 8 digits. */
@@ -185,7 +221,10 @@ static void otlp_grpc_send(struct sink *sink, const struct payload *payload, uin
 				       .body = body.bytes, .body_size = body.length,
 				       .timeout_ns = timeout_ns};
 	http_client_post(grpc->http.client, &request, &answer);
-	interpret(grpc, &answer, ret);
+	if (answer.headers_lost)
+		ask_for_reason(grpc, &request, payload, ret);
+	else
+		interpret(grpc, &answer, ret);
 }
 
 static const struct sink_operations otlp_grpc_operations = {
