@@ -257,19 +257,19 @@ class Faults(unittest.TestCase):
             self.expect_retry(post(respond)[0], True)
 
     def test_hanging(self):
-        result, _ = post(lambda request, connection: time.sleep(3), timeout_ms=300)
+        result, _ = post(lambda request, connection: time.sleep(20), timeout_ms=300)
         self.expect_retry(result, True)
-        self.assertLess(result["ms"], 1500)
+        self.assertLess(result["ms"], 10000)
         result = send_with_own_timeout()
         self.expect_retry(result, True)
-        self.assertLess(result["ms"], 1500)
+        self.assertLess(result["ms"], 10000)
 
     def test_hanging_before_reading(self):
-        with HttpServer(accept=lambda connection: time.sleep(2)) as server:
+        with HttpServer(accept=lambda connection: time.sleep(20)) as server:
             result = send_once(300, protocol="http", endpoint=server.url, compression="none",
                                payload=BIG_FILE)
         self.expect_retry(result, False)
-        self.assertLess(result["ms"], 1500)
+        self.assertLess(result["ms"], 10000)
 
     def test_slow_drip(self):
         def respond(request, connection):
@@ -277,15 +277,15 @@ class Faults(unittest.TestCase):
                 connection.sendall(bytes([byte]))
                 time.sleep(0.05)
         result, _ = post(respond, timeout_ms=400)
-        self.assertLess(result["ms"], 1500)
+        self.assertLess(result["ms"], 10000)
         self.expect_retry(result, True)
 
     def test_cancel(self):
-        with HttpServer(lambda request, connection: time.sleep(3)) as server, \
+        with HttpServer(lambda request, connection: time.sleep(20)) as server, \
              Sender(protocol="http", endpoint=server.url) as sender:
             result = sender.send(20000, cancel_ms=200)
             self.expect_retry(result, True)
-            self.assertLess(result["ms"], 1500)
+            self.assertLess(result["ms"], 10000)
             server.respond = lambda request, connection: answer(200)
             self.assertEqual(sender.send()["outcome"], "sent")
 
@@ -314,7 +314,7 @@ class Faults(unittest.TestCase):
 
 def send_with_own_timeout():
     """The destination's own timeout is shorter than what send() is given."""
-    with HttpServer(lambda request, connection: time.sleep(3)) as server, \
+    with HttpServer(lambda request, connection: time.sleep(20)) as server, \
          Sender(protocol="http", endpoint=server.url, timeout_ms=300) as sender:
         return sender.send(20000)
 
