@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -54,54 +53,40 @@ static int on_pidfd(struct loop_source *source, uint32_t events, void *userdata)
 	return 0;
 }
 
-static int add_file_actions(posix_spawn_file_actions_t *actions, int child_socket)
+/* Gives what was forked its descriptors, signals and session. Only async-signal-safe calls are left. */
+static bool become_child(int child_socket)
 {
-	int r = posix_spawn_file_actions_adddup2(actions, child_socket, PARSER_CHILD_SOCKET);
-	if (r == 0)
-		r = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDWR, 0);
-	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(actions, 0, 1);
-	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(actions, 0, 2);
-	return -r;
-}
-
-static int set_attributes(posix_spawnattr_t *attributes)
-{
-	sigset_t none, all;
+	sigset_t none;
+	if (child_socket == PARSER_CHILD_SOCKET ? fcntl(child_socket, F_SETFD, 0) < 0
+						: dup2(child_socket, PARSER_CHILD_SOCKET) < 0)
+		return false;
+	int null = open("/dev/null", O_RDWR);
+	for (int fd = 0; fd < 3; fd++)
+		if (null < 0 || dup2(null, fd) < 0)
+			return false;
+	if (null > 2)
+		close(null);
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
 	sigemptyset(&none);
-	sigfillset(&all);
-	int r = posix_spawnattr_setsigmask(attributes, &none);
-	if (r == 0)
-		r = posix_spawnattr_setsigdefault(attributes, &all);
-	if (r == 0)
-		r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK |
-								 POSIX_SPAWN_SETSIGDEF |
-								 POSIX_SPAWN_SETSID);
-	return -r;
+	return sigprocmask(SIG_SETMASK, &none, NULL) == 0 && setsid() >= 0;
 }
 
-/* posix_spawn() does not copy the page tables of a daemon that may be large. */
+/* fork() and not posix_spawn(), which waits for the exec, and for ever if somebody stops the child before
+ * it. A failing exec looks like a child that ends at once. */
 static int spawn(const char *const *argv, int child_socket, pid_t *ret_pid)
 {
-	static char *const no_environment[] = {NULL};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	int r = -posix_spawn_file_actions_init(&actions);
-	if (r < 0)
-		return r;
-	r = -posix_spawnattr_init(&attributes);
-	if (r == 0) {
-		r = add_file_actions(&actions, child_socket);
-		if (r == 0)
-			r = set_attributes(&attributes);
-		if (r == 0)
-			r = -posix_spawn(ret_pid, "/proc/self/exe", &actions, &attributes,
-					 (char *const *)argv, no_environment);
-		posix_spawnattr_destroy(&attributes);
+	char *const no_environment[] = {NULL};
+	pid_t pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		if (become_child(child_socket))
+			execve("/proc/self/exe", (char *const *)argv, no_environment);
+		_exit(127);
 	}
-	posix_spawn_file_actions_destroy(&actions);
-	return r;
+	*ret_pid = pid;
+	return 0;
 }
 
 static int watch(struct loop *loop, struct parser_process *process)
@@ -158,6 +143,14 @@ uint64_t parser_process_cpu_ns(const struct parser_process *process)
 	if (clock_getcpuclockid(process->pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
 		return 0;
 	return (uint64_t)used.tv_sec * NS_PER_SECOND + (uint64_t)used.tv_nsec;
+}
+
+bool parser_process_is_stopped(const struct parser_process *process)
+{
+	siginfo_t info = {0};
+	return !process->ended &&
+	       waitid(P_PID, (id_t)process->pid, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid == process->pid;
 }
 
 struct parser_process *parser_process_free(struct parser_process *process)

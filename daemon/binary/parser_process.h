@@ -41,5 +41,8 @@ void parser_process_kill(struct parser_process *process);
 /* CPU time used so far, user and system. */
 uint64_t parser_process_cpu_ns(const struct parser_process *process);
 
+/* Did somebody stop it (SIGSTOP)? */
+bool parser_process_is_stopped(const struct parser_process *process);
+
 /* Kills it if it runs and waits up to a second for its end; never calls on_exit. Accepts NULL. */
 struct parser_process *parser_process_free(struct parser_process *process);

@@ -12,6 +12,9 @@
 
 #define PARSER_PRIORITY_COUNT 2
 
+/* A request whose child went without its fault is tried so often. */
+#define PARSER_MAX_ATTEMPTS 3
+
 struct parser_request {
 	struct parser_request *next; /* in the queue */
 	uint64_t id;

@@ -13,8 +13,6 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#define MAX_ATTEMPTS 3
-
 /* A child has at most so many to give: ready, and one for each question. */
 #define MAX_REPLIES (PARSER_PIPELINE + 1)
 
@@ -29,7 +27,7 @@ static void reject_answer(struct parser *parser, int error)
 static void reject_stray_reply(struct parser *parser)
 {
 	struct parser_request *first = parser->with_child[0];
-	reject_answer(parser, first && first->attempts >= MAX_ATTEMPTS ? -EPROTO : 0);
+	reject_answer(parser, first && first->attempts >= PARSER_MAX_ATTEMPTS ? -EPROTO : 0);
 }
 
 static void accept_ready(struct parser *parser, const struct parser_reply *reply)

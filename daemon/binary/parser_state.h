@@ -31,6 +31,7 @@ struct parser {
 	size_t dying_count;
 	unsigned fruitless_children, failed_starts;
 	uint64_t start_not_before;
+	uint64_t deadline; /* of the present request, or of an idle child */
 
 	struct loop_source *wake_timer;	    /* hands out requests */
 	struct loop_source *deadline_timer; /* watchdog, or the end of an idle child */

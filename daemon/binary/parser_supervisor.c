@@ -28,6 +28,8 @@
 /* Killed children that have not ended yet; past it no new one is started. */
 #define MAX_DYING 4
 
+#define STOP_CHECK_NS NS_PER_SECOND
+
 void parser_finish(struct parser *parser, struct parser_request *request, int error,
 			   const struct artifact *artifact)
 {
@@ -45,11 +47,19 @@ void parser_schedule(struct parser *parser)
 	loop_set_timer(parser->wake_timer, wait, 0);
 }
 
+/* The watchdog looks before the deadline too: a child that somebody stopped never gets there. */
+static void set_watchdog(struct parser *parser)
+{
+	uint64_t now = monotonic_ns();
+	uint64_t left = parser->deadline > now ? parser->deadline - now : 1;
+	loop_set_timer(parser->deadline_timer, MIN_OF(left, (uint64_t)STOP_CHECK_NS), 0);
+}
+
 static void set_deadline(struct parser *parser)
 {
-	loop_set_timer(parser->deadline_timer,
-		       parser->with_child_count ? parser->limits.request_wall_ns
-						: parser->limits.idle_exit_ns, 0);
+	parser->deadline = monotonic_ns() + (parser->with_child_count ? parser->limits.request_wall_ns
+								      : parser->limits.idle_exit_ns);
+	set_watchdog(parser);
 }
 
 struct parser_request *parser_take_first(struct parser *parser)
@@ -136,6 +146,10 @@ static int error_of_end(const struct parser *parser, int status)
 		return 0;
 	if (parser_request_is_stale(parser->with_child[0]))
 		return -ESTALE;
+	/* No file brings that about: somebody else did, or memory was short. */
+	if (status != -1 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+	    parser->with_child[0]->attempts < PARSER_MAX_ATTEMPTS)
+		return 0;
 	return status != -1 && WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU ? -ETIMEDOUT
 										  : -ECHILD;
 }
@@ -160,10 +174,12 @@ static void on_child_exit(struct parser_process *process, int status, void *user
 	/* What it answered before its end still counts. */
 	if (process == parser->child && parser->socket_source)
 		parser_read_replies(parser);
-	if (process == parser->child)
-		parser_drop_child(parser, error_of_end(parser, status));
-	else
+	if (process != parser->child) {
 		forget_dying(parser, process);
+		return;
+	}
+	parser->statistics.children_lost++;
+	parser_drop_child(parser, error_of_end(parser, status));
 }
 
 static int send_setup(const struct parser *parser, const struct parser_process *child)
@@ -259,9 +275,16 @@ int parser_on_deadline(struct loop_source *source, uint32_t events, void *userda
 	struct parser *parser = userdata;
 	if (!parser->child)
 		return 0;
-	if (parser->with_child_count) {
+	bool stopped = parser_process_is_stopped(parser->child);
+	if (!stopped && monotonic_ns() < parser->deadline) {
+		set_watchdog(parser);
+		return 0;
+	}
+	struct parser_request *first = parser->with_child[0];
+	if (first) {
 		parser->statistics.children_killed++;
-		parser_drop_child(parser, -ETIMEDOUT);
+		parser_drop_child(parser, stopped && first->attempts < PARSER_MAX_ATTEMPTS ? 0
+											   : -ETIMEDOUT);
 	} else if (parser_queue_is_empty(&parser->queue)) {
 		parser->child_answered = true; /* a good end, no reason to back off */
 		parser_drop_child(parser, 0);
