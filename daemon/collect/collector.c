@@ -514,6 +514,7 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	ret->map_bytes = programs_map_bytes(&c->programs) +
 			 c->binaries.arena.segments.count * ARENA_SEGMENT_SIZE;
 	binary_store_get_statistics(c->store, &ret->cache);
+	parser_get_statistics(c->parser, &ret->parser);
 	sideband_get_statistics(c->sideband, &ret->sideband);
 	process_table_get_statistics(c->processes, &ret->processes);
 	ret->binaries = c->binaries.statistics;

@@ -40,6 +40,7 @@ struct collector_statistics {
 	struct process_statistics processes;
 	struct binaries_statistics binaries;
 	struct artifact_cache_statistics cache;
+	struct parser_statistics parser;
 };
 
 /* Loads; nothing is sampled yet. `selection` stays the caller's and must outlive the collector.

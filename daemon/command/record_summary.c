@@ -98,6 +98,28 @@ static void write_ends(const struct recording_statistics *s, struct text *out)
 	text_add_char(out, '\n');
 }
 
+struct loss_line {
+	struct text *out;
+	const char *separator;
+};
+
+static void write_name_of_loss(void *userdata, const char *name, uint64_t count)
+{
+	struct loss_line *line = userdata;
+	char number[32];
+	text_add(line->out, "%s%s %s", line->separator, text_count(number, sizeof(number), count), name);
+	line->separator = ", ";
+}
+
+/* What userspace could not use, by the names the profile's comments give it; most hosts have none. */
+static void write_not_used(const struct recording_statistics *s, struct text *out)
+{
+	struct loss_line line = {out, "not used   "};
+	losses_each(&s->losses, write_name_of_loss, &line);
+	if (line.separator[0] == ',')
+		text_add_char(out, '\n');
+}
+
 static void write_own_cost(const struct recording_statistics *s, struct text *out)
 {
 	char cpu[32], share[32], bpf[32], memory[32];
@@ -164,6 +186,7 @@ void summary_write(const struct recording_statistics *s, const struct profile *p
 	write_ends(s, out);
 	text_share(unnamed, sizeof(unnamed), (double)s->frames_unnamed, (double)s->frames);
 	text_add(out, "unnamed    %s of the frames have no function name\n", unnamed);
+	write_not_used(s, out);
 	write_own_cost(s, out);
 	write_top(profile, colour, out);
 }

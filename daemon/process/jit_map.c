@@ -204,6 +204,15 @@ static size_t parse_perf_map_window(struct jit_map *map, const char *bytes, size
 	return used;
 }
 
+/* What is left of a file: less than a window is a line or record still being written. */
+static void note_rest(struct jit_map *map, uint64_t bytes, size_t window)
+{
+	if (bytes < window)
+		return;
+	map->behind = true;
+	map->statistics.bytes_unread += bytes;
+}
+
 static int update_perf_map(struct jit_map *map, const struct process *process,
 			   const char *proc_path, size_t byte_budget)
 {
@@ -232,8 +241,7 @@ static int update_perf_map(struct jit_map *map, const struct process *process,
 			break;
 	}
 	tail_remember(&map->perf_map_tail, fd);
-	map->behind = map->behind || map->perf_map_tail.offset + PERF_MAP_WINDOW <=
-					     (uint64_t)st.st_size;
+	note_rest(map, (uint64_t)st.st_size - map->perf_map_tail.offset, PERF_MAP_WINDOW);
 	return 0;
 }
 
@@ -270,8 +278,8 @@ static int update_dump(struct jit_map *map, const struct process *process, const
 	}
 	tail_remember(tail, fd);
 	map->statistics.bad_lines += map->dump.bad_records - bad;
-	map->behind = map->behind || (!map->dump.broken && !map->dump.closed &&
-				      tail->offset + JITDUMP_WINDOW <= (uint64_t)st.st_size);
+	if (!map->dump.broken && !map->dump.closed && tail->offset < (uint64_t)st.st_size)
+		note_rest(map, (uint64_t)st.st_size - tail->offset, JITDUMP_WINDOW);
 	return 0;
 }
 
@@ -285,6 +293,7 @@ int jit_map_update(struct jit_map *map, const struct process *process, const cha
 	}
 	uint64_t before = map->codes.added;
 	map->behind = false;
+	map->statistics.bytes_unread = 0;
 	int dumped = map->dump_path ? update_dump(map, process, proc_path, now, byte_budget) : -ENOENT;
 	int mapped = update_perf_map(map, process, proc_path, byte_budget);
 	int r = jit_codes_commit(&map->codes);

@@ -27,6 +27,7 @@ struct jit_symbol {
 
 struct jit_statistics {
 	uint64_t entries, bytes_read, bad_lines, dropped; /* dropped: past the limit */
+	uint64_t bytes_unread; /* of the files as they were at the last look: past the budget */
 };
 
 /* The process's map, created empty on first use. NULL when out of memory. */

@@ -24,6 +24,7 @@
 #define DEFAULT_FREQUENCY 99
 #define PREPARE_INTERVAL_NS NS_PER_SECOND
 #define JIT_BYTES_PER_UPDATE (4UL << 20)
+#define JIT_BYTES_AT_END (64UL << 20) /* what a second's share left over is read then */
 #define NAMES_TIMEOUT_NS (30 * NS_PER_SECOND)
 
 struct recording {
@@ -80,9 +81,10 @@ static void update_jit_maps(struct recording *r)
 {
 	struct hash_slot *slot;
 	uint64_t now = monotonic_ns();
+	size_t budget = r->running ? JIT_BYTES_PER_UPDATE : JIT_BYTES_AT_END;
 	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));) {
 		struct process *process = (struct process *)(uintptr_t)slot->key;
-		jit_map_update(process->jit, process, "/proc", now, JIT_BYTES_PER_UPDATE);
+		jit_map_update(process->jit, process, "/proc", now, budget);
 	}
 }
 
@@ -255,6 +257,17 @@ static void add_comment(struct profile *profile, bool *failed, const char *name,
 		*failed = true;
 }
 
+struct comments {
+	struct profile *profile;
+	bool *failed;
+};
+
+static void add_loss(void *userdata, const char *name, uint64_t count)
+{
+	struct comments *comments = userdata;
+	add_comment(comments->profile, comments->failed, name, count);
+}
+
 /* What was taken, what was lost and why: one "name=number" a line. */
 static int add_comments(struct recording *r, struct profile *profile)
 {
@@ -280,6 +293,7 @@ static int add_comments(struct recording *r, struct profile *profile)
 	for (size_t i = 0; i < STACK_END_MAX; i++)
 		if (s.ends[i])
 			add_comment(profile, &failed, ends[i], s.ends[i]);
+	losses_each(&s.losses, add_loss, &(struct comments){profile, &failed});
 	add_comment(profile, &failed, "own_cpu_ns", s.own_cpu_ns);
 	add_comment(profile, &failed, "bpf_ns", s.bpf_ns);
 	add_comment(profile, &failed, "memory_bytes", s.memory_bytes);
@@ -320,10 +334,12 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 	prepare_names(r);
 	if (!r->running && r->symbolizer) {
 		/* Facts of the last binaries first, then what their stacks ask for. */
+		uint64_t until = monotonic_ns() + NAMES_TIMEOUT_NS, now;
 		binary_store_drain(collector_binary_store(r->collector), NAMES_TIMEOUT_NS);
 		prepare_names(r);
 		symbolizer_request_lines(r->symbolizer, true);
-		binary_store_drain(collector_binary_store(r->collector), NAMES_TIMEOUT_NS);
+		now = monotonic_ns();
+		binary_store_drain(collector_binary_store(r->collector), now < until ? until - now : 0);
 	}
 	struct profile_builder_options options = {
 		.symbolizer = r->symbolizer,
@@ -382,6 +398,10 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.elapsed_ns = (r->running ? monotonic_ns() : r->stop_ns) - r->start_ns,
 		.phases = r->phases,
 	};
+	losses_collect(&ret->losses, &c);
+	struct hash_slot *slot;
+	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
+		losses_add_jit(&ret->losses, ((struct process *)(uintptr_t)slot->key)->jit);
 	memcpy(ret->counters, c.counters, sizeof(ret->counters));
 	memcpy(ret->ends, r->aggregate.ends, sizeof(ret->ends));
 	/* Rejected after all: they belong to the unselected ticks. */

@@ -10,6 +10,7 @@
 #include "bpf/wire.h"
 #include "collect/opener.h"
 #include "collect/selection.h"
+#include "profile/losses.h"
 #include "profile/profile.h"
 
 struct recording_options {
@@ -50,6 +51,7 @@ struct recording_statistics {
 	uint64_t processes;		  /* seen with a sample */
 	uint64_t frames, frames_unnamed;  /* locations' occurrences; without a function name */
 	uint64_t binaries, binaries_failed;
+	struct recording_losses losses;
 	uint64_t own_cpu_ns;		  /* this process and its children */
 	uint64_t bpf_ns;		  /* run time of the programs; 0 when the kernel does not tell */
 	uint64_t memory_bytes;		  /* PSS of all our processes plus BPF maps */

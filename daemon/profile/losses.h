@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What userspace did not understand, refused or gave up, beside what the BPF side counts: the other half
+ * of "nothing vanishes uncounted". One list gives the fields and the names in a profile's comments.
+ */
+#pragma once
+
+#include "collect/collector.h"
+#include "process/jit_map.h"
+
+/* LOSS(name, what it counts) */
+#define RECORDING_LOSSES(LOSS)                                                                     \
+	LOSS(binaries_failed, "files whose unwind table could not be made: frame pointers only")   \
+	LOSS(binaries_unopened, "files that could not be opened: frame pointers only, no names")   \
+	LOSS(binaries_arena_full, "files whose table found no room: frame pointers only")          \
+	LOSS(parser_refused, "requests the parser child answered with an error")                   \
+	LOSS(parser_children_killed, "parser children ended for hanging, being stopped or lying")  \
+	LOSS(parser_children_lost, "parser children that crashed or that somebody killed")         \
+	LOSS(parser_answers_rejected, "answers of a parser child that were wrong")                 \
+	LOSS(cache_damaged, "cache entries that were damaged and deleted")                         \
+	LOSS(cache_not_stored, "cache entries that could not be written")                          \
+	LOSS(maps_lines_skipped, "lines of /proc/PID/maps not understood or past the limit")       \
+	LOSS(processes_unnamed, "processes whose executable could not be found")                   \
+	LOSS(processes_forgotten, "processes forgotten because there were too many")               \
+	LOSS(jit_lines_bad, "lines and records of JIT maps that were not understood")              \
+	LOSS(jit_entries_dropped, "JIT functions past the memory limit")                           \
+	LOSS(jit_bytes_unread, "bytes of JIT maps there was no time to read")
+
+struct recording_losses {
+#define LOSS_FIELD(name, what) uint64_t name;
+	RECORDING_LOSSES(LOSS_FIELD)
+#undef LOSS_FIELD
+};
+
+void losses_collect(struct recording_losses *losses, const struct collector_statistics *collector);
+
+/* Adds those of one process's JIT maps. */
+void losses_add_jit(struct recording_losses *losses, const struct jit_map *map);
+
+/* Calls back for each that is not zero. */
+typedef void (*losses_callback)(void *userdata, const char *name, uint64_t count);
+void losses_each(const struct recording_losses *losses, losses_callback callback, void *userdata);
