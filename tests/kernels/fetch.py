@@ -31,13 +31,13 @@ KERNELS = {
     "arm64-5.10": ("arm64", ("bullseye", "bullseye-security"), "5.10."),
 }
 
-# What the product links with, for arm64; libc itself comes with the cross compiler.
+# What the product links with, for arm64, and what a virtual machine needs to run it.
 SYSROOT_SUITES = ("bookworm", "bookworm-security")
 SYSROOT_PACKAGES = """
     libbpf1 libbpf-dev libelf1 libelf-dev libdw1 libdw-dev zlib1g zlib1g-dev libzstd1 libzstd-dev
     liblzma5 liblzma-dev libprotobuf-c1 libprotobuf-c-dev libcap2 libcap-dev libseccomp2
     libseccomp-dev libnettle8 nettle-dev libiberty-dev libbz2-1.0 libbz2-dev libhogweed6
-    libgmp10 linux-libc-dev busybox-static
+    libgmp10 libcurl4 libcurl4-openssl-dev linux-libc-dev busybox-static
 """.split()
 
 
@@ -124,6 +124,20 @@ class PrivateApt:
             tar.wait()
         shutil.rmtree(downloads)
 
+    def unpack_all(self, packages, target):
+        """Downloads packages with everything they depend on, and unpacks all of it."""
+        self.update()
+        self.call("apt-get", "install", "--download-only", "--yes", "--no-install-recommends", "-qq",
+                  *packages)
+        archives = sorted((self.directory / "cache/archives").glob("*.deb"))
+        for archive in archives:
+            # A pipe to tar, and not dpkg-deb -x: that replaces links to directories by directories.
+            tar = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE)
+            run(["tar", "-xf", "-", "--keep-directory-symlink", "-C", str(target)], stdin=tar.stdout)
+            tar.stdout.close()
+            tar.wait()
+            archive.unlink()
+
     def kernels(self, prefix):
         """Packages that hold cloud kernel images, newest first, with their versions."""
         self.update()
@@ -202,8 +216,7 @@ def sysroot():
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     apt = PrivateApt("arm64", SYSROOT_SUITES)
-    for name in SYSROOT_PACKAGES:
-        apt.unpack(name, target)
+    apt.unpack_all(SYSROOT_PACKAGES, target)
     make_links_relative(target)
     stamp.write_text(wanted)
     return target
