@@ -279,16 +279,18 @@ static void apply_fork(struct process_table *table, const struct sideband_record
 		newest->begin = record->time; /* the scan saw it before its fork was read */
 		return;
 	}
+	if (parent)
+		process_reference(parent); /* inserting may evict it */
 	struct process *child = table_insert(table, record->pid, record->time);
-	if (!child)
-		return;
-	child->parent_pid = record->parent_pid;
-	if (!parent)
-		return;
-	child->kernel_task = parent->kernel_task;
-	memcpy(child->comm, parent->comm, sizeof(child->comm));
-	set_executable_shared(child, shared_text_reference(parent->executable_path));
-	inherit_cgroup(child, parent);
+	if (child)
+		child->parent_pid = record->parent_pid;
+	if (child && parent) {
+		child->kernel_task = parent->kernel_task;
+		memcpy(child->comm, parent->comm, sizeof(child->comm));
+		set_executable_shared(child, shared_text_reference(parent->executable_path));
+		inherit_cgroup(child, parent);
+	}
+	process_unreference(parent);
 }
 
 static void apply_exec(struct process_table *table, const struct sideband_record *record)
