@@ -120,12 +120,16 @@ static uint64_t place(uint64_t value, uint64_t base)
 	return value < (1 << 20) ? base + value : value;
 }
 
-static void check(const struct replay_stack *stack)
+/* A slot comes from the map of binaries as it is. */
+static void check(const struct world *world, const struct replay_stack *stack)
 {
+	bool slots_sound = true;
+	for (u32 i = 0; i < world->replay.binary_count; i++)
+		slots_sound = slots_sound && world->replay.binaries[i].entry.slot < SLOT_LIMIT;
 	if (stack->end >= STACK_END_MAX || stack->count > MAX_USER_FRAMES)
 		abort();
-	for (u32 i = 0; i < stack->count; i++)
-		if (stack->frames[i] >> 60 > 7 && stack->frames[i] >> 60 != FRAME_ADDRESS)
+	for (u32 i = 0; i < stack->count && slots_sound; i++)
+		if (stack->frames[i] >> 63 && stack->frames[i] >> 60 != FRAME_ADDRESS)
 			abort();
 }
 
@@ -140,12 +144,12 @@ static void walk(struct world *world, struct input *input, bool keep_state)
 	world->replay.read_user = read_stack;
 	world->replay.userdata = input;
 	replay_unwind(&world->replay, registers, &stack);
-	check(&stack);
+	check(world, &stack);
 	/* From the caller on: what is remembered of the first walk is used, though much has changed. */
 	if (keep_state && stack.count > 1) {
 		registers[REPLAY_REGISTER_PC] = CODE + (stack.frames[1] & (CODE_SIZE - 1));
 		replay_unwind(&world->replay, registers, &stack);
-		check(&stack);
+		check(world, &stack);
 	}
 }
 
