@@ -180,6 +180,7 @@ static void read_cie(struct reader *r, struct entry *entry, struct cfi_cie *cie)
 	if (run(r, cie, c, 0, NULL, &state) < 0)
 		return;
 	cie->initial = state;
+	cie->initial_rule = cfi_rule(&state, r->elf->machine);
 	cie->valid = true;
 }
 

@@ -80,6 +80,7 @@ struct cfi_cie {
 	uint64_t code_factor;
 	int64_t data_factor;
 	struct cfi_state initial;
+	struct unwind_rule initial_rule; /* for `initial` */
 };
 
 struct cfi_program {
@@ -92,7 +93,7 @@ struct cfi_program {
 	struct unwind_rows *rows; /* NULL while a CIE's own instructions run */
 };
 
-/* Runs the instructions from `state` on. Returns 0, -EBADMSG (damaged), -ENOTSUP (unknown
+/* Runs the instructions from `state` on, which is the CIE's initial one. Returns 0, -EBADMSG (damaged), -ENOTSUP (unknown
  * instruction), -ENOMEM or -E2BIG. */
 int cfi_run(struct cfi_program *program, struct cfi_state *state);
 

@@ -23,6 +23,7 @@ struct machine_state {
 	bool changed; /* anything, since the last row was given away */
 	bool changed_more; /* more than the CFA's offset */
 	struct unwind_rule rule; /* of the last row */
+	bool plain; /* that rule is RULE_CFA_SP with nothing in it that depends on the CFA's offset */
 	unsigned remembered;
 	struct cfi_state stack[MAX_REMEMBERED];
 };
@@ -58,32 +59,41 @@ static void restore_place(struct machine_state *m, uint64_t number)
 	m->changed = m->changed_more = true;
 }
 
-static int emit_row(struct machine_state *m)
+static bool is_plain(const struct machine_state *m)
+{
+	return m->program->machine == EM_X86_64 && m->rule.kind == RULE_CFA_SP &&
+	       m->now->frame.kind != CFI_AT_EXPRESSION;
+}
+
+/* Gives the row away whose code starts at `address`. */
+static inline int emit_row(struct machine_state *m, uint64_t address)
 {
 	struct cfi_program *p = m->program;
 	if (!m->changed || !p->rows)
 		return 0;
 	/* Nine rows of ten only move the CFA; what is relative to it stays. */
 	int64_t offset = m->now->cfa_offset;
-	if (!m->changed_more && p->machine == EM_X86_64 && m->rule.kind == RULE_CFA_SP &&
-	    offset >= 8 && offset <= INT32_MAX && m->now->frame.kind != CFI_AT_EXPRESSION)
+	if (!m->changed_more && m->plain && offset >= 8 && offset <= INT32_MAX) {
 		m->rule.cfa_offset = offset;
-	else
+	} else {
 		m->rule = cfi_rule(m->now, p->machine);
+		m->plain = is_plain(m);
+	}
 	m->changed = m->changed_more = false;
-	return unwind_rows_add(p->rows, p->address, m->rule);
+	return unwind_rows_add(p->rows, address, m->rule);
 }
 
 static int advance(struct machine_state *m, uint64_t by)
 {
+	struct cfi_program *p = m->program;
+	uint64_t address = p->address;
 	if (!by)
 		return 0;
-	int r = emit_row(m);
 	/* An advance that wraps would go backwards: the rows after it belong nowhere. */
-	if (r == 0 && (__builtin_mul_overflow(by, m->program->cie->code_factor, &by) ||
-		       __builtin_add_overflow(m->program->address, by, &m->program->address)))
+	if (__builtin_mul_overflow(by, p->cie->code_factor, &by) ||
+	    __builtin_add_overflow(address, by, &p->address))
 		return -EBADMSG;
-	return r;
+	return emit_row(m, address);
 }
 
 static int set_location(struct machine_state *m)
@@ -92,7 +102,7 @@ static int set_location(struct machine_state *m)
 	uint64_t address = cfi_encoded(&p->code, p->cie->encoding, p->section);
 	if (address < p->address)
 		return -EBADMSG;
-	int r = emit_row(m);
+	int r = emit_row(m, p->address);
 	p->address = address;
 	return r;
 }
@@ -108,6 +118,14 @@ static void set_cfa(struct machine_state *m, uint64_t reg, int64_t offset)
 	m->changed_more |= m->now->cfa_expression || m->now->cfa_register != reg;
 	m->now->cfa_expression = NULL;
 	m->now->cfa_register = reg;
+	m->now->cfa_offset = offset;
+	m->changed = true;
+}
+
+static void set_cfa_offset(struct machine_state *m, int64_t offset)
+{
+	m->changed_more |= m->now->cfa_expression != NULL;
+	m->now->cfa_expression = NULL;
 	m->now->cfa_offset = offset;
 	m->changed = true;
 }
@@ -238,11 +256,8 @@ static int run_extended(struct machine_state *m, uint8_t op)
 	case DW_CFA_def_cfa_register:
 		set_cfa(m, cursor_uleb(c), m->now->cfa_offset);
 		return 0;
-	case DW_CFA_def_cfa_offset:
-		set_cfa(m, m->now->cfa_register, cursor_uleb(c));
-		return 0;
 	case DW_CFA_def_cfa_offset_sf:
-		set_cfa(m, m->now->cfa_register, factored(m, cursor_sleb(c)));
+		set_cfa_offset(m, factored(m, cursor_sleb(c)));
 		return 0;
 	case DW_CFA_def_cfa_expression:
 		return set_cfa_expression(m);
@@ -262,23 +277,35 @@ int cfi_run(struct cfi_program *program, struct cfi_state *state)
 	struct machine_state m;
 	m.program = program;
 	m.now = state;
-	m.changed = m.changed_more = true;
+	m.rule = program->cie->initial_rule;
+	m.plain = is_plain(&m);
+	m.changed = true;
+	m.changed_more = false;
 	m.remembered = 0;
 	struct cursor *c = &program->code;
 	int r = 0;
 	while (c->at < c->end && r == 0) {
 		uint8_t op = *c->at++;
 		uint8_t low = op & 0x3f;
-		if ((op & 0xc0) == DW_CFA_advance_loc)
+		switch (op & 0xc0) {
+		case DW_CFA_advance_loc:
 			r = advance(&m, low);
-		else if ((op & 0xc0) == DW_CFA_offset)
+			break;
+		case DW_CFA_offset:
 			set_saved(&m, low, factored(&m, cursor_uleb(c)));
-		else if ((op & 0xc0) == DW_CFA_restore)
+			break;
+		case DW_CFA_restore:
 			restore_place(&m, low);
-		else
-			r = run_extended(&m, op);
+			break;
+		default:
+			/* After each push and pop: a third of all instructions. */
+			if (op == DW_CFA_def_cfa_offset)
+				set_cfa_offset(&m, cursor_uleb(c));
+			else
+				r = run_extended(&m, op);
+		}
 	}
 	if (r == 0 && c->failed)
 		return -EBADMSG;
-	return r == 0 ? emit_row(&m) : r;
+	return r == 0 ? emit_row(&m, program->address) : r;
 }

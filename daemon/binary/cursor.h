@@ -59,6 +59,8 @@ CURSOR_READ(u64, uint64_t)
 static inline uint64_t cursor_uleb(struct cursor *c)
 {
 	uint64_t value = 0;
+	if (c->at < c->end && *c->at < 0x80) /* nearly always */
+		return *c->at++;
 	for (unsigned shift = 0; c->at < c->end; shift += 7) {
 		unsigned char byte = *c->at++;
 		if (shift < 64)

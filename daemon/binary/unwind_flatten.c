@@ -22,88 +22,83 @@ struct flattener {
 	bool mergeable;	  /* the last row may absorb the next */
 };
 
-static bool ranges_sorted(const struct unwind_rows *rows)
+/*
+ * The order of the ranges: one word for each, of start, source and index in this order of weight. The
+ * ranges themselves stay where they are.
+ */
+#define INDEX_BITS 23
+#define SOURCE_BITS 3
+_Static_assert(UNWIND_MAX_RANGES <= 1U << INDEX_BITS, "an index fits");
+_Static_assert(UNWIND_SOURCES <= 1U << SOURCE_BITS, "a source fits");
+
+static uint64_t order_key(const struct unwind_range *range, size_t index)
 {
-	const struct unwind_range *r = rows->ranges.items;
-	for (size_t i = 1; i < rows->ranges.count; i++)
-		if (r[i].start < r[i - 1].start ||
-		    (r[i].start == r[i - 1].start && r[i].source < r[i - 1].source))
-			return false;
-	return true;
+	return ((uint64_t)range->start << SOURCE_BITS | range->source) << INDEX_BITS | index;
 }
 
-struct sort_key {
-	uint64_t key; /* start, then source */
-	uint32_t index;
-};
-
-/* One pass of a stable radix sort by sixteen bits. */
-static void radix_pass(const struct sort_key *from, struct sort_key *to, size_t count,
-		       unsigned shift, uint32_t *counts)
+static uint32_t key_start(uint64_t key)
 {
-	memset(counts, 0, 65536 * sizeof(*counts));
+	return (uint32_t)(key >> (SOURCE_BITS + INDEX_BITS));
+}
+
+#define RADIX_BITS 12 /* whose counts stay in the first cache */
+
+/* One pass of a stable radix sort. */
+static void radix_pass(const uint64_t *from, uint64_t *to, size_t count, unsigned shift)
+{
+	uint32_t counts[1 << RADIX_BITS] = {0}, sum = 0;
+	const uint32_t mask = (1 << RADIX_BITS) - 1;
 	for (size_t i = 0; i < count; i++)
-		counts[(from[i].key >> shift) & 0xffff]++;
-	uint32_t sum = 0;
-	for (size_t i = 0; i < 65536; i++) {
+		counts[(from[i] >> shift) & mask]++;
+	for (size_t i = 0; i <= mask; i++) {
 		uint32_t n = counts[i];
 		counts[i] = sum;
 		sum += n;
 	}
 	for (size_t i = 0; i < count; i++)
-		to[counts[(from[i].key >> shift) & 0xffff]++] = from[i];
+		to[counts[(from[i] >> shift) & mask]++] = from[i];
 }
 
 static int compare_keys(const void *a, const void *b)
 {
-	const struct sort_key *x = a, *y = b;
-	if (x->key != y->key)
-		return x->key < y->key ? -1 : 1;
-	return x->index < y->index ? -1 : x->index > y->index;
+	const uint64_t *x = a, *y = b;
+	return *x < *y ? -1 : *x > *y;
 }
 
-static int sort_keys(struct sort_key *keys, struct sort_key *spare, size_t count)
+/* Sorts by start and source; equal ones keep their order. */
+static int sort_keys(uint64_t *keys, size_t count)
 {
 	if (count < 4096) {
 		qsort(keys, count, sizeof(*keys), compare_keys);
 		return 0;
 	}
-	_cleanup_free_ uint32_t *counts = malloc(65536 * sizeof(*counts));
-	if (!counts)
+	_cleanup_free_ uint64_t *spare = malloc(count * sizeof(*spare));
+	if (!spare)
 		return -ENOMEM;
-	/* The key has 35 bits: three passes and one to come back. */
-	radix_pass(keys, spare, count, 0, counts);
-	radix_pass(spare, keys, count, 16, counts);
-	radix_pass(keys, spare, count, 32, counts);
+	/* Start and source have 35 bits: three passes, and one to come back. */
+	radix_pass(keys, spare, count, INDEX_BITS);
+	radix_pass(spare, keys, count, INDEX_BITS + RADIX_BITS);
+	radix_pass(keys, spare, count, INDEX_BITS + 2 * RADIX_BITS);
 	memcpy(keys, spare, count * sizeof(*keys));
 	return 0;
 }
 
-static int sort_ranges(struct unwind_rows *rows)
+/* The caller frees the order. Returns 0 or -ENOMEM. */
+static int order_ranges(const struct unwind_rows *rows, uint64_t **ret)
 {
 	size_t count = rows->ranges.count;
-	if (ranges_sorted(rows))
-		return 0;
-	_cleanup_free_ struct sort_key *keys = calloc(count, sizeof(*keys));
-	_cleanup_free_ struct sort_key *spare = calloc(count, sizeof(*spare));
-	struct unwind_range *sorted = calloc(count, sizeof(*sorted));
-	int r = keys && spare && sorted ? 0 : -ENOMEM;
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		const struct unwind_range *range = &rows->ranges.items[i];
-		keys[i] = (struct sort_key){(uint64_t)range->start << 3 | range->source, i};
+	_cleanup_free_ uint64_t *keys = malloc(MAX_OF(count, 1u) * sizeof(*keys));
+	bool sorted = true;
+	if (!keys)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		keys[i] = order_key(&rows->ranges.items[i], i);
+		sorted = sorted && (!i || keys[i] > keys[i - 1]);
 	}
+	int r = sorted ? 0 : sort_keys(keys, count);
 	if (r == 0)
-		r = sort_keys(keys, spare, count);
-	if (r < 0) {
-		free(sorted);
-		return r;
-	}
-	for (size_t i = 0; i < count; i++)
-		sorted[i] = rows->ranges.items[keys[i].index];
-	free(rows->ranges.items);
-	rows->ranges.items = sorted;
-	rows->ranges.capacity = count;
-	return 0;
+		*ret = take_pointer(keys);
+	return r;
 }
 
 static bool same_page(uint32_t a, uint32_t b)
@@ -136,28 +131,44 @@ static bool merged_rule(const struct flattener *f, const struct unwind_row *firs
 	return true;
 }
 
-static int add_row(struct flattener *f, uint32_t offset, uint32_t rule)
+/* A row at most two bytes behind the last one: it may replace it, or be merged into it. */
+static __attribute__((noinline)) int add_close_row(struct flattener *f, struct unwind_row row)
 {
 	struct unwind_flat *to = f->to;
-	if (rule == f->now)
-		return 0;
-	to->raw_rows++;
-	f->now = rule;
-	struct unwind_row row = {offset, rule};
-	struct unwind_row *last = to->rows.count ? &to->rows.items[to->rows.count - 1] : NULL;
-	if (last && last->offset == offset) {
+	struct unwind_row *last = &to->rows.items[to->rows.count - 1];
+	uint64_t merged;
+	if (last->offset == row.offset) {
 		/* Only `outside` after an empty remainder is ever replaced. */
 		*last = row;
 		f->mergeable = true;
 		return 0;
 	}
-	uint64_t merged;
-	if (f->merge && f->mergeable && last && merged_rule(f, last, &row, &merged)) {
+	if (f->merge && f->mergeable && merged_rule(f, last, &row, &merged)) {
+		uint32_t index = 0;
+		int r = unwind_rows_rule(f->from, merged, &index);
+		last->rule = index;
 		f->mergeable = false;
-		return unwind_rows_rule(f->from, merged, &last->rule);
+		return r;
 	}
 	f->mergeable = true;
 	to->rows.items[to->rows.count++] = row;
+	return 0;
+}
+
+static inline int add_row(struct flattener *f, uint32_t offset, uint32_t rule)
+{
+	struct unwind_flat *to = f->to;
+	size_t count = to->rows.count;
+	if (rule == f->now)
+		return 0;
+	to->raw_rows++;
+	f->now = rule;
+	struct unwind_row row = {offset, rule};
+	if (count && offset - to->rows.items[count - 1].offset <= 2)
+		return add_close_row(f, row);
+	f->mergeable = true;
+	to->rows.items[count] = row;
+	to->rows.count = count + 1;
 	return 0;
 }
 
@@ -233,31 +244,35 @@ static int add_gap(struct flattener *f, uint32_t start, uint32_t end)
 	return padding ? 0 : add_row(f, start, f->outside);
 }
 
-static int add_ranges(struct flattener *f)
+static int add_ranges(struct flattener *f, const uint64_t *order)
 {
-	const struct unwind_range *range = f->from->ranges.items;
-	const struct unwind_range *stop = range + f->from->ranges.count;
+	const struct unwind_range *ranges = f->from->ranges.items;
+	const uint64_t *next = order, *stop = order + f->from->ranges.count;
+	const uint64_t index_mask = (1U << INDEX_BITS) - 1;
 	struct sweep sweep = {0};
 	uint32_t covered = 0;
 	int r = 0;
 	while (r == 0) {
-		for (; range < stop && range->start <= covered; range++)
-			open_range(&sweep, range);
+		for (; next < stop && key_start(*next) <= covered; next++)
+			open_range(&sweep, &ranges[*next & index_mask]);
 		const struct unwind_range *best = best_range(&sweep, covered);
-		if (!best && range == stop)
+		if (!best && next == stop)
 			break;
 		if (!best) {
-			r = add_gap(f, covered, range->start);
-			covered = range->start;
+			r = add_gap(f, covered, key_start(*next));
+			covered = key_start(*next);
 			continue;
 		}
 		/* A better source that starts within this range ends it, for the time being. */
 		uint32_t end = best->end;
-		while (range < stop && range->start < end) {
-			if (range->source < best->source)
+		while (next < stop && key_start(*next) < end) {
+			const struct unwind_range *range = &ranges[*next & index_mask];
+			if (range->source < best->source) {
 				end = range->start;
-			else
-				open_range(&sweep, range++);
+				continue;
+			}
+			open_range(&sweep, range);
+			next++;
 		}
 		r = add_range(f, best, covered, end);
 		covered = end;
@@ -269,7 +284,8 @@ int unwind_flatten(struct unwind_rows *rows, bool merge, struct unwind_rule outs
 		   struct unwind_flat *ret)
 {
 	struct flattener f = {.from = rows, .to = ret, .merge = merge, .now = UINT32_MAX};
-	int r = sort_ranges(rows);
+	_cleanup_free_ uint64_t *order = NULL;
+	int r = order_ranges(rows, &order);
 	if (r < 0)
 		return r;
 	/* A range and the two parts that others may cut it into add its rows, and one each. */
@@ -277,5 +293,5 @@ int unwind_flatten(struct unwind_rows *rows, bool merge, struct unwind_rule outs
 	if (r < 0)
 		return r;
 	r = unwind_rows_rule(rows, unwind_rule_bits(outside), &f.outside);
-	return r < 0 ? r : add_ranges(&f);
+	return r < 0 ? r : add_ranges(&f, order);
 }

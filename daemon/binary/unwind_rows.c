@@ -1,15 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Collecting rows. Memory is bounded by the three limits below, about 400 MB at the very worst and
+ * Collecting rows. Memory is bounded by the three limits below, about 350 MB at the very worst and
  * for the largest programs known (a browser) a tenth of it.
  */
 #include "binary/unwind_rows.h"
 
 #include <errno.h>
 
-#define MAX_ROWS (24U << 20)
-#define MAX_RANGES (8U << 20)
+#define MAX_ROWS (32UL << 20) /* a capacity that doubling comes to */
 #define MAX_RULES (1U << 16)
+
+static int find_rule(struct unwind_rows *rows, uint64_t rule_bits, uint32_t *ret_index)
+{
+	uint64_t *known = hash_get(&rows->rule_index, rule_bits);
+	uint32_t index = known ? *known : rows->rules.count;
+	if (!known) {
+		if (index == MAX_RULES)
+			return -E2BIG;
+		if (array_add(&rows->rules, rule_bits) < 0 ||
+		    hash_put(&rows->rule_index, rule_bits, index) < 0)
+			return -ENOMEM;
+	}
+	*ret_index = index;
+	return 0;
+}
 
 int unwind_rows_init(struct unwind_rows *rows, const struct elf_file *elf)
 {
@@ -29,7 +43,7 @@ int unwind_rows_init(struct unwind_rows *rows, const struct elf_file *elf)
 		return -ENODATA;
 	rows->base &= ~(uint64_t)(UNWIND_PAGE_SIZE - 1);
 	uint32_t none;
-	return unwind_rows_rule(rows, 0, &none);
+	return find_rule(rows, 0, &none);
 }
 
 void unwind_rows_free(struct unwind_rows *rows)
@@ -67,28 +81,17 @@ bool unwind_rows_begin(struct unwind_rows *rows, uint64_t address, uint64_t size
 	return true;
 }
 
-static int find_rule(struct unwind_rows *rows, uint64_t rule_bits, uint32_t *ret_index)
-{
-	uint64_t *known = hash_get(&rows->rule_index, rule_bits);
-	uint32_t index = known ? *known : rows->rules.count;
-	if (!known) {
-		if (index == MAX_RULES)
-			return -E2BIG;
-		if (array_add(&rows->rules, rule_bits) < 0 ||
-		    hash_put(&rows->rule_index, rule_bits, index) < 0)
-			return -ENOMEM;
-	}
-	*ret_index = index;
-	return 0;
-}
-
-static inline int find_rule_cached(struct unwind_rows *rows, uint64_t rule_bits,
-				   uint32_t *ret_index)
+static struct unwind_cached_rule *cache_slot(struct unwind_rows *rows, uint64_t rule_bits)
 {
 	/* Kind, flags and offsets lie in different bytes: a multiplication brings them together. */
-	size_t slot = rule_bits * 0x9e3779b97f4a7c15ULL >> (64 - UNWIND_RULE_CACHE_BITS);
-	struct unwind_cached_rule *cached = &rows->cache[slot];
-	if (cached->rule == rule_bits && rows->rules.count) {
+	return &rows->cache[rule_bits * 0x9e3779b97f4a7c15ULL >> (64 - UNWIND_RULE_CACHE_BITS)];
+}
+
+int unwind_rows_rule(struct unwind_rows *rows, uint64_t rule_bits, uint32_t *ret_index)
+{
+	/* Nothing cached reads as rule 0 at index 0, which is true. */
+	struct unwind_cached_rule *cached = cache_slot(rows, rule_bits);
+	if (cached->rule == rule_bits) {
 		*ret_index = cached->index;
 		return 0;
 	}
@@ -98,42 +101,50 @@ static inline int find_rule_cached(struct unwind_rows *rows, uint64_t rule_bits,
 	return r;
 }
 
-int unwind_rows_rule(struct unwind_rows *rows, uint64_t rule_bits, uint32_t *ret_index)
+/* Makes what unwind_rows_add() needs be there, and adds. Apart from it, because the few lines that run
+ * for every row then need no stack frame. */
+static __attribute__((noinline)) int add_with_room(struct unwind_rows *rows, uint64_t address,
+						   struct unwind_rule rule)
 {
-	return find_rule_cached(rows, rule_bits, ret_index);
+	uint32_t index;
+	if (rows->rows.count == MAX_ROWS)
+		return -E2BIG;
+	int r = unwind_rows_rule(rows, unwind_rule_bits(rule), &index);
+	if (r == 0)
+		r = array_reserve(&rows->rows, rows->rows.count + 1);
+	return r < 0 ? r : unwind_rows_add(rows, address, rule);
 }
 
 int unwind_rows_add(struct unwind_rows *rows, uint64_t address, struct unwind_rule rule)
 {
 	uint64_t bits = unwind_rule_bits(rule);
 	uint64_t skip = address - rows->address;
-	if (skip >= rows->size)
+	if (skip >= rows->size || bits == rows->last_rule)
 		return 0;
-	uint32_t offset = rows->range.start + skip;
-	struct unwind_range *range = &rows->range;
-	struct unwind_row *last = range->row_count ? &rows->rows.items[rows->rows.count - 1] : NULL;
-	if (bits == rows->last_rule || (last && offset < last->offset))
-		return 0;
-	uint32_t index;
-	int r = find_rule_cached(rows, bits, &index);
-	if (r < 0)
-		return r;
-	rows->last_rule = bits;
-	if (last && last->offset == offset) {
-		last->rule = index;
-		return 0;
+	const struct unwind_cached_rule *cached = cache_slot(rows, bits);
+	size_t count = rows->rows.count;
+	if (cached->rule != bits || count == rows->rows.capacity)
+		return add_with_room(rows, address, rule);
+	struct unwind_row row = {rows->range.start + skip, cached->index};
+	struct unwind_row *next = &rows->rows.items[count];
+	if (count > rows->range.first_row && row.offset <= next[-1].offset) {
+		if (row.offset < next[-1].offset)
+			return 0;
+		next--;
+		count--;
 	}
-	if (rows->rows.count == MAX_ROWS)
-		return -E2BIG;
-	range->row_count++;
-	return array_add(&rows->rows, (struct unwind_row){offset, index});
+	*next = row;
+	rows->rows.count = count + 1;
+	rows->last_rule = bits;
+	return 0;
 }
 
 int unwind_rows_end(struct unwind_rows *rows)
 {
+	rows->range.row_count = rows->rows.count - rows->range.first_row;
 	if (!rows->range.row_count)
 		return 0;
-	if (rows->ranges.count == MAX_RANGES)
+	if (rows->ranges.count == UNWIND_MAX_RANGES)
 		return -E2BIG;
 	return array_add(&rows->ranges, rows->range);
 }
@@ -141,7 +152,6 @@ int unwind_rows_end(struct unwind_rows *rows)
 int unwind_rows_fail(struct unwind_rows *rows)
 {
 	rows->rows.count = rows->range.first_row;
-	rows->range.row_count = 0;
 	rows->last_rule = UINT64_MAX;
 	int r = unwind_rows_add(rows, rows->address, (struct unwind_rule){.kind = RULE_NONE});
 	return r < 0 ? r : unwind_rows_end(rows);

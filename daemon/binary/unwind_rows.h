@@ -24,16 +24,20 @@ enum unwind_source {
 	UNWIND_SOURCES
 };
 
+/* Packed: there are millions, and what is not touched costs no time. */
 struct unwind_row {
 	uint32_t offset; /* relative to base */
-	uint32_t rule;	 /* index into `rules` */
-};
+	uint16_t rule;	 /* index into `rules` */
+} __attribute__((packed, aligned(2)));
 
 struct unwind_range {
 	uint32_t start, end; /* relative to base */
-	uint32_t first_row, row_count;
-	uint32_t source; /* enum unwind_source */
+	uint32_t first_row;
+	uint32_t row_count : 28;
+	uint32_t source : 4; /* enum unwind_source */
 };
+
+#define UNWIND_MAX_RANGES (8U << 20)
 
 struct unwind_segment {
 	uint64_t address, size, offset;
@@ -56,7 +60,7 @@ struct unwind_rows {
 	struct hash rule_index;
 	struct unwind_cached_rule cache[1 << UNWIND_RULE_CACHE_BITS];
 
-	/* The open range. */
+	/* The open range; its row_count is set at its end. */
 	struct unwind_range range;
 	uint64_t address, size; /* of the range, clipped to its segment */
 	uint64_t last_rule;
