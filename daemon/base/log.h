@@ -19,6 +19,26 @@ enum log_level {
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
+enum log_format {
+	LOG_FORMAT_TEXT, /* "bolometer: warning: …" */
+	LOG_FORMAT_JSON, /* one object a line: time (UTC), level, message */
+};
+
+void log_set_format(enum log_format format);
+
+/* Text lines start with "<N>", the priority that the journal reads, instead of words. */
+void log_set_journal(bool on);
+
+/* Does `fd` lead to the journal, given the value of $JOURNAL_STREAM ("device:inode") or NULL? */
+bool log_is_journal(const char *stream, int fd);
+
+/* For a process that runs for long: a message that repeats is held back, and counted. */
+void log_set_limited(bool on);
+
+/* May the message with this format string be written at this time (CLOCK_MONOTONIC)? *ret_suppressed:
+ * how many were held back in the window before, to be said with this one. */
+bool log_allows(const char *format, uint64_t now_ns, uint32_t *ret_suppressed);
+
 void log_message(enum log_level level, const char *format, ...) _printf_(2, 3);
 
 #define log_error(...) log_message(LOG_LEVEL_ERROR, __VA_ARGS__)

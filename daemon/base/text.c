@@ -186,6 +186,31 @@ int text_parse_duration(const char *string, uint64_t *ret_ns)
 	return -EINVAL;
 }
 
+int text_parse_size(const char *string, uint64_t *ret_bytes)
+{
+	static const struct {
+		const char *unit;
+		double bytes;
+	} units[] = {{"", 1},	     {"B", 1},		   {"KiB", 1024},	     {"MiB", 1048576},
+		     {"GiB", 1073741824}, {"TiB", 1099511627776.0}, {"kB", 1e3}, {"KB", 1e3},
+		     {"MB", 1e6},    {"GB", 1e9},	   {"TB", 1e12}};
+	if (*string < '0' || *string > '9')
+		return -EINVAL;
+	char *end;
+	double number = strtod(string, &end);
+	while (*end == ' ')
+		end++;
+	for (size_t i = 0; i < ARRAY_LENGTH(units); i++) {
+		if (strcmp(end, units[i].unit) != 0)
+			continue;
+		if (!(number * units[i].bytes < 9e18)) /* also refuses NaN */
+			return -ERANGE;
+		*ret_bytes = (uint64_t)(number * units[i].bytes);
+		return 0;
+	}
+	return -EINVAL;
+}
+
 const char *text_duration(char *buffer, size_t size, uint64_t ns)
 {
 	if (ns >= 60000000000ULL)

@@ -46,6 +46,10 @@ int text_parse_u64(const char *string, uint64_t low, uint64_t high, uint64_t *re
  * -EINVAL or -ERANGE. */
 int text_parse_duration(const char *string, uint64_t *ret_ns);
 
+/* Parses "64MiB", "512 KiB", "1.5GiB", "20MB" (powers of 1000); a bare number is bytes. Returns 0,
+ * -EINVAL or -ERANGE. */
+int text_parse_size(const char *string, uint64_t *ret_bytes);
+
 /* "1.5 s", "310 ms", "12.3 MiB": for people, into a caller's buffer that is returned. */
 const char *text_duration(char *buffer, size_t size, uint64_t ns);
 const char *text_size(char *buffer, size_t size, uint64_t bytes);

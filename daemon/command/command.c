@@ -2,6 +2,8 @@
 /* Owns the list of commands, the dispatch on argv[1], and the help pages. */
 #include "command/command.h"
 
+#include "base/nearest_word.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

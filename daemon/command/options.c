@@ -2,6 +2,8 @@
 /* Owns the walk over argv and the conversion of values; see options.h for the forms. */
 #include "command/options.h"
 
+#include "base/nearest_word.h"
+
 #include <errno.h>
 #include <string.h>
 

@@ -76,6 +76,3 @@ int options_parse(const struct option_spec *specs, void *target, int argc, char 
 
 /* Appends the option table for people, columns aligned. */
 void options_describe(const struct option_spec *specs, struct text *out);
-
-/* The candidate nearest to `word`, or NULL when none is near enough to be a slip of the finger. */
-const char *nearest_word(const char *word, const char *const *candidates, size_t count);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/nearest_word.h"
 #include "command/options.h"
 
 #include <errno.h>
