@@ -16,6 +16,7 @@ static const struct command *const commands[] = {
 	&command_convert,
 	&command_merge,
 	&command_doctor,
+	&command_check_config,
 };
 
 #define USAGE_HINT "Try 'bolometer %s --help'.\n"
@@ -120,7 +121,7 @@ static int print_help(void)
 	text_add_string(&text, "bolometer: where the CPU time of a whole Linux host goes\n\n"
 			       "Usage: bolometer COMMAND [options]\n\nCommands\n");
 	for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
-		text_add(&text, "  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+		text_add(&text, "  %-12s  %s\n", commands[i]->name, commands[i]->summary);
 	text_add_string(
 		&text,
 		"\n'bolometer COMMAND --help' explains a command.\n"

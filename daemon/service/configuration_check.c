@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See configuration_check.h. */
+#include "service/configuration_check.h"
+
+#include "bpf/wire.h"
+#include "service/setting.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_NAME 64
+#define NAME_CHARACTERS \
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+struct check {
+	const char *source;
+	struct configuration *configuration;
+	struct configuration_problems *problems;
+};
+
+/* Where the exporter stands is as near as the file can be named. */
+#define COMPLAIN(c, exporter, key, ...)                                                    \
+	problem_add((c)->problems,                                                         \
+		    &(struct setting_origin){(c)->source, (exporter)->line,                \
+					     (exporter)->column},                          \
+		    (key), __VA_ARGS__)
+
+static void check_sampling(const struct check *c)
+{
+	static const struct exporter_configuration none, *const nowhere = &none;
+	uint64_t ring = c->configuration->sampling.ring_bytes;
+	size_t cgroups = c->configuration->selection.cgroups.count;
+	if (ring & (ring - 1))
+		COMPLAIN(c, nowhere, "sampling.ring", "not a power of two");
+	if (cgroups > MAX_SELECTED_CGROUPS)
+		COMPLAIN(c, nowhere, "selection.cgroup", "%zu groups, at most %d can be told apart",
+			 cgroups, MAX_SELECTED_CGROUPS);
+}
+
+/* The name becomes that of a directory. */
+static void check_name(const struct check *c, const struct exporter_configuration *exporter,
+		       size_t index)
+{
+	const char *name = exporter->name;
+	if (strlen(name) > MAX_NAME || name[0] == '.' || name[strspn(name, NAME_CHARACTERS)])
+		COMPLAIN(c, exporter, "exporters",
+			 "a name of letters, digits, '-', '_' and '.' is needed, at most %d",
+			 MAX_NAME);
+	for (size_t i = 0; i < index; i++)
+		if (c->configuration->exporters.items[i].name &&
+		    strcmp(c->configuration->exporters.items[i].name, name) == 0)
+			COMPLAIN(c, exporter, "exporters",
+				 "a second exporter named %s; give each a name of its own", name);
+}
+
+static bool is_pyroscope(enum exporter_type type)
+{
+	return type == EXPORTER_PYROSCOPE_INGEST || type == EXPORTER_PYROSCOPE_PUSH;
+}
+
+/* A setting that means nothing for the type was meant for something: it is not passed over. */
+static void refuse_stray(const struct check *c, const struct exporter_configuration *exporter,
+			 const char *place)
+{
+	static const char *const network[] = {
+		"endpoint", "headers",	       "bearer_token_file",
+		"proxy",    "basic_auth.user", "basic_auth.password_file",
+		"tls.ca",   "tls.certificate", "tls.key"};
+	static const char *const of_pyroscope[] = {"application", "labels"};
+	const struct exporter_configuration empty = {0};
+	char key[96];
+	bool is_directory = exporter->type == EXPORTER_PPROF_DIRECTORY;
+	for (size_t i = 0; is_directory && i < ARRAY_LENGTH(network); i++) {
+		snprintf(key, sizeof(key), "%s%s", place, network[i]);
+		if (!setting_equal(setting_find(exporter_settings, network[i]), exporter, &empty))
+			COMPLAIN(c, exporter, key, "means nothing for a directory");
+	}
+	for (size_t i = 0; !is_pyroscope(exporter->type) && i < ARRAY_LENGTH(of_pyroscope); i++) {
+		snprintf(key, sizeof(key), "%s%s", place, of_pyroscope[i]);
+		if (!setting_equal(setting_find(exporter_settings, of_pyroscope[i]), exporter,
+				   &empty))
+			COMPLAIN(c, exporter, key, "means nothing outside Pyroscope");
+	}
+	snprintf(key, sizeof(key), "%sdirectory", place);
+	if (!is_directory && exporter->directory)
+		COMPLAIN(c, exporter, key, "only a pprof-directory has a directory");
+}
+
+static void check_destination(const struct check *c, struct exporter_configuration *exporter,
+			      const char *place)
+{
+	char key[96], problem[256];
+	snprintf(key, sizeof(key), "%s%s", place,
+		 exporter->type == EXPORTER_PPROF_DIRECTORY ? "directory" : "endpoint");
+	refuse_stray(c, exporter, place);
+	if (exporter->type == EXPORTER_PPROF_DIRECTORY) {
+		if (!exporter->directory || exporter->directory[0] != '/')
+			COMPLAIN(c, exporter, key, "an absolute path is needed");
+		return;
+	}
+	exporter->sink.protocol = (enum sink_protocol)exporter->type;
+	if (!exporter->sink.endpoint)
+		COMPLAIN(c, exporter, key, "missing");
+	else if (sink_options_check(&exporter->sink, problem, sizeof(problem)) < 0)
+		COMPLAIN(c, exporter, "exporters", "%s", problem);
+}
+
+static int check_exporter(const struct check *c, size_t index)
+{
+	struct exporter_configuration *exporter = &c->configuration->exporters.items[index];
+	char place[40], key[64];
+	snprintf(place, sizeof(place), "exporters[%zu].", index);
+	if (!exporter->type) {
+		struct text types = {0};
+		setting_write_range(setting_find(exporter_settings, "type"), &types);
+		snprintf(key, sizeof(key), "%stype", place);
+		COMPLAIN(c, exporter, key, "missing, wanted %s",
+			 types.bytes ? types.bytes : "a type");
+		text_free(&types);
+		return 0;
+	}
+	if (!exporter->name) {
+		struct text type = {0};
+		setting_write(setting_find(exporter_settings, "type"), exporter, &type);
+		exporter->name = text_take(&type);
+		if (!exporter->name)
+			return -ENOMEM;
+	}
+	check_name(c, exporter, index);
+	check_destination(c, exporter, place);
+	return 0;
+}
+
+int configuration_check(const char *source, struct configuration *configuration,
+			struct configuration_problems *problems)
+{
+	struct check check = {source, configuration, problems};
+	int r = 0;
+	check_sampling(&check);
+	for (size_t i = 0; i < configuration->exporters.count && r == 0; i++)
+		r = check_exporter(&check, i);
+	return r;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the list of what is wrong, and its two forms: for people and for programs. */
+#include "service/setting.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_PROBLEMS 100
+
+void problem_add(struct configuration_problems *problems, const struct setting_origin *origin,
+		 const char *key, const char *format, ...)
+{
+	struct configuration_problem problem = {.line = origin->line, .column = origin->column};
+	va_list arguments;
+	if (problems->count >= MAX_PROBLEMS) {
+		problems->more++;
+		return;
+	}
+	va_start(arguments, format);
+	if (vasprintf(&problem.message, format, arguments) < 0)
+		problem.message = NULL;
+	va_end(arguments);
+	problem.source = strdup(origin->source);
+	problem.key = key ? strdup(key) : NULL;
+	if (problem.message && problem.source && (problem.key || !key) &&
+	    array_add(problems, problem) == 0)
+		return;
+	free(problem.message);
+	free(problem.source);
+	free(problem.key);
+	problems->failed = true;
+}
+
+void configuration_problems_free(struct configuration_problems *problems)
+{
+	for (size_t i = 0; i < problems->count; i++) {
+		free(problems->items[i].source);
+		free(problems->items[i].key);
+		free(problems->items[i].message);
+	}
+	array_free(problems);
+}
+
+/* Keys and values come from a foreign file: control characters must not reach a terminal. */
+static void add_printable(struct text *out, const char *string)
+{
+	for (const unsigned char *p = (const unsigned char *)string; *p; p++)
+		text_add_char(out, *p < 0x20 || *p == 0x7f ? '?' : (char)*p);
+}
+
+void configuration_problems_write(const struct configuration_problems *problems, struct text *out)
+{
+	for (size_t i = 0; i < problems->count; i++) {
+		const struct configuration_problem *problem = &problems->items[i];
+		add_printable(out, problem->source);
+		if (problem->line)
+			text_add(out, ":%u:%u", problem->line, problem->column);
+		text_add_string(out, ": ");
+		if (problem->key) {
+			add_printable(out, problem->key);
+			text_add_string(out, ": ");
+		}
+		add_printable(out, problem->message);
+		text_add_char(out, '\n');
+	}
+	if (problems->more)
+		text_add(out, "and %zu more\n", problems->more);
+}
+
+static void add_member(struct text *out, const char *name, const char *value)
+{
+	text_add(out, ", \"%s\": \"", name);
+	text_add_json(out, value);
+	text_add_char(out, '"');
+}
+
+void configuration_problems_write_json(const char *file,
+				       const struct configuration_problems *problems,
+				       struct text *out)
+{
+	text_add_string(out, "{\"file\": \"");
+	text_add_json(out, file);
+	text_add(out, "\", \"valid\": %s, \"problems\": [", problems->count ? "false" : "true");
+	for (size_t i = 0; i < problems->count; i++) {
+		const struct configuration_problem *problem = &problems->items[i];
+		text_add(out, "%s\n  {\"source\": \"", i ? "," : "");
+		text_add_json(out, problem->source);
+		text_add_char(out, '"');
+		if (problem->line)
+			text_add(out, ", \"line\": %u, \"column\": %u", problem->line,
+				 problem->column);
+		if (problem->key)
+			add_member(out, "key", problem->key);
+		add_member(out, "message", problem->message);
+		text_add_char(out, '}');
+	}
+	text_add(out, "], \"more\": %zu}\n", problems->more);
+}

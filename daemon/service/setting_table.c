@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the two tables: the one place where a key, its range, its default and its text are written. */
+#include "service/setting.h"
+
+#include "base/clock.h"
+#include "bpf/wire.h"
+
+#define MIB (1ULL << 20)
+#define GIB (1ULL << 30)
+#define TIB (1ULL << 40)
+#define MINUTE_NS (60 * NS_PER_SECOND)
+#define HOUR_NS (60 * MINUTE_NS)
+
+#define SETTING(kind_, key_, field_, initial_, what_, ...)                               \
+	{                                                                                \
+		.kind = SETTING_##kind_, .key = (key_), .offset = AT(field_),            \
+		.initial = (initial_), .what = (what_), ##__VA_ARGS__                    \
+	}
+#define SETTINGS_END                \
+	{                           \
+		.kind = SETTING_END \
+	}
+#define WORDS(...) .choices = (const char *const[]){__VA_ARGS__, NULL}
+#define RESTART .traits = SETTING_NEEDS_RESTART
+
+#define AT(field) offsetof(struct configuration, field)
+
+const struct setting configuration_settings[] = {
+	SETTING(NUMBER, "sampling.frequency", sampling.frequency, "99",
+		"Samples a second and CPU. A number that shares no factor with the program's own\n"
+		"rhythms shows more than a round one.",
+		.unit = "Hz", .low = 1, .high = 10000),
+	SETTING(CHOICE, "sampling.mode", sampling.mode, "all",
+		"Which ticks: all, only those in kernel code, only those in user code.",
+		WORDS("all", "kernel", "user")),
+	SETTING(NUMBER, "sampling.max_frames", sampling.max_frames, "1024",
+		"User frames of a stack; deeper ones say that they were cut.", .unit = "frames",
+		.low = 1, .high = MAX_USER_FRAMES, RESTART),
+	SETTING(FLAG, "sampling.symbolize", sampling.symbolize, "true",
+		"Names on this host. Without, addresses and build ids go out.", RESTART),
+	SETTING(FLAG, "sampling.inlines", sampling.inlines, "true",
+		"Inlined functions as frames of their own.", RESTART),
+	SETTING(FLAG, "sampling.labels", sampling.labels, "true",
+		"Process, thread and container of each sample.", RESTART),
+	SETTING(SIZE, "sampling.ring", sampling.ring_bytes, "auto",
+		"Buffer between kernel and daemon, a power of two; auto: by the number of CPUs.",
+		.low = 65536, .high = GIB,
+		.traits = SETTING_NEEDS_RESTART | SETTING_ZERO_IS_AUTO),
+	SETTING(FLAG, "sampling.ignore_kernel_bugs", sampling.ignore_kernel_bugs, "false",
+		"Sample even where this kernel is known to deadlock.", RESTART),
+	SETTING(TEXTS, "selection.comm", selection.comms, NULL,
+		"Only threads with one of these names, as shell patterns: [\"nginx*\"].\n"
+		"Kinds of selection combine: all that are given must hold."),
+	SETTING(TEXTS, "selection.exe", selection.executables, NULL,
+		"Only processes whose executable matches one of these patterns, by path or by\n"
+		"base name."),
+	SETTING(TEXTS, "selection.cgroup", selection.cgroups, NULL,
+		"Only these cgroups with everything below: [/system.slice/nginx.service]."),
+	SETTING(DURATION, "interval", interval_ns, "10s",
+		"How long one profile lasts before it goes to the exporters.", .low = NS_PER_SECOND,
+		.high = HOUR_NS),
+	SETTING(PAIRS, "resource.attributes", resource_attributes, NULL,
+		"Attributes of everything this host exports: {deployment.environment: production}.\n"
+		"OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME add to them."),
+	SETTING(FLAG, "cache.enabled", cache.enabled, "true",
+		"Keep what was learned of binaries on disk, so that a restart is cheap.", RESTART),
+	SETTING(TEXT, "cache.directory", cache.directory, NULL,
+		"Where; empty: /var/cache/bolometer.", RESTART),
+	SETTING(SIZE, "cache.size", cache.max_bytes, "512MiB",
+		"Past it the least recently used go.", .low = MIB, .high = TIB, RESTART),
+	SETTING(NUMBER, "limits.binaries", limits.binaries, "8192",
+		"Executables and libraries known at once.", .unit = "files", .low = 64,
+		.high = 1 << 20, RESTART),
+	SETTING(SIZE, "limits.tables", limits.table_bytes, "256MiB",
+		"Kernel memory of the unwind tables.", .low = 4 * MIB, .high = 4 * GIB, RESTART),
+	SETTING(NUMBER, "limits.frames", limits.frames, "16777216",
+		"Frames of distinct stacks kept, 8 bytes each.", .unit = "frames", .low = 65536,
+		.high = 1ULL << 32, RESTART),
+	SETTING(NUMBER, "limits.entries", limits.entries, "4194304",
+		"Distinct stacks, threads and cgroups of one interval.", .unit = "entries",
+		.low = 1024, .high = 1ULL << 28, RESTART),
+	SETTING(CHOICE, "log.level", log_level, "info", "The least important messages written.",
+		WORDS("error", "warning", "info", "debug")),
+	SETTING(CHOICE, "log.format", log_format, "text",
+		"Text for people (with the journal's priorities when standard error is the\n"
+		"journal), or one JSON object a line.",
+		WORDS("text", "json")),
+	SETTINGS_END,
+};
+
+#undef AT
+#define AT(field) offsetof(struct exporter_configuration, field)
+
+const struct setting exporter_settings[] = {
+	SETTING(TEXT, "name", name, NULL,
+		"For messages and metrics, and for the place in the spool; empty: the type."),
+	SETTING(CHOICE, "type", type, NULL,
+		"otlp-grpc, otlp-http: an OpenTelemetry Collector, or a backend that takes OTLP\n"
+		"profiles. pyroscope-ingest, pyroscope-push: pprof to Pyroscope or Alloy.\n"
+		"pprof-directory: files on this host.",
+		.low = EXPORTER_OTLP_GRPC,
+		WORDS("otlp-grpc", "otlp-http", "pyroscope-ingest", "pyroscope-push",
+		      "pprof-directory")),
+	SETTING(TEXT, "endpoint", sink.endpoint, NULL,
+		"http://HOST:PORT or https://HOST:PORT, for HTTP with an optional path before the\n"
+		"protocol's own; gRPC also takes HOST:PORT."),
+	SETTING(FLAG, "exact_endpoint", sink.endpoint_is_exact, "false",
+		"Post to the endpoint as it is, without appending the protocol's path."),
+	SETTING(FLAG, "insecure", sink.plain, "false",
+		"gRPC to an endpoint without a scheme: no TLS."),
+	SETTING(PAIRS, "headers", sink.headers, NULL,
+		"Sent with every request: {X-Scope-OrgID: tenant}. Secrets are better off in files.",
+		.traits = SETTING_SECRET),
+	SETTING(TEXT, "bearer_token_file", sink.bearer_token_file, NULL,
+		"File with the token; read again when it changes."),
+	SETTING(TEXT, "basic_auth.user", sink.user, NULL, "User of basic authorization."),
+	SETTING(TEXT, "basic_auth.password_file", sink.password_file, NULL,
+		"File with the password; read again when it changes."),
+	SETTING(TEXT, "tls.ca", sink.ca_file, NULL,
+		"PEM file of the authorities to trust; empty: the system's."),
+	SETTING(TEXT, "tls.certificate", sink.certificate_file, NULL,
+		"PEM file of our own certificate, where the server asks for one."),
+	SETTING(TEXT, "tls.key", sink.key_file, NULL, "PEM file of its key."),
+	SETTING(FLAG, "tls.skip_verification", sink.skip_verification, "false",
+		"Trust any server. Only for tests."),
+	SETTING(TEXT, "proxy", sink.proxy, NULL,
+		"http://HOST:PORT; empty: as https_proxy and no_proxy in the environment say."),
+	SETTING(CHOICE, "compression", sink.compression, "gzip",
+		"Every OTLP server takes gzip; zstd is smaller and cheaper, the Collector takes it.",
+		WORDS("gzip", "zstd", "none")),
+	SETTING(DURATION, "timeout", sink.timeout_ns, "10s",
+		"Of one request, connecting included.", .low = 100 * NS_PER_MS,
+		.high = 10 * MINUTE_NS),
+	SETTING(TEXT, "application", sink.application, NULL,
+		"Pyroscope: the service's name; empty: bolometer."),
+	SETTING(PAIRS, "labels", sink.labels, NULL, "Pyroscope: labels on every profile."),
+	SETTING(TEXT, "directory", directory, NULL, "pprof-directory: where the files go."),
+	SETTING(SIZE, "max_size", max_bytes, "1GiB",
+		"pprof-directory: past it the oldest files are removed.", .low = MIB, .high = TIB),
+	SETTING(DURATION, "max_age", max_age_ns, "24h",
+		"pprof-directory: older files are removed.", .low = MINUTE_NS,
+		.high = 10000 * HOUR_NS),
+	SETTINGS_END,
+};
