@@ -280,7 +280,7 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 		.period_ns = NS_PER_SECOND / c->options.frequency,
 		.max_frames = c->options.max_frames,
 		.ring_bytes = c->options.ring_bytes ? c->options.ring_bytes : default_ring_bytes(),
-		.binaries = MAX_BINARIES,
+		.binaries = c->options.binaries ? c->options.binaries : MAX_BINARIES,
 		.select_by_pid = c->selection->pids.count > 0,
 		.select_children = c->selection->children,
 	};
@@ -302,7 +302,8 @@ static void raise_descriptor_limit(void)
 static struct artifact_cache *open_cache(const struct collector *c)
 {
 	struct artifact_cache *cache;
-	struct artifact_cache_options options = {.directory = c->options.cache_directory};
+	struct artifact_cache_options options = {.directory = c->options.cache_directory,
+						 .max_bytes = c->options.cache_bytes};
 	int r = artifact_cache_open(&options, &cache);
 	if (r < 0)
 		log_warning("binaries are parsed anew, the cache cannot be used: %s. "
@@ -324,7 +325,8 @@ static int open_parts(struct collector *c, struct collect_failure *failure)
 	if (r == 0)
 		r = binary_store_new(c->loop, c->parser, open_cache(c), &c->store);
 	if (r == 0)
-		r = binaries_init(&c->binaries, &c->programs, c->store, ARENA_LIMIT);
+		r = binaries_init(&c->binaries, &c->programs, c->store,
+				  c->options.table_bytes ? c->options.table_bytes : ARENA_LIMIT);
 	if (r == 0)
 		r = process_table_new("/proc", NULL, on_mapping, c, &c->processes);
 	if (r == 0)

@@ -26,6 +26,9 @@ struct collector_options {
 	bool ignore_kernel_bugs;
 	const char *cache_directory; /* as of artifact_cache_options */
 	struct opener *opener; /* opens the events, stays the caller's; NULL: this process does */
+	uint64_t cache_bytes;
+	uint32_t binaries;    /* known at once; 0: 8192 */
+	uint64_t table_bytes; /* of unwind tables in the kernel; 0: 256 MiB */
 	collector_callback on_sample;
 	void *userdata;
 };

@@ -133,9 +133,13 @@ int recording_new(struct loop *loop, struct recording_options *options,
 	options->selection = (struct selection){0};
 	if (!r->options.frequency)
 		r->options.frequency = DEFAULT_FREQUENCY;
+	if (!r->options.names_timeout_ns)
+		r->options.names_timeout_ns = NAMES_TIMEOUT_NS;
 	if (!r->options.max_frames)
 		r->options.max_frames = MAX_USER_FRAMES;
 	struct aggregate_limits limits = {
+		.frames = r->options.limits.frames,
+		.entries = r->options.limits.entries,
 		.times = r->options.times ? AGGREGATE_DEFAULT_TIMES : 0,
 		.cpus = r->options.cpus,
 	};
@@ -148,6 +152,9 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.ignore_kernel_bugs = r->options.ignore_kernel_bugs,
 		.cache_directory = r->options.cache_directory,
 		.opener = r->options.opener,
+		.cache_bytes = r->options.limits.cache_bytes,
+		.binaries = r->options.limits.binaries,
+		.table_bytes = r->options.limits.table_bytes,
 		.on_sample = on_sample,
 		.userdata = r,
 	};
@@ -333,13 +340,14 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 		collector_drain(r->collector);
 	prepare_names(r);
 	if (!r->running && r->symbolizer) {
+		struct binary_store *store = collector_binary_store(r->collector);
 		/* Facts of the last binaries first, then what their stacks ask for. */
-		uint64_t until = monotonic_ns() + NAMES_TIMEOUT_NS, now;
-		binary_store_drain(collector_binary_store(r->collector), NAMES_TIMEOUT_NS);
+		uint64_t timeout = r->options.names_timeout_ns, until = monotonic_ns() + timeout, now;
+		binary_store_drain(store, timeout);
 		prepare_names(r);
 		symbolizer_request_lines(r->symbolizer, true);
 		now = monotonic_ns();
-		binary_store_drain(collector_binary_store(r->collector), now < until ? until - now : 0);
+		binary_store_drain(store, now < until ? until - now : 0);
 	}
 	struct profile_builder_options options = {
 		.symbolizer = r->symbolizer,

@@ -13,6 +13,15 @@
 #include "profile/losses.h"
 #include "profile/profile.h"
 
+/* Zero: the default. */
+struct recording_limits {
+	uint32_t binaries;    /* known at once */
+	uint64_t table_bytes; /* of unwind tables in the kernel */
+	uint64_t frames;      /* of distinct stacks kept */
+	uint64_t entries;     /* distinct stack, thread and cgroup, of one profile */
+	uint64_t cache_bytes; /* of the cache on disk */
+};
+
 struct recording_options {
 	struct selection selection;
 	uint32_t frequency;	   /* Hz per CPU, 1..10000; 0: default 99 */
@@ -26,6 +35,8 @@ struct recording_options {
 	bool ignore_kernel_bugs;   /* sample on kernels where reading user memory can deadlock */
 	struct opener *opener;	   /* opens events for us, stays the caller's; NULL: this process does */
 	const char *cache_directory; /* tables and symbols; NULL: default; "" : none */
+	uint64_t names_timeout_ns;   /* what recording_take_profile() waits after a stop; 0: 30 s */
+	struct recording_limits limits;
 };
 
 #define RECORDING_OPTIONS_DEFAULT {.symbolize = true, .inlines = true, .labels = true}
