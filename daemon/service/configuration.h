@@ -57,6 +57,8 @@ struct exporter_configuration {
 	struct sink_options sink; /* unused for a directory */
 	char *directory;
 	uint64_t max_bytes, max_age_ns; /* of the files in the directory */
+	uint64_t spool_bytes;
+	uint64_t retry_initial_ns, retry_max_ns;
 	unsigned line, column; /* where it stands in the file; 0: not from a file */
 };
 
@@ -67,6 +69,7 @@ struct configuration {
 	struct sink_pairs resource_attributes;
 	struct cache_configuration cache;
 	struct limits_configuration limits;
+	char *spool_directory; /* NULL: queues are only in memory */
 	enum log_level log_level;
 	enum log_format log_format;
 	ARRAY(struct exporter_configuration) exporters;

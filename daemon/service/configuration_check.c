@@ -3,6 +3,7 @@
 #include "service/configuration_check.h"
 
 #include "bpf/wire.h"
+#include "export/sink_url.h"
 #include "service/setting.h"
 
 #include <errno.h>
@@ -100,8 +101,11 @@ static void check_destination(const struct check *c, struct exporter_configurati
 		return;
 	}
 	exporter->sink.protocol = (enum sink_protocol)exporter->type;
+	_cleanup_free_ char *url = NULL;
 	if (!exporter->sink.endpoint)
 		COMPLAIN(c, exporter, key, "missing");
+	else if (sink_url_make(&exporter->sink, "/", &url, problem, sizeof(problem)) < 0)
+		COMPLAIN(c, exporter, key, "%s", problem);
 	else if (sink_options_check(&exporter->sink, problem, sizeof(problem)) < 0)
 		COMPLAIN(c, exporter, "exporters", "%s", problem);
 }
