@@ -4,7 +4,6 @@ import gzip
 import socket
 import ssl
 import threading
-import time
 from concurrent import futures
 
 import grpc
@@ -100,7 +99,8 @@ class BareServer:
 
     def __init__(self, respond=succeed, begin=None, certificate=None):
         self.respond, self.begin = respond, begin
-        self.after = None  # called with h2's connection a little after each answer
+        self.lock = threading.Lock()
+        self.latest = None  # socket and h2's connection
         self.calls = []
         self.connections = 0
         self.context = None
@@ -138,22 +138,30 @@ class BareServer:
             client_side=False, header_encoding="utf-8", validate_outbound_headers=False))
         connection.initiate_connection()
         raw.sendall(connection.data_to_send())
+        self.latest = raw, connection
         calls = {}
         while (data := raw.recv(65536)):
-            alive = True
-            try:
-                events = connection.receive_data(data)
-            except h2.exceptions.ProtocolError:
-                continue  # after a GOAWAY of ours; the other side closes
-            for event in events:
-                alive = alive and self.take(connection, calls, event)
+            with self.lock:
+                if not self.feed(raw, connection, calls, data):
+                    return
+
+    def feed(self, raw, connection, calls, data):
+        try:
+            events = connection.receive_data(data)
+        except h2.exceptions.ProtocolError:
+            return True  # after a GOAWAY of ours; the other side closes
+        alive = True
+        for event in events:
+            alive = alive and self.take(connection, calls, event)
+        raw.sendall(connection.data_to_send())
+        return alive
+
+    def goaway(self):
+        """Says between two requests that the latest connection takes no more of them."""
+        with self.lock:
+            raw, connection = self.latest
+            connection.close_connection()
             raw.sendall(connection.data_to_send())
-            if not alive:
-                return
-            if self.after and any(isinstance(event, h2.events.StreamEnded) for event in events):
-                time.sleep(0.03)
-                self.after(connection)
-                raw.sendall(connection.data_to_send())
 
     def take(self, connection, calls, event):
         if isinstance(event, h2.events.RequestReceived):

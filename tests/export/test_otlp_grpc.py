@@ -285,11 +285,10 @@ class Bare(unittest.TestCase):
 
     def test_goaway_between_requests(self):
         with BareServer() as server, Sender(protocol="grpc", endpoint=server.url) as sender:
-            server.after = lambda connection: connection.close_connection()
             for _ in range(3):
                 result = sender.send()
                 self.assertEqual(result["outcome"], "sent", result)
-                time.sleep(0.1)
+                server.goaway()
             self.assertEqual((server.connections, len(server.calls)), (3, 3))
 
     def test_end_right_after_the_answer(self):
