@@ -249,6 +249,9 @@ static int add_vdso(struct binaries *binaries)
 	if (!binary)
 		return -ENOMEM;
 	binary->file = open_vdso();
+	/* Known before the first sample: the BPF side would give it a slot of its own. */
+	struct binary_entry entry = {.noticed = 1};
+	publish(binary, &entry);
 	request_table(binary, PARSER_SOON);
 	return 0;
 }

@@ -78,6 +78,7 @@ def leaves(bench):
     expect_all("callers of the vDSO", in_vdso,
                lambda names: any(name.startswith(("vdso_caller_", "thread_cpu_ns"))
                                  for name in names))
+    expect_all("names in the vDSO", in_vdso, lambda names: not names[0].startswith("[vdso+"))
     return f"{count(samples)} samples, {count(in_vdso)} in the vDSO, {count(in_plt)} in the PLT"
 
 
