@@ -11,7 +11,8 @@ build="gcc libc6-dev linux-libc-dev meson ninja-build pkg-config python3
  clang llvm bpftool
  libbpf-dev libelf-dev libdw-dev zlib1g-dev libzstd-dev liblzma-dev libiberty-dev
  libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
- libcap-dev libseccomp-dev nettle-dev libcurl4-openssl-dev libyaml-dev"
+ libcap-dev libseccomp-dev nettle-dev libcurl4-openssl-dev libyaml-dev
+ libmicrohttpd-dev"
 
 # To test: workloads in several languages, independent readers of what we write, virtual machines.
 tests="libcmocka-dev libclang-rt-dev shellcheck valgrind binutils elfutils
