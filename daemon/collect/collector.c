@@ -12,6 +12,7 @@
 #include "bolometer.skel.h"
 #include "collect/cpu_events.h"
 #include "collect/kernel_bugs.h"
+#include "collect/records.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -89,16 +90,7 @@ static bool decide(struct collector *c, const struct record_sample *sample,
 	return selected;
 }
 
-static bool is_whole_sample(const struct record_sample *sample, size_t size)
-{
-	if (size < sizeof(*sample) || sample->header.size > size)
-		return false;
-	size_t words = (size_t)sample->kernel_frames + sample->user_frames;
-	size_t frames = sample->flags & SAMPLE_HAS_STACK ? words * sizeof(uint64_t) : 0;
-	return sizeof(*sample) + frames <= size;
-}
-
-static void on_sample(struct collector *c, const struct record_sample *sample)
+static void on_sample(struct collector *c, const struct record_sample *sample, const uint64_t *frames)
 {
 	char comm[COMM_SIZE];
 	memcpy(comm, sample->comm, sizeof(comm));
@@ -114,31 +106,27 @@ static void on_sample(struct collector *c, const struct record_sample *sample)
 		c->rejected++;
 		c->rejected_ns += sample->weight;
 		/* Its stack counts as sent, and nobody took it. */
-		if (sample->flags & SAMPLE_HAS_STACK)
+		if (frames)
 			programs_bump_stacks(&c->programs);
 		return;
 	}
 	process_table_resolve_cgroup(c->processes, process, sample->cgroup_id);
-	const uint64_t *frames = sample->flags & SAMPLE_HAS_STACK ? (const uint64_t *)(sample + 1)
-								  : NULL;
 	c->options.on_sample(c->options.userdata, sample, frames, process);
 }
 
 static int on_record(void *userdata, void *data, size_t size)
 {
 	struct collector *c = userdata;
-	const struct record_header *header = data;
-	if (size < sizeof(*header) || header->version != WIRE_VERSION) {
+	struct ring_record record;
+	if (ring_record_parse(data, size, &record) < 0) {
 		c->bad_records++;
 		return 0;
 	}
-	sideband_drain(c->sideband, header->time, on_sideband, c);
-	if (header->kind == RECORD_SAMPLE && is_whole_sample(data, size))
-		on_sample(c, data);
-	else if (header->kind == RECORD_NEW_BINARY && size >= sizeof(struct record_new_binary))
-		binaries_on_notice(&c->binaries, data);
+	sideband_drain(c->sideband, ((const struct record_header *)data)->time, on_sideband, c);
+	if (record.sample)
+		on_sample(c, record.sample, record.frames);
 	else
-		c->bad_records++;
+		binaries_on_notice(&c->binaries, record.new_binary);
 	return 0;
 }
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See records.h; bpf/wire.h has the layouts. */
+#include "collect/records.h"
+
+#include <errno.h>
+
+/* Moves *offset past the optional parts between a sample and its frames. */
+static int skip_optional_parts(const struct record_sample *sample, size_t size, size_t *offset)
+{
+	if (sample->flags & SAMPLE_HAS_TRACE)
+		*offset += sizeof(struct record_trace);
+	if (!(sample->flags & SAMPLE_HAS_LABELS))
+		return 0;
+	const struct record_labels *labels =
+		(const struct record_labels *)((const char *)sample + *offset);
+	if (*offset + sizeof(*labels) > size || labels->size % sizeof(uint64_t))
+		return -EBADMSG;
+	*offset += sizeof(*labels) + labels->size;
+	return 0;
+}
+
+static int parse_sample(const struct record_sample *sample, size_t size, struct ring_record *ret)
+{
+	size_t offset = sizeof(*sample);
+	if (size < offset)
+		return -EBADMSG;
+	ret->sample = sample;
+	if (skip_optional_parts(sample, size, &offset) < 0 || offset > size)
+		return -EBADMSG;
+	if (!(sample->flags & SAMPLE_HAS_STACK))
+		return 0;
+	size_t words = (size_t)sample->kernel_frames + sample->user_frames;
+	if (words > (size - offset) / sizeof(uint64_t))
+		return -EBADMSG;
+	ret->frames = (const uint64_t *)((const char *)sample + offset);
+	return 0;
+}
+
+int ring_record_parse(const void *data, size_t size, struct ring_record *ret)
+{
+	const struct record_header *header = data;
+	if (size < sizeof(*header) || header->version != WIRE_VERSION || header->size > size ||
+	    header->size < sizeof(*header))
+		return -EBADMSG;
+	*ret = (struct ring_record){.kind = header->kind};
+	if (header->kind == RECORD_SAMPLE)
+		return parse_sample(data, header->size, ret);
+	if (header->kind != RECORD_NEW_BINARY || header->size < sizeof(struct record_new_binary))
+		return -EBADMSG;
+	ret->new_binary = data;
+	return 0;
+}
