@@ -61,13 +61,27 @@ static int insert_range(struct arena *arena, size_t at, struct arena_range range
 	return 0;
 }
 
+static void remove_range(struct arena *arena, size_t at)
+{
+	struct arena_range *range = &arena->free_ranges.items[at];
+	memmove(range, range + 1, (arena->free_ranges.count - 1 - at) * sizeof(*range));
+	arena->free_ranges.count--;
+}
+
 /* Takes [start, start + units) out of free range `at`. */
 static int take_range(struct arena *arena, size_t at, uint32_t start, uint32_t units)
 {
 	struct arena_range *range = &arena->free_ranges.items[at];
 	struct arena_range after = {start + units, range->first + range->count - start - units};
-	range->count = start - range->first;
-	return insert_range(arena, at + 1, after);
+	if (start > range->first) {
+		range->count = start - range->first;
+		return insert_range(arena, at + 1, after);
+	}
+	if (after.count)
+		*range = after;
+	else
+		remove_range(arena, at);
+	return 0;
 }
 
 static void give_range(struct arena *arena, struct arena_range given)
@@ -85,8 +99,7 @@ static void give_range(struct arena *arena, struct arena_range given)
 		struct arena_range *after = &arena->free_ranges.items[at];
 		if (before->first + before->count == after->first) {
 			before->count += after->count;
-			memmove(after, after + 1, (arena->free_ranges.count - at - 1) * sizeof(*after));
-			arena->free_ranges.count--;
+			remove_range(arena, at);
 		}
 	}
 }
