@@ -107,3 +107,19 @@ struct otlp_statistics {
  */
 int otlp_encode(const struct profile *profile, const struct otlp_options *options, otlp_emit emit,
 		void *userdata, struct otlp_statistics *statistics);
+
+/* Half of a message. */
+struct otlp_half {
+	struct text bytes; /* free with text_free() */
+	uint64_t samples;
+};
+
+/*
+ * Cuts an encoded message of `samples` events into two, for a backend that finds it too large: each
+ * sample goes into one half, and a sample that is alone is cut by its times. Each half has its own
+ * dictionary without anything unused. A Profile that is cut gets two new ids, which follow from the old
+ * one; its attributes, which are counts, stay with the first part. The events of the halves add up to
+ * `samples`. Accepts foreign bytes. Returns 0; -E2BIG when there is nothing to cut; -EBADMSG; -ENOMEM.
+ * On failure there is nothing to free.
+ */
+int otlp_split(const void *bytes, size_t size, uint64_t samples, struct otlp_half ret[2]);
