@@ -212,7 +212,7 @@ static void otlp_grpc_send(struct sink *sink, const struct payload *payload, uin
 		"Content-Type: application/grpc",
 		"TE: trailers",
 		"Grpc-Accept-Encoding: identity,gzip,zstd",
-		"OTLP-Profiles-Development-Version: " OTLP_PROFILES_DEVELOPMENT_VERSION,
+		OTLP_VERSION_HEADER,
 		timeout,
 		encoding,
 		NULL,

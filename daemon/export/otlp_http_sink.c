@@ -69,7 +69,7 @@ static void otlp_http_send(struct sink *sink, const struct payload *payload, uin
 		 sink_compression_name(compression));
 	const char *headers[] = {
 		"Content-Type: " PROTOBUF,
-		"OTLP-Profiles-Development-Version: " OTLP_PROFILES_DEVELOPMENT_VERSION,
+		OTLP_VERSION_HEADER,
 		compression == SINK_UNCOMPRESSED ? NULL : encoding,
 		NULL,
 	};

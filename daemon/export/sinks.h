@@ -7,9 +7,13 @@
 
 #include "export/sink.h"
 #include "export/sink_options.h"
+#include "format/otlp.h"
 
-/* The version of the profiles schema that is sent; goes with every OTLP request. */
-#define OTLP_PROFILES_DEVELOPMENT_VERSION "1"
+/* The version of the schema that the encoder writes goes with every OTLP request. */
+#define OTLP_VERSION_HEADER \
+	"OTLP-Profiles-Development-Version: " AS_TEXT(OTLP_PROFILES_DEVELOPMENT_VERSION)
+#define AS_TEXT(number) AS_TEXT_UNEXPANDED(number)
+#define AS_TEXT_UNEXPANDED(number) #number
 
 /* Makes the sink of options->protocol. Returns 0, -ENOMEM, or -EINVAL with `problem` naming what is
  * wrong in the options, fit for "destination NAME: …". */
