@@ -16,6 +16,7 @@ static const struct command *const commands[] = {
 	&command_convert,
 	&command_merge,
 	&command_doctor,
+	&command_daemon,
 	&command_check_config,
 };
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "export/sink_options.h"
+#include "format/otlp.h"
 
 enum tick_mode { TICK_ALL, TICK_KERNEL, TICK_USER };
 
@@ -51,12 +52,18 @@ enum exporter_type {
 	EXPORTER_PPROF_DIRECTORY,
 };
 
+enum attributes_choice { ATTRIBUTES_ALL, ATTRIBUTES_NONE };
+
 struct exporter_configuration {
 	char *name; /* NULL in the file: the type's name */
 	enum exporter_type type;
 	struct sink_options sink; /* unused for a directory */
 	char *directory;
 	uint64_t max_bytes, max_age_ns; /* of the files in the directory */
+	enum otlp_shape shape;
+	enum otlp_sample_type sample_type;
+	enum otlp_grouping grouping;
+	enum attributes_choice sample_attributes;
 	uint64_t spool_bytes;
 	uint64_t retry_initial_ns, retry_max_ns;
 	unsigned line, column; /* where it stands in the file; 0: not from a file */

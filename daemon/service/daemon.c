@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Owns the root object, its start and its end. Order at the start: the exporters before the recording,
+ * so that their queues are there for the first profile; READY only when ticks come. At the end the
+ * reverse: sampling stops, its last profile goes to the exporters, the exporters flush.
+ */
+#include "service/daemon.h"
+
+#include "base/clock.h"
+#include "service/daemon_state.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Five seconds are promised: names, then sending, then a margin. */
+#define NAMES_TIMEOUT_NS (1 * NS_PER_SECOND)
+#define FLUSH_TIMEOUT_NS (3 * NS_PER_SECOND)
+#define HEARTBEAT_NS (1 * NS_PER_SECOND)
+
+/* ---- Configuration to recording --------------------------------------------------------------------- */
+
+static int copy_texts(const struct setting_texts *texts, char ***items, size_t *count,
+		      size_t *capacity)
+{
+	struct setting_texts copy = {0};
+	int r = 0;
+	for (size_t i = 0; i < texts->count && r == 0; i++) {
+		char *text = strdup(texts->items[i]);
+		r = text ? array_add(&copy, text) : -ENOMEM;
+		if (r < 0)
+			free(text);
+	}
+	*items = copy.items;
+	*count = copy.count;
+	*capacity = copy.capacity;
+	return r;
+}
+
+#define COPY_TEXTS(from, to) copy_texts(&(from), &(to).items, &(to).count, &(to).capacity)
+
+int daemon_selection(const struct configuration *c, struct selection *ret)
+{
+	*ret = (struct selection){
+		.kernel_only = c->sampling.mode == TICK_KERNEL,
+		.user_only = c->sampling.mode == TICK_USER,
+	};
+	if (COPY_TEXTS(c->selection.comms, ret->comm_patterns) == 0 &&
+	    COPY_TEXTS(c->selection.executables, ret->exe_patterns) == 0 &&
+	    COPY_TEXTS(c->selection.cgroups, ret->cgroup_paths) == 0)
+		return 0;
+	selection_free(ret);
+	return -ENOMEM;
+}
+
+int daemon_recording_options(const struct configuration *c, struct recording_options *ret)
+{
+	*ret = (struct recording_options){
+		.frequency = (uint32_t)c->sampling.frequency,
+		.max_frames = (uint32_t)c->sampling.max_frames,
+		.ring_bytes = (uint32_t)c->sampling.ring_bytes,
+		.symbolize = c->sampling.symbolize,
+		.inlines = c->sampling.inlines,
+		.labels = c->sampling.labels,
+		.times = true,
+		.ignore_kernel_bugs = c->sampling.ignore_kernel_bugs,
+		.cache_directory = c->cache.enabled ? c->cache.directory : "",
+		.names_timeout_ns = NAMES_TIMEOUT_NS,
+		.limits = {.binaries = (uint32_t)c->limits.binaries,
+			   .table_bytes = c->limits.table_bytes,
+			   .frames = c->limits.frames,
+			   .entries = c->limits.entries,
+			   .cache_bytes = c->cache.max_bytes},
+	};
+	return daemon_selection(c, &ret->selection);
+}
+
+void daemon_log_problems(const struct configuration_problems *problems)
+{
+	struct text lines = {0};
+	configuration_problems_write(problems, &lines);
+	char *rest = lines.bytes;
+	for (char *line; rest && (line = strsep(&rest, "\n"));)
+		if (*line)
+			log_error("%s", line);
+	text_free(&lines);
+}
+
+/* ---- Intervals -------------------------------------------------------------------------------------- */
+
+static void tell_status(struct daemon *daemon, const struct recording_statistics *now)
+{
+	const struct recording_statistics *last = &daemon->last;
+	struct text exporters = {0};
+	exporters_describe(daemon->exporters, &exporters);
+	notifier_send(&daemon->notifier,
+		      "STATUS=%llu Hz, %llu samples in the last interval, %llu lost; %s",
+		      (unsigned long long)daemon->configuration.sampling.frequency,
+		      (unsigned long long)(now->samples - last->samples),
+		      (unsigned long long)(now->counters[COUNTER_LOST_RING_FULL] -
+					   last->counters[COUNTER_LOST_RING_FULL] +
+					   now->dropped_samples - last->dropped_samples),
+		      exporters.bytes ? exporters.bytes : "");
+	text_free(&exporters);
+	daemon->last = *now;
+}
+
+int daemon_flush(struct daemon *daemon)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	struct recording_statistics now;
+	int r = recording_take_profile(daemon->recording, &profile);
+	if (r < 0) {
+		log_error("the profile of this interval is lost: %s", strerror(-r));
+		return r;
+	}
+	exporters_add(daemon->exporters, profile);
+	open_interval_begin(daemon->open_interval, profile->time_ns + profile->duration_ns);
+	recording_get_statistics(daemon->recording, &now);
+	tell_status(daemon, &now);
+	return 0;
+}
+
+static int on_interval(struct loop_source *source, uint32_t events, void *userdata)
+{
+	daemon_flush(userdata);
+	return 0;
+}
+
+/* ---- Signals and the watchdog ------------------------------------------------------------------------ */
+
+static int on_hangup(struct loop_source *source, uint32_t signal, void *userdata)
+{
+	daemon_reload(userdata);
+	return 0;
+}
+
+static int on_end(struct loop_source *source, uint32_t signal, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	log_info("%s: ending", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+	loop_stop(daemon->loop, 0);
+	return 0;
+}
+
+/* The rings are drained by the same loop: while this comes, so do samples. */
+static int on_watchdog(struct loop_source *source, uint32_t events, void *userdata)
+{
+	notifier_send(&((struct daemon *)userdata)->notifier, "WATCHDOG=1");
+	return 0;
+}
+
+static int on_heartbeat(struct loop_source *source, uint32_t events, void *userdata)
+{
+	open_interval_heartbeat(((struct daemon *)userdata)->open_interval, (int64_t)realtime_ns());
+	return 0;
+}
+
+static int watch(struct daemon *daemon)
+{
+	uint64_t alive = daemon->notifier.watchdog_ns / 2;
+	uint64_t interval = daemon->configuration.interval_ns;
+	int r = loop_add_signal(daemon->loop, SIGTERM, on_end, daemon, &daemon->term);
+	if (r == 0)
+		r = loop_add_signal(daemon->loop, SIGINT, on_end, daemon, &daemon->interrupt);
+	if (r == 0)
+		r = loop_add_signal(daemon->loop, SIGHUP, on_hangup, daemon, &daemon->hangup);
+	if (r == 0 && alive)
+		r = loop_add_timer(daemon->loop, alive, alive, on_watchdog, daemon,
+				   &daemon->watchdog);
+	if (r == 0)
+		r = loop_add_timer(daemon->loop, HEARTBEAT_NS, HEARTBEAT_NS, on_heartbeat, daemon,
+				   &daemon->heartbeat);
+	if (r == 0)
+		r = loop_add_timer(daemon->loop, interval, interval, on_interval, daemon,
+				   &daemon->interval);
+	return r;
+}
+
+/* From now on a second TERM or INT has its default meaning: it ends the process at once. What the
+ * exporters have on disk survives that. */
+static void unwatch_ends(struct daemon *daemon)
+{
+	sigset_t set;
+	daemon->term = loop_remove(daemon->term);
+	daemon->interrupt = loop_remove(daemon->interrupt);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* ---- Start and end ----------------------------------------------------------------------------------- */
+
+static int load_configuration(struct daemon *daemon)
+{
+	struct configuration_problems problems = {0};
+	int r = configuration_load(daemon->sources, &daemon->configuration, &problems);
+	daemon_log_problems(&problems);
+	if (r < 0 && !problems.count)
+		log_error("cannot read the configuration: %s", strerror(-r));
+	configuration_problems_free(&problems);
+	log_set_level(daemon->configuration.log_level);
+	log_set_format(daemon->configuration.log_format);
+	daemon->reload = (struct reload_statistics){.last_successful = r == 0,
+						    .last_realtime_ns = realtime_ns()};
+	return r;
+}
+
+static int start_recording(struct daemon *daemon)
+{
+	struct recording_options options;
+	struct recording_failure failure = {0};
+	int r = daemon_recording_options(&daemon->configuration, &options);
+	if (r == 0)
+		options.opener = daemon->opener;
+	if (r == 0)
+		r = recording_new(daemon->loop, &options, &failure, &daemon->recording);
+	selection_free(&options.selection);
+	if (r == 0)
+		r = recording_start(daemon->recording, &failure);
+	if (r < 0)
+		log_error("%s", failure.text[0] ? failure.text : strerror(-r));
+	return r;
+}
+
+/* The capability that opens events where perf_event_paranoid is 3 goes to a process of its own. */
+static void start_opener(struct daemon *daemon)
+{
+	int r = opener_is_useful() ? opener_start(&daemon->opener) : 0;
+	if (r < 0)
+		log_warning("CAP_SYS_ADMIN stays in this process, its confined opener does not "
+			    "start: %s",
+			    strerror(-r));
+}
+
+static void tell_lost_interval(const struct lost_interval *lost)
+{
+	log_warning("an earlier run was killed: its last %.1f s of samples were not handed over and "
+		    "are lost",
+		    (double)(lost->last_seen_ns - lost->start_ns) / 1e9);
+}
+
+static void take_open_interval(struct daemon *daemon)
+{
+	struct lost_interval lost;
+	const char *directory = daemon->configuration.spool_directory;
+	int r = directory ? open_interval_take(directory, &daemon->open_interval, &lost) : 0;
+	if (r > 0)
+		tell_lost_interval(&lost);
+	else if (r < 0)
+		log_warning("%s cannot be used, profiles that wait are only in memory: %s",
+			    directory, strerror(-r));
+	open_interval_begin(daemon->open_interval, (int64_t)realtime_ns());
+}
+
+/* Signals are blocked before any thread starts, so that they reach the loop and nothing else. */
+static int start(struct daemon *daemon)
+{
+	int r = loop_new(&daemon->loop);
+	if (r == 0)
+		r = watch(daemon);
+	if (r < 0) {
+		log_error("cannot make the event loop: %s", strerror(-r));
+		return r;
+	}
+	r = exporters_new(&daemon->configuration, &daemon->exporters);
+	if (r == 0)
+		r = start_recording(daemon);
+	if (r == 0)
+		take_open_interval(daemon);
+	return r;
+}
+
+int daemon_new(const struct configuration_sources *sources, struct daemon **ret)
+{
+	struct daemon *daemon = calloc(1, sizeof(*daemon));
+	if (!daemon)
+		return -ENOMEM;
+	daemon->sources = sources;
+	log_set_journal(log_is_journal(getenv("JOURNAL_STREAM"), 2));
+	log_set_limited(true);
+	int r = notifier_open(&daemon->notifier);
+	if (r < 0)
+		log_warning("the service manager cannot be told anything, its socket does not "
+			    "answer: %s",
+			    strerror(-r));
+	r = load_configuration(daemon);
+	if (r == 0) {
+		start_opener(daemon);
+		r = start(daemon);
+	}
+	if (r < 0) {
+		daemon_free(daemon);
+		return r;
+	}
+	*ret = daemon;
+	return 0;
+}
+
+int daemon_run(struct daemon *daemon)
+{
+	log_info("bolometer " BOLOMETER_VERSION ": sampling at %llu Hz, a profile every %.1f s",
+		 (unsigned long long)daemon->configuration.sampling.frequency,
+		 (double)daemon->configuration.interval_ns / 1e9);
+	notifier_send(&daemon->notifier, "READY=1\nSTATUS=sampling, the first interval is open");
+	int r = loop_run(daemon->loop);
+	notifier_send(&daemon->notifier, "STOPPING=1\nSTATUS=sending what is left");
+	unwatch_ends(daemon);
+	if (r < 0)
+		log_error("the event loop failed: %s", strerror(-r));
+	int stopped = recording_stop(daemon->recording);
+	int flushed = stopped < 0 ? stopped : daemon_flush(daemon);
+	if (flushed == 0)
+		daemon->open_interval = open_interval_close(daemon->open_interval);
+	exporters_flush(daemon->exporters, FLUSH_TIMEOUT_NS);
+	log_info("ended");
+	return r < 0 ? r : flushed;
+}
+
+struct daemon *daemon_free(struct daemon *daemon)
+{
+	if (!daemon)
+		return NULL;
+	loop_remove(daemon->interval);
+	loop_remove(daemon->watchdog);
+	loop_remove(daemon->heartbeat);
+	loop_remove(daemon->hangup);
+	loop_remove(daemon->term);
+	loop_remove(daemon->interrupt);
+	recording_free(daemon->recording);
+	exporters_free(daemon->exporters);
+	opener_free(daemon->opener);
+	loop_free(daemon->loop);
+	notifier_close(&daemon->notifier);
+	configuration_free(&daemon->configuration);
+	free(daemon);
+	return NULL;
+}

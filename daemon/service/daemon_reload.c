@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Owns the change from one configuration to the next. Everything that can fail comes first (reading,
+ * the new exporters, the selection); then the open interval ends, so that no profile is made of two
+ * rates or two selections; what follows cannot fail.
+ */
+#include "service/daemon_state.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void log_changes(const struct configuration_changes *changes)
+{
+	struct text applied = {0}, waiting = {0};
+	for (size_t i = 0; i < changes->count; i++) {
+		struct text *list = changes->items[i].needs_restart ? &waiting : &applied;
+		text_add(list, "%s%s", list->length ? ", " : "", changes->items[i].key);
+	}
+	log_info("configuration reloaded: %s", applied.bytes ? applied.bytes : "nothing changed");
+	if (waiting.bytes)
+		log_warning("changed, but only a restart applies them: %s", waiting.bytes);
+	text_free(&applied);
+	text_free(&waiting);
+}
+
+static bool has_changed(const struct configuration_changes *changes, const char *key)
+{
+	size_t length = strlen(key);
+	for (size_t i = 0; i < changes->count; i++)
+		if (strncmp(changes->items[i].key, key, length) == 0)
+			return true;
+	return false;
+}
+
+/* The last step that can fail. The interval ends before it: what it holds was selected by the old. */
+static int apply_selection(struct daemon *daemon, const struct configuration *new,
+			   const struct configuration_changes *changes)
+{
+	struct selection selection;
+	struct recording_failure failure = {0};
+	if (!has_changed(changes, "selection.") && !has_changed(changes, "sampling.mode"))
+		return 0;
+	int r = daemon_selection(new, &selection);
+	if (r == 0)
+		r = recording_set_selection(daemon->recording, &selection, &failure);
+	if (r < 0)
+		log_error("%s", failure.text[0] ? failure.text : strerror(-r));
+	selection_free(&selection);
+	return r;
+}
+
+static void apply_rest(struct daemon *daemon, const struct configuration_changes *changes)
+{
+	const struct configuration *c = &daemon->configuration;
+	log_set_level(c->log_level);
+	log_set_format(c->log_format);
+	if (has_changed(changes, "sampling.frequency")) {
+		int r = recording_set_frequency(daemon->recording,
+						(uint32_t)c->sampling.frequency);
+		if (r < 0)
+			log_error("a CPU keeps its old rate: %s", strerror(-r));
+	}
+	if (has_changed(changes, "interval"))
+		loop_set_timer(daemon->interval, c->interval_ns, c->interval_ns);
+}
+
+static int apply(struct daemon *daemon, struct configuration *new)
+{
+	struct configuration_changes changes = {0};
+	struct exporters_update *update = NULL;
+	int r = configuration_compare(&daemon->configuration, new, &changes);
+	if (r == 0)
+		r = exporters_prepare(daemon->exporters, new, &update);
+	if (r == 0) {
+		daemon_flush(daemon);
+		r = apply_selection(daemon, new, &changes);
+	}
+	if (r == 0) {
+		exporters_commit(daemon->exporters, update);
+		configuration_keep_fixed(&daemon->configuration, new);
+		struct configuration old = daemon->configuration;
+		daemon->configuration = *new;
+		*new = old;
+		apply_rest(daemon, &changes);
+		log_changes(&changes);
+	} else {
+		exporters_abandon(update);
+	}
+	array_free(&changes);
+	return r;
+}
+
+void daemon_reload(struct daemon *daemon)
+{
+	_cleanup_configuration_ struct configuration new = {0};
+	struct configuration_problems problems = {0};
+	notifier_send(&daemon->notifier, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading",
+		      (unsigned long long)(monotonic_ns() / 1000));
+	int r = configuration_load(daemon->sources, &new, &problems);
+	daemon_log_problems(&problems);
+	configuration_problems_free(&problems);
+	if (r == 0)
+		r = apply(daemon, &new);
+	daemon->reload.reloads++;
+	daemon->reload.failures += r < 0;
+	daemon->reload.last_successful = r == 0;
+	daemon->reload.last_realtime_ns = realtime_ns();
+	if (r < 0)
+		log_error("the configuration was not reloaded, the old one stays in force");
+	notifier_send(&daemon->notifier, "READY=1\nSTATUS=%s",
+		      r < 0 ? "the new configuration is wrong, the old one is in force"
+			    : "configuration reloaded");
+}

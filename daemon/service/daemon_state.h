@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The root object, for the files of the daemon alone. */
+#pragma once
+
+#include "base/loop.h"
+#include "collect/opener.h"
+#include "export/open_interval.h"
+#include "profile/recording.h"
+#include "service/configuration.h"
+#include "service/exporters.h"
+#include "service/notify.h"
+
+struct reload_statistics {
+	uint64_t reloads, failures;
+	bool last_successful;
+	uint64_t last_realtime_ns; /* of the last attempt; the start counts as one */
+};
+
+struct daemon {
+	const struct configuration_sources *sources;
+	struct configuration configuration; /* in force */
+	struct loop *loop;
+	struct recording *recording;
+	struct exporters *exporters;
+	struct notifier notifier;
+	struct opener *opener;		     /* NULL: this process opens its events itself */
+	struct open_interval *open_interval; /* NULL: what a kill loses will not be known */
+	struct loop_source *interval, *watchdog, *heartbeat, *term, *interrupt, *hangup;
+	struct reload_statistics reload;
+	struct recording_statistics last; /* at the end of the last interval */
+};
+
+/* What the configuration says of sampling. The selection is the caller's to free. Returns 0 or -ENOMEM. */
+int daemon_recording_options(const struct configuration *configuration,
+			     struct recording_options *ret);
+int daemon_selection(const struct configuration *configuration, struct selection *ret);
+
+/* Logs each problem on a line of its own. */
+void daemon_log_problems(const struct configuration_problems *problems);
+
+/* Ends the open interval: takes its profile and gives it to the exporters. Returns 0 or -errno. */
+int daemon_flush(struct daemon *daemon);
+
+/* Reads the configuration again and applies it, all or nothing. */
+void daemon_reload(struct daemon *daemon);

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the list of running exporters, in the order of the configuration in force, and its change. */
+#include "service/exporters.h"
+
+#include "base/clock.h"
+#include "export/exporter.h"
+#include "export/pprof_directory.h"
+#include "export/sinks.h"
+#include "service/exporters_encode.h"
+#include "service/setting.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+struct exporters {
+	const struct configuration *configuration; /* in force; item i of it is running[i] */
+	struct exporter **running;
+	size_t count;
+};
+
+/* One exporter of the configuration to come. */
+struct next_exporter {
+	size_t old;		   /* which running one goes on; SIZE_MAX: none */
+	bool replace_queue;	   /* it ends first, and a new one takes up its spool */
+	struct sink *sink;	   /* new destination; NULL: the old one is equal */
+	struct exporter *exporter; /* that began with the update */
+};
+
+struct exporters_update {
+	const struct configuration *configuration;
+	struct next_exporter *next;
+	size_t count;
+};
+
+/* ---- One exporter ------------------------------------------------------------------------------------ */
+
+static int make_sink(const struct exporter_configuration *c, struct sink **ret)
+{
+	char problem[256] = "";
+	int r;
+	if (c->type == EXPORTER_PPROF_DIRECTORY) {
+		char host[256] = "host";
+		gethostname(host, sizeof(host) - 1);
+		struct pprof_directory_options options = {.directory = c->directory,
+							  .host = host,
+							  .max_bytes = c->max_bytes,
+							  .max_age_ns = c->max_age_ns};
+		r = pprof_directory_new(&options, ret);
+	} else {
+		r = sink_new(&c->sink, ret, problem, sizeof(problem));
+	}
+	if (r < 0)
+		log_error("exporter %s: %s", c->name, problem[0] ? problem : strerror(-r));
+	return r;
+}
+
+/* Each kind of payload has a spool of its own: one that changes its type does not meet what it cannot
+ * send. A directory has none, its files would only be written twice. */
+static int spool_path(const struct configuration *c, const struct exporter_configuration *exporter,
+		      char **ret)
+{
+	*ret = NULL;
+	if (!c->spool_directory || exporter->type == EXPORTER_PPROF_DIRECTORY)
+		return 0;
+	*ret = text_format("%s/%s.%s", c->spool_directory, exporter->name,
+			   payload_kind_of(exporter->type) == PAYLOAD_OTLP ? "otlp" : "pprof");
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int start_exporter(const struct configuration *c, const struct exporter_configuration *exporter,
+			  struct sink **sink, struct exporter **ret)
+{
+	_cleanup_free_ char *directory = NULL;
+	int r = spool_path(c, exporter, &directory);
+	struct exporter_options options = {
+		.name = exporter->name,
+		.spool = {.directory = directory, .max_bytes = exporter->spool_bytes},
+		.retry = {.initial_ns = exporter->retry_initial_ns,
+			  .max_ns = exporter->retry_max_ns},
+		.send_timeout_ns = exporter->sink.timeout_ns,
+	};
+	if (r == 0)
+		r = exporter_new(&options, *sink, ret);
+	if (r == -EBUSY)
+		log_error("exporter %s: another process uses its spool %s; give this daemon another "
+			  "spool.directory",
+			  exporter->name, directory);
+	else if (r < 0)
+		log_error("exporter %s: %s", exporter->name, strerror(-r));
+	if (r == 0)
+		*sink = NULL; /* the exporter's now */
+	return r;
+}
+
+static void free_sink(struct sink *sink)
+{
+	if (sink)
+		sink->operations->free(sink);
+}
+
+/* ---- Change ------------------------------------------------------------------------------------------ */
+
+static bool is_of_queue(const struct setting *setting)
+{
+	return strncmp(setting->key, "spool.", strlen("spool.")) == 0 ||
+	       strncmp(setting->key, "retry.", strlen("retry.")) == 0;
+}
+
+/* Are all settings equal of the queue, or else of the destination? */
+static bool are_equal(const struct exporter_configuration *a, const struct exporter_configuration *b,
+		      bool of_queue)
+{
+	for (const struct setting *setting = exporter_settings; setting->kind; setting++)
+		if (is_of_queue(setting) == of_queue && !setting_equal(setting, a, b))
+			return false;
+	return true;
+}
+
+static size_t find_old(const struct exporters *exporters, const struct exporter_configuration *new)
+{
+	for (size_t i = 0; i < exporters->count; i++) {
+		const struct exporter_configuration *old =
+			&exporters->configuration->exporters.items[i];
+		bool both_directories = (old->type == EXPORTER_PPROF_DIRECTORY) ==
+					(new->type == EXPORTER_PPROF_DIRECTORY);
+		if (strcmp(old->name, new->name) == 0 && both_directories &&
+		    payload_kind_of(old->type) == payload_kind_of(new->type))
+			return i;
+	}
+	return SIZE_MAX;
+}
+
+static int prepare_one(const struct exporters *exporters, const struct configuration *configuration,
+		       const struct exporter_configuration *new, struct next_exporter *next)
+{
+	next->old = find_old(exporters, new);
+	if (next->old != SIZE_MAX) {
+		const struct exporter_configuration *old =
+			&exporters->configuration->exporters.items[next->old];
+		next->replace_queue = !are_equal(old, new, true);
+		if (!next->replace_queue && are_equal(old, new, false))
+			return 0;
+	}
+	int r = make_sink(new, &next->sink);
+	if (r == 0 && next->old == SIZE_MAX)
+		r = start_exporter(configuration, new, &next->sink, &next->exporter);
+	return r;
+}
+
+int exporters_prepare(struct exporters *exporters, const struct configuration *configuration,
+		      struct exporters_update **ret)
+{
+	size_t count = configuration->exporters.count;
+	struct exporters_update *update = calloc(1, sizeof(*update));
+	if (!update)
+		return -ENOMEM;
+	update->configuration = configuration;
+	update->next = calloc(MAX_OF(count, 1u), sizeof(*update->next));
+	int r = update->next ? 0 : -ENOMEM;
+	for (size_t i = 0; i < count && r == 0; i++) {
+		update->count = i + 1;
+		r = prepare_one(exporters, configuration, &configuration->exporters.items[i],
+				&update->next[i]);
+	}
+	if (r < 0)
+		exporters_abandon(update);
+	else
+		*ret = update;
+	return r;
+}
+
+void exporters_abandon(struct exporters_update *update)
+{
+	if (!update)
+		return;
+	for (size_t i = 0; i < update->count; i++) {
+		exporter_free(update->next[i].exporter);
+		free_sink(update->next[i].sink);
+	}
+	free(update->next);
+	free(update);
+}
+
+static struct exporter *commit_one(struct exporters *exporters, struct exporters_update *update,
+				   size_t index)
+{
+	struct next_exporter *next = &update->next[index];
+	if (next->old == SIZE_MAX)
+		return take_pointer(next->exporter);
+	struct exporter *exporter = take_pointer(exporters->running[next->old]);
+	if (next->replace_queue) {
+		exporter = exporter_free(exporter);
+		start_exporter(update->configuration,
+			       &update->configuration->exporters.items[index], &next->sink,
+			       &exporter);
+	} else if (next->sink) {
+		exporter_set_sink(exporter, take_pointer(next->sink));
+	}
+	return exporter;
+}
+
+void exporters_commit(struct exporters *exporters, struct exporters_update *update)
+{
+	struct exporter **running = calloc(MAX_OF(update->count, 1u), sizeof(*running));
+	for (size_t i = 0; running && i < update->count; i++)
+		running[i] = commit_one(exporters, update, i);
+	for (size_t i = 0; i < exporters->count; i++)
+		exporter_free(exporters->running[i]);
+	free(exporters->running);
+	exporters->running = running;
+	exporters->count = running ? update->count : 0;
+	if (!running)
+		log_error("no memory for the exporters: nothing is exported until the next reload");
+	exporters_abandon(update);
+}
+
+/* ---- All of them ------------------------------------------------------------------------------------- */
+
+int exporters_new(const struct configuration *configuration, struct exporters **ret)
+{
+	static const struct configuration none;
+	struct exporters_update *update;
+	struct exporters *exporters = calloc(1, sizeof(*exporters));
+	if (!exporters)
+		return -ENOMEM;
+	exporters->configuration = &none;
+	int r = exporters_prepare(exporters, configuration, &update);
+	if (r < 0) {
+		exporters_free(exporters);
+		return r;
+	}
+	exporters_commit(exporters, update);
+	exporters->configuration = configuration;
+	if (!configuration->exporters.count)
+		log_warning("no exporter is configured: profiles are made and thrown away");
+	*ret = exporters;
+	return 0;
+}
+
+struct exporters *exporters_free(struct exporters *exporters)
+{
+	if (!exporters)
+		return NULL;
+	for (size_t i = 0; i < exporters->count; i++)
+		exporter_free(exporters->running[i]);
+	free(exporters->running);
+	free(exporters);
+	return NULL;
+}
+
+void exporters_add(struct exporters *exporters, const struct profile *profile)
+{
+	struct encoding encoding = {.configuration = exporters->configuration,
+				    .profile = profile};
+	for (size_t i = 0; i < exporters->count; i++) {
+		const struct exporter_configuration *c =
+			&exporters->configuration->exporters.items[i];
+		int r = exporters->running[i]
+				? encode_for(&encoding, c, exporters->running[i])
+				: -ENODEV;
+		if (r < 0)
+			log_error("exporter %s: an interval is lost: %s", c->name, strerror(-r));
+	}
+	encoding_free(&encoding);
+}
+
+void exporters_flush(struct exporters *exporters, uint64_t timeout_ns)
+{
+	for (size_t i = 0; i < exporters->count; i++)
+		if (exporters->running[i])
+			exporter_flush_start(exporters->running[i], timeout_ns);
+	for (size_t i = 0; i < exporters->count; i++) {
+		struct exporter_statistics statistics;
+		if (!exporters->running[i] || exporter_flush_wait(exporters->running[i]) == 0)
+			continue;
+		exporter_statistics(exporters->running[i], &statistics);
+		log_warning("exporter %s: %llu profiles were not sent%s%s",
+			    exporters->configuration->exporters.items[i].name,
+			    (unsigned long long)statistics.spool.waiting.payloads,
+			    statistics.last_message[0] ? ": " : "", statistics.last_message);
+	}
+}
+
+void exporters_describe(struct exporters *exporters, struct text *out)
+{
+	uint64_t failing = 0, waiting = 0;
+	for (size_t i = 0; i < exporters->count; i++) {
+		struct exporter_statistics statistics;
+		if (!exporters->running[i]) {
+			failing++;
+			continue;
+		}
+		exporter_statistics(exporters->running[i], &statistics);
+		failing += statistics.failures_in_a_row > 0;
+		waiting += statistics.spool.waiting.payloads;
+	}
+	text_add(out, "%zu exporters, %llu failing, %llu profiles waiting", exporters->count,
+		 (unsigned long long)failing, (unsigned long long)waiting);
+}
