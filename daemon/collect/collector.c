@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "bolometer.skel.h"
 #include "collect/cpu_events.h"
+#include "collect/held_stacks.h"
 #include "collect/kernel_bugs.h"
 #include "collect/records.h"
 
@@ -47,6 +48,8 @@ struct collector {
 	bool only_by_pid; /* selected by process, and by nothing else */
 	bool running;
 	uint64_t last_expiry;
+	uint64_t sideband_seen_ns; /* up to when the side-band was read */
+	struct held_stacks held_stacks;
 	uint64_t settle_ns; /* when every CPU ticks at the new rate; 0: no change is under way */
 	uint64_t rejected, rejected_ns, bad_records;
 };
@@ -90,6 +93,17 @@ static bool decide(struct collector *c, const struct record_sample *sample,
 	return selected;
 }
 
+/* Its stack counts as sent: it is held for samples that are wanted, or else all are sent again. */
+static void reject(struct collector *c, const struct record_sample *sample, const uint64_t *frames)
+{
+	c->rejected++;
+	c->rejected_ns += sample->weight;
+	if (!frames || held_stacks_keep(&c->held_stacks, sample, frames) == 0)
+		return;
+	held_stacks_clear(&c->held_stacks);
+	programs_bump_stacks(&c->programs);
+}
+
 static void on_sample(struct collector *c, const struct record_sample *sample, const uint64_t *frames)
 {
 	char comm[COMM_SIZE];
@@ -103,15 +117,21 @@ static void on_sample(struct collector *c, const struct record_sample *sample, c
 		return;
 	}
 	if (sample->flags & SAMPLE_UNDECIDED && !decide(c, sample, process)) {
-		c->rejected++;
-		c->rejected_ns += sample->weight;
-		/* Its stack counts as sent, and nobody took it. */
-		if (frames)
-			programs_bump_stacks(&c->programs);
+		reject(c, sample, frames);
 		return;
 	}
 	process_table_resolve_cgroup(c->processes, process, sample->cgroup_id);
-	c->options.on_sample(c->options.userdata, sample, frames, process);
+	_cleanup_free_ uint64_t *held = frames ? NULL : held_stacks_take(&c->held_stacks, sample);
+	c->options.on_sample(c->options.userdata, sample, held ? held : frames, process);
+}
+
+/* The side-band is looked at anew only for samples younger than the last look. */
+static void catch_up(struct collector *c, uint64_t time)
+{
+	if (time <= c->sideband_seen_ns && sideband_next_time(c->sideband) > time)
+		return;
+	c->sideband_seen_ns = monotonic_ns();
+	sideband_drain(c->sideband, time, on_sideband, c);
 }
 
 static int on_record(void *userdata, void *data, size_t size)
@@ -122,7 +142,7 @@ static int on_record(void *userdata, void *data, size_t size)
 		c->bad_records++;
 		return 0;
 	}
-	sideband_drain(c->sideband, ((const struct record_header *)data)->time, on_sideband, c);
+	catch_up(c, ((const struct record_header *)data)->time);
 	if (record.sample)
 		on_sample(c, record.sample, record.frames);
 	else
@@ -136,6 +156,12 @@ static bool is_selected_pid(const struct collector *c, uint32_t pid)
 	return c->only_by_pid &&
 	       bpf_map_lookup_elem(bpf_map__fd(c->programs.skeleton->maps.selected_pids), &pid,
 				   &value) == 0;
+}
+
+/* Are binaries opened before they are met? */
+static bool wants_maps(const struct collector *c)
+{
+	return c->whole_host || c->only_by_pid;
 }
 
 static void on_mapping(void *userdata, struct process *process,
@@ -173,9 +199,10 @@ void collector_drain(struct collector *c)
 	uint64_t now = monotonic_ns();
 	settle_period(c, now);
 	ring_buffer__consume(c->ring);
+	c->sideband_seen_ns = now;
 	sideband_drain(c->sideband, now, on_sideband, c);
 	if (sideband_take_loss(c->sideband))
-		process_table_scan(c->processes, c->whole_host);
+		process_table_scan(c->processes, wants_maps(c));
 	if (now - c->last_expiry > EXPIRE_INTERVAL_NS) {
 		process_table_expire(c->processes, now);
 		c->last_expiry = now;
@@ -364,6 +391,7 @@ struct collector *collector_free(struct collector *c)
 	parser_free(c->parser);
 	binary_store_free(c->store);
 	binaries_deinit(&c->binaries);
+	held_stacks_clear(&c->held_stacks);
 	if (c->programs.skeleton)
 		programs_close(&c->programs);
 	free(c);
@@ -447,7 +475,7 @@ int collector_start(struct collector *c, struct collect_failure *failure)
 	c->last_expiry = monotonic_ns();
 	r = start_draining(c);
 	if (r == 0)
-		r = process_table_scan(c->processes, c->whole_host || c->only_by_pid);
+		r = process_table_scan(c->processes, wants_maps(c));
 	if (r < 0)
 		return collect_fail(failure, r, "cannot read /proc: %s", strerror(-r));
 	return 0;

@@ -47,6 +47,7 @@ struct sideband {
 	ARRAY(struct sideband_cpu *) cpus;
 	ARRAY(struct sideband_cpu *) heap; /* capacity always >= cpus.count */
 	size_t spilled;
+	uint64_t next_time; /* of the oldest record left by the last drain; UINT64_MAX: none */
 	bool lossy;
 	void *scratch; /* for records that wrap */
 	struct sideband_statistics statistics;
@@ -69,6 +70,7 @@ int sideband_new(struct loop *loop, size_t buffer_pages, perf_opener opener, voi
 		.opener = opener,
 		.opener_userdata = opener_userdata,
 		.scratch = take_pointer(scratch),
+		.next_time = UINT64_MAX,
 	};
 	*ret = take_pointer(sideband);
 	return 0;
@@ -336,8 +338,14 @@ int sideband_drain(struct sideband *sideband, uint64_t until_ns, sideband_callba
 			sideband->heap.items[0] = sideband->heap.items[--sideband->heap.count];
 		heap_sift_down(sideband, 0);
 	}
+	sideband->next_time = sideband->heap.count ? sideband->heap.items[0]->next_time : UINT64_MAX;
 	release_empty(sideband);
 	return 0;
+}
+
+uint64_t sideband_next_time(const struct sideband *sideband)
+{
+	return sideband->next_time;
 }
 
 bool sideband_take_loss(struct sideband *sideband)

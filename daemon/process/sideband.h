@@ -59,6 +59,9 @@ void sideband_remove_cpu(struct sideband *sideband, int cpu);
 int sideband_drain(struct sideband *sideband, uint64_t until_ns, sideband_callback callback,
 		   void *userdata);
 
+/* Time of the oldest record that the last drain met and did not deliver; UINT64_MAX: there was none. */
+uint64_t sideband_next_time(const struct sideband *sideband);
+
 /* True once after records were lost: the owner rescans /proc. */
 bool sideband_take_loss(struct sideband *sideband);
 void sideband_get_statistics(const struct sideband *sideband, struct sideband_statistics *ret);

@@ -128,7 +128,9 @@ static void test_order_and_bound(void **state)
 	put_comm(fake, 2, "e", 50);
 	sideband_drain(fake->sideband, 40, on_record, fake);
 	assert_string_equal(fake->names, "abcd");
+	assert_int_equal(sideband_next_time(fake->sideband), 50);
 	sideband_drain(fake->sideband, 100, on_record, fake);
+	assert_int_equal(sideband_next_time(fake->sideband), UINT64_MAX);
 	assert_string_equal(fake->names, "abcdef");
 	for (int cpu = 0; cpu < CPUS; cpu++)
 		assert_int_equal(fake->control[cpu]->data_tail, fake->control[cpu]->data_head);
