@@ -287,23 +287,17 @@ int cfi_run(struct cfi_program *program, struct cfi_state *state)
 	while (c->at < c->end && r == 0) {
 		uint8_t op = *c->at++;
 		uint8_t low = op & 0x3f;
-		switch (op & 0xc0) {
-		case DW_CFA_advance_loc:
+		/* The first two are two thirds of all: a step, and what a push or pop does to the CFA. */
+		if ((op & 0xc0) == DW_CFA_advance_loc)
 			r = advance(&m, low);
-			break;
-		case DW_CFA_offset:
+		else if (op == DW_CFA_def_cfa_offset)
+			set_cfa_offset(&m, cursor_uleb(c));
+		else if ((op & 0xc0) == DW_CFA_offset)
 			set_saved(&m, low, factored(&m, cursor_uleb(c)));
-			break;
-		case DW_CFA_restore:
+		else if ((op & 0xc0) == DW_CFA_restore)
 			restore_place(&m, low);
-			break;
-		default:
-			/* After each push and pop: a third of all instructions. */
-			if (op == DW_CFA_def_cfa_offset)
-				set_cfa_offset(&m, cursor_uleb(c));
-			else
-				r = run_extended(&m, op);
-		}
+		else
+			r = run_extended(&m, op);
 	}
 	if (r == 0 && c->failed)
 		return -EBADMSG;

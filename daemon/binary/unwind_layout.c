@@ -167,11 +167,18 @@ static int put_pages(struct layout *l)
 	struct unwind_table_header *header = &l->image->header;
 	uint64_t first_page = header->first_page - (l->base >> UNWIND_PAGE_SHIFT);
 	uint32_t before = l->place[0];
+	bool was_empty = false;
 	for (uint32_t i = 0; i < header->page_count; i++) {
 		struct page page = {.rows = row, .before = before};
 		while (row < stop && row->offset >> UNWIND_PAGE_SHIFT == first_page + i)
 			row++;
 		page.count = row - page.rows;
+		/* Two pages without a row say the same. */
+		if (was_empty && !page.count) {
+			l->index[i] = l->index[i - 1];
+			continue;
+		}
+		was_empty = !page.count;
 		if (l->used >= UNWIND_MAX_ROW_OFFSET - ARENA_CHUNK_SIZE)
 			return -E2BIG;
 		l->index[i] = put_page(l, &page);
