@@ -40,7 +40,7 @@ class Sender:
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE)
 
-    def start(self, timeout_ms=5000, cancel_ms=None):
+    def start(self, timeout_ms=20000, cancel_ms=None):
         line = f"send {timeout_ms}" + (f" {cancel_ms}" if cancel_ms is not None else "")
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
@@ -53,7 +53,7 @@ class Sender:
                                  f"{self.process.stderr.read()}")
         return json.loads(line)
 
-    def send(self, timeout_ms=5000, cancel_ms=None):
+    def send(self, timeout_ms=20000, cancel_ms=None):
         self.start(timeout_ms, cancel_ms)
         return self.result()
 
@@ -70,7 +70,7 @@ class Sender:
             raise AssertionError(f"the sender ended with {status}: {errors}")
 
 
-def send_once(timeout_ms=5000, **options):
+def send_once(timeout_ms=20000, **options):
     with Sender(**options) as sender:
         return sender.send(timeout_ms)
 

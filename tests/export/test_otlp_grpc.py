@@ -24,7 +24,7 @@ except ImportError as missing:
 RETRIED = {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
 
 
-def call(server, timeout_ms=5000, **options):
+def call(server, timeout_ms=20000, **options):
     return send_once(timeout_ms, protocol="grpc", endpoint=server.url, **options)
 
 
@@ -114,8 +114,9 @@ class RealServer(unittest.TestCase):
             return b""
         with GrpcServer(handle) as server:
             result = call(server, 800)
-        self.assertEqual((result["outcome"], result["maybe"]), ("retry", True))
-        self.assertTrue(0 < left[0] <= 0.8, left)
+        self.assertEqual(result["outcome"], "retry")
+        self.assertTrue(result["maybe"] or not server.requests, result)
+        self.assertTrue(all(0 < seconds <= 0.8 for seconds in left), left)
 
     def test_unknown_method(self):
         with GrpcServer() as server:
@@ -159,7 +160,7 @@ class RealServer(unittest.TestCase):
 
 
 class Bare(unittest.TestCase):
-    def post(self, respond=succeed, begin=None, timeout_ms=5000, **options):
+    def post(self, respond=succeed, begin=None, timeout_ms=20000, **options):
         with BareServer(respond, begin) as server:
             self.server = server
             return call(server, timeout_ms, **options)
@@ -173,7 +174,7 @@ class Bare(unittest.TestCase):
             self.assertEqual(seen.headers[":method"], "POST")
             self.assertEqual(seen.headers["te"], "trailers")
             self.assertEqual(seen.headers["content-type"], "application/grpc")
-            self.assertEqual(seen.headers["grpc-timeout"], "5000m")
+            self.assertEqual(seen.headers["grpc-timeout"], "20000m")
             self.assertEqual(seen.headers["grpc-encoding"],
                              "identity" if compression == "none" else compression)
 
@@ -307,12 +308,14 @@ class Bare(unittest.TestCase):
         self.assertEqual((result["outcome"], result["maybe"]), ("retry", True), result)
 
     def test_hanging_and_cancel(self):
-        result = self.post(lambda call: None, timeout_ms=300)
-        self.assertEqual((result["outcome"], result["maybe"]), ("retry", True), result)
+        result = self.post(lambda call: None, timeout_ms=500)
+        self.assertEqual(result["outcome"], "retry", result)
+        self.assertTrue(result["maybe"] or not self.server.calls, result)
         with BareServer(lambda call: None) as server, \
              Sender(protocol="grpc", endpoint=server.url) as sender:
-            result = sender.send(20000, cancel_ms=200)
-            self.assertEqual((result["outcome"], result["maybe"]), ("retry", True), result)
+            result = sender.send(20000, cancel_ms=400)
+            self.assertEqual(result["outcome"], "retry", result)
+            self.assertTrue(result["maybe"] or not server.calls, result)
             self.assertLess(result["ms"], 10000)
 
     def test_huge_answer_is_bounded(self):
