@@ -16,7 +16,7 @@ build="gcc libc6-dev linux-libc-dev meson ninja-build pkg-config python3
 
 # To test: workloads in several languages, independent readers of what we write, virtual machines.
 tests="libcmocka-dev libclang-rt-dev shellcheck valgrind binutils elfutils
- make g++ rustc musl-tools golang-go nodejs
+ make g++ rustc musl-tools golang-go nodejs python3-venv
  chromium python3-websocket
  openssl python3-grpcio python3-h2 python3-protobuf python3-zstandard
  qemu-system-x86 qemu-system-arm busybox-static cpio xz-utils zstd

@@ -17,7 +17,7 @@ static bool is_valid(const char *key)
 {
 	struct text valid = {0};
 	text_add_utf8(&valid, key, strlen(key));
-	bool same = valid.bytes && !strcmp(valid.bytes, key);
+	bool same = key[0] && valid.bytes && !strcmp(valid.bytes, key);
 	text_free(&valid);
 	return same;
 }
@@ -41,13 +41,15 @@ static enum otlp_key_class class_of_text(const char *key)
 		{"host.", OTLP_KEY_HOST},
 		{"os.", OTLP_KEY_HOST},
 	};
+	if (!is_valid(key))
+		return OTLP_KEY_INVALID;
 	for (size_t i = 0; i < ARRAY_LENGTH(whole); i++)
 		if (strcmp(key, whole[i].key) == 0)
 			return whole[i].class;
 	for (size_t i = 0; i < ARRAY_LENGTH(beginnings); i++)
 		if (begins(key, beginnings[i].key))
 			return beginnings[i].class;
-	return is_valid(key) ? OTLP_KEY_OTHER : OTLP_KEY_INVALID;
+	return OTLP_KEY_OTHER;
 }
 
 enum otlp_key_class otlp_class_of(struct otlp_encoder *e, uint32_t key)
@@ -89,7 +91,8 @@ int otlp_collect_origin(struct otlp_encoder *e, const struct profile_sample *sam
 		const struct profile_label *attributes =
 			&profile->resource_attributes.items[resource->first_attribute];
 		for (uint32_t i = 0; i < resource->attribute_count; i++)
-			if (!otlp_has_key(e->origin.items, e->origin.count, attributes[i].key) &&
+			if (otlp_class_of(e, attributes[i].key) != OTLP_KEY_INVALID &&
+			    !otlp_has_key(e->origin.items, e->origin.count, attributes[i].key) &&
 			    array_add(&e->origin, attributes[i]) < 0)
 				return -ENOMEM;
 	}

@@ -90,7 +90,8 @@ void otlp_write_resource(struct otlp_encoder *e, const struct otlp_group *group,
 		const struct profile_label *a = &profile->host_attributes.items[i];
 		const char *key = profile_text(profile, a->key);
 		if (!find_label(e, group, key) &&
-		    !option_has(options, options->attribute_count, key))
+		    !option_has(options, options->attribute_count, key) &&
+		    !otlp_has_key(profile->host_attributes.items, i, a->key))
 			put_label(e, a, out);
 	}
 }
