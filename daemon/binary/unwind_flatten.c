@@ -42,6 +42,7 @@ static uint32_t key_start(uint64_t key)
 }
 
 #define RADIX_BITS 12 /* whose counts stay in the first cache */
+#define LEAST_FOR_RADIX 512 /* about where three passes over the counts cost what qsort() does */
 
 /* One pass of a stable radix sort. */
 static void radix_pass(const uint64_t *from, uint64_t *to, size_t count, unsigned shift)
@@ -65,21 +66,22 @@ static int compare_keys(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-/* Sorts by start and source; equal ones keep their order. */
-static int sort_keys(uint64_t *keys, size_t count)
+/* Sorts *keys by start and source; equal ones keep their order. *keys may become another array. */
+static int sort_keys(uint64_t **keys, size_t count)
 {
-	if (count < 4096) {
-		qsort(keys, count, sizeof(*keys), compare_keys);
+	if (count < LEAST_FOR_RADIX) {
+		qsort(*keys, count, sizeof(**keys), compare_keys);
 		return 0;
 	}
-	_cleanup_free_ uint64_t *spare = malloc(count * sizeof(*spare));
-	if (!spare)
+	uint64_t *sorted = malloc(count * sizeof(*sorted));
+	if (!sorted)
 		return -ENOMEM;
-	/* Start and source have 35 bits: three passes, and one to come back. */
-	radix_pass(keys, spare, count, INDEX_BITS);
-	radix_pass(spare, keys, count, INDEX_BITS + RADIX_BITS);
-	radix_pass(keys, spare, count, INDEX_BITS + 2 * RADIX_BITS);
-	memcpy(keys, spare, count * sizeof(*keys));
+	/* Start and source have 35 bits. */
+	radix_pass(*keys, sorted, count, INDEX_BITS);
+	radix_pass(sorted, *keys, count, INDEX_BITS + RADIX_BITS);
+	radix_pass(*keys, sorted, count, INDEX_BITS + 2 * RADIX_BITS);
+	free(*keys);
+	*keys = sorted;
 	return 0;
 }
 
@@ -95,7 +97,7 @@ static int order_ranges(const struct unwind_rows *rows, uint64_t **ret)
 		keys[i] = order_key(&rows->ranges.items[i], i);
 		sorted = sorted && (!i || keys[i] > keys[i - 1]);
 	}
-	int r = sorted ? 0 : sort_keys(keys, count);
+	int r = sorted ? 0 : sort_keys(&keys, count);
 	if (r == 0)
 		*ret = take_pointer(keys);
 	return r;
