@@ -500,6 +500,13 @@ int collector_select_pid(struct collector *c, uint32_t pid)
 	return bpf_map_update_elem(map, &pid, &one, BPF_ANY) < 0 ? -errno : 0;
 }
 
+void collector_forget_stacks(struct collector *c)
+{
+	held_stacks_clear(&c->held_stacks);
+	programs_bump_stacks(&c->programs);
+	collector_drain(c);
+}
+
 struct binaries *collector_binaries(struct collector *c)
 {
 	return &c->binaries;

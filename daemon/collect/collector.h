@@ -77,6 +77,9 @@ int collector_set_frequency(struct collector *collector, uint32_t frequency);
  */
 int collector_apply_selection(struct collector *collector, struct collect_failure *failure);
 
+/* Every stack is sent whole once more, and what was sent before has been delivered when this returns. */
+void collector_forget_stacks(struct collector *collector);
+
 int collector_select_pid(struct collector *collector, uint32_t pid);
 
 struct binaries *collector_binaries(struct collector *collector);

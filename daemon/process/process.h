@@ -41,6 +41,7 @@ struct process {
 	bool remembered;	/* still in the table */
 	bool cgroup_checked;	/* cgroup_path is this program's own, not its parent's */
 	bool awaits_executable; /* the first mapping after an exec names it */
+	bool sampled;		/* a sample came: for whoever counts such processes */
 	bool has_threads;	/* an exit of the main thread need not be the end */
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One hash lookup for the stack, one for the entry: about what a sample costs here. */
+/* One hash lookup for the stack, one for the entry in each window: about what a sample costs here. */
 #include "profile/aggregate.h"
 
 #include "base/clock.h"
@@ -21,25 +21,56 @@ void aggregate_init(struct aggregate *aggregate, const struct aggregate_limits *
 		aggregate->limits.entries = DEFAULT_ENTRIES;
 }
 
-void aggregate_clear_entries(struct aggregate *aggregate)
+static void window_clear(struct aggregate_window *window)
 {
-	for (size_t i = 0; i < aggregate->entries.count; i++)
-		process_unreference(aggregate->entries.items[i].process);
-	aggregate->entries.count = 0;
-	aggregate->times.count = 0;
-	hash_clear(&aggregate->entries_by_key);
+	for (size_t i = 0; i < window->entries.count; i++)
+		process_unreference(window->entries.items[i].process);
+	window->entries.count = 0;
+	window->times.count = 0;
+	hash_clear(&window->entries_by_key);
+}
+
+static void window_free(struct aggregate_window *window)
+{
+	window_clear(window);
+	array_free(&window->entries);
+	array_free(&window->times);
+	hash_free(&window->entries_by_key);
+}
+
+void aggregate_next(struct aggregate *aggregate)
+{
+	window_clear(&aggregate->current);
+	aggregate->age++;
+}
+
+void aggregate_open(struct aggregate *aggregate, struct aggregate_window *window)
+{
+	window->next = aggregate->opened;
+	aggregate->opened = window;
+}
+
+void aggregate_close(struct aggregate *aggregate, struct aggregate_window *window)
+{
+	struct aggregate_window **at = &aggregate->opened;
+	while (*at && *at != window)
+		at = &(*at)->next;
+	if (*at)
+		*at = window->next;
+	window_free(window);
 }
 
 void aggregate_deinit(struct aggregate *aggregate)
 {
-	aggregate_clear_entries(aggregate);
+	while (aggregate->opened)
+		aggregate_close(aggregate, aggregate->opened);
+	window_free(&aggregate->current);
 	array_free(&aggregate->frames);
 	array_free(&aggregate->stacks);
-	array_free(&aggregate->entries);
-	array_free(&aggregate->times);
 	hash_free(&aggregate->stacks_by_id);
-	hash_free(&aggregate->entries_by_key);
 }
+
+/* ---- Stacks ---------------------------------------------------------------------------------- */
 
 static int add_stack(struct aggregate *a, const struct record_sample *sample,
 		     const uint64_t *frames, uint32_t *ret_index)
@@ -48,7 +79,9 @@ static int add_stack(struct aggregate *a, const struct record_sample *sample,
 	if (a->frames.count + words > a->limits.frames)
 		return -ENOSPC;
 	struct aggregate_stack stack = {
+		.id = sample->stack_id,
 		.first_frame = (uint32_t)a->frames.count,
+		.last_used = a->age,
 		.kernel_frames = sample->kernel_frames,
 		.user_frames = sample->user_frames,
 		.has_addresses = sample->flags & SAMPLE_HAS_ADDRESSES,
@@ -74,18 +107,89 @@ static int find_stack(struct aggregate *a, const struct record_sample *sample,
 	const uint64_t *known = hash_get(&a->stacks_by_id, sample->stack_id);
 	if (known) {
 		*ret_index = (uint32_t)*known;
+		a->stacks.items[*known].last_used = a->age;
 		return 0;
 	}
 	return frames ? add_stack(a, sample, frames, ret_index) : -ENOENT;
 }
 
-static uint64_t entry_key(const struct aggregate_stack *stack, uint32_t stack_index,
-			  const struct record_sample *sample, const struct process *process,
-			  uint32_t cpu)
+bool aggregate_is_crowded(const struct aggregate *aggregate)
+{
+	return aggregate->frames.count > aggregate->limits.frames / 2;
+}
+
+static void hold_stacks(struct aggregate *a, const struct aggregate_window *window)
+{
+	for (size_t i = 0; i < window->entries.count; i++)
+		a->stacks.items[window->entries.items[i].stack].last_used = a->age;
+}
+
+static void move_entries(struct aggregate_window *window, const uint32_t *new_indices)
+{
+	for (size_t i = 0; i < window->entries.count; i++)
+		window->entries.items[i].stack = new_indices[window->entries.items[i].stack];
+}
+
+static bool is_old(const struct aggregate *a, const struct aggregate_stack *stack)
+{
+	return a->age - stack->last_used > 1;
+}
+
+/* Moves the stacks that stay to the front; they keep their order, so nothing is overwritten that is
+ * still to be moved. */
+static void compact_stacks(struct aggregate *a, uint32_t *new_indices)
+{
+	size_t stacks = 0, frames = 0;
+	for (size_t i = 0; i < a->stacks.count; i++) {
+		struct aggregate_stack stack = a->stacks.items[i];
+		size_t words = (size_t)stack.kernel_frames + stack.user_frames;
+		if (is_old(a, &stack))
+			continue;
+		memmove(a->frames.items + frames, a->frames.items + stack.first_frame,
+			words * sizeof(uint64_t));
+		stack.first_frame = (uint32_t)frames;
+		frames += words;
+		new_indices[i] = (uint32_t)stacks;
+		a->stacks.items[stacks++] = stack;
+	}
+	a->stacks.count = stacks;
+	a->frames.count = frames;
+}
+
+int aggregate_forget_old(struct aggregate *a)
+{
+	_cleanup_free_ uint32_t *new_indices = calloc(a->stacks.count + 1, sizeof(uint32_t));
+	struct hash by_id = {0};
+	int r = new_indices ? 0 : -ENOMEM;
+	hold_stacks(a, &a->current);
+	for (struct aggregate_window *w = a->opened; w; w = w->next)
+		hold_stacks(a, w);
+	uint32_t kept = 0;
+	for (size_t i = 0; i < a->stacks.count && r == 0; i++)
+		if (!is_old(a, &a->stacks.items[i]))
+			r = hash_put(&by_id, a->stacks.items[i].id, kept++);
+	if (r < 0) {
+		hash_free(&by_id);
+		return -ENOMEM;
+	}
+	compact_stacks(a, new_indices);
+	hash_free(&a->stacks_by_id);
+	a->stacks_by_id = by_id;
+	move_entries(&a->current, new_indices);
+	for (struct aggregate_window *w = a->opened; w; w = w->next)
+		move_entries(w, new_indices);
+	return 0;
+}
+
+/* ---- Entries --------------------------------------------------------------------------------- */
+
+/* The stack is named by its id: its index may change while the window is open. */
+static uint64_t entry_key(const struct aggregate_stack *stack, const struct record_sample *sample,
+			  const struct process *process, uint32_t cpu)
 {
 	uint64_t comm[2];
 	memcpy(comm, sample->comm, sizeof(comm));
-	uint64_t key = hash_mix((uint64_t)stack_index << 32 | sample->tid) ^ (uintptr_t)process;
+	uint64_t key = hash_mix(stack->id ^ (uint64_t)sample->tid << 32) ^ (uintptr_t)process;
 	key = hash_mix(key) ^ comm[0];
 	key = hash_mix(key) ^ comm[1];
 	if (stack->has_addresses)
@@ -94,22 +198,24 @@ static uint64_t entry_key(const struct aggregate_stack *stack, uint32_t stack_in
 }
 
 /* A time that finds no room is missed by nobody but OTLP: the sample itself is kept. */
-static void add_time(struct aggregate *a, struct aggregate_entry *entry, uint64_t time)
+static void add_time(struct aggregate *a, struct aggregate_window *window,
+		     struct aggregate_entry *entry, uint64_t time)
 {
 	struct aggregate_time added = {.time = time, .previous = entry->last_time};
-	if (a->limits.times == 0)
+	if (a->limits.times == 0 || window->no_times)
 		return;
-	if (a->times.count >= a->limits.times || array_add(&a->times, added) < 0)
+	if (window->times.count >= a->limits.times || array_add(&window->times, added) < 0)
 		a->untimed++;
 	else
-		entry->last_time = (uint32_t)a->times.count - 1;
+		entry->last_time = (uint32_t)window->times.count - 1;
 }
 
 /* Makes an entry that counts nothing yet. Returns 0 or negative when it does not fit. */
-static int add_entry(struct aggregate *a, uint64_t key, uint32_t stack, uint32_t cpu,
-		     const struct record_sample *sample, struct process *process)
+static int add_entry(const struct aggregate *a, struct aggregate_window *window, uint64_t key,
+		     uint32_t stack, uint32_t cpu, const struct record_sample *sample,
+		     struct process *process)
 {
-	if (a->entries.count >= a->limits.entries)
+	if (window->entries.count >= a->limits.entries)
 		return -ENOSPC;
 	struct aggregate_entry entry = {
 		.key = key,
@@ -123,50 +229,51 @@ static int add_entry(struct aggregate *a, uint64_t key, uint32_t stack, uint32_t
 	};
 	memcpy(entry.comm, sample->comm, sizeof(entry.comm));
 	entry.comm[COMM_SIZE - 1] = '\0';
-	if (array_add(&a->entries, entry) < 0)
+	if (array_add(&window->entries, entry) < 0)
 		return -ENOMEM;
-	if (hash_put(&a->entries_by_key, key, a->entries.count - 1) < 0) {
-		a->entries.count--;
+	if (hash_put(&window->entries_by_key, key, window->entries.count - 1) < 0) {
+		window->entries.count--;
 		return -ENOMEM;
 	}
 	process_reference(process);
 	return 0;
 }
 
-/* The entry of the sample, made when there is none. */
-static int find_entry(struct aggregate *a, const struct record_sample *sample,
-		      const uint64_t *frames, struct process *process,
-		      struct aggregate_entry **ret)
+static int add_to_window(struct aggregate *a, struct aggregate_window *window, uint32_t stack,
+			 const struct record_sample *sample, struct process *process)
 {
-	uint32_t stack;
-	int r = find_stack(a, sample, frames, &stack);
+	uint32_t cpu = a->limits.cpus ? sample->cpu : AGGREGATE_ANY_CPU;
+	uint64_t key = entry_key(&a->stacks.items[stack], sample, process, cpu);
+	const uint64_t *known = hash_get(&window->entries_by_key, key);
+	size_t index = known ? (size_t)*known : window->entries.count;
+	int r = known ? 0 : add_entry(a, window, key, stack, cpu, sample, process);
 	if (r < 0)
 		return r;
-	uint32_t cpu = a->limits.cpus ? sample->cpu : AGGREGATE_ANY_CPU;
-	uint64_t key = entry_key(&a->stacks.items[stack], stack, sample, process, cpu);
-	const uint64_t *known = hash_get(&a->entries_by_key, key);
-	size_t index = known ? (size_t)*known : a->entries.count;
-	if (!known)
-		r = add_entry(a, key, stack, cpu, sample, process);
-	if (r == 0)
-		*ret = &a->entries.items[index];
-	return r;
+	struct aggregate_entry *entry = &window->entries.items[index];
+	entry->count++;
+	entry->weight += sample->weight;
+	add_time(a, window, entry, sample->header.time);
+	return 0;
 }
 
 void aggregate_add(struct aggregate *a, const struct record_sample *sample, const uint64_t *frames,
 		   struct process *process)
 {
-	struct aggregate_entry *entry;
-	if (find_entry(a, sample, frames, process, &entry) < 0) {
+	uint32_t stack;
+	int r = find_stack(a, sample, frames, &stack);
+	if (r == 0)
+		r = add_to_window(a, &a->current, stack, sample, process);
+	if (r < 0) {
 		a->dropped++;
 		a->dropped_weight += sample->weight;
 		return;
 	}
-	entry->count++;
-	entry->weight += sample->weight;
-	add_time(a, entry, sample->header.time);
 	a->samples++;
 	a->weight += sample->weight;
 	if (sample->end < STACK_END_MAX)
 		a->ends[sample->end]++;
+	for (struct aggregate_window *w = a->opened; w; w = w->next)
+		if ((!w->pid || w->pid == sample->pid) &&
+		    add_to_window(a, w, stack, sample, process) < 0)
+			w->dropped++;
 }

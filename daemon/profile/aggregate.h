@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Samples of one interval, counted: equal stacks of the same program, thread and cgroup are one entry.
- * Stacks are kept by the id that the BPF side computed; each is sent whole once.
+ * Samples, counted: equal stacks of the same program, thread and cgroup are one entry of a window, a
+ * stretch of time that becomes a profile. One window follows the other for as long as samples come; more
+ * can be open beside it for a while. Stacks are kept by the id that the BPF side computed; each is sent
+ * whole once, so they outlive windows and are given up by age, when the BPF side is told so.
  *
  * If asked to, it keeps when each sample was taken: a chain of times for each entry.
  *
@@ -16,7 +18,9 @@
 #include "process/process.h"
 
 struct aggregate_stack {
+	uint64_t id;
 	uint32_t first_frame; /* index into frames */
+	uint32_t last_used;   /* the age of the aggregate then */
 	uint16_t kernel_frames, user_frames;
 	bool has_addresses;
 };
@@ -54,14 +58,24 @@ struct aggregate_limits {
 
 #define AGGREGATE_DEFAULT_TIMES (4UL << 20)
 
-struct aggregate {
-	struct aggregate_limits limits;
-	ARRAY(uint64_t) frames;
-	ARRAY(struct aggregate_stack) stacks;
+struct aggregate_window {
 	ARRAY(struct aggregate_entry) entries;
 	ARRAY(struct aggregate_time) times;
-	struct hash stacks_by_id;
 	struct hash entries_by_key;
+	uint32_t pid;  /* only this process's samples; 0: all */
+	bool no_times; /* none are kept, whatever the limit */
+	uint64_t dropped; /* of one opened beside: samples past the limit of entries */
+	struct aggregate_window *next; /* opened before it */
+};
+
+struct aggregate {
+	struct aggregate_limits limits; /* of each window, but for the frames */
+	ARRAY(uint64_t) frames;
+	ARRAY(struct aggregate_stack) stacks;
+	struct hash stacks_by_id;
+	uint32_t age; /* how often aggregate_next() was called */
+	struct aggregate_window current;
+	struct aggregate_window *opened; /* beside it */
 	uint64_t samples, weight; /* all that were added, since the beginning */
 	uint64_t dropped, dropped_weight; /* past a limit, or with an unknown stack */
 	uint64_t untimed; /* samples whose time was not kept: past the limit */
@@ -72,8 +86,22 @@ struct aggregate {
 void aggregate_init(struct aggregate *aggregate, const struct aggregate_limits *limits);
 void aggregate_deinit(struct aggregate *aggregate);
 
-/* Forgets the entries and times; keeps the stacks, which later samples refer to, and the totals. */
-void aggregate_clear_entries(struct aggregate *aggregate);
+/* Begins the next current window: forgets the entries and times of this one; keeps the stacks, which
+ * later samples refer to, and the totals. */
+void aggregate_next(struct aggregate *aggregate);
+
+/* Opens a window beside the current one: it gets the samples that are added from now on. The caller
+ * initialises pid and no_times, and owns it; aggregate_close() before it goes. */
+void aggregate_open(struct aggregate *aggregate, struct aggregate_window *window);
+void aggregate_close(struct aggregate *aggregate, struct aggregate_window *window);
+
+/* Do the stacks take so much of their limit that old ones should go? */
+bool aggregate_is_crowded(const struct aggregate *aggregate);
+
+/* Gives up the stacks that no window holds and that were not sampled since the last aggregate_next() but
+ * one; the others change their index. The BPF side must have been told before to send every stack whole
+ * once more, and what it had sent by then must have been added. Returns 0 or -ENOMEM: nothing changed. */
+int aggregate_forget_old(struct aggregate *aggregate);
 
 /* Adds a sample; `frames` as collector_callback has them. What cannot be kept is counted. */
 void aggregate_add(struct aggregate *aggregate, const struct record_sample *sample,

@@ -30,6 +30,7 @@ static const char *const end_texts[] = {
 
 struct builder {
 	const struct aggregate *aggregate;
+	const struct aggregate_window *window;
 	const struct binaries *binaries;
 	const struct profile_builder_options *options;
 	struct profile_builder_statistics *statistics;
@@ -325,7 +326,7 @@ static uint32_t resource_of(struct builder *b, const struct process *process)
 static void add_timestamps(struct builder *b, struct profile_sample *sample,
 			   const struct aggregate_entry *entry)
 {
-	const struct aggregate_time *times = b->aggregate->times.items;
+	const struct aggregate_time *times = b->window->times.items;
 	size_t first = b->profile->timestamps.count;
 	uint32_t count = 0;
 	for (uint32_t i = entry->last_time; i != AGGREGATE_NO_TIME; i = times[i].previous)
@@ -384,8 +385,8 @@ static void add_header(struct builder *b)
 	p->default_sample_type = cpu.type;
 }
 
-int profile_build(const struct aggregate *aggregate, const struct binaries *binaries,
-		  const struct profile_builder_options *options,
+int profile_build(const struct aggregate *aggregate, const struct aggregate_window *window,
+		  const struct binaries *binaries, const struct profile_builder_options *options,
 		  struct profile_builder_statistics *statistics, struct profile **ret)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
@@ -394,13 +395,14 @@ int profile_build(const struct aggregate *aggregate, const struct binaries *bina
 		return r;
 	*statistics = (struct profile_builder_statistics){0};
 	struct builder b = {.aggregate = aggregate,
+			    .window = window,
 			    .binaries = binaries,
 			    .options = options,
 			    .statistics = statistics,
 			    .profile = profile};
 	add_header(&b);
-	for (size_t i = 0; i < aggregate->entries.count && !b.failed; i++)
-		add_sample(&b, &aggregate->entries.items[i]);
+	for (size_t i = 0; i < window->entries.count && !b.failed; i++)
+		add_sample(&b, &window->entries.items[i]);
 	hash_free(&b.locations);
 	hash_free(&b.mappings);
 	hash_free(&b.functions);

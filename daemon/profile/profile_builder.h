@@ -22,10 +22,10 @@ struct profile_builder_statistics {
 	uint64_t unnamed; /* of them, code without a function name */
 };
 
-/* Builds a profile with sample types samples/count and cpu/nanoseconds; times, duration and comments are
+/* Builds the profile of a window of the aggregate, with sample types samples/count and cpu/nanoseconds; times, duration and comments are
  * the caller's to fill. Returns 0 or -ENOMEM. */
-int profile_build(const struct aggregate *aggregate, const struct binaries *binaries,
-		  const struct profile_builder_options *options,
+int profile_build(const struct aggregate *aggregate, const struct aggregate_window *window,
+		  const struct binaries *binaries, const struct profile_builder_options *options,
 		  struct profile_builder_statistics *statistics, struct profile **ret);
 
 /* Tells the symbolizer which binaries and addresses a stack runs through. Returns false when some of its

@@ -35,7 +35,7 @@ struct recording {
 	struct symbolizer *symbolizer;
 	struct loop_source *timer;
 	struct hash jit_processes; /* address of a struct process -> 1; each holds a reference */
-	struct hash sampled_pids;
+	uint64_t sampled_processes;
 	struct host_facts host;
 	size_t prepared_stacks;
 	ARRAY(uint32_t) unprepared; /* stacks with binaries that were not known yet */
@@ -66,7 +66,8 @@ static void on_sample(void *userdata, const struct record_sample *sample, const 
 {
 	struct recording *r = userdata;
 	aggregate_add(&r->aggregate, sample, frames, process);
-	hash_put(&r->sampled_pids, (uint64_t)process->pid << 32 | (uint32_t)process->start_time, 1);
+	r->sampled_processes += !process->sampled;
+	process->sampled = true;
 	if (!r->phases.first_complete_ns && sample->end == STACK_END_COMPLETE &&
 	    sample->user_frames > 1) {
 		r->phases.first_complete_ns = sample->header.time - r->start_ns;
@@ -184,7 +185,6 @@ struct recording *recording_free(struct recording *r)
 	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
 		process_unreference((struct process *)(uintptr_t)slot->key);
 	hash_free(&r->jit_processes);
-	hash_free(&r->sampled_pids);
 	array_free(&r->unprepared);
 	symbolizer_free(r->symbolizer);
 	collector_free(r->collector);
@@ -333,9 +333,55 @@ static int add_host(struct recording *r, struct profile *profile)
 	return addition.failed ? -ENOMEM : 0;
 }
 
-int recording_take_profile(struct recording *r, struct profile **ret)
+/* The profile of a window that began at `start_ns`, with the names known by now. */
+static int build_profile(struct recording *r, const struct aggregate_window *window,
+			 uint64_t start_ns, struct profile **ret)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
+	struct profile_builder_options options = {
+		.symbolizer = r->symbolizer,
+		.labels = r->options.labels,
+		.period_ns = NS_PER_SECOND / r->options.frequency,
+		.realtime_offset_ns = (int64_t)(realtime_ns() - monotonic_ns()),
+	};
+	int error = profile_build(&r->aggregate, window, collector_binaries(r->collector), &options,
+				  &r->built, &profile);
+	if (error < 0)
+		return error;
+	uint64_t end = r->running ? monotonic_ns() : r->stop_ns;
+	profile->time_ns = (int64_t)start_ns + options.realtime_offset_ns;
+	profile->duration_ns = (int64_t)(end - start_ns);
+	error = add_comments(r, profile);
+	if (error == 0 && r->options.labels)
+		error = add_host(r, profile);
+	if (error == 0)
+		*ret = take_pointer(profile);
+	return error;
+}
+
+/* What a recording without end must give up now and then. */
+static void forget_old(struct recording *r)
+{
+	struct hash_slot *slot;
+	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));) {
+		struct process *process = (struct process *)(uintptr_t)slot->key;
+		if (process->references > 1)
+			continue;
+		hash_remove(&r->jit_processes, (uintptr_t)process, NULL);
+		process_unreference(process);
+		i = 0; /* the slots have moved */
+	}
+	if (!aggregate_is_crowded(&r->aggregate) || !r->running)
+		return;
+	collector_forget_stacks(r->collector);
+	if (aggregate_forget_old(&r->aggregate) < 0)
+		return; /* out of memory: tried again next time */
+	r->prepared_stacks = 0;
+	r->unprepared.count = 0;
+}
+
+int recording_take_profile(struct recording *r, struct profile **ret)
+{
 	if (r->running)
 		collector_drain(r->collector);
 	prepare_names(r);
@@ -349,28 +395,48 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 		now = monotonic_ns();
 		binary_store_drain(store, now < until ? until - now : 0);
 	}
-	struct profile_builder_options options = {
-		.symbolizer = r->symbolizer,
-		.labels = r->options.labels,
-		.period_ns = NS_PER_SECOND / r->options.frequency,
-		.realtime_offset_ns = (int64_t)(realtime_ns() - monotonic_ns()),
-	};
-	int error = profile_build(&r->aggregate, collector_binaries(r->collector), &options,
-				  &r->built, &profile);
+	int error = build_profile(r, &r->aggregate.current, r->interval_ns, ret);
 	if (error < 0)
 		return error;
-	uint64_t end = r->running ? monotonic_ns() : r->stop_ns;
-	profile->time_ns = (int64_t)r->interval_ns + options.realtime_offset_ns;
-	profile->duration_ns = (int64_t)(end - r->interval_ns);
-	error = add_comments(r, profile);
-	if (error == 0 && r->options.labels)
-		error = add_host(r, profile);
-	if (error < 0)
-		return error;
-	aggregate_clear_entries(&r->aggregate);
-	r->interval_ns = end;
-	*ret = take_pointer(profile);
+	r->interval_ns += (uint64_t)(*ret)->duration_ns;
+	aggregate_next(&r->aggregate);
+	forget_old(r);
 	return 0;
+}
+
+/* ---- Windows --------------------------------------------------------------------------------- */
+
+struct recording_window {
+	struct aggregate_window window;
+	uint64_t start_ns; /* CLOCK_MONOTONIC */
+};
+
+int recording_open_window(struct recording *r, uint32_t pid, struct recording_window **ret)
+{
+	struct recording_window *window = calloc(1, sizeof(*window));
+	if (!window)
+		return -ENOMEM;
+	collector_drain(r->collector);
+	window->window = (struct aggregate_window){.pid = pid, .no_times = true};
+	window->start_ns = monotonic_ns();
+	aggregate_open(&r->aggregate, &window->window);
+	*ret = window;
+	return 0;
+}
+
+int recording_close_window(struct recording *r, struct recording_window *window,
+			   struct profile **ret)
+{
+	int error = 0;
+	if (ret) {
+		if (r->running)
+			collector_drain(r->collector);
+		prepare_names(r);
+		error = build_profile(r, &window->window, window->start_ns, ret);
+	}
+	aggregate_close(&r->aggregate, &window->window);
+	free(window);
+	return error;
 }
 
 /* ---- Statistics ------------------------------------------------------------------------------ */
@@ -395,7 +461,7 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.dropped_samples = r->aggregate.dropped + c.bad_records,
 		.untimed_samples = r->aggregate.untimed,
 		.sideband_lost = c.sideband.lost,
-		.processes = r->sampled_pids.count,
+		.processes = r->sampled_processes,
 		.frames = r->built.frames,
 		.frames_unnamed = r->built.unnamed,
 		.binaries = c.binaries.known,

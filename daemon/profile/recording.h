@@ -107,4 +107,14 @@ int recording_stop(struct recording *recording);
  * with profile_free(). Returns 0 or -errno. */
 int recording_take_profile(struct recording *recording, struct profile **ret);
 
+/*
+ * A profile of a stretch of time beside the intervals: everything sampled between opening and closing, of
+ * one process or (pid 0) of all. recording_close_window() gives its profile (of names known by now; the
+ * caller frees it) or, when `ret` is NULL, none. Both return 0 or -errno; the window is gone in any case.
+ */
+struct recording_window;
+int recording_open_window(struct recording *recording, uint32_t pid, struct recording_window **ret);
+int recording_close_window(struct recording *recording, struct recording_window *window,
+			   struct profile **ret);
+
 void recording_get_statistics(struct recording *recording, struct recording_statistics *ret);

@@ -31,9 +31,9 @@ static size_t count_times(const struct aggregate *a, const struct aggregate_entr
 {
 	size_t count = 0;
 	uint64_t after = UINT64_MAX;
-	for (uint32_t i = entry->last_time; i != AGGREGATE_NO_TIME; i = a->times.items[i].previous) {
-		assert_true(a->times.items[i].time < after);
-		after = a->times.items[i].time;
+	for (uint32_t i = entry->last_time; i != AGGREGATE_NO_TIME; i = a->current.times.items[i].previous) {
+		assert_true(a->current.times.items[i].time < after);
+		after = a->current.times.items[i].time;
 		count++;
 	}
 	return count;
@@ -45,11 +45,11 @@ static void test_no_times(void **state)
 	aggregate_init(&a, NULL);
 	add(&a, 1, 100, 0);
 	add(&a, 1, 200, 1);
-	assert_int_equal(a.entries.count, 1);
-	assert_int_equal(a.entries.items[0].count, 2);
-	assert_int_equal(a.entries.items[0].weight, 20);
-	assert_int_equal(a.entries.items[0].time, 100);
-	assert_int_equal(count_times(&a, &a.entries.items[0]), 0);
+	assert_int_equal(a.current.entries.count, 1);
+	assert_int_equal(a.current.entries.items[0].count, 2);
+	assert_int_equal(a.current.entries.items[0].weight, 20);
+	assert_int_equal(a.current.entries.items[0].time, 100);
+	assert_int_equal(count_times(&a, &a.current.entries.items[0]), 0);
 	assert_int_equal(a.untimed, 0);
 	aggregate_deinit(&a);
 	assert_int_equal(program.references, 1);
@@ -62,21 +62,21 @@ static void test_times(void **state)
 	aggregate_init(&a, &limits);
 	for (uint64_t i = 0; i < 4; i++)
 		add(&a, 1 + i % 2, 100 * i, 0);
-	assert_int_equal(a.entries.count, 2);
+	assert_int_equal(a.current.entries.count, 2);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(a.entries.items[i].count, 2);
-		assert_int_equal(count_times(&a, &a.entries.items[i]), 2);
+		assert_int_equal(a.current.entries.items[i].count, 2);
+		assert_int_equal(count_times(&a, &a.current.entries.items[i]), 2);
 	}
 	for (uint64_t i = 4; i < 10; i++)
 		add(&a, 1, 100 * i, 0);
 	assert_int_equal(a.samples, 10);
-	assert_int_equal(a.entries.items[0].count, 8);
-	assert_int_equal(count_times(&a, &a.entries.items[0]), 3);
+	assert_int_equal(a.current.entries.items[0].count, 8);
+	assert_int_equal(count_times(&a, &a.current.entries.items[0]), 3);
 	assert_int_equal(a.untimed, 5);
 
-	aggregate_clear_entries(&a); /* the limit is for one interval */
+	aggregate_next(&a); /* the limit is for one interval */
 	add(&a, 1, 2000, 0);
-	assert_int_equal(count_times(&a, &a.entries.items[0]), 1);
+	assert_int_equal(count_times(&a, &a.current.entries.items[0]), 1);
 	assert_int_equal(a.untimed, 5);
 	aggregate_deinit(&a);
 }
@@ -89,10 +89,75 @@ static void test_cpus(void **state)
 	add(&a, 1, 100, 0);
 	add(&a, 1, 200, 3);
 	add(&a, 1, 300, 3);
-	assert_int_equal(a.entries.count, 2);
-	assert_int_equal(a.entries.items[1].cpu, 3);
-	assert_int_equal(a.entries.items[1].count, 2);
+	assert_int_equal(a.current.entries.count, 2);
+	assert_int_equal(a.current.entries.items[1].cpu, 3);
+	assert_int_equal(a.current.entries.items[1].count, 2);
 	aggregate_deinit(&a);
+}
+
+/* A window beside the current one has its own beginning and end, and its own choice. */
+static void test_windows(void **state)
+{
+	struct aggregate a;
+	struct aggregate_window all = {0}, none = {.pid = 1234};
+	aggregate_init(&a, NULL);
+	add(&a, 1, 100, 0);
+	aggregate_open(&a, &all);
+	aggregate_open(&a, &none);
+	add(&a, 1, 200, 0);
+	aggregate_next(&a);
+	add(&a, 2, 300, 0);
+	assert_int_equal(all.entries.count, 2);
+	assert_int_equal(all.entries.items[0].count, 1);
+	assert_int_equal(none.entries.count, 0);
+	assert_int_equal(a.current.entries.count, 1);
+	aggregate_close(&a, &all);
+	add(&a, 2, 400, 0);
+	assert_int_equal(a.current.entries.items[0].count, 2);
+	assert_int_equal(a.samples, 4);
+	aggregate_deinit(&a);
+	assert_int_equal(program.references, 1);
+}
+
+/* Stacks that nobody uses any more go, those that a window or a recent sample needs stay as they are. */
+static void test_forget_old(void **state)
+{
+	struct aggregate a;
+	struct aggregate_limits limits = {.frames = 8};
+	struct aggregate_window window = {0};
+	aggregate_init(&a, &limits);
+	add(&a, 1, 100, 0);
+	aggregate_open(&a, &window);
+	add(&a, 2, 200, 0);
+	assert_false(aggregate_is_crowded(&a));
+	add(&a, 3, 300, 0);
+	assert_true(aggregate_is_crowded(&a));
+	aggregate_next(&a);
+	add(&a, 3, 400, 0);
+	aggregate_next(&a);
+	assert_int_equal(aggregate_forget_old(&a), 0);
+	/* 1 is in no window and was not sampled lately; 2 is in a window; 3 was sampled */
+	assert_int_equal(a.stacks.count, 2);
+	assert_int_equal(a.stacks.items[window.entries.items[0].stack].id, 2);
+	assert_int_equal(a.stacks.items[window.entries.items[1].stack].id, 3);
+	for (size_t i = 0; i < 2; i++)
+		assert_memory_equal(a.frames.items + a.stacks.items[i].first_frame, frames,
+				    sizeof(frames));
+	/* the same stack goes on being the same entry */
+	add(&a, 3, 500, 0);
+	assert_int_equal(window.entries.count, 2);
+	assert_int_equal(window.entries.items[1].count, 3);
+	aggregate_close(&a, &window);
+	aggregate_next(&a);
+	aggregate_next(&a);
+	assert_int_equal(aggregate_forget_old(&a), 0);
+	assert_int_equal(a.stacks.count, 0);
+	assert_int_equal(a.frames.count, 0);
+	add(&a, 1, 600, 0);
+	assert_int_equal(a.samples, 6);
+	assert_int_equal(a.dropped, 0);
+	aggregate_deinit(&a);
+	assert_int_equal(program.references, 1);
 }
 
 int main(void)
@@ -101,6 +166,8 @@ int main(void)
 		cmocka_unit_test(test_no_times),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_cpus),
+		cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_forget_old),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
