@@ -109,17 +109,17 @@ static int read_options(struct sender *sender, int argc, char **argv)
 	return 0;
 }
 
-static void print_result(const struct sink_result *result, uint64_t took_ns)
+static void print_result(const struct sink_result *result, uint64_t took_ns, uint64_t cpu_ns)
 {
 	static const char *const outcomes[] = {"sent", "retry", "rejected", "too_large"};
 	_cleanup_(text_free) struct text message = {0};
 	text_add_json(&message, result->message);
 	printf("{\"outcome\": \"%s\", \"retry_after\": %.3f, \"rejected\": %llu, \"limit\": %llu, "
-	       "\"bytes\": %llu, \"maybe\": %s, \"ms\": %.1f, \"message\": \"%s\"}\n",
+	       "\"bytes\": %llu, \"maybe\": %s, \"ms\": %.1f, \"cpu_ms\": %.3f, \"message\": \"%s\"}\n",
 	       outcomes[result->outcome], (double)result->retry_after_ns / 1e9,
 	       (unsigned long long)result->rejected_profiles,
 	       (unsigned long long)result->size_limit, (unsigned long long)result->bytes_sent,
-	       result->maybe_received ? "true" : "false", (double)took_ns / 1e6,
+	       result->maybe_received ? "true" : "false", (double)took_ns / 1e6, (double)cpu_ns / 1e6,
 	       message.length ? message.bytes : "");
 	fflush(stdout);
 }
@@ -141,10 +141,11 @@ static void obey(struct sender *sender, const char *line)
 	sender->cancel_ms = cancel_ms;
 	if (words == 2 && pthread_create(&canceller, NULL, cancel_later, sender) != 0)
 		abort();
-	uint64_t start = monotonic_ns();
+	uint64_t start = monotonic_ns(), cpu_start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	sender->sink->operations->send(sender->sink, &sender->payload, timeout_ms * NS_PER_MS,
 				       &result);
-	print_result(&result, monotonic_ns() - start);
+	print_result(&result, monotonic_ns() - start,
+		     clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_start);
 	if (words == 2)
 		pthread_join(canceller, NULL);
 }
