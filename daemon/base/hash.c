@@ -131,9 +131,8 @@ struct hash_slot *hash_next(const struct hash *h, size_t *cursor)
 	return NULL;
 }
 
-static int strings_rehash(struct strings *s)
+static int strings_rehash(struct strings *s, size_t bucket_count)
 {
-	size_t bucket_count = s->bucket_count ? s->bucket_count * 2 : 64;
 	uint32_t *buckets = calloc(bucket_count, sizeof(*buckets));
 	if (!buckets)
 		return -ENOMEM;
@@ -169,7 +168,17 @@ static int strings_reserve(struct strings *s, size_t length)
 		s->offsets = offsets;
 		s->capacity = capacity;
 	}
-	return (s->count + 1) * 4 > s->bucket_count * 3 ? strings_rehash(s) : 0;
+	if ((s->count + 1) * 4 <= s->bucket_count * 3)
+		return 0;
+	return strings_rehash(s, s->bucket_count ? s->bucket_count * 2 : 64);
+}
+
+int strings_expect(struct strings *s, size_t count)
+{
+	size_t bucket_count = 64;
+	while (count * 4 > bucket_count * 3)
+		bucket_count *= 2;
+	return bucket_count > s->bucket_count ? strings_rehash(s, bucket_count) : 0;
 }
 
 int strings_add(struct strings *s, const char *text, size_t length, uint32_t *ret_index)

@@ -69,7 +69,10 @@ struct strings {
 /* Index of the string, added when new. Returns 0 or -ENOMEM (also past 4 GiB of text). */
 int strings_add(struct strings *s, const char *text, size_t length, uint32_t *ret_index);
 
-/* Same for a C string. */
+/* Makes room for so many strings at once, which saves finding it again and again. Returns 0 or -ENOMEM. */
+int strings_expect(struct strings *s, size_t count);
+
+/* Same as strings_add() for a C string. */
 int strings_add_text(struct strings *s, const char *text, uint32_t *ret_index);
 
 /* The NUL-terminated string of an index < count; valid until the next add. */

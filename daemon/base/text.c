@@ -24,6 +24,11 @@ static bool text_reserve(struct text *t, size_t more)
 	return true;
 }
 
+char *text_room(struct text *t, size_t size)
+{
+	return text_reserve(t, size) ? t->bytes + t->length : NULL;
+}
+
 void text_add_bytes(struct text *t, const void *bytes, size_t size)
 {
 	if (!text_reserve(t, size))

@@ -22,6 +22,10 @@ void text_add_bytes(struct text *t, const void *bytes, size_t size);
 void text_add_string(struct text *t, const char *string);
 void text_add_char(struct text *t, char c);
 
+/* Room for `size` bytes behind the text, to be written in place: then add to `length` what was written.
+ * NULL (and `failed`) when out of memory. */
+char *text_room(struct text *t, size_t size);
+
 /* Appends `string` as the inside of a JSON string literal, without the quotes. Bytes that are not
  * valid UTF-8 become U+FFFD. */
 void text_add_json(struct text *t, const char *string);

@@ -25,10 +25,17 @@ int otlp_dictionary_reset(struct otlp_dictionary *d, const struct profile *profi
 {
 	d->profile = profile;
 	d->failed = false;
+	const size_t expected[OTLP_TABLES] = {
+		[OTLP_LOCATIONS] = profile->locations.count,
+		[OTLP_FUNCTIONS] = profile->functions.count,
+		[OTLP_STRINGS] = profile->strings.count,
+		[OTLP_STACKS] = profile->samples.count,
+	};
 	for (int i = OTLP_MAPPINGS; i < OTLP_TABLES; i++) {
 		uint32_t zero;
 		strings_free(&d->tables[i]);
-		if (strings_add(&d->tables[i], "", 0, &zero) < 0)
+		if (strings_expect(&d->tables[i], expected[i]) < 0 ||
+		    strings_add(&d->tables[i], "", 0, &zero) < 0)
 			return -ENOMEM;
 	}
 	for (size_t i = 0; i < FRAME_TYPE_MAX; i++)
@@ -243,15 +250,12 @@ static uint32_t function_index(struct otlp_dictionary *d, uint32_t function)
 	if (*index != OTLP_UNKNOWN)
 		return *index;
 	const struct profile_function *f = &d->profile->functions.items[function];
-	struct text *out = &d->scratch;
-	uint32_t name = otlp_string(d, f->name), system_name = otlp_string(d, f->system_name);
-	uint32_t file = otlp_string(d, f->file);
-	out->length = 0;
-	wire_put_number(out, 1, name);
-	wire_put_number(out, 2, system_name);
-	wire_put_number(out, 3, file);
-	wire_put_number(out, 4, f->start_line);
-	*index = intern_text(d, OTLP_FUNCTIONS, out);
+	uint8_t bytes[4 * WIRE_NUMBER_MAX], *at = bytes;
+	at = wire_number_at(at, 1, otlp_string(d, f->name));
+	at = wire_number_at(at, 2, otlp_string(d, f->system_name));
+	at = wire_number_at(at, 3, otlp_string(d, f->file));
+	at = wire_number_at(at, 4, f->start_line);
+	*index = intern(d, OTLP_FUNCTIONS, bytes, (size_t)(at - bytes));
 	return *index;
 }
 
@@ -275,14 +279,17 @@ static uint32_t frame_type_attribute(struct otlp_dictionary *d, enum frame_type 
 	return d->frame_type_of[type];
 }
 
-static void put_line(struct otlp_dictionary *d, const struct profile_line *line, struct text *out)
+#define LINE_MAX_SIZE (4 * WIRE_NUMBER_MAX)
+
+static uint8_t *line_at(struct otlp_dictionary *d, const struct profile_line *line, uint8_t *at)
 {
-	uint32_t function = function_index(d, line->function);
-	d->scratch.length = 0;
-	wire_put_number(&d->scratch, 1, function);
-	wire_put_number(&d->scratch, 2, line->line);
-	wire_put_number(&d->scratch, 3, line->column);
-	wire_put_text(out, 3, &d->scratch);
+	uint8_t bytes[3 * WIRE_NUMBER_MAX], *end = bytes;
+	end = wire_number_at(end, 1, function_index(d, line->function));
+	end = wire_number_at(end, 2, line->line);
+	end = wire_number_at(end, 3, line->column);
+	at = wire_size_at(at, 3, (size_t)(end - bytes));
+	memcpy(at, bytes, (size_t)(end - bytes));
+	return at + (end - bytes);
 }
 
 static uint32_t add_location(struct otlp_dictionary *d, const struct profile_location *location)
@@ -294,12 +301,22 @@ static uint32_t add_location(struct otlp_dictionary *d, const struct profile_loc
 		attributes[count++] = otlp_true_attribute(d, "pprof.location.is_folded");
 	struct text *out = &d->line;
 	out->length = 0;
-	wire_put_number(out, 1, mapping);
-	wire_put_number(out, 2, location->address);
+	uint8_t *room = (uint8_t *)text_room(out, (size_t)location->line_count * LINE_MAX_SIZE +
+							  6 * WIRE_NUMBER_MAX);
+	if (!room) {
+		d->failed = true;
+		return 0;
+	}
+	uint8_t *at = wire_number_at(room, 1, mapping), packed[2 * WIRE_VARINT_MAX], *end = packed;
+	at = wire_number_at(at, 2, location->address);
 	for (uint32_t i = 0; i < location->line_count; i++)
-		put_line(d, &d->profile->lines.items[location->first_line + i], out);
-	wire_put_packed(out, 4, attributes, count, &d->packed);
-	return intern_text(d, OTLP_LOCATIONS, out);
+		at = line_at(d, &d->profile->lines.items[location->first_line + i], at);
+	for (size_t i = 0; i < count; i++)
+		end = wire_varint_at(end, attributes[i]);
+	at = wire_size_at(at, 4, (size_t)(end - packed));
+	memcpy(at, packed, (size_t)(end - packed));
+	at += end - packed;
+	return intern(d, OTLP_LOCATIONS, room, (size_t)(at - room));
 }
 
 static uint32_t location_index(struct otlp_dictionary *d, uint32_t location)
@@ -338,10 +355,24 @@ uint32_t otlp_link(struct otlp_dictionary *d, const struct profile_link *link)
 	return intern_text(d, OTLP_LINKS, &d->scratch);
 }
 
+static uint8_t *table_at(const struct strings *table, uint32_t field, uint8_t *at)
+{
+	for (uint32_t i = 0; i < table->count; i++) {
+		size_t size = strings_length(table, i);
+		at = wire_size_at(at, field, size);
+		memcpy(at, strings_get(table, i), size);
+		at += size;
+	}
+	return at;
+}
+
 void otlp_dictionary_write(const struct otlp_dictionary *d, struct text *out)
 {
-	for (int table = OTLP_MAPPINGS; table < OTLP_TABLES; table++)
-		for (uint32_t i = 0; i < d->tables[table].count; i++)
-			wire_put_bytes(out, (uint32_t)table, strings_get(&d->tables[table], i),
-				       strings_length(&d->tables[table], i));
+	for (int i = OTLP_MAPPINGS; i < OTLP_TABLES; i++) {
+		const struct strings *table = &d->tables[i];
+		uint8_t *room = (uint8_t *)text_room(out, table->bytes_used +
+								  table->count * WIRE_NUMBER_MAX);
+		if (room)
+			out->length += (size_t)(table_at(table, (uint32_t)i, room) - room);
+	}
 }

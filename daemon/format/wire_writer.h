@@ -23,10 +23,25 @@ static inline size_t wire_encode_varint(uint8_t *at, uint64_t value)
 	return length;
 }
 
-static inline void wire_put_varint(struct text *out, uint64_t value)
+/* A field's number and value take at most so many bytes, and so does what precedes a message. */
+#define WIRE_NUMBER_MAX ((size_t)2 * WIRE_VARINT_MAX)
+
+/* The same where there is room already; return where the next byte goes. */
+static inline uint8_t *wire_varint_at(uint8_t *at, uint64_t value)
 {
-	uint8_t bytes[WIRE_VARINT_MAX];
-	text_add_bytes(out, bytes, wire_encode_varint(bytes, value));
+	return at + wire_encode_varint(at, value);
+}
+
+static inline uint8_t *wire_number_at(uint8_t *at, uint32_t field, uint64_t value)
+{
+	if (!value)
+		return at;
+	return wire_varint_at(wire_varint_at(at, (uint64_t)field << 3 | WIRE_VARINT), value);
+}
+
+static inline uint8_t *wire_size_at(uint8_t *at, uint32_t field, size_t size)
+{
+	return wire_varint_at(wire_varint_at(at, (uint64_t)field << 3 | WIRE_BYTES), size);
 }
 
 /* A number, also when it is 0: of a oneof. */
@@ -83,7 +98,9 @@ static inline void wire_put_packed(struct text *out, uint32_t field, const uint3
 	if (!count)
 		return;
 	scratch->length = 0;
-	for (size_t i = 0; i < count; i++)
-		wire_put_varint(scratch, numbers[i]);
+	uint8_t *room = (uint8_t *)text_room(scratch, count * WIRE_VARINT_MAX), *end = room;
+	for (size_t i = 0; room && i < count; i++)
+		end = wire_varint_at(end, numbers[i]);
+	scratch->length = (size_t)(end - room);
 	wire_put_text(out, field, scratch);
 }
