@@ -78,12 +78,14 @@ static __always_inline struct task_struct *describe_task(struct scratch *s)
 
 	s->sample.pid = id >> 32;
 	s->sample.tid = (u32)id;
+	s->inner_pid = 0;
 	if (pid_namespace_inode) {
 		struct bpf_pidns_info inner = {};
 		if (bpf_get_ns_current_pid_tgid(pid_namespace_device, pid_namespace_inode, &inner,
 						sizeof(inner)) == 0) {
 			s->sample.pid = inner.tgid;
 			s->sample.tid = inner.pid;
+			s->inner_pid = inner.tgid | SELECTED_INNER_PID;
 		}
 	}
 	bpf_get_current_comm(s->sample.comm, sizeof(s->sample.comm));
@@ -308,6 +310,14 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	u32 child = BPF_CORE_READ((struct task_struct *)ctx->args[1], tgid);
 	u32 *selected = bpf_map_lookup_elem(&selected_pids, &parent);
 
+	if (!selected && pid_namespace_inode) {
+		struct bpf_pidns_info inner = {};
+		if (bpf_get_ns_current_pid_tgid(pid_namespace_device, pid_namespace_inode, &inner,
+						sizeof(inner)) == 0) { /* the parent is the current task */
+			u32 inner_pid = inner.tgid | SELECTED_INNER_PID;
+			selected = bpf_map_lookup_elem(&selected_pids, &inner_pid);
+		}
+	}
 	if (selected && child != parent) {
 		u32 value = *selected;
 		bpf_map_update_elem(&selected_pids, &child, &value, BPF_ANY);

@@ -50,11 +50,20 @@ __noinline int in_cgroup(u32 which)
 	return 0;
 }
 
+static __always_inline bool is_pid_selected(const struct scratch *s)
+{
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
+
+	if (bpf_map_lookup_elem(&selected_pids, &pid))
+		return true;
+	return s->inner_pid && bpf_map_lookup_elem(&selected_pids, &s->inner_pid);
+}
+
 static __always_inline enum selected select_task(struct scratch *s)
 {
 	enum selected selected = SELECTED_YES, next;
 
-	if (select_by_pid && !bpf_map_lookup_elem(&selected_pids, &s->sample.pid))
+	if (select_by_pid && !is_pid_selected(s))
 		return SELECTED_NO;
 	if (selected_cgroup_count) {
 		bool found = false;

@@ -164,6 +164,8 @@ struct record_new_binary {
 
 /* ---- Selection ------------------------------------------------------------------------------- */
 
+/* In selected_pids a number of the daemon's own pid namespace has this bit, one of the host's has not. */
+#define SELECTED_INNER_PID 0x80000000U
 #define MAX_SELECTED_CGROUPS 8
 #define CGROUP_DEFAULT_HIERARCHY 255
 

@@ -152,9 +152,9 @@ static int on_record(void *userdata, void *data, size_t size)
 
 static bool is_selected_pid(const struct collector *c, uint32_t pid)
 {
-	uint32_t value;
+	uint32_t value, key = programs_pid_key(&c->programs, pid);
 	return c->only_by_pid &&
-	       bpf_map_lookup_elem(bpf_map__fd(c->programs.skeleton->maps.selected_pids), &pid,
+	       bpf_map_lookup_elem(bpf_map__fd(c->programs.skeleton->maps.selected_pids), &key,
 				   &value) == 0;
 }
 
@@ -495,9 +495,9 @@ void collector_stop(struct collector *c)
 
 int collector_select_pid(struct collector *c, uint32_t pid)
 {
-	uint32_t one = 1;
+	uint32_t one = 1, key = programs_pid_key(&c->programs, pid);
 	int map = bpf_map__fd(c->programs.skeleton->maps.selected_pids);
-	return bpf_map_update_elem(map, &pid, &one, BPF_ANY) < 0 ? -errno : 0;
+	return bpf_map_update_elem(map, &key, &one, BPF_ANY) < 0 ? -errno : 0;
 }
 
 void collector_forget_stacks(struct collector *c)

@@ -172,6 +172,11 @@ static void set_pid_namespace(struct bolometer_bpf *s)
 	s->rodata->pid_namespace_inode = st.st_ino;
 }
 
+uint32_t programs_pid_key(const struct programs *programs, uint32_t pid)
+{
+	return programs->skeleton->rodata->pid_namespace_inode ? pid | SELECTED_INNER_PID : pid;
+}
+
 static void set_constants(struct bolometer_bpf *s, const struct programs_options *options, int cpus)
 {
 	uint64_t seed = 0;

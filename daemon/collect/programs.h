@@ -43,6 +43,9 @@ void programs_close(struct programs *programs);
 int programs_select(struct programs *programs, const struct programs_selection *selection,
 		    struct collect_failure *failure);
 
+/* A process's key in the map of selected ones, from its number in our pid namespace. */
+uint32_t programs_pid_key(const struct programs *programs, uint32_t pid);
+
 /* The time between two ticks by which the programs tell a late tick from a missed one. */
 void programs_set_period(struct programs *programs, uint64_t period_ns);
 

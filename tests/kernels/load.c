@@ -70,6 +70,7 @@ static void set_worst_case(struct bolometer_bpf *s)
 	bpf_map__set_max_entries(s->maps.comm_verdicts, 64);
 	s->rodata->select_by_pid = true;
 	s->rodata->select_children = true;
+	s->rodata->pid_namespace_inode = 1;
 	s->bss->select_by_executable = true;
 	s->bss->select_by_comm = true;
 	s->bss->selected_cgroup_count = MAX_SELECTED_CGROUPS;
