@@ -2,7 +2,8 @@
 /*
  * The vDSO of arm64 kernels has no call frame information. Its functions are leaves, or keep a frame
  * record: "stp x29, x30, [sp, #-N]!" makes the frame and "ldp x29, x30, [sp], #N" takes it down.
- * Between the two the record is followed, elsewhere the return address is in the link register.
+ * Between the two the frame is found by x29 and its size N, for the caller need not keep records, and its
+ * stack pointer must be right; elsewhere the return address is in the link register.
  */
 #include "binary/unwind_code.h"
 
@@ -21,11 +22,23 @@ static bool is_vdso(const struct elf_file *elf)
 	       memmem(strings.bytes, strings.size, name, sizeof(name));
 }
 
+/* The rule of a frame whose record "stp x29, x30, [sp, #-N]!" put at its bottom. */
+static struct unwind_rule record_at_bottom(uint32_t stp)
+{
+	int words = 128 - (int)(stp >> 15 & 0x7f); /* N / 8: a negative number of 7 bits */
+	return (struct unwind_rule){
+		.kind = RULE_CFA_FP,
+		.flags = RULE_FP_AT_CFA | RULE_RA_AT_CFA,
+		.fp_offset = (int16_t)(-8 * words),
+		.cfa_offset = (uint16_t)words | (uint32_t)(1 - words) << 16,
+	};
+}
+
 static int add_function(const struct elf_file *elf, uint64_t address, uint64_t size,
 			struct unwind_rows *rows)
 {
 	static const struct unwind_rule leaf = {.kind = RULE_CFA_SP};
-	static const struct unwind_rule framed = {.kind = RULE_FRAME_POINTER};
+	struct unwind_rule framed = {.kind = RULE_FRAME_POINTER};
 	if (code_is_signal_return(elf, address) || code_is_signal_return(elf, address + 4))
 		return unwind_rows_add_range(rows, address - 1, size + 1, UNWIND_FROM_CODE,
 					     (struct unwind_rule){.kind = RULE_SIGNAL});
@@ -39,7 +52,9 @@ static int add_function(const struct elf_file *elf, uint64_t address, uint64_t s
 		uint32_t instruction;
 		memcpy(&instruction, code + at, sizeof(instruction));
 		/* The record is in place once x29 points to it. */
-		if (instruction == 0x910003fd) /* mov x29, sp */
+		if ((instruction & 0xffc07fff) == 0xa9807bfd) /* stp x29, x30, [sp, #-N]! */
+			framed = record_at_bottom(instruction);
+		else if (instruction == 0x910003fd) /* mov x29, sp */
 			r = unwind_rows_add(rows, address + at + 4, framed);
 		else if ((instruction & 0xffc07fff) == 0xa8c07bfd) /* ldp x29, x30, [sp], #N */
 			r = unwind_rows_add(rows, address + at + 4, leaf);
