@@ -4,9 +4,10 @@
 Boots a Debian kernel in QEMU with the built binary in its initramfs and records known programs there:
 the same results are expected on every kernel. The profiles come back over the serial line.
 
-    test_kernel.py NAME BOLOMETER RECURSION SIGNALS SYSCALLS      NAME as in fetch.py
+    test_kernel.py NAME SOURCE BUILD      NAME as in fetch.py
 
-Skipped (77) without QEMU, busybox or the kernel's image.
+The build for arm64 is made here, in BUILD/arm64. Skipped (77) without QEMU, busybox, the kernel's image
+or, for arm64, a cross compiler and libraries.
 """
 
 import base64
@@ -21,6 +22,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "truth"))
 from profile_reader import Profile  # noqa: E402
+import cross  # noqa: E402
 
 SKIPPED = 77
 BOOT_TIMEOUT = 240  # seconds under software emulation on a busy machine
@@ -28,42 +30,89 @@ INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev; mount -t proc proc /proc; mount -t sysfs sys /sys
 export PATH=/bin
+grep -m 1 -o paca /proc/cpuinfo
+load
+echo "LOAD $?"
 bolometer doctor
 echo "DOCTOR $?"
 mkdir -p /var/cache
-recursion 3 > /dev/null & bolometer record -q -d 3s -o /tmp/x.pb.gz # fills the cache
-for run in "recursion 5" "recursion 5 200 kernel" "signals 5" "syscalls 5"; do
+recursion 3 > /dev/null & bolometer record -q -d 3s -o /tmp/x.pb.gz # the whole host; fills the cache
+for run in RUNS; do
   name=$(echo $run | tr ' ' -)
-  /bin/$run > /dev/null &
-  sleep 0.5
-  bolometer record -q -d 3s -F 199 -o /tmp/x.pb.gz
+  bolometer record -q -F 199 -o /tmp/x.pb.gz -- $run > /dev/null
   echo "RECORD $name $?"
   echo "BEGIN $name"; base64 /tmp/x.pb.gz; echo "END $name"
-  wait
 done
+bolometer record -q -F 199 -o /tmp/x.pb.gz -- hotplug
+echo "RECORD hotplug $?"
+echo "BEGIN hotplug"; base64 /tmp/x.pb.gz; echo "END hotplug"
 poweroff -f
+"""
+# Runs while CPU 1 comes and goes; off for a second.
+HOTPLUG = """#!/bin/busybox sh
+cpu=/sys/devices/system/cpu/cpu1/online
+recursion 3 > /dev/null &
+sleep 0.5; echo 0 > $cpu && sleep 1 && echo 1 > $cpu && echo "CPU1 $(cat $cpu)"
+wait
 """
 
 
-def libraries(binary):
-    listed = subprocess.run(["ldd", binary], stdout=subprocess.PIPE, text=True, check=False).stdout
-    return sorted(set(re.findall(r"(/\S+\.so[^ ]*)", listed)))
+class Amd64:
+    """This machine's own build."""
+    tools = ("qemu-system-x86_64", "cpio", "ldd")
+    runs = ("recursion 3", "recursion 3 200 kernel", "signals 3", "syscalls 3")
+    qemu = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"]
+    console = "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable"
+    has_pointer_authentication = False
+
+    def __init__(self, _, build):
+        self.binaries = [build / target for target in ("bolometer", "tests/kernels/load")]
+        self.binaries += [build / "tests/truth/workloads" / run.split()[0] for run in self.runs]
+        self.busybox = pathlib.Path("/bin/busybox")
+
+    @staticmethod
+    def libraries(binary):
+        listed = subprocess.run(["ldd", binary], stdout=subprocess.PIPE, text=True, check=False).stdout
+        return {path: os.path.realpath(path)
+                for path in set(re.findall(r"(/\S+\.so[^ ]*)", listed))}
 
 
-def make_initramfs(directory, binaries):
+class Arm64:
+    """Built here. The workloads are protected by pointer authentication and branch targets (their
+    meson.build), one of them is static."""
+    tools = ("qemu-system-aarch64", "cpio")
+    runs = ("recursion 3", "recursion 3 200 kernel", "signals 3", "split_static 3")
+    # The architected algorithm of pointer authentication is slow to emulate; this one signs as well.
+    qemu = ["qemu-system-aarch64", "-M", "virt", "-accel", "tcg,thread=multi", "-cpu",
+            "max,pauth-impdef=on"]
+    console = "console=ttyAMA0 quiet panic=-1"
+    has_pointer_authentication = True
+
+    def __init__(self, source, build):
+        self.cross = cross.CrossBuild(source, build / "arm64")
+        self.binaries = self.cross.build("bolometer", "tests/kernels/load", *(
+            f"tests/truth/workloads/{name}" for name in sorted({run.split()[0] for run in self.runs})))
+        self.busybox = self.cross.sysroot / "bin/busybox"
+
+    def libraries(self, binary):
+        return self.cross.libraries(binary)
+
+
+def make_initramfs(directory, machine):
     root = directory / "root"
-    for name in ("bin", "dev", "proc", "sys", "tmp", "lib64"):
+    for name in ("bin", "dev", "proc", "sys", "tmp", "lib", "lib64"):
         (root / name).mkdir(parents=True)
-    shutil.copy("/bin/busybox", root / "bin/busybox")
-    for binary in binaries:
-        shutil.copy(binary, root / "bin" / pathlib.Path(binary).name)
-        for library in libraries(binary):
-            target = root / library.lstrip("/")
+    shutil.copy(machine.busybox, root / "bin/busybox")
+    for binary in machine.binaries:
+        shutil.copy(binary, root / "bin" / binary.name)
+        for path, library in machine.libraries(binary).items():
+            target = root / path.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(os.path.realpath(library), target)
-    init = root / "init"
-    init.write_text(INIT)
-    init.chmod(0o755)
+            shutil.copy(library, target)
+    runs = " ".join(f'"{run}"' for run in machine.runs)
+    for script, text in (("init", INIT.replace("RUNS", runs)), ("bin/hotplug", HOTPLUG)):
+        (root / script).write_text(text)
+        (root / script).chmod(0o755)
     image = directory / "initramfs"
     with open(image, "wb") as out:
         names = subprocess.run(["find", "."], cwd=root, stdout=subprocess.PIPE, check=True).stdout
@@ -72,12 +121,10 @@ def make_initramfs(directory, binaries):
     return image
 
 
-def boot(kernel, initramfs):
+def boot(kernel, initramfs, machine):
     """What the machine printed until it was off."""
-    command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "1024",
-               "-smp", "2", "-nographic", "-no-reboot", "-nic", "none", "-kernel", kernel,
-               "-initrd", initramfs, "-append",
-               "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable"]
+    command = [*machine.qemu, "-m", "1024", "-smp", "2", "-nographic", "-no-reboot", "-nic", "none",
+               "-kernel", kernel, "-initrd", initramfs, "-append", machine.console]
     result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, timeout=BOOT_TIMEOUT, check=False)
     return result.stdout.decode(errors="replace").replace("\r", "")
@@ -112,9 +159,13 @@ def check_recursion(profile, depth):
 
 CHECKS = {
     # name: (what is counted, how)
-    "recursion-5": lambda profile: check_recursion(profile, 1000),
-    "recursion-5-200-kernel": lambda profile: check_recursion(profile, 200),
+    "recursion-3": lambda profile: check_recursion(profile, 1000),
+    "recursion-3-200-kernel": lambda profile: check_recursion(profile, 200),
 }
+
+
+EARLY = ("[tables not ready]",)
+WHOLE = ("[exiting]", "[starting a program]")
 
 
 def completeness(profile, workload):
@@ -126,33 +177,89 @@ def completeness(profile, workload):
             continue
         total += sample.count
         marks = [frame.function for frame in sample.frames if frame.is_mark]
-        complete += 0 if marks else sample.count
-        early += sample.count if marks == ["[tables not ready]"] else 0
+        complete += 0 if marks and marks[0] not in WHOLE else sample.count
+        early += sample.count if marks and marks[0] in EARLY else 0
     return total, complete, early
 
 
-def judge(console, directory):
+def ends_early(profile, workload):
+    """Which frames the unfinished stacks of the workload end in, and why."""
+    ends = {}
+    for sample in profile.samples:
+        if (sample.labels.get("process.executable.name") == workload and sample.frames[-1].is_mark
+                and sample.frames[-1].function not in EARLY):
+            end = "<-".join(sample.names[:8] if len(sample.names) < 9 else [*sample.names[:5], "...", *sample.names[-2:]])
+            ends[end] = ends.get(end, 0) + sample.count
+    return ", ".join(f"{count} {end}" for end, count in sorted(ends.items(), key=lambda item: -item[1])[:8])
+
+
+def name_of(run):
+    return run.replace(" ", "-")
+
+
+def judge_run(run, profile):
+    workload, name = run.split()[0], name_of(run)
+    if profile is None:
+        return [f"{name}: no profile came back"]
     failures = []
-    for name in ("recursion-5", "recursion-5-200-kernel", "signals-5", "syscalls-5"):
-        profile = profile_of(console, name, directory)
-        if profile is None:
-            failures.append(f"{name}: no profile came back")
-            continue
-        total, complete, early = completeness(profile, name.split("-")[0])
-        print(f"{name}: {total} samples of the program, {complete} complete, {early} too early")
-        if total < 50 or complete < 0.99 * (total - early) or early > 0.2 * total:
-            failures.append(f"{name}: {complete} of {total} complete, {early} too early")
-        if name in CHECKS:
-            total, exact = CHECKS[name](profile)
-            print(f"  depth exact in {exact} of {total}")
-            if exact < 0.98 * (total - early) or not total:
-                failures.append(f"{name}: depth exact in {exact} of {total}")
+    total, complete, early = completeness(profile, workload)
+    print(f"{name}: {total} samples of the program, {complete} complete, {early} too early")
+    if total - early < 50 or complete < 0.99 * (total - early):
+        failures.append(f"{name}: {complete} of {total} complete, {early} too early; the others end in "
+                        + ends_early(profile, workload) + "; "
+                        + " ".join(text for text in profile.comments if not text.endswith("=0")))
+    if name in CHECKS:
+        seen, exact = CHECKS[name](profile)
+        print(f"  depth exact in {exact} of {seen}")
+        if exact < 0.98 * (seen - early) or not seen:
+            failures.append(f"{name}: depth exact in {exact} of {seen}")
+    return failures
+
+
+def counters_of(profile):
+    return {name: int(value) for name, value in (text.split("=", 1) for text in profile.comments
+                                                 if "=" in text) if value.isdigit()}
+
+
+def judge_hotplug(profile):
+    """A CPU that was off for a while: every tick is accounted for, and it ticks again afterwards."""
+    if profile is None:
+        return ["hotplug: no profile came back"]
+    seen = counters_of(profile)
+    ticks = sum(seen[name] for name in ("samples", "lost_ring_full", "lost_scratch", "unselected", "idle",
+                                        "missed"))
+    seconds = sum(seen[name] for name in ("captured_ns", "lost_ns", "unselected_ns", "idle_ns",
+                                          "missed_ns")) / 1e9
+    elapsed = profile.duration_ns / 1e9
+    print(f"hotplug: {seconds:.2f} s of two CPUs in {elapsed:.2f} s, {ticks} ticks of {seen['ticks']}")
+    failures = [] if ticks == seen["ticks"] else [f"hotplug: {ticks} ticks of {seen['ticks']}"]
+    # both CPUs but for a second; it would be 1.2 times the elapsed time had the clock not come back
+    if not 1.3 * elapsed <= seconds <= 2 * elapsed - 0.8:
+        failures.append(f"hotplug: {seconds:.2f} s accounted for in {elapsed:.2f} s")
+    return failures
+
+
+def judge(console, machine, directory):
+    failures = []
+    for line in re.findall(r"^.* instructions of .*$", console, re.M):
+        print(line)
+    if "LOAD 0\n" not in console:
+        failures.append("a program does not load or is over a limit of the verifier")
+    if machine.has_pointer_authentication and "paca\n" not in console:
+        failures.append("the machine has no pointer authentication")
+    for run in machine.runs:
+        failures += judge_run(run, profile_of(console, name_of(run), directory))
+    if "CPU1 1\n" not in console:
+        print("hotplug: SKIPPED, this kernel keeps its CPUs")
+    else:
+        failures += judge_hotplug(profile_of(console, "hotplug", directory))
     return failures
 
 
 def main():
-    name, *binaries = sys.argv[1:]
-    for tool in ("qemu-system-x86_64", "/bin/busybox", "cpio", "ldd"):
+    name, source, build = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+    kind = Arm64 if name.startswith("arm64") else Amd64
+    for tool in (*kind.tools, "/bin/busybox"):
         if not shutil.which(tool):
             print(f"{tool} is not installed")
             return SKIPPED
@@ -161,10 +268,15 @@ def main():
     if fetched.returncode:
         print(f"no image of kernel {name}: {fetched.stderr.strip()[-200:]}")
         return SKIPPED
+    try:
+        machine = kind(source, build)
+    except cross.CannotBuild as reason:
+        print(reason)
+        return SKIPPED
     with tempfile.TemporaryDirectory() as temporary:
         directory = pathlib.Path(temporary)
-        console = boot(fetched.stdout.split()[-1], make_initramfs(directory, binaries))
-        failures = judge(console, directory)
+        console = boot(fetched.stdout.split()[-1], make_initramfs(directory, machine), machine)
+        failures = judge(console, machine, directory)
     if failures:
         readable = (line for line in console.splitlines() if not re.fullmatch(r"\S{20,}", line))
         print("\n".join(readable)[-3000:])
