@@ -293,6 +293,17 @@ void spool_record_free(struct spool_record *record)
 	*record = (struct spool_record){0};
 }
 
+/* While the first is sent the disk gets the second. */
+static void read_ahead(const struct spool *spool)
+{
+	size_t second = spool->first + 1;
+	if (second >= spool->entries.count)
+		return;
+	const struct spool_entry *next = &spool->entries.items[second];
+	if (!next->is_gone && next->segment)
+		segment_read_ahead(next->segment, next->offset, &next->header);
+}
+
 static int take_first(struct spool *spool, struct spool_record *ret)
 {
 	struct spool_entry *entry;
@@ -321,6 +332,7 @@ static int take_first(struct spool *spool, struct spool_record *ret)
 		spool->statistics.maybe_repeated++;
 	spool_note_sending(spool, entry);
 	spool->out = entry->id;
+	read_ahead(spool);
 	return 0;
 }
 

@@ -164,6 +164,12 @@ int segment_read(const struct segment *segment, uint64_t offset, const struct re
 	return 0;
 }
 
+void segment_read_ahead(const struct segment *segment, uint64_t offset,
+			const struct record_header *header)
+{
+	posix_fadvise(segment->fd, (off_t)offset, (off_t)record_size(header), POSIX_FADV_WILLNEED);
+}
+
 int segment_sync(struct segment *segment)
 {
 	uint32_t done = record_state_word(RECORD_DONE, 0);

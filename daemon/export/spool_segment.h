@@ -52,6 +52,10 @@ bool segment_mark_done(struct segment *segment, uint64_t offset);
 int segment_read(const struct segment *segment, uint64_t offset, const struct record_header *header,
 		 char **ret_bytes);
 
+/* Asks the disk for the payload, without waiting: it will be read next. */
+void segment_read_ahead(const struct segment *segment, uint64_t offset,
+			const struct record_header *header);
+
 /* fdatasync(2) if anything was written; tries to write outstanding notes. Returns 0 or -errno. */
 int segment_sync(struct segment *segment);
 
