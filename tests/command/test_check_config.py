@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`bolometer check-config` as a program: statuses, places, forms. The rules are the unit test's."""
+import json
+import os
+import tempfile
+
+from harness import expect, main
+
+GOOD = """exporters:
+  - {type: otlp-grpc, endpoint: "http://collector:4317", headers: {key: hidden-secret}}
+"""
+BAD = "interval: 10s\nsampling:\n  frequency: 100000\n  inline: true\n"
+
+
+def file_with(text):
+    file = tempfile.NamedTemporaryFile("w", suffix=".yaml")
+    file.write(text)
+    file.flush()
+    return file
+
+
+def good_file(bolometer):
+    with file_with(GOOD) as file:
+        result = bolometer.run("check-config", file.name)
+        expect(result.returncode == 0 and b": good" in result.stdout, "good", result)
+        result = bolometer.run("check-config", "--json", file.name)
+        expect(json.loads(result.stdout)["valid"] is True, "valid", result)
+
+
+def bad_file(bolometer):
+    with file_with(BAD) as file:
+        result = bolometer.run("check-config", file.name)
+        lines = result.stderr.decode().splitlines()
+        expect(result.returncode == 1 and len(lines) == 2, "both mistakes", result)
+        expect(lines[0].startswith(f"{file.name}:3:14: sampling.frequency: '100000' is not")
+               and "from 1 to 10000" in lines[0], "line, column, range", result)
+        expect(lines[1].startswith(f"{file.name}:4:3: ")
+               and lines[1].endswith("did you mean sampling.inlines?"), "nearest key", result)
+        result = bolometer.run("check-config", "--json", file.name)
+        problems = json.loads(result.stdout)["problems"]
+        expect(result.returncode == 1 and [p["line"] for p in problems] == [3, 4]
+               and problems[0]["key"] == "sampling.frequency", "the same as JSON", result)
+
+
+def missing_and_odd_files(bolometer):
+    for path in ("/nonexistent.yaml", "/", "/dev/zero"):
+        result = bolometer.run("check-config", path)
+        expect(result.returncode == 1 and path.encode() in result.stderr, path, result)
+    result = bolometer.run("check-config")
+    expect(result.returncode == 2, "a file is needed", result)
+
+
+def effective(bolometer):
+    with file_with(GOOD) as file:
+        result = bolometer.run("check-config", "--effective", "--set", "sampling.frequency=7",
+                               file.name)
+        expect(result.returncode == 0 and b"frequency: 7\n" in result.stdout, "--set", result)
+        expect(b"hidden-secret" not in result.stdout and b"(secret)" in result.stdout,
+               "no secrets", result)
+        os.environ["BOLOMETER_SAMPLING_FREQUENCY"] = "11"
+        for option, wanted in ((), b"frequency: 99\n"), (("--environment",), b"frequency: 11\n"):
+            result = bolometer.run("check-config", "--effective", *option, file.name)
+            expect(wanted in result.stdout, "the environment only when asked", result)
+        del os.environ["BOLOMETER_SAMPLING_FREQUENCY"]
+
+
+def reference_is_a_configuration(bolometer):
+    result = bolometer.run("daemon", "--print-config-reference")
+    with file_with(result.stdout.decode()) as file:
+        result = bolometer.run("check-config", file.name)
+        expect(result.returncode == 0, "as printed", result)
+
+
+main([good_file, bad_file, missing_and_odd_files, effective, reference_is_a_configuration])
