@@ -46,12 +46,12 @@ def bpf_statistics():
 
 @contextlib.contextmanager
 def load(command):
-    """One instance on each CPU until the block ends."""
+    """One instance on each CPU until the block ends; yields the processes."""
     running = [subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL) for _ in range(CPUS)]
     time.sleep(1)
     try:
-        yield
+        yield running
     finally:
         for process in running:
             with contextlib.suppress(ProcessLookupError):
@@ -164,4 +164,5 @@ def main():
     return 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+What sampling costs, piece by piece:
+
+    slope       BPF time of a stack against its depth: what a frame costs, and what every sample does
+    tick        BPF time of a tick in a process that was not asked for, against one that was
+    cost        what a busy host loses to sampling: accounted (BPF, interrupts, our own CPU), and measured
+                by switching the clocks off and on every 100 ms while fixed work is counted
+    memory      of all our processes and BPF maps on this host, under a compiler, and with 400 processes
+                that run 300 different binaries
+
+    bench_cost.py BOLOMETER RECURSION SPIN INTERRUPT CHAIN [PART...]
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import mmap
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+from bench_record import CPUS, bpf_statistics, counters, load, record
+
+FREQUENCY = 99
+ENABLE, DISABLE = 0x2400, 0x2401  # PERF_EVENT_IOC_*
+PIDFD_GETFD = 438
+
+
+def bpf_us(c, count):
+    return c["bpf_ns"] / max(count, 1) / 1e3
+
+
+def slope(tools, directory):
+    points = []
+    for depth in (1, 50, 200, 500, 1000):
+        with load([tools["recursion"], "60", str(depth)]) as running:
+            pids = [word for process in running for word in ("-p", str(process.pid))]
+            c = record(tools["bolometer"], directory, 5, "-F", "199", *pids)
+        points.append((c["frames"] / c["samples"], bpf_us(c, c["samples"])))
+    frames, times = zip(*points)
+    a_frame, fixed = statistics.linear_regression(frames, times)
+    print("slope   " + "  ".join(f"{f:.0f} frames {t:.2f} us" for f, t in points))
+    print(f"        a frame {a_frame * 1e3:.0f} ns, a sample before any frame {fixed:.2f} us"
+          f" (as much as {fixed / a_frame:.0f} frames)")
+
+
+def interrupt(tools):
+    """Nanoseconds that statistics add to a run, and that a tick with an empty program takes."""
+    run = subprocess.run([tools["interrupt"]], stdout=subprocess.PIPE, text=True, check=True)
+    return [float(word) for word in run.stdout.split()]
+
+
+def tick(tools, directory):
+    empty, _ = interrupt(tools)
+    with load([tools["chain"], "600"]):
+        selected = record(tools["bolometer"], directory, 6)
+        sleeper = subprocess.Popen(["sleep", "60"])
+        unselected = record(tools["bolometer"], directory, 6, "-p", str(sleeper.pid))
+        sleeper.kill()
+        sleeper.wait()
+    ours = bpf_us(unselected, unselected["unselected"]), bpf_us(selected, selected["samples"])
+    print(f"tick    unselected {ours[0]:.2f} us, selected {ours[1]:.2f} us, ratio"
+          f" {ours[0] / ours[1]:.3f}; an empty program counts {empty / 1e3:.2f} us of each")
+
+
+@contextlib.contextmanager
+def clocks_of(pid):
+    """Our own descriptors of all perf events of a process."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    pidfd = os.pidfd_open(pid)
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            if "[perf_event]" in os.readlink(f"/proc/{pid}/fd/{name}"):
+                found.append(libc.syscall(PIDFD_GETFD, pidfd, int(name), 0))
+    try:
+        yield found
+    finally:
+        for fd in [*found, pidfd]:
+            os.close(fd)
+
+
+def switch(fds, request):
+    for fd in fds:
+        fcntl.ioctl(fd, request, 0)
+
+
+def slices(counts, fds, pairs):
+    """Relative loss of each CPU in each pair of slices, one with and one without sampling."""
+    def one():
+        before, start = list(counts), time.monotonic()
+        time.sleep(0.1)
+        elapsed = time.monotonic() - start
+        return [(now - then) / elapsed for now, then in zip(list(counts), before)]
+
+    losses = []
+    for pair in range(pairs):
+        speeds = {}
+        # Which comes first alternates: a drift of the machine's speed cancels.
+        for request in (ENABLE, DISABLE) if pair % 2 else (DISABLE, ENABLE):
+            switch(fds, request)
+            speeds[request] = one()
+        losses += [1 - on / off for on, off in zip(speeds[ENABLE], speeds[DISABLE])]
+    switch(fds, ENABLE)
+    return losses
+
+
+def measured(tools, directory, pairs):
+    path = directory / "counts"
+    seconds = pairs // 5 + 6
+    spin = subprocess.Popen([tools["spin"], path, str(seconds)])
+    run = subprocess.Popen([tools["bolometer"], "record", "-q", "-d", f"{seconds}s", "-o",
+                            directory / "x.pb.gz"], stdin=subprocess.DEVNULL)
+    try:
+        time.sleep(3)
+        with open(path, "r+b") as file, mmap.mmap(file.fileno(), CPUS * 8) as memory, \
+                memoryview(memory) as view, view.cast("Q") as counts, clocks_of(run.pid) as fds:
+            return slices(counts, fds, pairs)
+    finally:
+        run.wait()
+        spin.kill()
+        spin.wait()
+
+
+def cost(tools, directory):
+    _, per_tick = interrupt(tools)
+    with bpf_statistics(), load([tools["spin"], directory / "unused", "60"]):
+        short, long = (record(tools["bolometer"], directory, seconds) for seconds in (3, 13))
+    used = [(long[name] - short[name]) / 1e9 / 10 / CPUS for name in ("bpf_ns", "own_cpu_ns")]
+    shares = used + [per_tick * FREQUENCY / 1e9]
+    losses = measured(tools, directory, 150)
+    # Slices in which the machine did something else altogether say nothing of us.
+    kept = sorted(losses)[len(losses) // 10:-(len(losses) // 10)]
+    mean = statistics.mean(kept)
+    half = 1.96 * statistics.stdev(losses) / len(losses) ** 0.5
+    print(f"cost    accounted {100 * sum(shares):.3f} % of CPU time: BPF {100 * shares[0]:.3f},"
+          f" interrupts {100 * shares[2]:.3f} ({per_tick / 1e3:.1f} us each), our processes"
+          f" {100 * shares[1]:.3f}")
+    print(f"        measured {100 * mean:.3f} % +- {100 * half:.3f} (95 %, {len(losses)} pairs of"
+          f" 100 ms, the tenth at either end left out of the mean), goal 0.2 %")
+
+
+def proportional_set_size(pid):
+    """Of a process and its children, bytes."""
+    total = 0
+    with contextlib.suppress(OSError):
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+        total += int(re.search(r"\nPss:\s+(\d+)", text)[1]) * 1024
+        for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            total += proportional_set_size(child)
+    return total
+
+
+def own_memory(tools, directory, seconds):
+    """Largest PSS of all our processes, and the BPF maps at the end, bytes."""
+    path = directory / "x.pb.gz"
+    run = subprocess.Popen([tools["bolometer"], "record", "-q", "-d", f"{seconds}s", "-o", path],
+                           stdin=subprocess.DEVNULL)
+    sizes = []
+    while run.poll() is None:
+        sizes.append(proportional_set_size(run.pid))
+        maps = 0
+        with contextlib.suppress(OSError):
+            for info in pathlib.Path(f"/proc/{run.pid}/fdinfo").iterdir():
+                text = info.read_text()
+                if "map_type:" in text:
+                    maps += int(re.search(r"memlock:\s+(\d+)", text)[1])
+        sizes[-1] += maps
+        time.sleep(0.3)
+    c = counters(path)
+    return {"all": max(sizes), "last": sizes[-2], "own": c["memory_bytes"], **c}
+
+
+def show_memory(name, m, goal, reference):
+    print(f"memory  {name}: PSS of all our processes + BPF maps at most {m['all'] / 1e6:.1f} MB, at the"
+          f" end {m['last'] / 1e6:.1f} (goal {goal}), {m['all'] / reference:.2f} times the first"
+          f" row; {m['samples']} samples")
+
+
+def make_copies(directory, count):
+    """Copies of bash, each with a build id and an end of its own."""
+    original = pathlib.Path("/bin/bash").resolve().read_bytes()
+    at = original.index(b"GNU\0", original.index(struct.pack("<III", 4, 20, 3)))
+    copies = []
+    for i in range(count):
+        data = bytearray(original)
+        data[at + 4:at + 8] = struct.pack("<I", i)
+        path = directory / f"service-{i}"
+        path.write_bytes(bytes(data) + os.urandom(16))
+        path.chmod(0o700)
+        copies.append(path)
+    return copies
+
+
+@contextlib.contextmanager
+def many_processes(directory, processes, binaries):
+    """Each sleeps, and works some milliseconds twice a second."""
+    (directory / "copies").mkdir()
+    copies = make_copies(directory / "copies", binaries)
+    fifo = directory / "fifo"
+    os.mkfifo(fifo)
+    script = (f"exec 3<>{fifo}; while :; do for ((i = 0; i < 1500; i++)); do :; done;"
+              " read -t 2 -u 3; done")
+    running = [subprocess.Popen([copies[i % binaries], "-c", script]) for i in range(processes)]
+    try:
+        time.sleep(2)
+        yield
+    finally:
+        for process in running:
+            process.kill()
+        for process in running:
+            process.wait()
+        shutil.rmtree(directory / "copies")
+
+
+def memory(tools, directory):
+    host = own_memory(tools, directory, 10)
+    processes = sum(name.isdigit() for name in os.listdir("/proc"))
+    show_memory(f"this host ({processes} processes)", host, "25 MB", host["all"])
+    source = directory / "x.cc"
+    source.write_text("#include <algorithm>\n#include <map>\n#include <regex>\n#include <string>\n"
+                      "std::map<std::string, std::regex> m; int main() { return m.size(); }\n")
+    compile_loop = ["sh", "-c", f"while :; do g++ -O2 -c {source} -o /dev/null; done"]
+    with load(compile_loop):
+        show_memory("busy load", own_memory(tools, directory, 20), "35 MB", host["all"])
+    with many_processes(directory, 400, 300):
+        show_memory("400 processes, 300 binaries", own_memory(tools, directory, 30), "50 MB",
+                    host["all"])
+
+
+PARTS = {"slope": slope, "tick": tick, "cost": cost, "memory": memory}
+
+
+def main():
+    names = ("bolometer", "recursion", "spin", "interrupt", "chain")
+    tools = dict(zip(names, sys.argv[1:]))
+    if os.geteuid() != 0:
+        print("needs root")
+        return 77
+    for name in sys.argv[1 + len(names):] or PARTS:
+        with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
+            if name in ("slope", "tick"):
+                stack.enter_context(bpf_statistics())
+            PARTS[name](tools, pathlib.Path(directory))
+            sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a clock tick costs before our programs do anything: an empty program on a fast clock of one CPU,
+ * switched on and off by turns. Prints two numbers: what the kernel's statistics count for a run of the
+ * empty program, ns (which they add to every program's), and what a tick takes from a loop of fixed
+ * work, ns. Exits with 77 without the rights.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/perf_event.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FREQUENCY 4000
+#define PAIRS 60
+#define SLICE_NS 20000000ULL
+#define SKIPPED 77
+
+static volatile uint64_t sink;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Rounds of fixed work a nanosecond during one slice. */
+static double speed(void)
+{
+	uint64_t start = now_ns(), end = start, rounds = 0, x = start;
+	for (; end - start < SLICE_NS; end = now_ns(), rounds++)
+		for (int i = 0; i < 2000; i++)
+			sink = x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (double)rounds / (double)(end - start);
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return x < y ? -1 : x > y;
+}
+
+static int load_empty(void)
+{
+	struct bpf_insn instructions[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	return bpf_prog_load(BPF_PROG_TYPE_PERF_EVENT, "empty", "GPL", instructions, 2, NULL);
+}
+
+int main(void)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = 1000000000 / FREQUENCY,
+		.disabled = 1,
+	};
+	cpu_set_t one;
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	int program = load_empty();
+	int event = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	if (program < 0 || event < 0 || ioctl(event, PERF_EVENT_IOC_SET_BPF, program) < 0 ||
+	    sched_setaffinity(0, sizeof(one), &one) < 0) {
+		fprintf(stderr, "SKIPPED: an empty program on a CPU's clock: %s\n", strerror(errno));
+		return SKIPPED;
+	}
+	double lost[PAIRS];
+	for (int i = 0; i < PAIRS; i++) {
+		double off = speed();
+		ioctl(event, PERF_EVENT_IOC_ENABLE, 0);
+		double on = speed();
+		ioctl(event, PERF_EVENT_IOC_DISABLE, 0);
+		lost[i] = (1 - on / off) * 1e9 / FREQUENCY;
+	}
+	qsort(lost, PAIRS, sizeof(lost[0]), compare);
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+	if (bpf_obj_get_info_by_fd(program, &info, &size) < 0)
+		return 1;
+	printf("%.0f %.0f\n", info.run_cnt ? (double)info.run_time_ns / (double)info.run_cnt : 0.0,
+	       lost[PAIRS / 2]);
+	return 0;
+}
