@@ -209,6 +209,13 @@ void collector_drain(struct collector *c)
 	}
 }
 
+int collector_set_paused(struct collector *c, bool paused)
+{
+	int r = cpu_events_set_paused(&c->events, paused);
+	collector_drain(c);
+	return r;
+}
+
 static int on_drain(struct loop_source *source, uint32_t events, void *userdata)
 {
 	collector_drain(userdata);
@@ -535,6 +542,7 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 					     .rejected_ns = c->rejected_ns,
 					     .bad_records = c->bad_records};
 	programs_read_counters(&c->programs, ret->counters);
+	ret->drained_ns = c->sideband_seen_ns;
 	ret->bpf_ns = programs_run_ns(&c->programs);
 	ret->map_bytes = programs_map_bytes(&c->programs) +
 			 c->binaries.arena.segments.count * ARENA_SEGMENT_SIZE;

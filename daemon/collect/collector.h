@@ -39,6 +39,7 @@ struct collector_statistics {
 	uint64_t rejected_ns;
 	uint64_t bad_records;	   /* not understood: wrong size, version or kind */
 	uint64_t bpf_ns, map_bytes;
+	uint64_t drained_ns; /* when the rings were last read, CLOCK_MONOTONIC */
 	struct sideband_statistics sideband;
 	struct process_statistics processes;
 	struct binaries_statistics binaries;
@@ -68,6 +69,10 @@ void collector_drain(struct collector *collector);
  * Returns 0 or -errno.
  */
 int collector_set_frequency(struct collector *collector, uint32_t frequency);
+
+/* Stops the ticks, or lets them go on; processes are followed all the same. What came before a pause has
+ * been delivered when this returns. Returns 0 or -errno. */
+int collector_set_paused(struct collector *collector, bool paused);
 
 /*
  * Applies the contents of the selection, which the caller has changed, while sampling. The selection

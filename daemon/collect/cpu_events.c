@@ -119,6 +119,8 @@ static int open_event(void *userdata, int cpu)
 	struct cpu_event event = {.cpu = cpu, .fd = fd};
 	event.link = bpf_program__attach_perf_event(events->program, fd);
 	int r = event.link ? array_add(&events->events, event) : -errno;
+	if (r == 0 && events->paused && ioctl(fd, PERF_EVENT_IOC_DISABLE, 0) < 0)
+		log_warning("CPU %d ticks in spite of the pause: %s", cpu, strerror(errno));
 	if (r < 0)
 		close_event(&event);
 	else if (events->on_change)
@@ -210,6 +212,17 @@ int cpu_events_set_period(struct cpu_events *events, uint64_t period_ns)
 	for (size_t i = 0; i < events->events.count; i++)
 		if (ioctl(events->events.items[i].fd, PERF_EVENT_IOC_PERIOD, &period_ns) < 0 &&
 		    r == 0)
+			r = -errno;
+	return r;
+}
+
+int cpu_events_set_paused(struct cpu_events *events, bool paused)
+{
+	unsigned long request = paused ? PERF_EVENT_IOC_DISABLE : PERF_EVENT_IOC_ENABLE;
+	int r = 0;
+	events->paused = paused;
+	for (size_t i = 0; i < events->events.count; i++)
+		if (ioctl(events->events.items[i].fd, request, 0) < 0 && r == 0)
 			r = -errno;
 	return r;
 }

@@ -27,6 +27,7 @@ typedef void (*cpu_change_callback)(void *userdata, int cpu, bool online);
 struct cpu_events {
 	struct bpf_program *program;
 	uint64_t period_ns;
+	bool paused;
 	struct opener *opener; /* NULL: this process opens */
 	ARRAY(struct cpu_event) events;
 	struct loop_source *hotplug;
@@ -46,6 +47,11 @@ int cpu_events_start(struct cpu_events *events, struct loop *loop);
 /* Changes the time between ticks; each CPU's next tick comes one new period from now. Returns 0 or
  * -errno of the first CPU that failed; CPUs that come later get the new period in any case. */
 int cpu_events_set_period(struct cpu_events *events, uint64_t period_ns);
+
+/* Stops the ticks of every CPU, of those that come later too, or lets them go on. Nothing is detached;
+ * the events' own clocks stand still meanwhile, so that the pause is no missed tick. Returns 0 or
+ * -errno of the first CPU that failed. */
+int cpu_events_set_paused(struct cpu_events *events, bool paused);
 
 /* Detaches and closes everything. Idempotent. */
 void cpu_events_stop(struct cpu_events *events);

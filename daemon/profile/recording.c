@@ -25,6 +25,7 @@
 #define PREPARE_INTERVAL_NS NS_PER_SECOND
 #define JIT_BYTES_PER_UPDATE (4UL << 20)
 #define JIT_BYTES_AT_END (64UL << 20) /* what a second's share left over is read then */
+#define PSS_LIFETIME_NS (5 * NS_PER_SECOND)
 #define NAMES_TIMEOUT_NS (30 * NS_PER_SECOND)
 
 struct recording {
@@ -41,6 +42,8 @@ struct recording {
 	ARRAY(uint32_t) unprepared; /* stacks with binaries that were not known yet */
 	uint64_t start_ns, stop_ns; /* CLOCK_MONOTONIC */
 	uint64_t interval_ns;	    /* start of the profile being collected */
+	uint64_t paused_since_ns, paused_ns; /* 0: not paused; the pauses that ended */
+	uint64_t pss_bytes, pss_read_ns;
 	uint64_t new_ns; /* when recording_new() was called */
 	struct recording_phases phases;
 	struct profile_builder_statistics built;
@@ -242,6 +245,24 @@ int recording_set_selection(struct recording *r, struct selection *selection,
 	return 0;
 }
 
+int recording_pause(struct recording *r)
+{
+	int error = collector_set_paused(r->collector, true);
+	if (!r->paused_since_ns)
+		r->paused_since_ns = monotonic_ns();
+	return error;
+}
+
+int recording_resume(struct recording *r)
+{
+	uint64_t now = monotonic_ns();
+	if (r->paused_since_ns)
+		r->paused_ns += now - r->paused_since_ns;
+	r->paused_since_ns = 0;
+	r->interval_ns = now;
+	return collector_set_paused(r->collector, false);
+}
+
 int recording_stop(struct recording *r)
 {
 	if (!r->running)
@@ -441,19 +462,26 @@ int recording_close_window(struct recording *r, struct recording_window *window,
 
 /* ---- Statistics ------------------------------------------------------------------------------ */
 
-/* Proportional set size of this process, bytes. */
-static uint64_t own_pss(void)
+/* Proportional set size of this process, bytes. The kernel walks all our pages to tell: not at every
+ * question. */
+static uint64_t own_pss(struct recording *r)
 {
 	_cleanup_free_ char *text = NULL;
+	uint64_t now = monotonic_ns();
+	if (r->running && r->pss_read_ns && now - r->pss_read_ns < PSS_LIFETIME_NS)
+		return r->pss_bytes;
+	r->pss_read_ns = now;
 	if (read_whole_file("/proc/self/smaps_rollup", 65536, &text, NULL) < 0)
 		return 0;
 	const char *line = strstr(text, "\nPss:");
-	return line ? strtoull(line + 5, NULL, 10) * 1024 : 0;
+	r->pss_bytes = line ? strtoull(line + 5, NULL, 10) * 1024 : 0;
+	return r->pss_bytes;
 }
 
 void recording_get_statistics(struct recording *r, struct recording_statistics *ret)
 {
 	struct collector_statistics c;
+	uint64_t now = r->running ? monotonic_ns() : r->stop_ns;
 	collector_get_statistics(r->collector, &c);
 	*ret = (struct recording_statistics){
 		.samples = r->aggregate.samples,
@@ -468,8 +496,12 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.binaries_failed = c.binaries.failed,
 		.own_cpu_ns = own_cpu_ns(r),
 		.bpf_ns = c.bpf_ns,
-		.memory_bytes = own_pss() + c.map_bytes,
-		.elapsed_ns = (r->running ? monotonic_ns() : r->stop_ns) - r->start_ns,
+		.memory_bytes = own_pss(r) + c.map_bytes,
+		.map_bytes = c.map_bytes,
+		.elapsed_ns = now - r->start_ns,
+		.paused_ns = r->paused_ns + (r->paused_since_ns ? now - r->paused_since_ns : 0),
+		.tracked_processes = c.processes.alive,
+		.drained_ns = c.drained_ns,
 		.phases = r->phases,
 	};
 	losses_collect(&ret->losses, &c);

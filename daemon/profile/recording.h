@@ -65,8 +65,13 @@ struct recording_statistics {
 	struct recording_losses losses;
 	uint64_t own_cpu_ns;		  /* this process and its children */
 	uint64_t bpf_ns;		  /* run time of the programs; 0 when the kernel does not tell */
-	uint64_t memory_bytes;		  /* PSS of all our processes plus BPF maps */
+	uint64_t memory_bytes;		  /* PSS of this process (while sampling, of the last seconds)
+					   * plus BPF maps */
+	uint64_t map_bytes;		  /* of it, the BPF maps */
 	uint64_t elapsed_ns;
+	uint64_t paused_ns;		  /* of it, without ticks by recording_pause() */
+	uint64_t tracked_processes;	  /* known now */
+	uint64_t drained_ns;		  /* when the rings were last read, CLOCK_MONOTONIC */
 	struct recording_phases phases;
 };
 
@@ -98,6 +103,12 @@ int recording_set_frequency(struct recording *recording, uint32_t frequency);
  * success. Returns 0 or -errno with *failure filled; then the old one stays. */
 int recording_set_selection(struct recording *recording, struct selection *selection,
 			    struct recording_failure *failure);
+
+/* Stops the ticks for a while: processes are followed, intervals and windows go on without samples. */
+int recording_pause(struct recording *recording);
+
+/* Lets the ticks go on, in a new interval that begins now. Returns 0 or -errno. */
+int recording_resume(struct recording *recording);
 
 /* Stops sampling and drains what is on the way. */
 int recording_stop(struct recording *recording);
