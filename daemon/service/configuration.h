@@ -14,6 +14,8 @@
 #include "export/sink_options.h"
 #include "format/otlp.h"
 
+#define HTTP_DEFAULT_SOCKET "/run/bolometer/socket"
+
 enum tick_mode { TICK_ALL, TICK_KERNEL, TICK_USER };
 
 /* A list of texts; every one is owned. */
@@ -42,6 +44,15 @@ struct cache_configuration {
 
 struct limits_configuration {
 	uint64_t binaries, table_bytes, frames, entries;
+};
+
+struct http_configuration {
+	char *socket;	      /* NULL: none */
+	char *socket_mode;    /* octal digits */
+	char *socket_group;   /* NULL: the daemon's own */
+	char *address;	      /* NULL: none */
+	char *token_file;     /* NULL: none */
+	char *health_address; /* NULL: none */
 };
 
 enum exporter_type {
@@ -76,6 +87,7 @@ struct configuration {
 	struct sink_pairs resource_attributes;
 	struct cache_configuration cache;
 	struct limits_configuration limits;
+	struct http_configuration http;
 	char *spool_directory; /* NULL: queues are only in memory */
 	enum log_level log_level;
 	enum log_format log_format;

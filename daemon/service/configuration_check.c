@@ -4,6 +4,7 @@
 
 #include "bpf/wire.h"
 #include "export/sink_url.h"
+#include "service/http_server.h"
 #include "service/setting.h"
 
 #include <errno.h>
@@ -37,6 +38,28 @@ static void check_sampling(const struct check *c)
 	if (cgroups > MAX_SELECTED_CGROUPS)
 		COMPLAIN(c, nowhere, "selection.cgroup", "%zu groups, at most %d can be told apart",
 			 cgroups, MAX_SELECTED_CGROUPS);
+}
+
+static void check_http(const struct check *c)
+{
+	static const struct exporter_configuration none, *const nowhere = &none;
+	const struct http_configuration *http = &c->configuration->http;
+	const char *mode = http->socket_mode ? http->socket_mode : "";
+	size_t digits = strspn(mode, "01234567");
+	if (digits == 0 || digits > 4 || mode[digits] || strtoul(mode, NULL, 8) > 0777)
+		COMPLAIN(c, nowhere, "http.socket_mode", "octal digits from 0 to 0777 are wanted");
+	if (http->socket && http->socket[0] != '/')
+		COMPLAIN(c, nowhere, "http.socket", "an absolute path is needed");
+	if (http->address && !http->token_file)
+		COMPLAIN(c, nowhere, "http.token_file",
+			 "missing: over http.address everybody on the network could ask");
+	if (http->token_file && !http->address)
+		COMPLAIN(c, nowhere, "http.token_file", "means nothing without http.address");
+	if (http->address && !http_address_is_valid(http->address))
+		COMPLAIN(c, nowhere, "http.address", "ADDRESS:PORT is wanted, as 127.0.0.1:7070");
+	if (http->health_address && !http_address_is_valid(http->health_address))
+		COMPLAIN(c, nowhere, "http.health_address",
+			 "ADDRESS:PORT is wanted, as 127.0.0.1:7071");
 }
 
 /* The name becomes that of a directory. */
@@ -142,6 +165,7 @@ int configuration_check(const char *source, struct configuration *configuration,
 	struct check check = {source, configuration, problems};
 	int r = 0;
 	check_sampling(&check);
+	check_http(&check);
 	for (size_t i = 0; i < configuration->exporters.count && r == 0; i++)
 		r = check_exporter(&check, i);
 	return r;

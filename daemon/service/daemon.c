@@ -110,6 +110,8 @@ int daemon_flush(struct daemon *daemon)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
 	struct recording_statistics now;
+	if (daemon->is_paused)
+		return 0;
 	int r = recording_take_profile(daemon->recording, &profile);
 	if (r < 0) {
 		log_error("the profile of this interval is lost: %s", strerror(-r));
@@ -120,6 +122,32 @@ int daemon_flush(struct daemon *daemon)
 	recording_get_statistics(daemon->recording, &now);
 	tell_status(daemon, &now);
 	return 0;
+}
+
+int daemon_pause(struct daemon *daemon)
+{
+	if (daemon->is_paused)
+		return 0;
+	int r = recording_pause(daemon->recording);
+	daemon_flush(daemon);
+	daemon->is_paused = true;
+	notifier_send(&daemon->notifier, "STATUS=sampling is off");
+	log_info("sampling is off");
+	return r;
+}
+
+int daemon_resume(struct daemon *daemon)
+{
+	uint64_t interval = daemon->configuration.interval_ns;
+	if (!daemon->is_paused)
+		return 0;
+	int r = recording_resume(daemon->recording);
+	daemon->is_paused = false;
+	open_interval_begin(daemon->open_interval, (int64_t)realtime_ns());
+	loop_set_timer(daemon->interval, interval, interval);
+	notifier_send(&daemon->notifier, "STATUS=sampling is on again");
+	log_info("sampling is on again");
+	return r;
 }
 
 static int on_interval(struct loop_source *source, uint32_t events, void *userdata)
@@ -153,7 +181,9 @@ static int on_watchdog(struct loop_source *source, uint32_t events, void *userda
 
 static int on_heartbeat(struct loop_source *source, uint32_t events, void *userdata)
 {
-	open_interval_heartbeat(((struct daemon *)userdata)->open_interval, (int64_t)realtime_ns());
+	struct daemon *daemon = userdata;
+	if (!daemon->is_paused)
+		open_interval_heartbeat(daemon->open_interval, (int64_t)realtime_ns());
 	return 0;
 }
 
@@ -269,6 +299,8 @@ static int start(struct daemon *daemon)
 	if (r == 0)
 		r = start_recording(daemon);
 	if (r == 0)
+		r = local_server_new(daemon, &daemon->local);
+	if (r == 0)
 		take_open_interval(daemon);
 	return r;
 }
@@ -279,6 +311,7 @@ int daemon_new(const struct configuration_sources *sources, struct daemon **ret)
 	if (!daemon)
 		return -ENOMEM;
 	daemon->sources = sources;
+	daemon->start_realtime_ns = realtime_ns();
 	log_set_journal(log_is_journal(getenv("JOURNAL_STREAM"), 2));
 	log_set_limited(true);
 	int r = notifier_open(&daemon->notifier);
@@ -308,6 +341,7 @@ int daemon_run(struct daemon *daemon)
 	int r = loop_run(daemon->loop);
 	notifier_send(&daemon->notifier, "STOPPING=1\nSTATUS=sending what is left");
 	unwatch_ends(daemon);
+	daemon->local = local_server_free(daemon->local);
 	if (r < 0)
 		log_error("the event loop failed: %s", strerror(-r));
 	int stopped = recording_stop(daemon->recording);
@@ -329,6 +363,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 	loop_remove(daemon->hangup);
 	loop_remove(daemon->term);
 	loop_remove(daemon->interrupt);
+	local_server_free(daemon->local);
 	recording_free(daemon->recording);
 	exporters_free(daemon->exporters);
 	opener_free(daemon->opener);

@@ -8,6 +8,7 @@
 #include "profile/recording.h"
 #include "service/configuration.h"
 #include "service/exporters.h"
+#include "service/local_server.h"
 #include "service/notify.h"
 
 struct reload_statistics {
@@ -22,10 +23,13 @@ struct daemon {
 	struct loop *loop;
 	struct recording *recording;
 	struct exporters *exporters;
+	struct local_server *local;
 	struct notifier notifier;
 	struct opener *opener;		     /* NULL: this process opens its events itself */
 	struct open_interval *open_interval; /* NULL: what a kill loses will not be known */
 	struct loop_source *interval, *watchdog, *heartbeat, *term, *interrupt, *hangup;
+	bool is_paused;	      /* sampling is off, no interval is open */
+	uint64_t start_realtime_ns;
 	struct reload_statistics reload;
 	struct recording_statistics last; /* at the end of the last interval */
 };
@@ -40,6 +44,11 @@ void daemon_log_problems(const struct configuration_problems *problems);
 
 /* Ends the open interval: takes its profile and gives it to the exporters. Returns 0 or -errno. */
 int daemon_flush(struct daemon *daemon);
+
+/* Sampling off and on again: the open interval ends with its profile, the next one begins when sampling
+ * does, and the time between is counted. Return 0 or -errno. */
+int daemon_pause(struct daemon *daemon);
+int daemon_resume(struct daemon *daemon);
 
 /* Reads the configuration again and applies it, all or nothing. */
 void daemon_reload(struct daemon *daemon);

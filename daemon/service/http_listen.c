@@ -55,7 +55,8 @@ static int listen_on(const struct addrinfo *address)
 	return take_fd(fd);
 }
 
-int http_listen_tcp(const char *address)
+/* Numeric, so that starting never waits for a name server. Returns 0, -EINVAL or -ENOMEM. */
+static int parse_address(const char *address, struct addrinfo **ret)
 {
 	_cleanup_free_ char *copy = strdup(address);
 	if (!copy)
@@ -65,19 +66,38 @@ int http_listen_tcp(const char *address)
 		return -EINVAL;
 	*port++ = '\0';
 	size_t length = strlen(host);
+	uint64_t number;
+	if (text_parse_u64(port, 0, 65535, &number) < 0)
+		return -EINVAL;
 	if (host[0] == '[' && host[length - 1] == ']') {
 		host[length - 1] = '\0';
 		host++;
 	} else if (strchr(host, ':')) {
 		return -EINVAL;
 	}
-	/* Numeric, so that starting never waits for a name server. */
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
 				 .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
-	struct addrinfo *found = NULL;
-	if (getaddrinfo(strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, port, &hints, &found))
-		return -EINVAL;
-	int r = listen_on(found);
+	if (strcmp(host, "localhost") == 0)
+		host = "127.0.0.1";
+	return getaddrinfo(host, port, &hints, ret) ? -EINVAL : 0;
+}
+
+bool http_address_is_valid(const char *address)
+{
+	struct addrinfo *found;
+	if (parse_address(address, &found) < 0)
+		return false;
+	freeaddrinfo(found);
+	return true;
+}
+
+int http_listen_tcp(const char *address)
+{
+	struct addrinfo *found;
+	int r = parse_address(address, &found);
+	if (r < 0)
+		return r;
+	r = listen_on(found);
 	freeaddrinfo(found);
 	return r;
 }

@@ -36,6 +36,9 @@ struct http_server_options {
 				 * as password of basic authentication; read anew for each request */
 };
 
+/* Is it what http_listen_tcp() takes? */
+bool http_address_is_valid(const char *address);
+
 /* Makes the socket, in place of one that nobody listens on any more, with exactly `mode`. Returns a
  * descriptor, -EADDRINUSE when somebody does, or -errno. */
 int http_listen_unix(const char *path, mode_t mode);

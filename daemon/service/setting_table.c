@@ -83,6 +83,24 @@ const struct setting configuration_settings[] = {
 		"Where profiles wait until they are sent, one directory below for each exporter;\n"
 		"\"\": only in memory. They survive a kill and a restart.",
 		RESTART),
+	SETTING(TEXT, "http.socket", http.socket, HTTP_DEFAULT_SOCKET,
+		"Unix socket for `bolometer status`, `start`, `stop`, `dump` and `top`, and for\n"
+		"`go tool pprof`; \"\": none.",
+		RESTART),
+	SETTING(TEXT, "http.socket_mode", http.socket_mode, "0660",
+		"Who may use the socket, as chmod takes it.", RESTART),
+	SETTING(TEXT, "http.socket_group", http.socket_group, NULL,
+		"The socket's group; empty: the daemon's own.", RESTART),
+	SETTING(TEXT, "http.address", http.address, NULL,
+		"127.0.0.1:7070 or [::1]:7070: the same over TCP, and the page for browsers. It is\n"
+		"not encrypted; empty: none.",
+		RESTART),
+	SETTING(TEXT, "http.token_file", http.token_file, NULL,
+		"File whose first line everybody who uses http.address has to know, as bearer token\n"
+		"or as password of basic authorization; read again for each request.",
+		RESTART),
+	SETTING(TEXT, "http.health_address", http.health_address, "127.0.0.1:7071",
+		"Where /healthz, /readyz and /metrics are, for everybody; \"\": nowhere.", RESTART),
 	SETTING(CHOICE, "log.level", log_level, "info", "The least important messages written.",
 		WORDS("error", "warning", "info", "debug")),
 	SETTING(CHOICE, "log.format", log_format, "text",

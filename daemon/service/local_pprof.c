@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The endpoints of Go's net/http/pprof, for the whole host: `go tool pprof http://…/debug/pprof/profile`.
+ * A profile is a window beside the daemon's intervals, so any number of people and the exporters
+ * see the same samples, and none costs a sample more.
+ */
+#include "service/local_state.h"
+
+#include "base/clock.h"
+#include "format/pprof.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_SECONDS 30U /* net/http/pprof's */
+#define MAX_PID (1U << 22)  /* the kernel's PID_MAX_LIMIT */
+
+void local_refuse(struct http_exchange *exchange, unsigned status, const char *format, ...)
+{
+	char line[512];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	http_add_header(exchange, "X-Go-Pprof", "1");
+	http_respond_text(exchange, status, "%s", line);
+}
+
+void local_pprof_index(struct http_exchange *exchange, void *userdata)
+{
+	http_respond_text(exchange, 200,
+			  "Profiles of this host, in pprof's format\n\n"
+			  "/debug/pprof/profile?seconds=N&pid=PID\n"
+			  "    CPU profile of the next N seconds (1 to %u, default %u), of one process "
+			  "or of all\n"
+			  "/debug/pprof/cmdline\n"
+			  "    the name of this program\n"
+			  "/debug/pprof/symbol\n"
+			  "    for pprof: profiles carry their names already",
+			  MAX_WINDOW_SECONDS, DEFAULT_SECONDS);
+}
+
+/* Arguments can hold secrets: the name is all that is told. */
+void local_pprof_cmdline(struct http_exchange *exchange, void *userdata)
+{
+	struct text body = {0};
+	text_add_string(&body, "bolometer");
+	http_respond(exchange, 200, "text/plain; charset=utf-8", &body);
+}
+
+/* An address means something only in one process; profiles of a host carry their names. */
+void local_pprof_symbol(struct http_exchange *exchange, void *userdata)
+{
+	http_respond_text(exchange, 200, "num_symbols: 0");
+}
+
+/* ---- One profile ----------------------------------------------------------------------------------- */
+
+static void release(struct profile_request *request)
+{
+	struct profile_request **at = &request->local->profiles;
+	while (*at && *at != request)
+		at = &(*at)->next;
+	if (*at)
+		*at = request->next;
+	loop_remove(request->timer);
+	profile_free(request->profile);
+	text_free(&request->body);
+	free(request);
+}
+
+static void forget_exchange(struct http_exchange *exchange, void *userdata)
+{
+	((struct profile_request *)userdata)->exchange = NULL;
+}
+
+static void encode(void *userdata)
+{
+	struct profile_request *request = userdata;
+	request->error = pprof_encode(request->profile, PPROF_GZIP, &request->body);
+}
+
+static void respond(void *userdata)
+{
+	struct profile_request *request = userdata;
+	struct http_exchange *exchange = request->exchange;
+	if (exchange && request->error < 0) {
+		local_refuse(exchange, 500, "the profile is lost: %s", strerror(-request->error));
+	} else if (exchange) {
+		http_add_header(exchange, "Content-Disposition",
+				"attachment; filename=\"profile.pb.gz\"");
+		http_respond(exchange, 200, "application/octet-stream", &request->body);
+		request->local->profiles_served++;
+	}
+	release(request);
+}
+
+static int on_window_end(struct loop_source *source, uint32_t events, void *userdata)
+{
+	struct profile_request *request = userdata;
+	struct local_server *local = request->local;
+	request->timer = loop_remove(request->timer);
+	request->error = recording_close_window(local->daemon->recording,
+						take_pointer(request->window),
+						request->exchange ? &request->profile : NULL);
+	if (request->error == 0 && request->exchange)
+		request->error = background_run(local->background, encode, respond, request);
+	if (request->error < 0 || !request->exchange)
+		respond(request);
+	return 0;
+}
+
+static unsigned count_windows(const struct local_server *local)
+{
+	unsigned count = 0;
+	for (const struct profile_request *r = local->profiles; r; r = r->next)
+		count++;
+	return count;
+}
+
+static int open_window(struct profile_request *request, uint32_t pid, uint64_t seconds)
+{
+	struct daemon *daemon = request->local->daemon;
+	int r = recording_open_window(daemon->recording, pid, &request->window);
+	if (r == 0)
+		r = loop_add_timer(daemon->loop, seconds * NS_PER_SECOND, 0, on_window_end,
+				   request, &request->timer);
+	if (r < 0 && request->window)
+		recording_close_window(daemon->recording, take_pointer(request->window), NULL);
+	return r;
+}
+
+static void start_profile(struct local_server *local, struct http_exchange *exchange, uint32_t pid,
+			  uint64_t seconds)
+{
+	struct profile_request *request = calloc(1, sizeof(*request));
+	int r = -ENOMEM;
+	if (request) {
+		request->local = local;
+		r = open_window(request, pid, seconds);
+	}
+	if (r < 0) {
+		free(request);
+		local_refuse(exchange, 500, "cannot take a profile: %s", strerror(-r));
+		return;
+	}
+	request->next = local->profiles;
+	local->profiles = request;
+	request->exchange = exchange;
+	http_defer(exchange, forget_exchange, request);
+}
+
+static bool parse_argument(struct http_exchange *exchange, const char *name, uint64_t high,
+			   uint64_t initial, uint64_t *ret)
+{
+	const char *value = http_query(exchange, name);
+	*ret = initial;
+	if (!value || text_parse_u64(value, 1, high, ret) == 0)
+		return true;
+	local_refuse(exchange, 400, "%s: a whole number from 1 to %llu is wanted", name,
+		     (unsigned long long)high);
+	return false;
+}
+
+void local_pprof_profile(struct http_exchange *exchange, void *userdata)
+{
+	struct local_server *local = userdata;
+	uint64_t seconds, pid;
+	char directory[32];
+	if (!parse_argument(exchange, "seconds", MAX_WINDOW_SECONDS, DEFAULT_SECONDS, &seconds) ||
+	    !parse_argument(exchange, "pid", MAX_PID, 0, &pid))
+		return;
+	snprintf(directory, sizeof(directory), "/proc/%llu", (unsigned long long)pid);
+	if (pid && access(directory, F_OK) < 0) {
+		local_refuse(exchange, 404, "there is no process %llu", (unsigned long long)pid);
+	} else if (local->daemon->is_paused) {
+		local_refuse(exchange, 503, "sampling is off; `bolometer start` begins it again");
+	} else if (count_windows(local) >= MAX_WINDOWS) {
+		local->profiles_refused++;
+		local_refuse(exchange, 503, "%u profiles are being taken, try again later",
+			     MAX_WINDOWS);
+	} else {
+		start_profile(local, exchange, (uint32_t)pid, seconds);
+	}
+}
+
+void local_pprof_end(struct local_server *local)
+{
+	struct profile_request *next;
+	for (struct profile_request *request = local->profiles; request; request = next) {
+		next = request->next;
+		request->exchange = NULL;
+		if (!request->window)
+			continue; /* being encoded: its thread ends first */
+		recording_close_window(local->daemon->recording, take_pointer(request->window),
+				       NULL);
+		release(request);
+	}
+}
