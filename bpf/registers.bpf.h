@@ -57,6 +57,12 @@ static __always_inline void take_registers(struct scratch *s, const struct user_
 	s->link_known = 0;
 }
 
+/* Did the system call before this instruction return 0? While it runs, rax is -ENOSYS, in a new task 0. */
+static __always_inline bool returned_zero(const struct scratch *s)
+{
+	return s->general[0] == 0;
+}
+
 static __always_inline s64 rule_cfa_offset(struct unwind_rule rule)
 {
 	return rule.cfa_offset;
@@ -141,8 +147,16 @@ static __always_inline void take_registers(struct scratch *s, const struct user_
 	s->sp = r->sp;
 	s->fp = r->regs[29];
 	s->lr = r->regs[30];
+	s->general[0] = r->regs[0];
 	s->link_known = 1;
 	s->general_known = 0;
+}
+
+/* Did the system call before this instruction return 0? While it runs, x0 is its first argument, which
+ * is flags or a pointer for clone, in a new task 0. */
+static __always_inline bool returned_zero(const struct scratch *s)
+{
+	return s->general[0] == 0;
 }
 
 static __always_inline s64 rule_cfa_offset(struct unwind_rule rule)
@@ -180,6 +194,7 @@ static __always_inline int enter_interrupted_frame(struct scratch *s)
 	s->lr = saved[1];
 	s->sp = saved[2];
 	s->pc = s->lookup_pc = saved[3];
+	s->general[0] = 1; /* not read; a signal cannot come before a new thread's first branch */
 	s->link_known = 1;
 	return 0;
 }

@@ -225,6 +225,13 @@ static __always_inline int apply_rule(struct scratch *s)
 	switch (rule.kind) {
 	case RULE_END:
 		return -STACK_END_COMPLETE - 1;
+	case RULE_NEW_THREAD:
+		if (!s->general_known && !s->link_known)
+			return -STACK_END_REGISTER_LOST - 1;
+		if (returned_zero(s))
+			return -STACK_END_COMPLETE - 1;
+		cfa = s->sp + rule_cfa_offset(rule);
+		break;
 	case RULE_CFA_SP:
 	case RULE_RETURN_REGISTER:
 		cfa = s->sp + rule_cfa_offset(rule);

@@ -221,6 +221,7 @@ enum rule_kind {
 	RULE_SIGNAL = 8,    /* the kernel's signal frame at SP holds all registers */
 	RULE_FRAME_POINTER = 9, /* frame record at FP: {caller's FP, return address} */
 	RULE_RETURN_REGISTER = 10, /* CFA = SP + cfa_offset, return address in register `number` */
+	RULE_NEW_THREAD = 11, /* behind clone's system call: no caller where it returned 0, else as RULE_CFA_SP */
 	RULE_KIND_MAX
 };
 

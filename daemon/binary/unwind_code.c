@@ -7,8 +7,9 @@
  * link register) is set to zero first. It ends with its first call or jump. glibc's loader has an
  * entry of its own, which says nothing either.
  *
- * Signal trampolines without CFI (musl's, old glibc's) are two instructions and nothing else. They are
- * searched for only in files that depend on no other: C libraries and static programs.
+ * Signal trampolines without CFI (musl's, old glibc's) are two instructions and nothing else, and so are
+ * those behind the system call that makes a thread. They are searched for only in C libraries and static
+ * programs: files that depend on no other, or on the dynamic loader alone.
  */
 #include "binary/unwind_code.h"
 
@@ -94,32 +95,57 @@ static int add_entry(const struct elf_file *elf, struct unwind_rows *rows)
 		    : 0;
 }
 
-static bool depends_on_others(const struct elf_file *elf)
+/* Names of other files that this one needs. */
+struct needs {
+	bool any;
+	bool only_loader; /* "ld-linux-x86-64.so.2", "ld-musl-…": what a C library needs */
+};
+
+static bool names_loader(const struct elf_file *elf, uint64_t strings, uint64_t at)
 {
+	size_t size;
+	const unsigned char *name = elf_file_at_address(elf, strings + at, &size);
+	return name && size >= 3 && !memcmp(name, "ld-", 3);
+}
+
+/* The value of the first dynamic entry with this tag, or 0. */
+static uint64_t dynamic_value(struct cursor c, uint64_t wanted)
+{
+	uint64_t tag;
+	while (cursor_left(&c) && (tag = cursor_u64(&c)) != DT_NULL) {
+		uint64_t value = cursor_u64(&c);
+		if (tag == wanted)
+			return value;
+	}
+	return 0;
+}
+
+static struct needs needs_of(const struct elf_file *elf)
+{
+	struct needs needs = {.only_loader = true};
 	Elf64_Phdr segment;
 	for (uint32_t i = 0; elf_file_segment(elf, i, &segment); i++) {
 		const void *bytes = elf_file_range(elf, segment.p_offset, segment.p_filesz);
 		if (segment.p_type != PT_DYNAMIC || !bytes)
 			continue;
 		struct cursor c = cursor_over(bytes, segment.p_filesz);
-		uint64_t tag;
+		uint64_t strings = dynamic_value(c, DT_STRTAB), tag;
 		while (cursor_left(&c) && (tag = cursor_u64(&c)) != DT_NULL) {
-			if (tag == DT_NEEDED)
-				return true;
-			cursor_u64(&c);
+			uint64_t value = cursor_u64(&c);
+			if (tag != DT_NEEDED)
+				continue;
+			needs.any = true;
+			needs.only_loader &= names_loader(elf, strings, value);
 		}
 	}
-	return false;
+	return needs;
 }
 
-/* The kernel returns from a handler to the trampoline's first byte, and callers are looked up one
- * byte earlier: so early the rule has to hold. */
-static int add_trampolines(const struct elf_file *elf, const struct unwind_segment *segment,
-			   struct unwind_rows *rows)
+/* Calls back for each place of the pattern in a segment's code until one returns an error. */
+static int each_match(const struct elf_file *elf, const struct unwind_segment *segment,
+		      const unsigned char *pattern, size_t size, struct unwind_rows *rows,
+		      int (*add)(struct unwind_rows *rows, uint64_t address))
 {
-	bool arm = elf->machine == EM_AARCH64;
-	const unsigned char *pattern = arm ? return_x8 : return_rax;
-	size_t size = arm ? sizeof(return_x8) : sizeof(return_rax);
 	const unsigned char *code = elf_file_range(elf, segment->offset, segment->size);
 	struct cursor c = {0};
 	int r = 0;
@@ -129,22 +155,72 @@ static int add_trampolines(const struct elf_file *elf, const struct unwind_segme
 		const unsigned char *at = memmem(c.at, cursor_left(&c), pattern, size);
 		if (!at)
 			break;
-		r = unwind_rows_add_range(rows, segment->address + (at - code) - 1, size + 1,
-					  UNWIND_FROM_CODE,
-					  (struct unwind_rule){.kind = RULE_SIGNAL});
+		r = add(rows, segment->address + (at - code));
 		c.at = at + size;
 	}
 	return r;
 }
 
+/* The kernel returns from a handler to the trampoline's first byte, and callers are looked up one
+ * byte earlier: so early the rule has to hold. */
+static int add_trampoline(struct unwind_rows *rows, uint64_t address)
+{
+	return unwind_rows_add_range(rows, address - 1, sizeof(return_rax) + 1, UNWIND_FROM_CODE,
+				     (struct unwind_rule){.kind = RULE_SIGNAL});
+}
+
+static int add_trampoline_aarch64(struct unwind_rows *rows, uint64_t address)
+{
+	return unwind_rows_add_range(rows, address - 1, sizeof(return_x8) + 1, UNWIND_FROM_CODE,
+				     (struct unwind_rule){.kind = RULE_SIGNAL});
+}
+
+static int add_trampolines(const struct elf_file *elf, const struct unwind_segment *segment,
+			   struct unwind_rows *rows)
+{
+	if (elf->machine == EM_AARCH64)
+		return each_match(elf, segment, return_x8, sizeof(return_x8), rows,
+				  add_trampoline_aarch64);
+	return each_match(elf, segment, return_rax, sizeof(return_rax), rows, add_trampoline);
+}
+
+/* syscall; test %rax,%rax; jl … and svc #0; cmp x0, #0: behind clone's system call two tasks go on, one
+ * of them on another stack. glibc ends its CFI there ("in the child the unwind info will be wrong"). */
+static const unsigned char clone_x86[] = {0x0f, 0x05, 0x48, 0x85, 0xc0, 0x7c};
+static const unsigned char clone_aarch64[] = {0x01, 0, 0, 0xd4, 0x1f, 0, 0, 0xf1};
+#define CLONE_SIZE_X86 10     /* to the ret: … 7c NN; jz +1; ret */
+#define CLONE_SIZE_AARCH64 16 /* svc, cmp, and the branches to the child and to the error */
+
+static int add_clone(struct unwind_rows *rows, uint64_t address)
+{
+	return unwind_rows_add_range(rows, address, CLONE_SIZE_X86, UNWIND_FROM_CODE,
+				     (struct unwind_rule){.kind = RULE_NEW_THREAD, .cfa_offset = 8});
+}
+
+static int add_clone_aarch64(struct unwind_rows *rows, uint64_t address)
+{
+	return unwind_rows_add_range(rows, address, CLONE_SIZE_AARCH64, UNWIND_FROM_CODE,
+				     (struct unwind_rule){.kind = RULE_NEW_THREAD});
+}
+
+static int add_clones(const struct elf_file *elf, const struct unwind_segment *segment,
+		      struct unwind_rows *rows)
+{
+	if (elf->machine == EM_AARCH64)
+		return each_match(elf, segment, clone_aarch64, sizeof(clone_aarch64), rows,
+				  add_clone_aarch64);
+	return each_match(elf, segment, clone_x86, sizeof(clone_x86), rows, add_clone);
+}
+
 int unwind_code_read(const struct elf_file *elf, struct unwind_rows *rows)
 {
+	struct needs needs = needs_of(elf);
 	int r = add_entry(elf, rows);
 	if (r == 0 && elf->machine == EM_AARCH64)
 		r = unwind_vdso_read(elf, rows);
-	if (r < 0 || depends_on_others(elf))
-		return r;
-	for (size_t i = 0; i < rows->segments.count && r == 0; i++)
+	for (size_t i = 0; i < rows->segments.count && r == 0 && !needs.any; i++)
 		r = add_trampolines(elf, &rows->segments.items[i], rows);
+	for (size_t i = 0; i < rows->segments.count && r == 0 && needs.only_loader; i++)
+		r = add_clones(elf, &rows->segments.items[i], rows);
 	return r;
 }

@@ -14,6 +14,6 @@ bool code_is_signal_return(const struct elf_file *elf, uint64_t address);
  * Returns 0, -ENOMEM or -E2BIG. */
 int unwind_vdso_read(const struct elf_file *elf, struct unwind_rows *rows);
 
-/* Adds the process's entry, signal trampolines of C libraries, and the functions of arm64's vDSO.
+/* Adds the process's entry, signal trampolines and thread starts of C libraries, and the functions of arm64's vDSO.
  * Returns 0, -ENOMEM or -E2BIG. */
 int unwind_code_read(const struct elf_file *elf, struct unwind_rows *rows);

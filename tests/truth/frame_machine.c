@@ -214,6 +214,7 @@ static uint64_t rule_cfa(const struct frame_machine *m, struct unwind_rule rule)
 	switch (rule.kind) {
 	case RULE_CFA_SP:
 	case RULE_RETURN_REGISTER:
+	case RULE_NEW_THREAD: /* the parent */
 		return sp + offset;
 	case RULE_CFA_FP:
 		return fp + offset;
