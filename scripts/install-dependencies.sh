@@ -21,6 +21,7 @@ tests="libcmocka-dev libclang-rt-dev shellcheck valgrind binutils elfutils
  openssl python3-grpcio python3-h2 python3-protobuf python3-zstandard
  qemu-system-x86 qemu-system-arm busybox-static cpio xz-utils zstd
  gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+ man-db mandoc zsh fish
  libcap2-bin util-linux procps"
 
 is_installed() {

@@ -157,6 +157,12 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+const struct command *const *command_list(size_t *ret_count)
+{
+	*ret_count = ARRAY_LENGTH(commands);
+	return commands;
+}
+
 int command_main(int argc, char **argv)
 {
 	if (argc < 2) {

@@ -32,6 +32,9 @@ extern const struct command command_record, command_report, command_flame, comma
 /* Runs the command that argv[1] names. Returns the process's exit status. */
 int command_main(int argc, char **argv);
 
+/* All commands, in the order help shows them. */
+const struct command *const *command_list(size_t *ret_count);
+
 /*
  * Parses argv of `command` into its options struct. Returns true to go on. Otherwise help or an
  * error has been printed and *ret_status is the exit status. Free `words` in both cases.

@@ -13,7 +13,7 @@ struct convert_options {
 
 #define FORMAT_OPTION                                                                              \
 	OPTION(TEXT, 0, "format", "NAME", offsetof(struct convert_options, format),                \
-	       "where no extension tells: " FORMAT_WORDS)
+	       "where no extension tells: " FORMAT_WORDS, .words = FORMAT_WORDS)
 
 static const struct option_spec convert_specs[] = {FORMAT_OPTION, OPTIONS_END};
 

@@ -40,6 +40,7 @@ struct option_spec {
 	size_t offset;	   /* of the field in the command's struct */
 	const char *help;  /* one line, or several with \n */
 	uint64_t low, high;
+	const char *words; /* all values a text can have: "a, b"; NULL: free. For completions only */
 };
 
 /* One row of a table; further fields as designated initialisers: .low = 1, .high = 10. */

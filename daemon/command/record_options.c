@@ -47,7 +47,7 @@ const struct option_spec record_option_specs[] = {
 	       "%h host, %p process id, %t start time\n"
 	       "(default bolometer-%h-%t.pb.gz)"),
 	OPTION(TEXT, 0, "format", "NAME", AT(format),
-	       "where no extension tells: " FORMAT_WORDS),
+	       "where no extension tells: " FORMAT_WORDS, .words = FORMAT_WORDS),
 	OPTION(FLAG, 'q', "quiet", NULL, AT(quiet), "no progress, no summary"),
 	OPTION(FLAG, 'v', "verbose", NULL, AT(verbose), "more messages"),
 	OPTIONS_END,
