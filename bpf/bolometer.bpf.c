@@ -3,10 +3,10 @@
  * The programs: a clock tick on every CPU becomes a sample, and (with --children) forks and ends keep
  * the set of selected processes.
  *
- * Time. The event's counter is the CPU's clock. Every tick, idle and unselected ones included, moves
- * the previous reading, so a sample weighs exactly the time since the tick before it. If more than one
- * period went by, nobody can say what ran in between: that time is counted as missed and the sample
- * weighs one period.
+ * Time. Every tick, idle and unselected ones included, reads the clock and keeps the reading for its
+ * CPU, so a sample weighs exactly the time since the tick before it. If more than one period went by,
+ * nobody can say what ran in between: that time is counted as missed and the sample weighs one period.
+ * (The event's own counter says the same and costs several times as much to read.)
  */
 #include "kernel_types.bpf.h"
 
@@ -24,18 +24,14 @@ struct tick {
 	u64 missed;
 };
 
-static __always_inline struct tick take_tick(struct bpf_perf_event_data *ctx, u32 cpu,
-					     struct scratch *s)
+static __always_inline struct tick take_tick(u32 cpu, struct cpu_clock *clock)
 {
-	struct bpf_perf_event_value value = {};
 	u64 period = period_ns ? period_ns : 1;
 	struct tick tick = {.weight = period};
+	u64 now = bpf_ktime_get_ns();
+	u64 elapsed = now - clock->previous_tick;
 
-	bpf_perf_prog_read_value(ctx, &value, sizeof(value));
-	/* The counter starts again when a CPU comes back. */
-	u64 previous = value.counter >= s->previous_counter ? s->previous_counter : 0;
-	u64 elapsed = value.counter - previous;
-	s->previous_counter = value.counter;
+	clock->previous_tick = now;
 	u64 periods = (elapsed + period / 2) / period;
 	if (periods <= 1) {
 		tick.weight = elapsed;
@@ -70,12 +66,9 @@ static __always_inline void describe_executable(struct scratch *s, struct mm_str
 	s->sample.executable_device = s->executable_device;
 }
 
-/* Who is running, into the sample: what selection needs. Returns the task. */
-static __always_inline struct task_struct *describe_task(struct scratch *s)
+/* The numbers of who is running, into the sample: all that selection by process needs. */
+static __always_inline void number_task(struct scratch *s, u64 id)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	u64 id = bpf_get_current_pid_tgid();
-
 	s->sample.pid = id >> 32;
 	s->sample.tid = (u32)id;
 	s->inner_pid = 0;
@@ -88,6 +81,13 @@ static __always_inline struct task_struct *describe_task(struct scratch *s)
 			s->inner_pid = inner.tgid | SELECTED_INNER_PID;
 		}
 	}
+}
+
+/* Who it is, into the sample. Returns the task. */
+static __always_inline struct task_struct *describe_task(struct scratch *s)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
 	bpf_get_current_comm(s->sample.comm, sizeof(s->sample.comm));
 	s->sample.process_start = BPF_CORE_READ(task, group_leader, start_time);
 	s->sample.exec_id = BPF_CORE_READ(task, self_exec_id);
@@ -97,11 +97,11 @@ static __always_inline struct task_struct *describe_task(struct scratch *s)
 	return task;
 }
 
-static __always_inline void describe_sample(struct scratch *s, u32 cpu, u64 weight)
+static __always_inline void describe_sample(struct scratch *s, u32 cpu, u64 time, u64 weight)
 {
 	s->sample.header.version = WIRE_VERSION;
 	s->sample.header.kind = RECORD_SAMPLE;
-	s->sample.header.time = bpf_ktime_get_ns();
+	s->sample.header.time = time;
 	s->sample.weight = weight;
 	s->sample.cgroup_id = bpf_get_current_cgroup_id();
 	s->sample.cpu = cpu;
@@ -248,9 +248,14 @@ __noinline int send_sample(u32 cpu)
 	s->sample.stack_id = id;
 	u64 size = sizeof(s->sample) + words * sizeof(u64);
 	s->sample.header.size = size;
-	u64 wake = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_bytes
-			   ? BPF_RB_FORCE_WAKEUP
-			   : BPF_RB_NO_WAKEUP;
+	/* Asking the ring touches what other CPUs write: each CPU asks now and then. */
+	u64 wake = BPF_RB_NO_WAKEUP;
+	s->unlooked_bytes += size;
+	if (s->unlooked_bytes >= ring_look_bytes) {
+		s->unlooked_bytes = 0;
+		if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_bytes)
+			wake = BPF_RB_FORCE_WAKEUP;
+	}
 	if (bpf_ringbuf_output(&ring, &s->sample, size, wake)) {
 		count(cpu, COUNTER_LOST_RING_FULL, 1);
 		count(cpu, COUNTER_LOST_NS, s->sample.weight);
@@ -269,30 +274,35 @@ SEC("perf_event")
 int on_cpu_tick(struct bpf_perf_event_data *ctx)
 {
 	u32 cpu = bpf_get_smp_processor_id();
+	struct cpu_clock *clock = bpf_map_lookup_elem(&clocks, &cpu);
 	struct scratch *s = scratch_of(cpu);
 
-	if (!s) {
+	if (!s || !clock) {
 		count(0, COUNTER_TICKS, 1);
 		count(0, COUNTER_LOST_SCRATCH, 1);
 		return 0;
 	}
-	struct tick tick = take_tick(ctx, cpu, s);
-	if ((u32)bpf_get_current_pid_tgid() == 0) {
+	struct tick tick = take_tick(cpu, clock);
+	u64 id = bpf_get_current_pid_tgid();
+	if ((u32)id == 0) {
 		count(cpu, COUNTER_IDLE, 1);
 		count(cpu, COUNTER_IDLE_NS, tick.weight);
 		return 0;
 	}
 	bool user_mode = interrupted_user_mode(ctx);
-	struct task_struct *task = describe_task(s);
 	enum selected selected = SELECTED_NO;
-	if (!(kernel_only && user_mode) && !(user_only && !user_mode))
+	struct task_struct *task = 0;
+	number_task(s, id);
+	if (!(kernel_only && user_mode) && !(user_only && !user_mode) && select_process(s)) {
+		task = describe_task(s);
 		selected = select_task(s);
+	}
 	if (selected == SELECTED_NO) {
 		count(cpu, COUNTER_UNSELECTED, 1);
 		count(cpu, COUNTER_UNSELECTED_NS, tick.weight);
 		return 0;
 	}
-	describe_sample(s, cpu, tick.weight);
+	describe_sample(s, cpu, clock->previous_tick, tick.weight);
 	s->sample.flags = (user_mode ? SAMPLE_USER_MODE : 0) |
 			  (selected == SELECTED_UNDECIDED ? SAMPLE_UNDECIDED : 0);
 	if (!user_mode)

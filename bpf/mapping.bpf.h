@@ -14,7 +14,7 @@
  */
 #pragma once
 
-#include "maps.bpf.h"
+#include "kernel_block.bpf.h"
 
 /* Maple tree encoding: include/linux/maple_tree.h, lib/maple_tree.c. Low bits of a node pointer: bit 1
  * set in the root entry, bits 3..6 the node type. */
@@ -42,8 +42,9 @@ struct maple_arange_64 {
 };
 #pragma clang attribute pop
 
-/* Index of the slot of the node in scratch->node (its pivots) that covers scratch->lookup_pc. */
-__noinline int maple_slot(u32 cpu, u32 pivots)
+/* Index of the slot of the node in scratch->block, whose pivots begin at word `first`, that covers
+ * scratch->lookup_pc. */
+__noinline int maple_slot(u32 cpu, u32 first, u32 pivots)
 {
 	struct scratch *s = scratch_of(cpu);
 
@@ -54,7 +55,7 @@ __noinline int maple_slot(u32 cpu, u32 pivots)
 		if (i >= pivots)
 			return pivots;
 		/* A zero pivot behind the first is an unused one: the slot reaches the node's end. */
-		u64 pivot = s->node[i];
+		u64 pivot = s->block[(first + i) & (KERNEL_BLOCK_WORDS - 1)];
 		if (pivot >= address || (pivot == 0 && i > 0))
 			return i;
 	}
@@ -70,31 +71,27 @@ __noinline int maple_descend(u32 cpu)
 	/* Global functions are verified also where nothing calls them. */
 	if (!s || !bpf_core_type_exists(struct maple_arange_64))
 		return -1;
-	char *node = (char *)(s->word & ~MAPLE_NODE_MASK);
 	u32 type = MAPLE_TYPE(s->word);
-	u64 pivots, slots;
-	u32 count;
+	u32 pivots, slots, count = 15;
 
+	if (read_block(s, KERNEL_BLOCK_SIZE, (void *)(s->word & ~MAPLE_NODE_MASK)))
+		return -1;
 	if (type == MAPLE_ARANGE_64) {
+		u32 end_at = bpf_core_field_offset(struct maple_arange_64, meta.end);
+		u32 end = block_u64(s, end_at) >> (end_at & 7) * 8 & 0xff;
 		pivots = bpf_core_field_offset(struct maple_arange_64, pivot);
 		slots = bpf_core_field_offset(struct maple_arange_64, slot);
-		u8 end = 0;
-		if (bpf_probe_read_kernel(&end, 1, node + bpf_core_field_offset(
-							struct maple_arange_64, meta.end)))
-			return -1;
 		count = end < 9 ? end : 9;
 	} else if (type == MAPLE_LEAF_64 || type == MAPLE_RANGE_64) {
 		pivots = bpf_core_field_offset(struct maple_range_64, pivot);
 		slots = bpf_core_field_offset(struct maple_range_64, slot);
-		count = 15;
 	} else {
 		return -1;
 	}
-	if (bpf_probe_read_kernel(s->node, 15 * 8, node + pivots))
+	u32 slot = maple_slot(cpu, pivots / 8, count);
+	if (slot > 15)
 		return -1;
-	u32 slot = maple_slot(cpu, count);
-	if (slot > 15 || bpf_probe_read_kernel(&s->word, 8, node + slots + slot * 8))
-		return -1;
+	s->word = block_u64(s, slots + slot * 8);
 	return type == MAPLE_LEAF_64;
 }
 
@@ -134,7 +131,14 @@ static __always_inline struct vm_area_struct *area_in_rb_tree(struct scratch *s)
 	return 0;
 }
 
-/* Finds the mapping of scratch->lookup_pc: area, area_start, area_end. Returns 0, or -1: none. */
+/* Both objects are larger than this on every kernel, and what is asked of them lies in front. */
+#define AREA_READ_SIZE 176
+#define INODE_READ_SIZE 128
+
+#define FIELD_OF_AREA(s, area, field) \
+	field_u64(s, AREA_READ_SIZE, area, bpf_core_field_offset(struct vm_area_struct, field))
+
+/* Finds the mapping of scratch->lookup_pc: its area_*. Returns 0, or -1: none. */
 __noinline int find_area(u32 cpu)
 {
 	struct scratch *s = scratch_of(cpu);
@@ -147,15 +151,54 @@ __noinline int find_area(u32 cpu)
 		area = area_in_maple_tree(cpu, s);
 	else
 		area = area_in_rb_tree(s);
-	if (!area)
+	if (!area || read_block(s, AREA_READ_SIZE, area))
 		return -1;
-	s->area = area;
-	s->area_start = BPF_CORE_READ(area, vm_start);
-	s->area_end = BPF_CORE_READ(area, vm_end);
+	s->area_start = FIELD_OF_AREA(s, area, vm_start);
+	s->area_end = FIELD_OF_AREA(s, area, vm_end);
 	if (s->lookup_pc < s->area_start || s->lookup_pc >= s->area_end)
 		return -1;
-	if (bpf_core_field_exists(area->vm_flags) && !(BPF_CORE_READ(area, vm_flags) & VM_EXEC))
+	if (bpf_core_field_exists(area->vm_flags) && !(FIELD_OF_AREA(s, area, vm_flags) & VM_EXEC))
 		return -1;
+	s->area_page_offset = FIELD_OF_AREA(s, area, vm_pgoff);
+	s->area_file = (struct file *)FIELD_OF_AREA(s, area, vm_file);
+	return 0;
+}
+
+#define FIELD_OF_INODE(s, inode, type, field) \
+	field_u64(s, INODE_READ_SIZE, inode, bpf_core_field_offset(type, field))
+
+static __always_inline u64 inode_mtime_ns(const struct scratch *s, const struct inode *inode)
+{
+	const struct inode___with_integers *integers = (void *)inode;
+	const struct inode___with_private_timespec *private = (void *)inode;
+
+	if (bpf_core_field_exists(integers->i_mtime_sec))
+		return FIELD_OF_INODE(s, inode, struct inode___with_integers, i_mtime_sec) *
+			       1000000000ULL +
+		       field_u32(s, INODE_READ_SIZE, inode,
+				 bpf_core_field_offset(struct inode___with_integers, i_mtime_nsec));
+	if (bpf_core_field_exists(private->__i_mtime))
+		return FIELD_OF_INODE(s, inode, struct inode___with_private_timespec,
+				      __i_mtime.tv_sec) * 1000000000ULL +
+		       FIELD_OF_INODE(s, inode, struct inode___with_private_timespec,
+				      __i_mtime.tv_nsec);
+	return FIELD_OF_INODE(s, inode, struct inode___with_timespec, i_mtime.tv_sec) *
+		       1000000000ULL +
+	       FIELD_OF_INODE(s, inode, struct inode___with_timespec, i_mtime.tv_nsec);
+}
+
+/* Fills scratch->key with the identity of a file. Returns 0 or -1. */
+static __always_inline int identify_file(struct scratch *s, struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+	if (read_block(s, INODE_READ_SIZE, inode))
+		return -1;
+	struct super_block *super = (void *)FIELD_OF_INODE(s, inode, struct inode, i_sb);
+	s->key.inode = FIELD_OF_INODE(s, inode, struct inode, i_ino);
+	s->key.size = FIELD_OF_INODE(s, inode, struct inode, i_size);
+	s->key.mtime_ns = inode_mtime_ns(s, inode);
+	s->key.device = BPF_CORE_READ(super, s_dev);
 	return 0;
 }
 
@@ -192,20 +235,15 @@ static __always_inline void send_notice(u32 cpu, struct scratch *s, struct binar
 		count(cpu, COUNTER_NOTICES_LOST, 1);
 }
 
-/* Fills mapping `m` from scratch->area. Returns 0 or the negative enum stack_end. */
+/* Fills mapping `m` from scratch->area_*. Returns 0 or the negative enum stack_end. */
 static __always_inline int describe_mapping(u32 cpu, struct scratch *s, struct cached_mapping *m)
 {
-	struct vm_area_struct *area = s->area;
-	struct file *file = BPF_CORE_READ(area, vm_file);
-	u64 offset = (u64)BPF_CORE_READ(area, vm_pgoff) << page_shift;
+	u64 offset = s->area_page_offset << page_shift;
 
 	__builtin_memset(&s->key, 0, sizeof(s->key));
-	if (file) {
-		struct inode *inode = BPF_CORE_READ(file, f_inode);
-		s->key.inode = BPF_CORE_READ(inode, i_ino);
-		s->key.size = BPF_CORE_READ(inode, i_size);
-		s->key.mtime_ns = inode_mtime_ns(inode);
-		s->key.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	if (s->area_file) {
+		if (identify_file(s, s->area_file) < 0)
+			return -STACK_END_NO_MAPPING;
 	} else if (s->area_start != mm_vdso(s->mm)) {
 		m->in_file = 0;
 		m->delta = 0;

@@ -17,6 +17,7 @@
 #define STACK_WINDOW_BELOW 64  /* of them below the address asked for: saved registers lie there */
 #define STACKS_SENT_SIZE 16384 /* recent stack ids, direct mapped; 128 KiB in all */
 #define MAX_SAMPLE_WORDS (MAX_KERNEL_FRAMES + MAX_USER_FRAMES + 1)
+#define KERNEL_BLOCK_WORDS 32 /* a node of the maple tree; power of two */
 
 /* An executable mapping of the sampled process with what is known of its file. */
 struct cached_mapping {
@@ -35,9 +36,8 @@ struct cached_rule {
 
 /* Everything one walk needs, one per CPU. A tick cannot interrupt a tick, so it needs no guard. */
 struct scratch {
-	/* counter of the CPU's clock at its previous tick, ns */
-	u64 previous_counter;
 	u64 new_binaries; /* how many slots this CPU has given out */
+	u64 unlooked_bytes; /* sent since this CPU last asked how full the ring is */
 
 	/* registers of the frame being unwound */
 	u64 pc, sp, fp, lr;
@@ -67,11 +67,11 @@ struct scratch {
 	u32 last_mapping;
 	struct cached_mapping mappings[MAPPING_CACHE_SIZE];
 
-	/* one node of the kernel's mapping tree, or the registers in a signal frame */
-	u64 node[18];
+	/* a kernel object read at once (see kernel_block.bpf.h), or the registers in a signal frame */
+	u64 block[KERNEL_BLOCK_WORDS];
 	/* the mapping found */
-	u64 area_start, area_end;
-	struct vm_area_struct *area;
+	u64 area_start, area_end, area_page_offset;
+	struct file *area_file;
 
 	/* whose executable sample.executable_* were last */
 	struct mm_struct *executable_mm;
@@ -98,6 +98,14 @@ struct {
 	__type(key, u32);
 	__type(value, struct scratch);
 } scratches SEC(".maps");
+
+/* Key: CPU number. Size: possible CPUs. Set by the daemon before a CPU's event is enabled. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct cpu_clock);
+} clocks SEC(".maps");
 
 struct cpu_counters {
 	u64 values[COUNTER_MAX];
@@ -186,6 +194,7 @@ const volatile u32 max_user_frames = MAX_USER_FRAMES;
 const volatile u32 cpu_count = 1;
 const volatile u64 stack_seed = 1;
 const volatile u64 ring_wake_bytes = 65536;
+const volatile u64 ring_look_bytes = 4096; /* a CPU sends so much before it asks how full the ring is */
 /* This process's pid namespace, when it is not the initial one; 0 = do not translate. */
 const volatile u64 pid_namespace_device;
 const volatile u64 pid_namespace_inode;

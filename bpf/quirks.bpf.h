@@ -93,22 +93,6 @@ struct mm_struct___with_context {
 
 enum bpf_func_id___any { BPF_FUNC_task_pt_regs___any = 175 };
 
-static __always_inline u64 inode_mtime_ns(struct inode *inode)
-{
-	struct inode___with_integers *integers = (void *)inode;
-	struct inode___with_private_timespec *private = (void *)inode;
-	struct inode___with_timespec *plain = (void *)inode;
-
-	if (bpf_core_field_exists(integers->i_mtime_sec))
-		return BPF_CORE_READ(integers, i_mtime_sec) * 1000000000ULL +
-		       BPF_CORE_READ(integers, i_mtime_nsec);
-	if (bpf_core_field_exists(private->__i_mtime))
-		return BPF_CORE_READ(private, __i_mtime.tv_sec) * 1000000000ULL +
-		       BPF_CORE_READ(private, __i_mtime.tv_nsec);
-	return BPF_CORE_READ(plain, i_mtime.tv_sec) * 1000000000ULL +
-	       BPF_CORE_READ(plain, i_mtime.tv_nsec);
-}
-
 static __always_inline u64 mm_vdso(struct mm_struct *mm)
 {
 	struct mm_struct___with_context *with_context = (void *)mm;

@@ -89,7 +89,7 @@ static __always_inline int read_return_address(struct scratch *s, struct unwind_
  * bytes in, in the order r8..r15 di si bp bx dx ax cx sp ip (arch/x86/include/uapi/asm/sigcontext.h). */
 static __always_inline int enter_interrupted_frame(struct scratch *s)
 {
-	u64 *saved = s->node; /* 17 words are too many for the program's stack */
+	u64 *saved = s->block; /* 17 words are too many for the program's stack */
 
 	if (bpf_probe_read_user(saved, 17 * sizeof(u64), (void *)(s->sp + 40)))
 		return -STACK_END_STACK_UNREADABLE - 1;

@@ -59,19 +59,24 @@ static __always_inline bool is_pid_selected(const struct scratch *s)
 	return s->inner_pid && bpf_map_lookup_elem(&selected_pids, &s->inner_pid);
 }
 
+/* Is the process asked for by its number and its cgroup? Needs no more than the numbers. */
+static __always_inline bool select_process(struct scratch *s)
+{
+	if (select_by_pid && !is_pid_selected(s))
+		return false;
+	if (!selected_cgroup_count)
+		return true;
+	for (u32 i = 0; i < MAX_SELECTED_CGROUPS; i++)
+		if (i < selected_cgroup_count && in_cgroup(i))
+			return true;
+	return false;
+}
+
+/* Is the described task asked for by its names? */
 static __always_inline enum selected select_task(struct scratch *s)
 {
 	enum selected selected = SELECTED_YES, next;
 
-	if (select_by_pid && !is_pid_selected(s))
-		return SELECTED_NO;
-	if (selected_cgroup_count) {
-		bool found = false;
-		for (u32 i = 0; i < MAX_SELECTED_CGROUPS && !found; i++)
-			found = i < selected_cgroup_count && in_cgroup(i);
-		if (!found)
-			return SELECTED_NO;
-	}
 	if (select_by_comm) {
 		next = verdict_of(bpf_map_lookup_elem(&comm_verdicts, s->sample.comm));
 		if (next == SELECTED_NO)

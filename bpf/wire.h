@@ -162,6 +162,14 @@ struct record_new_binary {
 	u32 pid;
 };
 
+/* ---- Time ------------------------------------------------------------------------------------ */
+
+/* When a CPU ticked last, CLOCK_MONOTONIC ns: before its first tick, when the daemon started its clock. */
+struct cpu_clock {
+	u64 previous_tick;
+	u64 padding[7]; /* a line of cache each */
+};
+
 /* ---- Selection ------------------------------------------------------------------------------- */
 
 /* In selected_pids a number of the daemon's own pid namespace has this bit, one of the host's has not. */

@@ -412,6 +412,11 @@ static int add_sideband_cpu(void *userdata, int cpu)
 	return r == -EEXIST || r == -ENODEV ? 0 : r;
 }
 
+static int on_cpu_begin(void *userdata, int cpu)
+{
+	return programs_start_clock(&((struct collector *)userdata)->programs, cpu);
+}
+
 static void on_cpu_change(void *userdata, int cpu, bool online)
 {
 	struct collector *c = userdata;
@@ -473,7 +478,8 @@ int collector_start(struct collector *c, struct collect_failure *failure)
 	if (r < 0)
 		return collect_fail(failure, r, "cannot follow forks: %s", strerror(-r));
 	cpu_events_init(&c->events, c->programs.skeleton->progs.on_cpu_tick,
-			NS_PER_SECOND / c->options.frequency, c->options.opener, on_cpu_change, c);
+			NS_PER_SECOND / c->options.frequency, c->options.opener, on_cpu_begin, on_cpu_change,
+			c);
 	c->statistics_fd = enable_bpf_statistics(c);
 	r = cpu_events_start(&c->events, c->loop);
 	if (r < 0)

@@ -22,12 +22,14 @@
 #define CPU_DIRECTORY "/sys/devices/system/cpu/"
 
 void cpu_events_init(struct cpu_events *events, struct bpf_program *program, uint64_t period_ns,
-		     struct opener *opener, cpu_change_callback on_change, void *userdata)
+		     struct opener *opener, cpu_begin_callback on_begin,
+		     cpu_change_callback on_change, void *userdata)
 {
 	*events = (struct cpu_events){.program = program,
 				      .period_ns = period_ns,
 				      .opener = opener,
 				      .hotplug_fd = -1,
+				      .on_begin = on_begin,
 				      .on_change = on_change,
 				      .userdata = userdata};
 }
@@ -117,8 +119,11 @@ static int open_event(void *userdata, int cpu)
 	if (fd < 0)
 		return fd;
 	struct cpu_event event = {.cpu = cpu, .fd = fd};
-	event.link = bpf_program__attach_perf_event(events->program, fd);
-	int r = event.link ? array_add(&events->events, event) : -errno;
+	int r = events->on_begin ? events->on_begin(events->userdata, cpu) : 0;
+	if (r == 0)
+		event.link = bpf_program__attach_perf_event(events->program, fd);
+	if (r == 0)
+		r = event.link ? array_add(&events->events, event) : -errno;
 	if (r == 0 && events->paused && ioctl(fd, PERF_EVENT_IOC_DISABLE, 0) < 0)
 		log_warning("CPU %d ticks in spite of the pause: %s", cpu, strerror(errno));
 	if (r < 0)
@@ -221,9 +226,15 @@ int cpu_events_set_paused(struct cpu_events *events, bool paused)
 	unsigned long request = paused ? PERF_EVENT_IOC_DISABLE : PERF_EVENT_IOC_ENABLE;
 	int r = 0;
 	events->paused = paused;
-	for (size_t i = 0; i < events->events.count; i++)
-		if (ioctl(events->events.items[i].fd, request, 0) < 0 && r == 0)
-			r = -errno;
+	for (size_t i = 0; i < events->events.count; i++) {
+		const struct cpu_event *event = &events->events.items[i];
+		int error = !paused && events->on_begin
+				    ? events->on_begin(events->userdata, event->cpu)
+				    : 0;
+		if (error == 0 && ioctl(event->fd, request, 0) < 0)
+			error = -errno;
+		r = r < 0 ? r : error;
+	}
 	return r;
 }
 

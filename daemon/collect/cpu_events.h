@@ -24,6 +24,9 @@ struct cpu_event {
 /* Told when a CPU came (online) or went, after its event was opened or closed. */
 typedef void (*cpu_change_callback)(void *userdata, int cpu, bool online);
 
+/* Called just before a CPU begins to tick, at first or after a pause. Returns 0 or -errno: it will not. */
+typedef int (*cpu_begin_callback)(void *userdata, int cpu);
+
 struct cpu_events {
 	struct bpf_program *program;
 	uint64_t period_ns;
@@ -32,13 +35,16 @@ struct cpu_events {
 	ARRAY(struct cpu_event) events;
 	struct loop_source *hotplug;
 	int hotplug_fd;
+	cpu_begin_callback on_begin;
 	cpu_change_callback on_change;
 	void *userdata;
 };
 
-/* Opens nothing yet. `opener` opens the events, if there is one; `on_change` may be NULL. */
+/* Opens nothing yet. `opener` opens the events, if there is one; `on_begin`
+ * and `on_change` may be NULL. */
 void cpu_events_init(struct cpu_events *events, struct bpf_program *program, uint64_t period_ns,
-		     struct opener *opener, cpu_change_callback on_change, void *userdata);
+		     struct opener *opener, cpu_begin_callback on_begin,
+		     cpu_change_callback on_change, void *userdata);
 
 /* Opens and attaches on every online CPU and watches for changes. Returns 0 or -errno (of the first
  * CPU that failed; then nothing is attached). */
@@ -49,7 +55,7 @@ int cpu_events_start(struct cpu_events *events, struct loop *loop);
 int cpu_events_set_period(struct cpu_events *events, uint64_t period_ns);
 
 /* Stops the ticks of every CPU, of those that come later too, or lets them go on. Nothing is detached;
- * the events' own clocks stand still meanwhile, so that the pause is no missed tick. Returns 0 or
+ * on_begin starts their clocks anew, so that the pause is no missed tick. Returns 0 or
  * -errno of the first CPU that failed. */
 int cpu_events_set_paused(struct cpu_events *events, bool paused);
 

@@ -5,6 +5,7 @@
  */
 #include "collect/programs.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "bolometer.skel.h"
@@ -74,6 +75,7 @@ static bool probe_hash_on_demand(void)
 static void size_maps(struct bolometer_bpf *s, const struct programs_options *options, int cpus)
 {
 	bpf_map__set_max_entries(s->maps.scratches, (uint32_t)cpus);
+	bpf_map__set_max_entries(s->maps.clocks, (uint32_t)cpus);
 	bpf_map__set_max_entries(s->maps.counters, (uint32_t)cpus);
 	bpf_map__set_max_entries(s->maps.binaries, options->binaries);
 	bpf_map__set_max_entries(s->maps.ring, options->ring_bytes);
@@ -157,6 +159,14 @@ int programs_select(struct programs *programs, const struct programs_selection *
 	return 0;
 }
 
+int programs_start_clock(struct programs *programs, int cpu)
+{
+	struct cpu_clock clock = {.previous_tick = monotonic_ns()};
+	uint32_t key = (uint32_t)cpu;
+	int map = bpf_map__fd(programs->skeleton->maps.clocks);
+	return bpf_map_update_elem(map, &key, &clock, BPF_ANY) < 0 ? -errno : 0;
+}
+
 void programs_set_period(struct programs *programs, uint64_t period_ns)
 {
 	programs->skeleton->data->period_ns = period_ns;
@@ -187,6 +197,8 @@ static void set_constants(struct bolometer_bpf *s, const struct programs_options
 	s->rodata->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	s->rodata->max_user_frames = options->max_frames;
 	s->rodata->ring_wake_bytes = options->ring_bytes / 4;
+	/* Together the CPUs send at most half of that unasked. */
+	s->rodata->ring_look_bytes = options->ring_bytes / 8 / (uint32_t)cpus;
 	s->rodata->select_by_pid = options->select_by_pid;
 	s->rodata->select_children = options->select_children;
 #ifdef __aarch64__

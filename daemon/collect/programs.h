@@ -46,6 +46,9 @@ int programs_select(struct programs *programs, const struct programs_selection *
 /* A process's key in the map of selected ones, from its number in our pid namespace. */
 uint32_t programs_pid_key(const struct programs *programs, uint32_t pid);
 
+/* The time of a CPU's first tick is counted from now on. Returns 0 or -errno. */
+int programs_start_clock(struct programs *programs, int cpu);
+
 /* The time between two ticks by which the programs tell a late tick from a missed one. */
 void programs_set_period(struct programs *programs, uint64_t period_ns);
 
