@@ -24,23 +24,22 @@ struct tick {
 	u64 missed;
 };
 
-static __always_inline struct tick take_tick(u32 cpu, struct cpu_clock *clock)
+static __always_inline struct tick take_tick(struct cpu_clock *clock, struct cpu_counters *c)
 {
 	u64 period = period_ns ? period_ns : 1;
-	struct tick tick = {.weight = period};
 	u64 now = bpf_ktime_get_ns();
 	u64 elapsed = now - clock->previous_tick;
+	struct tick tick = {.weight = elapsed};
 
 	clock->previous_tick = now;
-	u64 periods = (elapsed + period / 2) / period;
-	if (periods <= 1) {
-		tick.weight = elapsed;
-	} else {
-		tick.missed = periods - 1;
-		count(cpu, COUNTER_MISSED, tick.missed);
-		count(cpu, COUNTER_MISSED_NS, elapsed - period);
+	/* Most ticks come in time: no division for them. */
+	if (elapsed >= period + period / 2) {
+		tick.missed = (elapsed + period / 2) / period - 1;
+		tick.weight = period;
+		c->values[COUNTER_MISSED] += tick.missed;
+		c->values[COUNTER_MISSED_NS] += elapsed - period;
 	}
-	count(cpu, COUNTER_TICKS, 1 + tick.missed);
+	c->values[COUNTER_TICKS] += 1 + tick.missed;
 	return tick;
 }
 
@@ -66,28 +65,31 @@ static __always_inline void describe_executable(struct scratch *s, struct mm_str
 	s->sample.executable_device = s->executable_device;
 }
 
-/* The numbers of who is running, into the sample: all that selection by process needs. */
-static __always_inline void number_task(struct scratch *s, u64 id)
+/* Who is running, by number: all that selection by process needs. */
+static __always_inline struct task_numbers number_task(u64 id)
 {
-	s->sample.pid = id >> 32;
-	s->sample.tid = (u32)id;
-	s->inner_pid = 0;
+	struct task_numbers numbers = {.pid = id >> 32, .tid = (u32)id, .host_pid = id >> 32};
+
 	if (pid_namespace_inode) {
 		struct bpf_pidns_info inner = {};
 		if (bpf_get_ns_current_pid_tgid(pid_namespace_device, pid_namespace_inode, &inner,
 						sizeof(inner)) == 0) {
-			s->sample.pid = inner.tgid;
-			s->sample.tid = inner.pid;
-			s->inner_pid = inner.tgid | SELECTED_INNER_PID;
+			numbers.pid = inner.tgid;
+			numbers.tid = inner.pid;
+			numbers.inner_pid = inner.tgid | SELECTED_INNER_PID;
 		}
 	}
+	return numbers;
 }
 
 /* Who it is, into the sample. Returns the task. */
-static __always_inline struct task_struct *describe_task(struct scratch *s)
+static __always_inline struct task_struct *describe_task(struct scratch *s,
+							 struct task_numbers numbers)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 
+	s->sample.pid = numbers.pid;
+	s->sample.tid = numbers.tid;
 	bpf_get_current_comm(s->sample.comm, sizeof(s->sample.comm));
 	s->sample.process_start = BPF_CORE_READ(task, group_leader, start_time);
 	s->sample.exec_id = BPF_CORE_READ(task, self_exec_id);
@@ -275,31 +277,33 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 {
 	u32 cpu = bpf_get_smp_processor_id();
 	struct cpu_clock *clock = bpf_map_lookup_elem(&clocks, &cpu);
+	struct cpu_counters *c = bpf_map_lookup_elem(&counters, &cpu);
 	struct scratch *s = scratch_of(cpu);
 
-	if (!s || !clock) {
+	if (!s || !clock || !c) {
 		count(0, COUNTER_TICKS, 1);
 		count(0, COUNTER_LOST_SCRATCH, 1);
 		return 0;
 	}
-	struct tick tick = take_tick(cpu, clock);
+	struct tick tick = take_tick(clock, c);
 	u64 id = bpf_get_current_pid_tgid();
 	if ((u32)id == 0) {
-		count(cpu, COUNTER_IDLE, 1);
-		count(cpu, COUNTER_IDLE_NS, tick.weight);
+		c->values[COUNTER_IDLE]++;
+		c->values[COUNTER_IDLE_NS] += tick.weight;
 		return 0;
 	}
 	bool user_mode = interrupted_user_mode(ctx);
 	enum selected selected = SELECTED_NO;
 	struct task_struct *task = 0;
-	number_task(s, id);
-	if (!(kernel_only && user_mode) && !(user_only && !user_mode) && select_process(s)) {
-		task = describe_task(s);
+	struct task_numbers numbers = number_task(id);
+	/* Until here the scratch, which is large and cold, is not touched. */
+	if (!(kernel_only && user_mode) && !(user_only && !user_mode) && select_process(numbers)) {
+		task = describe_task(s, numbers);
 		selected = select_task(s);
 	}
 	if (selected == SELECTED_NO) {
-		count(cpu, COUNTER_UNSELECTED, 1);
-		count(cpu, COUNTER_UNSELECTED_NS, tick.weight);
+		c->values[COUNTER_UNSELECTED]++;
+		c->values[COUNTER_UNSELECTED_NS] += tick.weight;
 		return 0;
 	}
 	describe_sample(s, cpu, clock->previous_tick, tick.weight);

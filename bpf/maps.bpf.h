@@ -45,7 +45,6 @@ struct scratch {
 	u64 general[16];    /* x86-64: by DWARF number, of a frame whose registers are all known */
 	u32 general_known;
 	u32 link_known;	    /* arm64: lr belongs to this frame */
-	u32 inner_pid; /* of the process in the daemon's pid namespace with SELECTED_INNER_PID; 0: none */
 	u32 after_kernel_entry; /* 1: registers come from a kernel entry by exec */
 	u32 depth;	    /* user frames pushed */
 	u64 hash;	    /* over the frames pushed so far */

@@ -50,19 +50,24 @@ __noinline int in_cgroup(u32 which)
 	return 0;
 }
 
-static __always_inline bool is_pid_selected(const struct scratch *s)
-{
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
+/* The current task as the daemon's pid namespace numbers it, and its process's number on the host. */
+struct task_numbers {
+	u32 pid, tid;
+	u32 host_pid;
+	u32 inner_pid; /* pid with SELECTED_INNER_PID; 0: the daemon's namespace is the host's */
+};
 
-	if (bpf_map_lookup_elem(&selected_pids, &pid))
+static __always_inline bool is_pid_selected(struct task_numbers numbers)
+{
+	if (bpf_map_lookup_elem(&selected_pids, &numbers.host_pid))
 		return true;
-	return s->inner_pid && bpf_map_lookup_elem(&selected_pids, &s->inner_pid);
+	return numbers.inner_pid && bpf_map_lookup_elem(&selected_pids, &numbers.inner_pid);
 }
 
 /* Is the process asked for by its number and its cgroup? Needs no more than the numbers. */
-static __always_inline bool select_process(struct scratch *s)
+static __always_inline bool select_process(struct task_numbers numbers)
 {
-	if (select_by_pid && !is_pid_selected(s))
+	if (select_by_pid && !is_pid_selected(numbers))
 		return false;
 	if (!selected_cgroup_count)
 		return true;
