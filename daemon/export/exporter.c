@@ -189,6 +189,21 @@ int exporter_add(struct exporter *exporter, const struct payload *payload)
 	return r;
 }
 
+void exporter_lose(struct exporter *exporter, uint64_t samples, enum drop_reason reason)
+{
+	pthread_mutex_lock(&exporter->lock);
+	exporter->lost[reason].samples += samples;
+	pthread_mutex_unlock(&exporter->lock);
+}
+
+uint64_t exporter_size_limit(struct exporter *exporter)
+{
+	pthread_mutex_lock(&exporter->lock);
+	uint64_t limit = exporter->counts.size_limit;
+	pthread_mutex_unlock(&exporter->lock);
+	return limit;
+}
+
 /* -- control -------------------------------------------------------------------------------- */
 
 void exporter_set_sink(struct exporter *exporter, struct sink *sink)
@@ -262,5 +277,9 @@ void exporter_statistics(struct exporter *exporter, struct exporter_statistics *
 	sum(&ret->spool.taken, &exporter->handed);
 	sum(&ret->spool.taken, &exporter->overflown);
 	sum(&ret->spool.taken, &exporter->no_memory);
+	for (int i = 0; i < DROP_REASON_COUNT; i++) {
+		sum(&ret->spool.dropped[i], &exporter->lost[i]);
+		sum(&ret->spool.taken, &exporter->lost[i]);
+	}
 	pthread_mutex_unlock(&exporter->lock);
 }

@@ -57,6 +57,7 @@ struct exporter_statistics {
 	uint64_t bytes_sent;		/* on the wire, failed attempts included */
 	uint64_t failures_in_a_row;	/* 0: the last attempt was answered */
 	uint64_t pause_ns;		/* until the next attempt; 0: none is waited for */
+	uint64_t size_limit;		/* of a payload, learned from refusals; 0: none is known */
 	char last_message[256];		/* the last thing that went wrong; empty: nothing did */
 };
 
@@ -67,6 +68,13 @@ int exporter_new(const struct exporter_options *options, struct sink *sink, stru
 /* Queues a copy of the payload; never waits for disk or network. Returns 0, or -ENOMEM, counted as
  * dropped. */
 int exporter_add(struct exporter *exporter, const struct payload *payload);
+
+/* Counts samples as taken and dropped for which no payload could be made. */
+void exporter_lose(struct exporter *exporter, uint64_t samples, enum drop_reason reason);
+
+/* The largest payload that the destination takes, as far as its refusals told; 0: none is known. What
+ * is made larger arrives too, split, but each refusal is a request more. Another sink begins anew. */
+uint64_t exporter_size_limit(struct exporter *exporter);
 
 /* Sends with another sink from now on, at once; an attempt that waits is cancelled. What is queued
  * stays. The old one is freed. */

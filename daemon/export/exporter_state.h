@@ -21,6 +21,7 @@ struct exporter {
 	struct amount handed;	       /* these, and those the writer has in its hands */
 	struct amount overflown;       /* dropped from the hand-over */
 	struct amount no_memory;       /* never got in */
+	struct amount lost[DROP_REASON_COUNT]; /* of exporter_lose() */
 
 	struct sink *sink, *next_sink;
 	bool has_work; /* something was appended since the sender found nothing */

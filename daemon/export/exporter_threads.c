@@ -10,6 +10,8 @@
 
 #define LOG_PAUSE_NS (600 * NS_PER_SECOND)
 #define NO_MEMORY_PAUSE_NS NS_PER_SECOND
+/* A backend that takes less takes nothing useful: no shower of tiny requests for its sake. */
+#define SMALLEST_SIZE_LIMIT ((uint64_t)16 << 10)
 
 static uint64_t now_ns(const struct exporter *exporter)
 {
@@ -156,6 +158,17 @@ static void log_result(struct exporter *exporter, const struct sink_result *resu
 		log_warning("exporter %s: the backend refuses for good: %s", exporter->name, message);
 }
 
+/* Where the backend does not name its limit the halves will tell whether they are below it. */
+static void learn_size_limit(struct exporter *exporter, uint64_t refused, uint64_t named)
+{
+	uint64_t limit = MAX_OF(named ? named : refused / 2, SMALLEST_SIZE_LIMIT);
+	uint64_t *known = &exporter->counts.size_limit;
+	pthread_mutex_lock(&exporter->lock);
+	if (!*known || limit < *known)
+		*known = limit;
+	pthread_mutex_unlock(&exporter->lock);
+}
+
 static void count_result(struct exporter *exporter, const struct sink_result *result)
 {
 	struct exporter_statistics *counts = &exporter->counts;
@@ -199,6 +212,8 @@ static void attempt(struct exporter *exporter, uint64_t now)
 	int r = spool_next(exporter->spool, &record);
 	if (r == 0) {
 		sink->operations->send(sink, &record.payload, timeout, &result);
+		if (result.outcome == SINK_TOO_LARGE)
+			learn_size_limit(exporter, record.payload.size, result.size_limit);
 		settle(exporter, &record, &result);
 		spool_record_free(&record);
 		log_result(exporter, &result);
@@ -219,6 +234,7 @@ static void take_next_sink(struct exporter *exporter)
 {
 	struct sink *old = exporter->sink;
 	exporter->sink = take_pointer(exporter->next_sink);
+	exporter->counts.size_limit = 0;
 	exporter->backoff = (struct backoff){0};
 	exporter->next_attempt_ns = 0;
 	pthread_mutex_unlock(&exporter->lock);

@@ -79,6 +79,7 @@ static int start_exporter(const struct configuration *c, const struct exporter_c
 		.retry = {.initial_ns = exporter->retry_initial_ns,
 			  .max_ns = exporter->retry_max_ns},
 		.send_timeout_ns = exporter->sink.timeout_ns,
+		.split = split_payload,
 	};
 	if (r == 0)
 		r = exporter_new(&options, *sink, ret);

@@ -25,13 +25,27 @@ static uint64_t count_samples(const struct profile *profile)
 	return count;
 }
 
-static int add_pprof(struct encoding *e, struct exporter *exporter)
+int split_payload(const struct payload *payload, struct payload halves[2])
+{
+	struct otlp_half parts[2];
+	if (payload->kind != PAYLOAD_OTLP)
+		return -E2BIG;
+	int r = otlp_split(payload->bytes, payload->size, payload->samples, parts);
+	for (int i = 0; r == 0 && i < 2; i++) {
+		halves[i] = *payload;
+		halves[i].size = parts[i].bytes.length;
+		halves[i].bytes = text_take(&parts[i].bytes);
+		halves[i].samples = parts[i].samples;
+	}
+	return r;
+}
+
+static int add_pprof(struct encoding *e, struct exporter *exporter, uint64_t *ret_samples)
 {
 	if (!e->pprof.length) {
 		int r = pprof_encode(e->profile, PPROF_RAW, &e->pprof);
 		if (r < 0)
 			return r;
-		e->samples = count_samples(e->profile);
 	}
 	struct payload payload = {
 		.kind = PAYLOAD_PPROF,
@@ -41,11 +55,18 @@ static int add_pprof(struct encoding *e, struct exporter *exporter)
 		.start_ns = e->profile->time_ns,
 		.end_ns = e->profile->time_ns + e->profile->duration_ns,
 	};
+	*ret_samples = e->samples;
 	return exporter_add(exporter, &payload);
 }
 
+struct destination {
+	struct exporter *exporter;
+	uint64_t samples; /* it got, or has counted as dropped */
+};
+
 static int add_message(void *userdata, const struct otlp_message *message)
 {
+	struct destination *destination = userdata;
 	struct payload payload = {
 		.kind = PAYLOAD_OTLP,
 		.bytes = message->bytes,
@@ -54,11 +75,19 @@ static int add_message(void *userdata, const struct otlp_message *message)
 		.start_ns = message->start_ns,
 		.end_ns = message->end_ns,
 	};
-	return exporter_add(userdata, &payload);
+	destination->samples += payload.samples;
+	return exporter_add(destination->exporter, &payload);
+}
+
+/* A backend that takes less than usual said so when it refused. */
+static size_t size_limit(struct exporter *exporter)
+{
+	uint64_t learned = exporter_size_limit(exporter);
+	return learned ? (size_t)MIN_OF(learned, (uint64_t)OTLP_SIZE_LIMIT) : OTLP_SIZE_LIMIT;
 }
 
 static int add_otlp(struct encoding *e, const struct exporter_configuration *c,
-		    struct exporter *exporter)
+		    struct exporter *exporter, uint64_t *ret_samples)
 {
 	const struct sink_pairs *pairs = &e->configuration->resource_attributes;
 	_cleanup_free_ struct otlp_attribute *attributes =
@@ -76,19 +105,30 @@ static int add_otlp(struct encoding *e, const struct exporter_configuration *c,
 			c->sample_attributes == ATTRIBUTES_ALL ? OTLP_ALL_ATTRIBUTES : 0,
 		.attributes = attributes,
 		.attribute_count = pairs->count,
+		.size_limit = size_limit(exporter),
 	};
 	struct otlp_statistics statistics = {0};
-	int r = otlp_encode(e->profile, &options, add_message, exporter, &statistics);
+	struct destination destination = {.exporter = exporter};
+	int r = otlp_encode(e->profile, &options, add_message, &destination, &statistics);
 	if (statistics.too_large)
 		log_warning("exporter %s: %llu samples are larger than a message may be and are lost",
 			    c->name, (unsigned long long)statistics.too_large);
+	exporter_lose(exporter, statistics.too_large, DROP_TOO_LARGE);
+	*ret_samples = destination.samples + statistics.too_large;
 	return r;
 }
 
 int encode_for(struct encoding *e, const struct exporter_configuration *c, struct exporter *exporter)
 {
-	return payload_kind_of(c->type) == PAYLOAD_PPROF ? add_pprof(e, exporter)
-							 : add_otlp(e, c, exporter);
+	uint64_t added = 0;
+	if (!e->is_counted)
+		e->samples = count_samples(e->profile);
+	e->is_counted = true;
+	int r = payload_kind_of(c->type) == PAYLOAD_PPROF ? add_pprof(e, exporter, &added)
+							  : add_otlp(e, c, exporter, &added);
+	if (added < e->samples)
+		exporter_lose(exporter, e->samples - added, DROP_MEMORY);
+	return r;
 }
 
 void encoding_free(struct encoding *e)

@@ -12,12 +12,17 @@ struct encoding {
 	const struct configuration *configuration;
 	const struct profile *profile;
 	struct text pprof;
-	uint64_t samples; /* in `pprof` */
+	uint64_t samples; /* in the profile, when they are counted */
+	bool is_counted;
 };
+
+/* Is an exporter_split: OTLP is cut in two, a pprof file cannot be. */
+int split_payload(const struct payload *payload, struct payload halves[2]);
 
 enum payload_kind payload_kind_of(enum exporter_type type);
 
-/* Hands the profile to the exporter's queue. Returns 0 or -errno. */
+/* Hands the profile to the exporter's queue. What cannot be made into a payload is counted there as
+ * dropped. Returns 0 or -errno. */
 int encode_for(struct encoding *encoding, const struct exporter_configuration *c,
 	       struct exporter *exporter);
 void encoding_free(struct encoding *encoding);

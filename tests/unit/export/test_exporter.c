@@ -239,6 +239,17 @@ static void take_at_most_9(struct fake_sink *fake, const struct payload *payload
 		result->outcome = SINK_TOO_LARGE;
 }
 
+static uint64_t named_limit;
+
+static void take_at_most_40000_bytes(struct fake_sink *fake, const struct payload *payload,
+				     struct sink_result *result)
+{
+	if (payload->size > 40000) {
+		result->outcome = SINK_TOO_LARGE;
+		result->size_limit = named_limit;
+	}
+}
+
 static int halve(const struct payload *payload, struct payload halves[2])
 {
 	uint32_t first = (uint32_t)payload->samples / 2;
@@ -263,6 +274,37 @@ static void test_too_large(void **state)
 	assert_int_equal(statistics.spool.splits, world->sink->count - 2);
 	/* The halves kept the place of the whole. */
 	assert_int_equal(world->sink->received[world->sink->count - 1], 7);
+}
+
+static uint64_t learned_from(struct world *world, uint64_t named)
+{
+	char *bytes = calloc(1, 100000);
+	struct payload payload = {PAYLOAD_OTLP, bytes, 100000, 1, 0, 0};
+	assert_non_null(bytes);
+	named_limit = named;
+	assert_int_equal(exporter_add(world->exporter, &payload), 0);
+	free(bytes);
+	settle(world);
+	return exporter_size_limit(world->exporter);
+}
+
+static void test_size_limit_is_learned(void **state)
+{
+	struct world *world = *state;
+	start(world, take_at_most_40000_bytes);
+	assert_int_equal(exporter_size_limit(world->exporter), 0);
+	assert_int_equal(learned_from(world, 0), 50000);
+	assert_int_equal(learned_from(world, 40000), 40000);
+	assert_int_equal(learned_from(world, 90000), 40000);
+	assert_int_equal(learned_from(world, 1), 16384);
+	exporter_lose(world->exporter, 11, DROP_MEMORY);
+	struct exporter_statistics statistics;
+	exporter_statistics(world->exporter, &statistics);
+	assert_int_equal(statistics.spool.taken.samples, 4 + 11);
+	assert_int_equal(statistics.spool.dropped[DROP_MEMORY].samples, 11);
+	exporter_set_sink(world->exporter, &fake_sink_new(NULL, world, NULL)->sink);
+	while (exporter_size_limit(world->exporter))
+		usleep(1000);
 }
 
 static void test_too_large_for_ever(void **state)
@@ -432,6 +474,7 @@ int main(void)
 		TEST(test_lost_answers),
 		TEST(test_refusals),
 		TEST(test_too_large),
+		TEST(test_size_limit_is_learned),
 		TEST(test_too_large_for_ever),
 		TEST(test_nonsense_from_a_sink),
 		TEST(test_hanging_backend),
