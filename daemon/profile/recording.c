@@ -36,6 +36,7 @@ struct recording {
 	struct symbolizer *symbolizer;
 	struct loop_source *timer;
 	struct hash jit_processes; /* address of a struct process -> 1; each holds a reference */
+	struct recording_losses forgotten; /* those of processes that are no more in it */
 	uint64_t sampled_processes;
 	struct host_facts host;
 	size_t prepared_stacks;
@@ -354,9 +355,19 @@ static int add_host(struct recording *r, struct profile *profile)
 	return addition.failed ? -ENOMEM : 0;
 }
 
-/* The profile of a window that began at `start_ns`, with the names known by now. */
+/* Delivers what was sampled by now, and says when that is. */
+static uint64_t drain(struct recording *r)
+{
+	uint64_t now = monotonic_ns();
+	if (!r->running)
+		return r->stop_ns;
+	collector_drain(r->collector);
+	return now;
+}
+
+/* The profile of a window from `start_ns` to `end_ns`, with the names known by now. */
 static int build_profile(struct recording *r, const struct aggregate_window *window,
-			 uint64_t start_ns, struct profile **ret)
+			 uint64_t start_ns, uint64_t end_ns, struct profile **ret)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
 	struct profile_builder_options options = {
@@ -369,9 +380,8 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 				  &r->built, &profile);
 	if (error < 0)
 		return error;
-	uint64_t end = r->running ? monotonic_ns() : r->stop_ns;
 	profile->time_ns = (int64_t)start_ns + options.realtime_offset_ns;
-	profile->duration_ns = (int64_t)(end - start_ns);
+	profile->duration_ns = (int64_t)(end_ns - start_ns);
 	error = add_comments(r, profile);
 	if (error == 0 && r->options.labels)
 		error = add_host(r, profile);
@@ -389,6 +399,7 @@ static void forget_old(struct recording *r)
 		if (process->references > 1)
 			continue;
 		hash_remove(&r->jit_processes, (uintptr_t)process, NULL);
+		losses_add_jit(&r->forgotten, process->jit);
 		process_unreference(process);
 		i = 0; /* the slots have moved */
 	}
@@ -403,8 +414,7 @@ static void forget_old(struct recording *r)
 
 int recording_take_profile(struct recording *r, struct profile **ret)
 {
-	if (r->running)
-		collector_drain(r->collector);
+	uint64_t end = drain(r);
 	prepare_names(r);
 	if (!r->running && r->symbolizer) {
 		struct binary_store *store = collector_binary_store(r->collector);
@@ -416,7 +426,7 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 		now = monotonic_ns();
 		binary_store_drain(store, now < until ? until - now : 0);
 	}
-	int error = build_profile(r, &r->aggregate.current, r->interval_ns, ret);
+	int error = build_profile(r, &r->aggregate.current, r->interval_ns, end, ret);
 	if (error < 0)
 		return error;
 	r->interval_ns += (uint64_t)(*ret)->duration_ns;
@@ -450,10 +460,9 @@ int recording_close_window(struct recording *r, struct recording_window *window,
 {
 	int error = 0;
 	if (ret) {
-		if (r->running)
-			collector_drain(r->collector);
+		uint64_t end = drain(r);
 		prepare_names(r);
-		error = build_profile(r, &window->window, window->start_ns, ret);
+		error = build_profile(r, &window->window, window->start_ns, end, ret);
 	}
 	aggregate_close(&r->aggregate, &window->window);
 	free(window);
@@ -505,6 +514,9 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.phases = r->phases,
 	};
 	losses_collect(&ret->losses, &c);
+	ret->losses.jit_lines_bad = r->forgotten.jit_lines_bad;
+	ret->losses.jit_entries_dropped = r->forgotten.jit_entries_dropped;
+	ret->losses.jit_bytes_unread = r->forgotten.jit_bytes_unread;
 	struct hash_slot *slot;
 	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
 		losses_add_jit(&ret->losses, ((struct process *)(uintptr_t)slot->key)->jit);
