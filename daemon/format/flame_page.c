@@ -43,11 +43,15 @@ static void metadata_write(const struct flame_page *page, struct text *out)
 	text_add_string(out, "]");
 }
 
-int flame_page_write(const struct flame_page *page, struct text *out)
+static bool is_drawable(const struct flame_page *page)
 {
-	if (!page->view_count || page->first_view >= page->view_count)
+	return page->view_count && page->first_view < page->view_count;
+}
+
+int flame_page_write_data(const struct flame_page *page, struct text *out)
+{
+	if (!is_drawable(page))
 		return -EINVAL;
-	text_add_string(out, flame_page_head);
 	text_add_char(out, '{');
 	metadata_write(page, out);
 	text_add_string(out, ",\"views\":[");
@@ -61,6 +65,15 @@ int flame_page_write(const struct flame_page *page, struct text *out)
 		text_add_char(out, '}');
 	}
 	text_add_string(out, "]}");
-	text_add_string(out, flame_page_tail);
 	return out->failed ? -ENOMEM : 0;
+}
+
+int flame_page_write(const struct flame_page *page, struct text *out)
+{
+	if (!is_drawable(page))
+		return -EINVAL;
+	text_add_string(out, flame_page_head);
+	int r = flame_page_write_data(page, out);
+	text_add_string(out, flame_page_tail);
+	return r == 0 && out->failed ? -ENOMEM : r;
 }

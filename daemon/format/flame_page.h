@@ -30,5 +30,9 @@ struct flame_page {
 	const char *name_a, *name_b; /* of the two profiles of a difference */
 };
 
+/* Appends the data alone, a JSON object: what a page that is served draws. Returns as
+ * flame_page_write(). */
+int flame_page_write_data(const struct flame_page *page, struct text *out);
+
 /* Appends the page. Returns 0, -EINVAL for a page without views, or -ENOMEM. */
 int flame_page_write(const struct flame_page *page, struct text *out);

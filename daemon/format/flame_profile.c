@@ -80,6 +80,26 @@ int flame_profile_write(const struct profile *profile, size_t value, const char 
 	return write_page(&parts, &page, out);
 }
 
+int flame_profile_write_data(const struct profile *profile, size_t value, const char *title,
+			     struct text *out)
+{
+	_cleanup_page_parts_ struct page_parts parts = {0};
+	struct call_tree *tree = NULL;
+	int r = call_tree_new(profile, value, &tree);
+	if (r == 0)
+		r = add_view(&parts, profile, value, tree);
+	if (r < 0)
+		return r;
+	struct flame_page page = {
+		.title = title,
+		.time_ns = profile->time_ns,
+		.duration_ns = profile->duration_ns,
+		.views = parts.views.items,
+		.view_count = parts.views.count,
+	};
+	return flame_page_write_data(&page, out);
+}
+
 int flame_difference_write(const struct flame_side *a, const struct flame_side *b,
 			   struct text *out)
 {

@@ -10,6 +10,10 @@
 int flame_profile_write(const struct profile *profile, size_t value, const char *title,
 			struct text *out);
 
+/* Appends the data of a page with the one view of sample type `value`, see flame_page_write_data(). */
+int flame_profile_write_data(const struct profile *profile, size_t value, const char *title,
+			     struct text *out);
+
 /* One profile of a difference. */
 struct flame_side {
 	const struct profile *profile;

@@ -2,9 +2,8 @@
 // The page: its state (view, tree, zoom, search, theme), and what people do to it.
 
 const byId = (id) => document.getElementById(id);
-const profile = JSON.parse(byId('profile').textContent);
-byId('profile').remove();
-const isDiff = profile.is_diff;
+let profile = null; // what is drawn: title, times, comments and views
+let isDiff = false;
 const chart = new Chart(byId('chart'), byId('extent'), byId('canvas'));
 const table = new Table((name) => search(name));
 
@@ -16,6 +15,11 @@ let matchNodes = []; // topmost matches of the whole tree, widest first
 let matchAt = -1;
 let query = '';
 let searchMilliseconds = 0;
+
+function setProfile(data) {
+	profile = data;
+	isDiff = data.is_diff;
+}
 
 function prepareView(index) {
 	const data = profile.views[index];
