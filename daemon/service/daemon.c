@@ -89,21 +89,39 @@ void daemon_log_problems(const struct configuration_problems *problems)
 
 /* ---- Intervals -------------------------------------------------------------------------------------- */
 
-static void tell_status(struct daemon *daemon, const struct recording_statistics *now)
+uint64_t daemon_lost_samples(const struct recording_statistics *statistics)
+{
+	return statistics->counters[COUNTER_LOST_RING_FULL] +
+	       statistics->counters[COUNTER_LOST_SCRATCH] + statistics->dropped_samples;
+}
+
+static void keep_figures(struct daemon *daemon, const struct recording_statistics *now,
+			 int64_t duration_ns)
 {
 	const struct recording_statistics *last = &daemon->last;
+	daemon->interval_figures = (struct interval_figures){
+		.duration_ns = (uint64_t)duration_ns,
+		.ticks = now->counters[COUNTER_TICKS] - last->counters[COUNTER_TICKS],
+		.samples = now->samples - last->samples,
+		.lost = daemon_lost_samples(now) - daemon_lost_samples(last),
+		.captured_ns = now->captured_ns - last->captured_ns,
+		.own_cpu_ns = now->own_cpu_ns - last->own_cpu_ns,
+		.bpf_ns = now->bpf_ns - last->bpf_ns,
+	};
+	daemon->last = *now;
+}
+
+static void tell_status(struct daemon *daemon)
+{
+	const struct interval_figures *figures = &daemon->interval_figures;
 	struct text exporters = {0};
 	exporters_describe(daemon->exporters, &exporters);
 	notifier_send(&daemon->notifier,
 		      "STATUS=%llu Hz, %llu samples in the last interval, %llu lost; %s",
 		      (unsigned long long)daemon->configuration.sampling.frequency,
-		      (unsigned long long)(now->samples - last->samples),
-		      (unsigned long long)(now->counters[COUNTER_LOST_RING_FULL] -
-					   last->counters[COUNTER_LOST_RING_FULL] +
-					   now->dropped_samples - last->dropped_samples),
+		      (unsigned long long)figures->samples, (unsigned long long)figures->lost,
 		      exporters.bytes ? exporters.bytes : "");
 	text_free(&exporters);
-	daemon->last = *now;
 }
 
 int daemon_flush(struct daemon *daemon)
@@ -120,7 +138,9 @@ int daemon_flush(struct daemon *daemon)
 	exporters_add(daemon->exporters, profile);
 	open_interval_begin(daemon->open_interval, profile->time_ns + profile->duration_ns);
 	recording_get_statistics(daemon->recording, &now);
-	tell_status(daemon, &now);
+	keep_figures(daemon, &now, profile->duration_ns);
+	tell_status(daemon);
+	local_server_keep(daemon->local, take_pointer(profile));
 	return 0;
 }
 

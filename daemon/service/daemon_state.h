@@ -17,6 +17,13 @@ struct reload_statistics {
 	uint64_t last_realtime_ns; /* of the last attempt; the start counts as one */
 };
 
+/* What the last interval was. */
+struct interval_figures {
+	uint64_t duration_ns; /* 0: none has ended yet */
+	uint64_t ticks, samples, lost, captured_ns;
+	uint64_t own_cpu_ns, bpf_ns;
+};
+
 struct daemon {
 	const struct configuration_sources *sources;
 	struct configuration configuration; /* in force */
@@ -32,6 +39,7 @@ struct daemon {
 	uint64_t start_realtime_ns;
 	struct reload_statistics reload;
 	struct recording_statistics last; /* at the end of the last interval */
+	struct interval_figures interval_figures;
 };
 
 /* What the configuration says of sampling. The selection is the caller's to free. Returns 0 or -ENOMEM. */
@@ -49,6 +57,9 @@ int daemon_flush(struct daemon *daemon);
  * does, and the time between is counted. Return 0 or -errno. */
 int daemon_pause(struct daemon *daemon);
 int daemon_resume(struct daemon *daemon);
+
+/* Samples that were taken and did not reach a profile. */
+uint64_t daemon_lost_samples(const struct recording_statistics *statistics);
 
 /* Reads the configuration again and applies it, all or nothing. */
 void daemon_reload(struct daemon *daemon);

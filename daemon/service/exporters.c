@@ -299,3 +299,17 @@ void exporters_describe(struct exporters *exporters, struct text *out)
 	text_add(out, "%zu exporters, %llu failing, %llu profiles waiting", exporters->count,
 		 (unsigned long long)failing, (unsigned long long)waiting);
 }
+
+size_t exporters_count(const struct exporters *exporters)
+{
+	return exporters->count;
+}
+
+void exporters_get(const struct exporters *exporters, size_t index, struct exporter_state *ret)
+{
+	const struct exporter_configuration *c = &exporters->configuration->exporters.items[index];
+	*ret = (struct exporter_state){.name = c->name, .type = c->type};
+	ret->is_running = exporters->running[index] != NULL;
+	if (ret->is_running)
+		exporter_statistics(exporters->running[index], &ret->statistics);
+}

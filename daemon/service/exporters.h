@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "export/exporter.h"
 #include "profile/profile.h"
 #include "service/configuration.h"
 
@@ -25,6 +26,17 @@ void exporters_flush(struct exporters *exporters, uint64_t timeout_ns);
 
 /* For people, one line: "3 exporters, 0 failing, 12 profiles waiting". */
 void exporters_describe(struct exporters *exporters, struct text *out);
+
+/* What is known of exporter `index`, in the order of the configuration. */
+struct exporter_state {
+	const char *name;
+	enum exporter_type type;
+	bool is_running; /* false: it could not start again after a reload; no statistics then */
+	struct exporter_statistics statistics;
+};
+
+size_t exporters_count(const struct exporters *exporters);
+void exporters_get(const struct exporters *exporters, size_t index, struct exporter_state *ret);
 
 /*
  * The change to another configuration in two steps: the first makes what is new and may fail (logged,

@@ -112,7 +112,7 @@ static int on_window_end(struct loop_source *source, uint32_t events, void *user
 	return 0;
 }
 
-static unsigned count_windows(const struct local_server *local)
+unsigned local_pprof_count(const struct local_server *local)
 {
 	unsigned count = 0;
 	for (const struct profile_request *r = local->profiles; r; r = r->next)
@@ -177,7 +177,7 @@ void local_pprof_profile(struct http_exchange *exchange, void *userdata)
 		local_refuse(exchange, 404, "there is no process %llu", (unsigned long long)pid);
 	} else if (local->daemon->is_paused) {
 		local_refuse(exchange, 503, "sampling is off; `bolometer start` begins it again");
-	} else if (count_windows(local) >= MAX_WINDOWS) {
+	} else if (local_pprof_count(local) >= MAX_WINDOWS) {
 		local->profiles_refused++;
 		local_refuse(exchange, 503, "%u profiles are being taken, try again later",
 			     MAX_WINDOWS);

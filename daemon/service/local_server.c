@@ -15,7 +15,19 @@
 
 #define END_TIMEOUT_NS (300 * NS_PER_MS)
 
+/* The first ones are all that the health listener has. */
+#define HEALTH_ROUTES 3
 static const struct http_route routes[] = {
+	{"/healthz", HTTP_GET, local_healthz},
+	{"/readyz", HTTP_GET, local_readyz},
+	{"/metrics", HTTP_GET, local_metrics},
+	{"/", HTTP_GET, local_page},
+	{"/api/live", HTTP_GET, local_live},
+	{"/api/flame", HTTP_GET, local_flame},
+	{"/api/status", HTTP_GET, local_status},
+	{"/api/dump", HTTP_GET, local_dump},
+	{"/api/stop", HTTP_POST, local_stop},
+	{"/api/start", HTTP_POST, local_start},
 	{"/debug/pprof", HTTP_GET, local_pprof_index},
 	{"/debug/pprof/", HTTP_GET, local_pprof_index},
 	{"/debug/pprof/profile", HTTP_GET, local_pprof_profile},
@@ -88,6 +100,12 @@ static int serve(struct local_server *local, const char *key, const char *value,
 	return r < 0 ? complain(key, value, r) : 0;
 }
 
+static bool is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]", 5) == 0 ||
+	       strncmp(address, "localhost:", 10) == 0;
+}
+
 static int open_listeners(struct local_server *local)
 {
 	const struct http_configuration *http = &local->daemon->configuration.http;
@@ -95,6 +113,9 @@ static int open_listeners(struct local_server *local)
 		.routes = routes, .route_count = ARRAY_LENGTH(routes), .userdata = local};
 	int r = 0;
 	local->health_options = local->tcp_options = local->unix_options = all;
+	local->health_options.route_count = HEALTH_ROUTES;
+	/* Beyond this host it has names that nobody here knows: that of a Kubernetes service. */
+	local->health_options.any_host = http->health_address && !is_loopback(http->health_address);
 	local->unix_options.any_host = true;
 	local->tcp_options.token_file = http->token_file;
 	if (http->socket)
@@ -105,6 +126,10 @@ static int open_listeners(struct local_server *local)
 	if (r == 0 && http->address)
 		r = serve(local, "http.address", http->address, http_listen_tcp(http->address),
 			  &local->tcp_options, &local->tcp);
+	if (r == 0 && http->health_address)
+		r = serve(local, "http.health_address", http->health_address,
+			  http_listen_tcp(http->health_address), &local->health_options,
+			  &local->health);
 	return r;
 }
 
@@ -140,6 +165,7 @@ struct local_server *local_server_free(struct local_server *local)
 	http_server_free(local->tcp);
 	local_pprof_end(local);
 	background_free(local->background, END_TIMEOUT_NS);
+	interval_view_unreference(local->view);
 	free(local->socket_path);
 	free(local);
 	return NULL;

@@ -9,6 +9,8 @@
  */
 #pragma once
 
+#include "profile/profile.h"
+
 struct daemon;
 struct local_server;
 
@@ -18,3 +20,7 @@ int local_server_new(struct daemon *daemon, struct local_server **ret);
 
 /* Answers what waits with 503 and closes everything. Accepts NULL. Returns NULL. */
 struct local_server *local_server_free(struct local_server *local);
+
+/* The profile of the interval that has just ended, for the page; becomes the server's. Accepts NULL for
+ * `local`. */
+void local_server_keep(struct local_server *local, struct profile *profile);

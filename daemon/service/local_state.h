@@ -2,6 +2,7 @@
 /* The local server from inside: what its handlers share. A handler's userdata is the server. */
 #pragma once
 
+#include "base/json.h"
 #include "service/background.h"
 #include "service/daemon_state.h"
 #include "service/http_server.h"
@@ -23,6 +24,26 @@ struct profile_request {
 	struct profile_request *next;
 };
 
+/* The last interval, for the page: its profile, and what is told of it, made when somebody asks. */
+struct interval_view {
+	unsigned references; /* of the server, and of work that reads it */
+	struct profile *profile;
+	enum { VIEW_UNREAD, VIEW_BEING_READ, VIEW_READ } state;
+	int error;
+	struct text flame;     /* what the flame graph draws, JSON */
+	struct text functions; /* the top ones, JSON object */
+	struct text processes; /* the top ones, JSON list */
+};
+
+/* Somebody who waits for the view of the last interval. */
+struct view_request {
+	struct local_server *local;
+	struct http_exchange *exchange;
+	bool wants_flame;
+	struct interval_view *view;
+	struct view_request *next;
+};
+
 struct local_server {
 	struct daemon *daemon;
 	struct background *background;
@@ -31,6 +52,9 @@ struct local_server {
 	char *socket_path; /* to be removed at the end; NULL: none is ours */
 	struct profile_request *profiles; /* list */
 	uint64_t profiles_served, profiles_refused;
+	struct interval_view *view; /* of the last interval; NULL: none has ended yet */
+	struct view_request *viewers; /* list */
+	struct dump_request *dumps; /* list */
 };
 
 /* Plain text, with the header by which pprof knows that the text is for people. */
@@ -46,3 +70,34 @@ void local_pprof_symbol(struct http_exchange *exchange, void *userdata);
 
 /* Closes the windows that are open. The servers must be gone. */
 void local_pprof_end(struct local_server *local);
+
+unsigned local_pprof_count(const struct local_server *local);
+
+/* ---- local_health.c: /healthz, /readyz, /metrics ----------------------------------------------------- */
+
+void local_healthz(struct http_exchange *exchange, void *userdata);
+void local_readyz(struct http_exchange *exchange, void *userdata);
+void local_metrics(struct http_exchange *exchange, void *userdata);
+
+/* ---- local_status.c: /api/status, /api/stop, /api/start ----------------------------------------------- */
+
+void local_status(struct http_exchange *exchange, void *userdata);
+void local_stop(struct http_exchange *exchange, void *userdata);
+void local_start(struct http_exchange *exchange, void *userdata);
+
+/* The state as one JSON object. */
+void local_status_write(struct local_server *local, struct json *json, const char *name);
+
+/* For people, some lines. */
+void local_status_describe(struct local_server *local, struct text *out);
+
+/* ---- local_live.c: /api/live, /api/flame, / --------------------------------------------------------- */
+
+void local_live(struct http_exchange *exchange, void *userdata);
+void local_flame(struct http_exchange *exchange, void *userdata);
+void local_page(struct http_exchange *exchange, void *userdata);
+void interval_view_unreference(struct interval_view *view);
+
+/* ---- local_dump.c: /api/dump ---------------------------------------------------------------------- */
+
+void local_dump(struct http_exchange *exchange, void *userdata);

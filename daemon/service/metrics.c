@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See metrics.h. */
+#include "service/metrics.h"
+
+#include "base/clock.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PREFIX "bolometer_"
+#define MAX_LABEL 64
+
+/* ---- The format ------------------------------------------------------------------------------------ */
+
+static void family(struct text *out, const char *name, const char *type, const char *help)
+{
+	text_add(out, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n", name, help, name, type);
+}
+
+static void label(struct text *out, const char *separator, const char *key, const char *value)
+{
+	text_add(out, "%s%s=\"", separator, key);
+	for (const char *p = value; *p; p++) {
+		if (*p == '\\' || *p == '"')
+			text_add_char(out, '\\');
+		if (*p == '\n')
+			text_add_string(out, "\\n");
+		else
+			text_add_char(out, *p);
+	}
+	text_add_char(out, '"');
+}
+
+/* A sample with up to two labels; `key` NULL: without. */
+static void sample2(struct text *out, const char *name, const char *key, const char *value,
+		    const char *key2, const char *value2, double number)
+{
+	text_add(out, PREFIX "%s", name);
+	if (key)
+		label(out, "{", key, value);
+	if (key2)
+		label(out, ",", key2, value2);
+	/* Counts are written in full, whatever their size. */
+	text_add(out, number == floor(number) ? "%s %.0f\n" : "%s %.15g\n", key ? "}" : "", number);
+}
+
+static void sample(struct text *out, const char *name, const char *key, const char *value,
+		   uint64_t number)
+{
+	sample2(out, name, key, value, NULL, NULL, (double)number);
+}
+
+static void single(struct text *out, const char *name, const char *type, const char *help,
+		   double number)
+{
+	family(out, name, type, help);
+	sample2(out, name, NULL, NULL, NULL, NULL, number);
+}
+
+static double seconds(uint64_t ns)
+{
+	return (double)ns / (double)NS_PER_SECOND;
+}
+
+static void lower(const char *id, char lowered[MAX_LABEL])
+{
+	size_t i = 0;
+	for (; id[i] && i < MAX_LABEL - 1; i++)
+		lowered[i] = (char)tolower((unsigned char)id[i]);
+	lowered[i] = '\0';
+}
+
+/* ---- What is sampled --------------------------------------------------------------------------------- */
+
+static void write_samples(const struct recording_statistics *s, struct text *out)
+{
+	family(out, "ticks_total", "counter",
+	       "Periods of the CPUs' clocks, by what became of them. Their sum is all that passed "
+	       "while sampling was on.");
+	sample(out, "ticks_total", "outcome", "sample", s->counters[COUNTER_SAMPLES]);
+	sample(out, "ticks_total", "outcome", "lost",
+	       s->counters[COUNTER_LOST_RING_FULL] + s->counters[COUNTER_LOST_SCRATCH]);
+	sample(out, "ticks_total", "outcome", "unselected", s->counters[COUNTER_UNSELECTED]);
+	sample(out, "ticks_total", "outcome", "idle", s->counters[COUNTER_IDLE]);
+	sample(out, "ticks_total", "outcome", "missed", s->counters[COUNTER_MISSED]);
+	family(out, "samples_total", "counter", "Samples that are in a profile.");
+	sample(out, "samples_total", "event", "cpu", s->samples);
+	family(out, "captured_seconds_total", "counter", "CPU time that these samples stand for.");
+	sample2(out, "captured_seconds_total", "event", "cpu", NULL, NULL, seconds(s->captured_ns));
+	family(out, "samples_lost_total", "counter", "Samples that are in no profile, by reason.");
+	sample(out, "samples_lost_total", "reason", "ring_full",
+	       s->counters[COUNTER_LOST_RING_FULL]);
+	sample(out, "samples_lost_total", "reason", "no_scratch", s->counters[COUNTER_LOST_SCRATCH]);
+	sample(out, "samples_lost_total", "reason", "limit", s->dropped_samples);
+	single(out, "samples_untimed_total", "counter",
+	       "Samples in a profile without the time they were taken at, for a limit.",
+	       (double)s->untimed_samples);
+	single(out, "sideband_records_lost_total", "counter",
+	       "Records of forks, programs and mappings that were lost; /proc is read instead.",
+	       (double)s->sideband_lost);
+}
+
+static void write_stacks(const struct recording_statistics *s, struct text *out)
+{
+	static const char *const ends[] = {
+#define STACK_END_ID(id, text) #id,
+		BOLOMETER_STACK_ENDS(STACK_END_ID)
+#undef STACK_END_ID
+	};
+	family(out, "unwind_ends_total", "counter",
+	       "Samples by where their stack ended; complete, exiting and in_exec are whole.");
+	for (size_t i = 0; i < STACK_END_MAX; i++) {
+		char name[MAX_LABEL];
+		lower(ends[i], name);
+		sample(out, "unwind_ends_total", "reason", name, s->ends[i]);
+	}
+	family(out, "frames_total", "counter",
+	       "Frames of the stacks in profiles, with and without a function's name.");
+	sample(out, "frames_total", "symbolized", "true", s->frames - s->frames_unnamed);
+	sample(out, "frames_total", "symbolized", "false", s->frames_unnamed);
+	family(out, "losses_total", "counter",
+	       "What was not understood, refused or given up, by kind.");
+#define WRITE_LOSS(name, what) sample(out, "losses_total", "kind", #name, s->losses.name);
+	RECORDING_LOSSES(WRITE_LOSS)
+#undef WRITE_LOSS
+	single(out, "tracked_processes", "gauge", "Processes that are known now.",
+	       (double)s->tracked_processes);
+	single(out, "tracked_binaries", "gauge", "Executables and libraries that are known now.",
+	       (double)s->binaries);
+}
+
+static void write_cost(const struct metrics *m, struct text *out)
+{
+	const struct recording_statistics *s = m->recording;
+	single(out, "process_cpu_seconds_total", "counter",
+	       "CPU time of the daemon and its parser children.", seconds(s->own_cpu_ns));
+	single(out, "bpf_cpu_seconds_total", "counter",
+	       "CPU time of the BPF programs; 0 where the kernel does not tell.",
+	       seconds(s->bpf_ns));
+	single(out, "process_resident_memory_bytes", "gauge", "Resident memory of the daemon.",
+	       (double)m->resident_bytes);
+	single(out, "process_proportional_memory_bytes", "gauge",
+	       "Memory of the daemon, shared pages by their part; of the last seconds.",
+	       (double)(s->memory_bytes - s->map_bytes));
+	single(out, "bpf_map_bytes", "gauge", "Kernel memory of the BPF maps.",
+	       (double)s->map_bytes);
+}
+
+/* ---- Where it goes ----------------------------------------------------------------------------------- */
+
+/* One family over all exporters, by an expression of `s`, an exporter's statistics. */
+#define EACH_EXPORTER(metric, type, help, expression)                                           \
+	do {                                                                                    \
+		family(out, metric, type, help);                                                \
+		for (size_t i = 0; i < m->exporter_count; i++) {                                \
+			const struct exporter_statistics *s = &m->exporters[i].statistics;      \
+			sample(out, metric, "exporter", m->exporters[i].name, (expression));    \
+		}                                                                               \
+	} while (0)
+
+static void write_requests(const struct metrics *m, struct text *out)
+{
+	EACH_EXPORTER("export_requests_total", "counter", "Attempts to send.", s->sends);
+	EACH_EXPORTER("export_retries_total", "counter", "Attempts that are to be repeated.",
+		      s->retries);
+	EACH_EXPORTER("export_partial_successes_total", "counter",
+		      "Attempts that the backend took with some profiles refused.",
+		      s->partial_successes);
+	EACH_EXPORTER("export_rejected_profiles_total", "counter", "Profiles refused by these.",
+		      s->rejected_profiles);
+	EACH_EXPORTER("export_maybe_repeated_total", "counter",
+		      "Payloads sent again although an earlier answer may have been lost.",
+		      s->spool.maybe_repeated);
+	EACH_EXPORTER("export_splits_total", "counter",
+		      "Payloads that the backend found too large and that became two.",
+		      s->spool.splits);
+	EACH_EXPORTER("export_failures_in_a_row", "gauge",
+		      "Attempts since the last that was answered.", s->failures_in_a_row);
+	EACH_EXPORTER("export_disk_failures_total", "counter",
+		      "Attempts to write to the spool that failed.", s->spool.disk_failures);
+	family(out, "exporter_running", "gauge", "Is the exporter there to send?");
+	for (size_t i = 0; i < m->exporter_count; i++)
+		sample(out, "exporter_running", "exporter", m->exporters[i].name,
+		       m->exporters[i].is_running);
+}
+
+static void write_amounts(const struct metrics *m, struct text *out)
+{
+	family(out, "export_bytes_total", "counter",
+	       "Bytes taken into the queue and sent from it, encoded; wire: sent, compressed, with "
+	       "failed attempts.");
+	for (size_t i = 0; i < m->exporter_count; i++) {
+		const struct exporter_state *e = &m->exporters[i];
+		const struct spool_statistics *spool = &e->statistics.spool;
+		const char *const stages[] = {"taken", "sent", "wire"};
+		const uint64_t bytes[] = {spool->taken.bytes, spool->sent.bytes,
+					  e->statistics.bytes_sent};
+		for (size_t k = 0; k < ARRAY_LENGTH(stages); k++)
+			sample2(out, "export_bytes_total", "exporter", e->name, "stage", stages[k],
+				(double)bytes[k]);
+	}
+	EACH_EXPORTER("export_samples_taken_total", "counter",
+		      "Samples given to the exporter, with those an earlier run had left.",
+		      s->spool.taken.samples + s->spool.recovered.samples);
+	EACH_EXPORTER("export_samples_sent_total", "counter", "Samples that arrived.",
+		      s->spool.sent.samples);
+	family(out, "export_samples_dropped_total", "counter",
+	       "Samples that never will arrive, by reason.");
+	for (size_t i = 0; i < m->exporter_count; i++)
+		for (int reason = 0; reason < DROP_REASON_COUNT; reason++)
+			sample2(out, "export_samples_dropped_total", "exporter",
+				m->exporters[i].name, "reason",
+				drop_reason_name((enum drop_reason)reason),
+				(double)m->exporters[i].statistics.spool.dropped[reason].samples);
+	EACH_EXPORTER("export_queue_samples", "gauge", "Samples that wait to be sent.",
+		      s->spool.waiting.samples);
+	EACH_EXPORTER("export_queue_payloads", "gauge", "Payloads that wait to be sent.",
+		      s->spool.waiting.payloads);
+	EACH_EXPORTER("export_queue_bytes", "gauge", "Their bytes.", s->spool.waiting.bytes);
+	EACH_EXPORTER("export_queue_memory_bytes", "gauge",
+		      "Of these, what is only in memory and a kill would lose.",
+		      s->spool.in_memory.bytes);
+	EACH_EXPORTER("export_queue_disk_bytes", "gauge", "Files of the queue.",
+		      s->spool.disk_bytes);
+}
+
+/* ---- The daemon -------------------------------------------------------------------------------------- */
+
+static void write_state(const struct metrics *m, struct text *out)
+{
+	family(out, "build_info", "gauge", "The version that runs.");
+	sample(out, "build_info", "version", m->version, 1);
+	single(out, "start_time_seconds", "gauge", "When the daemon started, since 1970.",
+	       m->start_time);
+	single(out, "sampling_enabled", "gauge", "Is sampling on?", !m->is_paused);
+	single(out, "sampling_frequency_hertz", "gauge", "Samples a second and CPU.",
+	       (double)m->frequency);
+	single(out, "sampling_paused_seconds_total", "counter",
+	       "Time in which sampling was off because somebody stopped it.",
+	       seconds(m->recording->paused_ns));
+	single(out, "config_last_reload_successful", "gauge",
+	       "Is the configuration that was last read in force?", m->last_reload_successful);
+	single(out, "config_last_reload_timestamp_seconds", "gauge",
+	       "When the configuration was last read, since 1970.", m->last_reload_time);
+	family(out, "config_reloads_total", "counter", "Times the configuration was read again.");
+	sample(out, "config_reloads_total", "result", "success", m->reloads - m->reload_failures);
+	sample(out, "config_reloads_total", "result", "failure", m->reload_failures);
+}
+
+static void write_listeners(const struct metrics *m, struct text *out)
+{
+	family(out, "http_requests_total", "counter", "Requests to the local server.");
+	for (size_t i = 0; i < m->listener_count; i++)
+		sample(out, "http_requests_total", "listener", m->listeners[i].name,
+		       m->listeners[i].statistics.requests);
+	family(out, "http_requests_refused_total", "counter",
+	       "Of these, refused for path, method, host, size or token.");
+	for (size_t i = 0; i < m->listener_count; i++)
+		sample(out, "http_requests_refused_total", "listener", m->listeners[i].name,
+		       m->listeners[i].statistics.refused);
+	family(out, "pull_profiles_total", "counter",
+	       "Profiles that were asked for at /debug/pprof/profile.");
+	sample(out, "pull_profiles_total", "result", "served", m->profiles_served);
+	sample(out, "pull_profiles_total", "result", "refused", m->profiles_refused);
+	single(out, "pull_profiles_open", "gauge", "Those that are being taken.",
+	       (double)m->profiles_open);
+}
+
+void metrics_write(const struct metrics *m, struct text *out)
+{
+	write_state(m, out);
+	write_samples(m->recording, out);
+	write_stacks(m->recording, out);
+	write_cost(m, out);
+	write_requests(m, out);
+	write_amounts(m, out);
+	write_listeners(m, out);
+}
