@@ -18,6 +18,10 @@ static const struct command *const commands[] = {
 	&command_doctor,
 	&command_daemon,
 	&command_check_config,
+	&command_status,
+	&command_start,
+	&command_stop,
+	&command_dump,
 };
 
 #define USAGE_HINT "Try 'bolometer %s --help'.\n"

@@ -377,8 +377,8 @@ static int record_run(int argc, char **argv)
 	status = finish(&record);
 	if (!record.command_line)
 		return status;
-	int command_status = wait_for_workload(&record);
-	return command_status ? command_status : status;
+	int workload_status = wait_for_workload(&record);
+	return workload_status ? workload_status : status;
 }
 
 const struct command command_record = {

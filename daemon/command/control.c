@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `bolometer status`, `start`, `stop` and `dump`: questions to the daemon that runs on this host. */
+#include "command/daemon_client.h"
+#include "command/output.h"
+#include "format/pprof.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define DUMP_TIMEOUT_NS (300 * NS_PER_SECOND)
+
+struct control_options {
+	const char *socket;
+	const char *path, *format; /* dump */
+	uint64_t last_ns;	   /* dump */
+	bool json;		   /* status */
+};
+
+#define AT(field) offsetof(struct control_options, field)
+
+static const struct option_spec control_specs[] = {
+	DAEMON_SOCKET_OPTION(AT(socket)),
+	OPTIONS_END,
+};
+
+static const struct option_spec status_specs[] = {
+	OPTION(FLAG, 0, "json", NULL, AT(json), "for programs"),
+	DAEMON_SOCKET_OPTION(AT(socket)),
+	OPTIONS_END,
+};
+
+static const struct option_spec dump_specs[] = {
+	OPTION(DURATION, 0, "last", "TIME", AT(last_ns),
+	       "how far back, up to 24h (default: 10m)"),
+	OPTION(TEXT, 'o', "output", "FILE", AT(path),
+	       "where to, the format by its ending (default: dump.pb.gz); '-' is standard\noutput"),
+	OPTION(TEXT, 0, "format", "FORMAT", AT(format), "instead of the ending: " FORMAT_WORDS),
+	DAEMON_SOCKET_OPTION(AT(socket)),
+	OPTIONS_END,
+};
+
+static int exit_status(int r)
+{
+	return r == 0 ? STATUS_OK : r == -EACCES ? STATUS_UNSUPPORTED : STATUS_ERROR;
+}
+
+/* Asks; says what went wrong. */
+static int ask(const struct command *command, const struct daemon_request *request,
+	       struct text *body)
+{
+	struct text error = {0};
+	int r = daemon_client_ask(request, body, &error);
+	if (r < 0)
+		command_error(command, "%s", error.bytes ? error.bytes : strerror(ENOMEM));
+	text_free(&error);
+	return exit_status(r);
+}
+
+static int print_answer(const struct command *command, const struct control_options *options,
+			const char *path, bool is_post)
+{
+	struct text body = {0};
+	struct daemon_request request = {.socket = daemon_client_socket(options->socket),
+					 .path = path,
+					 .is_post = is_post};
+	int status = ask(command, &request, &body);
+	if (status == STATUS_OK)
+		return command_print(&body);
+	text_free(&body);
+	return status;
+}
+
+static bool parse(const struct command *command, struct control_options *options, int argc,
+		  char **argv, int *ret_status)
+{
+	struct option_words words = {0};
+	bool go = command_parse(command, options, argc, argv, &words, ret_status);
+	option_words_free(&words);
+	return go;
+}
+
+static int status_run(int argc, char **argv)
+{
+	struct control_options options = {0};
+	int status;
+	if (!parse(&command_status, &options, argc, argv, &status))
+		return status;
+	return print_answer(&command_status, &options,
+			    options.json ? "/api/status" : "/api/status?format=text", false);
+}
+
+static int start_run(int argc, char **argv)
+{
+	struct control_options options = {0};
+	int status;
+	if (!parse(&command_start, &options, argc, argv, &status))
+		return status;
+	return print_answer(&command_start, &options, "/api/start", true);
+}
+
+static int stop_run(int argc, char **argv)
+{
+	struct control_options options = {0};
+	int status;
+	if (!parse(&command_stop, &options, argc, argv, &status))
+		return status;
+	return print_answer(&command_stop, &options, "/api/stop", true);
+}
+
+/* ---- dump -------------------------------------------------------------------------------------------- */
+
+/* The answer is a pprof file: as it is, or in the format that was asked for. */
+static int write_dump(struct output *output, const struct text *body)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	struct pprof_failure failure = {.text = ""};
+	int r;
+	if (output->format == FILE_FORMAT_PPROF)
+		r = output_write_bytes(output, body);
+	else if ((r = pprof_decode(body->bytes, body->length, 0, &failure, &profile)) == 0)
+		r = output_write(output, profile);
+	if (r == 0)
+		return STATUS_OK;
+	return command_error(&command_dump, "cannot write %s: %s", output->path,
+			     failure.text[0] ? failure.text : strerror(-r));
+}
+
+static int fetch_dump(const struct control_options *options, struct output *output)
+{
+	struct text body = {0};
+	_cleanup_free_ char *path = text_format("/api/dump?last=%llums",
+						(unsigned long long)(options->last_ns / NS_PER_MS));
+	if (!path)
+		return command_error(&command_dump, "%s", strerror(ENOMEM));
+	struct daemon_request request = {.socket = daemon_client_socket(options->socket),
+					 .path = path,
+					 .timeout_ns = DUMP_TIMEOUT_NS};
+	int status = ask(&command_dump, &request, &body);
+	if (status == STATUS_OK)
+		status = write_dump(output, &body);
+	text_free(&body);
+	return status;
+}
+
+static int dump_run(int argc, char **argv)
+{
+	struct control_options options = {.path = "dump.pb.gz", .last_ns = 600 * NS_PER_SECOND};
+	struct output output;
+	int status;
+	if (!parse(&command_dump, &options, argc, argv, &status))
+		return status;
+	status = command_open_output(&command_dump, options.path, options.format, &output);
+	if (status == STATUS_OK)
+		status = fetch_dump(&options, &output);
+	output_close(&output);
+	return status;
+}
+
+const struct command command_status = {
+	.name = "status",
+	.arguments = "[options]",
+	.summary = "say what the daemon on this host does",
+	.options = status_specs,
+	.run = status_run,
+};
+
+const struct command command_start = {
+	.name = "start",
+	.arguments = "[options]",
+	.summary = "let the daemon sample again after a stop",
+	.options = control_specs,
+	.run = start_run,
+};
+
+const struct command command_stop = {
+	.name = "stop",
+	.arguments = "[options]",
+	.summary = "let the daemon pause sampling; it goes on to send what it has",
+	.options = control_specs,
+	.run = stop_run,
+};
+
+const struct command command_dump = {
+	.name = "dump",
+	.arguments = "[options]",
+	.summary = "write the daemon's last minutes as one profile",
+	.details = "With a pprof-directory exporter these are the intervals in its files; without, the "
+		   "last\ninterval alone.",
+	.options = dump_specs,
+	.run = dump_run,
+};
