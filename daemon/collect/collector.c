@@ -121,6 +121,8 @@ static void on_sample(struct collector *c, const struct record_sample *sample, c
 		return;
 	}
 	process_table_resolve_cgroup(c->processes, process, sample->cgroup_id);
+	if (c->options.environment)
+		process_table_resolve_environment(c->processes, process);
 	_cleanup_free_ uint64_t *held = frames ? NULL : held_stacks_take(&c->held_stacks, sample);
 	c->options.on_sample(c->options.userdata, sample, held ? held : frames, process);
 }

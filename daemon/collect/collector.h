@@ -24,6 +24,7 @@ struct collector_options {
 	uint32_t max_frames;
 	uint32_t ring_bytes;	 /* 0: by number of CPUs */
 	bool ignore_kernel_bugs;
+	bool environment; /* look at what processes declare in it: declared_attributes.h */
 	const char *cache_directory; /* as of artifact_cache_options */
 	struct opener *opener; /* opens the events, stays the caller's; NULL: this process does */
 	uint64_t cache_bytes;

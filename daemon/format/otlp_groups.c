@@ -68,11 +68,23 @@ bool otlp_has_key(const struct profile_label *labels, size_t count, uint32_t key
 	return false;
 }
 
+/* What was only guessed gives way to what an operator configured. */
+static bool gives_way(const struct otlp_encoder *e, const struct profile_label *label)
+{
+	if (!label->is_guess)
+		return false;
+	const char *key = profile_text(e->profile, label->key);
+	for (size_t i = 0; i < e->options->attribute_count; i++)
+		if (!strcmp(e->options->attributes[i].key, key))
+			return true;
+	return false;
+}
+
 static int add_origin(struct otlp_encoder *e, const struct profile_label *labels, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		enum otlp_key_class class = otlp_class_of(e, labels[i].key);
-		if (class < OTLP_KEY_PROCESS || class > OTLP_KEY_HOST ||
+		if (class < OTLP_KEY_PROCESS || class > OTLP_KEY_HOST || gives_way(e, &labels[i]) ||
 		    otlp_has_key(e->origin.items, e->origin.count, labels[i].key))
 			continue;
 		if (array_add(&e->origin, labels[i]) < 0)
@@ -92,6 +104,7 @@ int otlp_collect_origin(struct otlp_encoder *e, const struct profile_sample *sam
 			&profile->resource_attributes.items[resource->first_attribute];
 		for (uint32_t i = 0; i < resource->attribute_count; i++)
 			if (otlp_class_of(e, attributes[i].key) != OTLP_KEY_INVALID &&
+			    !gives_way(e, &attributes[i]) &&
 			    !otlp_has_key(e->origin.items, e->origin.count, attributes[i].key) &&
 			    array_add(&e->origin, attributes[i]) < 0)
 				return -ENOMEM;
@@ -130,7 +143,7 @@ static int find_group(struct otlp_encoder *e, uint32_t *ret)
 		if (!otlp_makes_group(e, e->origin.items[i].key))
 			continue;
 		struct profile_label attribute = e->origin.items[i];
-		attribute.padding = 0;
+		attribute.is_guess = 0;
 		attribute.number = attribute.text ? 0 : attribute.number;
 		if (array_add(&e->group_attributes, attribute) < 0)
 			return -ENOMEM;

@@ -108,13 +108,48 @@ static struct slice id_by_parent(struct slice parents, struct slice name)
 	return none;
 }
 
-static struct slice component_id(struct slice parents, struct slice component)
+/* The engine, by what stands before the id or by the directory; constants, NULL when neither tells. */
+static const char *runtime_of(struct slice parents, struct slice component, struct slice id)
+{
+	static const struct {
+		const char *mark, *runtime;
+	} prefixes[] = {{"docker-", "docker"},
+			{"libpod-", "podman"},
+			{"cri-containerd-", "containerd"},
+			{":cri-containerd:", "containerd"},
+			{"crio-", "cri-o"},
+			{"lxc.payload.", "lxc"}},
+	  directories[] = {{"docker", "docker"},
+			   {"buildkit", "docker"},
+			   {"k8s.io", "containerd"},
+			   {"lxc", "lxc"},
+			   {"lxc.payload", "lxc"}};
+	struct slice prefix = {component.bytes, (size_t)(id.bytes - component.bytes)};
+	struct slice parent = parent_of(parents);
+	for (size_t i = 0; i < ARRAY_LENGTH(prefixes); i++)
+		if (slice_ends_with(prefix, prefixes[i].mark))
+			return prefixes[i].runtime;
+	for (size_t i = 0; i < ARRAY_LENGTH(directories); i++)
+		if (prefix.length == 0 && slice_equals(parent, directories[i].mark))
+			return directories[i].runtime;
+	return NULL;
+}
+
+/* Fills in what the component says of a container; nothing when it is not one's. */
+static void identify_component(struct slice parents, struct slice component,
+			       struct container_identity *ret)
 {
 	struct slice name = without_suffix(component, ".scope");
 	if ((name.length == ID_LENGTH && hex_prefix(name) == ID_LENGTH) || is_ecs_id(name))
-		return name;
-	struct slice id = id_after_prefix(name);
-	return id.length ? id : id_by_parent(parents, component);
+		ret->id = name;
+	else
+		ret->id = id_after_prefix(name);
+	if (ret->id.length == 0) {
+		ret->id = id_by_parent(parents, component);
+		ret->id_is_name = ret->id.length > 0;
+	}
+	if (ret->id.length > 0)
+		ret->runtime = runtime_of(parents, component, ret->id);
 }
 
 /* "pod<uid>" at the end of a component, where systemd's slices write _ for -. */
@@ -160,7 +195,7 @@ void container_identify(struct slice cgroup_path, struct container_identity *ret
 	struct slice rest = cgroup_path, component, unit = {0};
 	while (take_last(&rest, &component)) {
 		if (ret->id.length == 0)
-			ret->id = component_id(rest, component);
+			identify_component(rest, component, ret);
 		if (unit.length == 0 && is_unit(rest, component))
 			unit = component;
 		if (ret->pod_uid[0] == '\0')

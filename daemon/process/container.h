@@ -15,6 +15,8 @@
 struct container_identity {
 	struct slice id;   /* of the container; empty: not in one */
 	struct slice unit; /* systemd unit (.service or .scope) outside containers, still escaped */
+	const char *runtime; /* the engine, where the path tells: a constant; NULL: unknown */
+	bool id_is_name;   /* people chose it */
 	char pod_uid[37];  /* "" when there is none; dashes as Kubernetes writes them */
 };
 

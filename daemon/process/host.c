@@ -49,11 +49,28 @@ static void copy_release(char *to, size_t size, const char *text, const char *ke
 	}
 }
 
+const char *host_root(void)
+{
+	return access("/proc/1/root/proc", F_OK) == 0 ? "/proc/1/root" : "";
+}
+
+/* A pod has a host name of its own. Other programs use the variable for other things: only a pod, where
+ * the kubelet sets the second one, is asked. */
+static void read_node(struct host_facts *facts)
+{
+	const char *node = getenv("NODE_NAME");
+	if (!node || !*node || !getenv("KUBERNETES_SERVICE_HOST"))
+		return;
+	snprintf(facts->node, sizeof(facts->node), "%s", node);
+	snprintf(facts->name, sizeof(facts->name), "%s", node);
+}
+
 void host_facts_read(const char *root, struct host_facts *ret)
 {
 	*ret = (struct host_facts){0};
 	if (gethostname(ret->name, sizeof(ret->name) - 1) < 0)
 		ret->name[0] = '\0';
+	read_node(ret);
 	_cleanup_free_ char *id = read_file(root, "/etc/machine-id");
 	copy_line(ret->id, sizeof(ret->id), id ? id : "");
 	_cleanup_free_ char *release = read_file(root, "/etc/os-release");
@@ -69,6 +86,7 @@ void host_facts_visit(const struct host_facts *facts,
 	const struct {
 		const char *key, *text;
 	} attributes[] = {
+		{"k8s.node.name", facts->node},
 		{"host.name", facts->name},
 		{"host.id", facts->id},
 #ifdef HOST_ARCH

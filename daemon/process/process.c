@@ -99,6 +99,7 @@ struct process *process_unreference(struct process *process)
 	shared_text_unreference(process->executable_path);
 	shared_text_unreference(process->cgroup_path);
 	shared_text_unreference(process->container_id);
+	shared_text_unreference(process->declared);
 	jit_map_free(process->jit);
 	free(process);
 	return NULL;
@@ -259,11 +260,12 @@ void process_set_executable(struct process *process, const char *path, size_t le
 	set_executable_shared(process, shared);
 }
 
-static void inherit_cgroup(struct process *p, const struct process *from)
+static void inherit_origin(struct process *p, const struct process *from)
 {
 	p->cgroup_path = shared_text_reference(from->cgroup_path);
 	p->container_id = shared_text_reference(from->container_id);
 	p->cgroup_id = from->cgroup_id;
+	p->declared = shared_text_reference(from->declared);
 }
 
 static void apply_fork(struct process_table *table, const struct sideband_record *record)
@@ -288,7 +290,8 @@ static void apply_fork(struct process_table *table, const struct sideband_record
 		child->kernel_task = parent->kernel_task;
 		memcpy(child->comm, parent->comm, sizeof(child->comm));
 		set_executable_shared(child, shared_text_reference(parent->executable_path));
-		inherit_cgroup(child, parent);
+		inherit_origin(child, parent);
+		child->environment_checked = parent->environment_checked;
 	}
 	process_unreference(parent);
 }
@@ -309,7 +312,7 @@ static void apply_exec(struct process_table *table, const struct sideband_record
 		p->start_ticks = old->start_ticks;
 		p->start_time = old->start_time;
 		p->exec_id = old->exec_id + 1;
-		inherit_cgroup(p, old);
+		inherit_origin(p, old);
 	}
 	process_unreference(old);
 }

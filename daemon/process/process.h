@@ -29,6 +29,8 @@ struct process {
 	const char *executable_name; /* its last component, or comm; never NULL */
 	char *cgroup_path;	  /* v2 path, else the v1 one that names a container; NULL: unknown */
 	char *container_id;	  /* 64 hex digits or what the engine uses; NULL: not in a container */
+	char *declared;		  /* what its environment says of it (declared_attributes.h); shared
+				   * text; NULL: nothing, or not looked at */
 	uint32_t inner_pid;	  /* pid in the process's own namespace; 0: not looked up yet */
 	struct jit_map *jit;	  /* made on first use by jit_map_of() */
 	struct process *next;	  /* older program of the same pid, for the table */
@@ -40,6 +42,7 @@ struct process {
 	uint32_t scan;		/* the last scan that saw it alive */
 	bool remembered;	/* still in the table */
 	bool cgroup_checked;	/* cgroup_path is this program's own, not its parent's */
+	bool environment_checked; /* declared is this program's own, not its parent's */
 	bool awaits_executable; /* the first mapping after an exec names it */
 	bool sampled;		/* a sample came: for whoever counts such processes */
 	bool has_threads;	/* an exit of the main thread need not be the end */
@@ -97,6 +100,10 @@ void process_table_expire(struct process_table *table, uint64_t now);
  * the v2 cgroup id that the sample carried. */
 void process_table_resolve_cgroup(struct process_table *table, struct process *process,
 				  uint64_t cgroup_id);
+
+/* Fills `declared` from /proc/PID/environ, once for each program. What the parent declared stays where it
+ * cannot be read any more. Of an environment only the first 64 KiB are looked at. */
+void process_table_resolve_environment(struct process_table *table, struct process *process);
 
 void process_table_get_statistics(const struct process_table *table,
 				  struct process_statistics *ret);

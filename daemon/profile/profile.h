@@ -70,7 +70,7 @@ struct profile_label {
 	uint32_t text; /* string; 0 when the label is a number */
 	int64_t number;
 	uint32_t unit; /* string: unit of the number */
-	uint32_t padding;
+	uint32_t is_guess; /* derived from names: where an operator says it, that is better */
 };
 
 /* Where samples come from: a program in a process. Its attributes are keyed by OpenTelemetry's semantic

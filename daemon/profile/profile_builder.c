@@ -6,10 +6,12 @@
  */
 #include "profile/profile_builder.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "binary/file_identity.h"
 #include "process/jit_map.h"
+#include "process/process_origin.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -277,6 +279,27 @@ static void add_label(struct builder *b, struct profile_sample *sample, const ch
 	sample->label_count++;
 }
 
+/* Of the resource's attributes, those by which people tell samples apart in a pprof file. */
+static void add_origin_labels(struct builder *b, struct profile_sample *sample)
+{
+	static const char *const keys[] = {"container.id", "service.name", "k8s.namespace.name",
+					   "k8s.pod.name", "k8s.container.name"};
+	const struct profile_resource *resource = &b->profile->resources.items[sample->resource - 1];
+	uint32_t wanted[ARRAY_LENGTH(keys)];
+	for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
+		wanted[i] = string(b, keys[i]);
+	for (uint32_t i = 0; i < resource->attribute_count && !b->failed; i++) {
+		struct profile_label label =
+			b->profile->resource_attributes.items[resource->first_attribute + i];
+		for (size_t k = 0; k < ARRAY_LENGTH(keys); k++) {
+			if (label.key != wanted[k])
+				continue;
+			CHECK(b, array_add(&b->profile->labels, label));
+			sample->label_count++;
+		}
+	}
+}
+
 static void add_labels(struct builder *b, struct profile_sample *sample,
 		       const struct aggregate_entry *entry)
 {
@@ -285,23 +308,28 @@ static void add_labels(struct builder *b, struct profile_sample *sample,
 	add_label(b, sample, "process.executable.name", process->executable_name, 0);
 	add_label(b, sample, "thread.id", NULL, entry->tid);
 	add_label(b, sample, "thread.name", entry->comm, 0);
-	if (process->container_id)
-		add_label(b, sample, "container.id", process->container_id, 0);
+	add_origin_labels(b, sample);
 	if (entry->cpu != AGGREGATE_ANY_CPU)
 		add_label(b, sample, "cpu.logical_number", NULL, entry->cpu);
 }
 
-static void add_resource_attribute(struct builder *b, struct profile_resource *resource,
-				   const char *key, const char *text, int64_t number)
+static void add_resource_attribute(struct builder *b, const char *key, const char *text,
+				   int64_t number, bool is_guess)
 {
 	struct profile_label attribute = {.key = string(b, key),
 					  .text = text ? string(b, text) : 0,
-					  .number = number};
+					  .number = number,
+					  .is_guess = is_guess};
 	CHECK(b, array_add(&b->profile->resource_attributes, attribute));
-	resource->attribute_count++;
 }
 
-/* What OpenTelemetry calls the resource: the process and where it runs. Returns index + 1. */
+static void add_origin_attribute(void *userdata, const struct origin_attribute *attribute)
+{
+	add_resource_attribute(userdata, attribute->key, attribute->value, 0, attribute->is_guess);
+}
+
+/* What OpenTelemetry calls the resource: the process and where it runs. Returns index + 1; 0 when out of
+ * memory. */
 static uint32_t resource_of(struct builder *b, const struct process *process)
 {
 	const uint64_t *known = hash_get(&b->resources, (uintptr_t)process);
@@ -309,17 +337,18 @@ static uint32_t resource_of(struct builder *b, const struct process *process)
 		return (uint32_t)*known;
 	struct profile_resource resource = {
 		.first_attribute = (uint32_t)b->profile->resource_attributes.count};
-	add_resource_attribute(b, &resource, "process.pid", NULL, process->pid);
-	add_resource_attribute(b, &resource, "process.executable.name", process->executable_name,
-			       0);
+	add_resource_attribute(b, "process.pid", NULL, process->pid, false);
+	add_resource_attribute(b, "process.executable.name", process->executable_name, 0, false);
 	if (process->executable_path)
-		add_resource_attribute(b, &resource, "process.executable.path",
-				       process->executable_path, 0);
-	if (process->container_id)
-		add_resource_attribute(b, &resource, "container.id", process->container_id, 0);
+		add_resource_attribute(b, "process.executable.path", process->executable_path, 0,
+				       false);
+	process_origin_visit(process, b->options->pod_names, monotonic_ns(), add_origin_attribute,
+			     b);
+	resource.attribute_count =
+		(uint32_t)b->profile->resource_attributes.count - resource.first_attribute;
 	CHECK(b, array_add(&b->profile->resources, resource));
 	CHECK(b, hash_put(&b->resources, (uintptr_t)process, b->profile->resources.count));
-	return (uint32_t)b->profile->resources.count;
+	return b->failed ? 0 : (uint32_t)b->profile->resources.count;
 }
 
 /* The chain of an entry's times runs from the newest to the oldest. */
@@ -364,8 +393,10 @@ static void add_sample(struct builder *b, const struct aggregate_entry *entry)
 		b->statistics->unnamed += l->line_count ? 0 : entry->count;
 	}
 	if (b->options->labels) {
-		add_labels(b, &sample, entry);
 		sample.resource = resource_of(b, entry->process);
+		if (b->failed)
+			return;
+		add_labels(b, &sample, entry);
 	}
 	add_timestamps(b, &sample, entry);
 	CHECK(b, array_add(&b->profile->values, (int64_t)entry->count));

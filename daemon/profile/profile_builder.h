@@ -6,6 +6,7 @@
 #pragma once
 
 #include "collect/binaries.h"
+#include "process/pod_names.h"
 #include "profile/aggregate.h"
 #include "profile/profile.h"
 #include "profile/symbolizer.h"
@@ -13,6 +14,7 @@
 struct profile_builder_options {
 	struct symbolizer *symbolizer; /* NULL: no names */
 	bool labels; /* and resources */
+	struct pod_names *pod_names; /* for them; NULL: none */
 	uint64_t period_ns;
 	int64_t realtime_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC, for the sample times kept */
 };

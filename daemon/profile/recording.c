@@ -11,6 +11,7 @@
 #include "collect/collector.h"
 #include "process/host.h"
 #include "process/jit_map.h"
+#include "process/pod_names.h"
 #include "profile/aggregate.h"
 #include "profile/profile_builder.h"
 #include "profile/symbolizer.h"
@@ -39,6 +40,7 @@ struct recording {
 	struct recording_losses forgotten; /* those of processes that are no more in it */
 	uint64_t sampled_processes;
 	struct host_facts host;
+	struct pod_names *pod_names;
 	size_t prepared_stacks;
 	ARRAY(uint32_t) unprepared; /* stacks with binaries that were not known yet */
 	uint64_t start_ns, stop_ns; /* CLOCK_MONOTONIC */
@@ -70,8 +72,14 @@ static void on_sample(void *userdata, const struct record_sample *sample, const 
 {
 	struct recording *r = userdata;
 	aggregate_add(&r->aggregate, sample, frames, process);
-	r->sampled_processes += !process->sampled;
-	process->sampled = true;
+	if (!process->sampled) {
+		struct pod_name name;
+		r->sampled_processes++;
+		process->sampled = true;
+		if (process->container_id) /* now: it may be gone with its files at the end */
+			pod_names_find(r->pod_names, process->container_id, "", monotonic_ns(),
+				       &name);
+	}
 	if (!r->phases.first_complete_ns && sample->end == STACK_END_COMPLETE &&
 	    sample->user_frames > 1) {
 		r->phases.first_complete_ns = sample->header.time - r->start_ns;
@@ -149,12 +157,14 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.cpus = r->options.cpus,
 	};
 	aggregate_init(&r->aggregate, &limits);
-	host_facts_read("", &r->host);
+	const char *root = r->options.root ? r->options.root : host_root();
+	host_facts_read(root, &r->host);
 	struct collector_options collector = {
 		.frequency = r->options.frequency,
 		.max_frames = r->options.max_frames,
 		.ring_bytes = r->options.ring_bytes,
 		.ignore_kernel_bugs = r->options.ignore_kernel_bugs,
+		.environment = r->options.labels && r->options.environment,
 		.cache_directory = r->options.cache_directory,
 		.opener = r->options.opener,
 		.cache_bytes = r->options.limits.cache_bytes,
@@ -163,7 +173,10 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.on_sample = on_sample,
 		.userdata = r,
 	};
-	int error = collector_new(loop, &r->options.selection, &collector, &cause, &r->collector);
+	int error = pod_names_new(root, &r->pod_names);
+	if (error == 0)
+		error = collector_new(loop, &r->options.selection, &collector, &cause,
+				      &r->collector);
 	struct symbolizer_options names = {.inlines = r->options.inlines};
 	if (error == 0 && r->options.symbolize)
 		error = symbolizer_new(collector_binary_store(r->collector), &names, &r->symbolizer);
@@ -191,6 +204,7 @@ struct recording *recording_free(struct recording *r)
 	hash_free(&r->jit_processes);
 	array_free(&r->unprepared);
 	symbolizer_free(r->symbolizer);
+	pod_names_free(r->pod_names);
 	collector_free(r->collector);
 	selection_free(&r->options.selection);
 	free(r);
@@ -373,6 +387,7 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 	struct profile_builder_options options = {
 		.symbolizer = r->symbolizer,
 		.labels = r->options.labels,
+		.pod_names = r->pod_names,
 		.period_ns = NS_PER_SECOND / r->options.frequency,
 		.realtime_offset_ns = (int64_t)(realtime_ns() - monotonic_ns()),
 	};

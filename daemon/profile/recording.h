@@ -30,16 +30,18 @@ struct recording_options {
 	bool symbolize;		   /* names, lines */
 	bool inlines;		   /* inlined functions as lines of their own */
 	bool labels;		   /* process, thread and container labels on samples, and resources */
+	bool environment;	   /* service names and attributes that processes declare in it */
 	bool times;		   /* keep when each sample was taken, for OTLP (bounded, counted) */
 	bool cpus;		   /* tell samples of different CPUs apart, with a label */
 	bool ignore_kernel_bugs;   /* sample on kernels where reading user memory can deadlock */
 	struct opener *opener;	   /* opens events for us, stays the caller's; NULL: this process does */
+	const char *root; /* of the host's files, such as /var/log/pods; NULL: by itself */
 	const char *cache_directory; /* tables and symbols; NULL: default; "" : none */
 	uint64_t names_timeout_ns;   /* what recording_take_profile() waits after a stop; 0: 30 s */
 	struct recording_limits limits;
 };
 
-#define RECORDING_OPTIONS_DEFAULT {.symbolize = true, .inlines = true, .labels = true}
+#define RECORDING_OPTIONS_DEFAULT {.symbolize = true, .inlines = true, .labels = true, .environment = true}
 
 /* How far a recording came with how much CPU time of ours (all our processes, since their start). 0:
  * not there yet. */

@@ -85,6 +85,7 @@ struct configuration {
 	struct selection_configuration selection;
 	uint64_t interval_ns;
 	struct sink_pairs resource_attributes;
+	bool resource_environment;
 	struct cache_configuration cache;
 	struct limits_configuration limits;
 	struct http_configuration http;

@@ -63,6 +63,7 @@ int daemon_recording_options(const struct configuration *c, struct recording_opt
 		.symbolize = c->sampling.symbolize,
 		.inlines = c->sampling.inlines,
 		.labels = c->sampling.labels,
+		.environment = c->resource_environment,
 		.times = true,
 		.ignore_kernel_bugs = c->sampling.ignore_kernel_bugs,
 		.cache_directory = c->cache.enabled ? c->cache.directory : "",

@@ -61,7 +61,13 @@ const struct setting configuration_settings[] = {
 		.high = HOUR_NS),
 	SETTING(PAIRS, "resource.attributes", resource_attributes, NULL,
 		"Attributes of everything this host exports: {deployment.environment: production}.\n"
-		"OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME add to them."),
+		"OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME add to them. They win over what the\n"
+		"daemon derives (a service's name from its container or unit), not over what a\n"
+		"process declares of itself."),
+	SETTING(FLAG, "resource.environment", resource_environment, "true",
+		"Take what a process declares of itself from OTEL_SERVICE_NAME and\n"
+		"OTEL_RESOURCE_ATTRIBUTES in its environment; no other variable is looked at.",
+		RESTART),
 	SETTING(FLAG, "cache.enabled", cache.enabled, "true",
 		"Keep what was learned of binaries on disk, so that a restart is cheap.", RESTART),
 	SETTING(TEXT, "cache.directory", cache.directory, NULL,

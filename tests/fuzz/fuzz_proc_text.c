@@ -5,14 +5,17 @@
  */
 #include "process/cgroup_mounts.h"
 #include "process/container.h"
+#include "process/declared_attributes.h"
+#include "process/pod_names.h"
 #include "process/proc_text.h"
 #include "process/process_cgroup.h"
+#include "process/process_origin.h"
 
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAPS, STAT, STATUS, CGROUP, CONTAINER, MOUNTINFO, MODES };
+enum { MAPS, STAT, STATUS, CGROUP, CONTAINER, MOUNTINFO, ENVIRONMENT, LOG_NAME, MODES };
 
 static void require(bool condition)
 {
@@ -60,6 +63,9 @@ static void identify(struct slice path)
 	char *unit = unit_unescape(identity.unit);
 	require(!unit || strlen(unit) <= identity.unit.length);
 	free(unit);
+	char *service = service_of_unit(identity.unit);
+	require(!service || strlen(service) <= identity.unit.length);
+	free(service);
 }
 
 static void parse_cgroup(struct slice text)
@@ -88,6 +94,33 @@ static void parse_mountinfo(struct slice text)
 		require(strlen(mounts.list.items[i].directory) <= text.length &&
 			strlen(mounts.list.items[i].root) <= text.length);
 	cgroup_mounts_free(&mounts);
+}
+
+static void parse_environment(struct slice text)
+{
+	struct text declared = {0};
+	size_t count = 0;
+	declared_attributes_parse(text, &declared);
+	require(declared.length <= DECLARED_MAX_BYTES + 1);
+	const char *at = declared.bytes, *key, *value;
+	for (; declared_attributes_next(&at, &key, &value); count++)
+		require(key[0] && value[0]);
+	require(count <= DECLARED_MAX_ATTRIBUTES);
+	require(!declared.bytes || at == declared.bytes + declared.length - 1);
+	text_free(&declared);
+}
+
+static void parse_log_names(struct slice text)
+{
+	struct slice rest = text, name, parts[4];
+	while (slice_next_line(&rest, &name)) {
+		size_t count = pod_log_directory_parse(name, &parts[0], &parts[1], &parts[2]) ? 3 : 0;
+		for (size_t i = 0; i < count; i++)
+			require_within(parts[i], name);
+		count = container_log_parse(name, &parts[0], &parts[1], &parts[2], &parts[3]) ? 4 : 0;
+		for (size_t i = 0; i < count; i++)
+			require_within(parts[i], name);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -119,6 +152,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case MOUNTINFO:
 		parse_mountinfo(text);
+		break;
+	case ENVIRONMENT:
+		parse_environment(text);
+		break;
+	case LOG_NAME:
+		parse_log_names(text);
 		break;
 	}
 	free(copy);

@@ -260,6 +260,16 @@ static void test_attributes(void **state)
 	assert_text(resource_at(&d, 1), "host.name", "other");
 	assert_int_equal(attribute_of(resource_at(&d, 1), "rack")->int_value, 7);
 	release(&d);
+	/* A guess gives way to what was configured, what a process says does not. */
+	for (int guess = 1; guess >= 0; guess--) {
+		struct profile_label *first = &p->resource_attributes.items[0];
+		first->key = example_string(p, "service.name", 0);
+		first->text = example_string(p, "own", 0);
+		first->is_guess = (uint32_t)guess;
+		encode(p, options, &d);
+		assert_text(resource_at(&d, 0), "service.name", guess ? "mine" : "own");
+		release(&d);
+	}
 }
 
 static void test_limit(void **state)

@@ -85,6 +85,38 @@ static void test_every_form(void **state)
 	}
 }
 
+static void test_runtime(void **state)
+{
+	static const struct {
+		const char *path, *runtime;
+		bool id_is_name;
+	} runtimes[] = {
+		{"/docker/" A, "docker", false},
+		{"/docker/buildkit/kx2pdw5q", "docker", true},
+		{"/system.slice/docker-" A ".scope", "docker", false},
+		{"/libpod_parent/libpod-" A, "podman", false},
+		{"/kubepods/pod" UID "/crio-" A, "cri-o", false},
+		{"/kubepods.slice/kubepods-pod" UID_ ".slice/cri-containerd-" A ".scope", "containerd",
+		 false},
+		{"/system.slice/containerd.service/kubepods-pod" UID_ ".slice:cri-containerd:" A,
+		 "containerd", false},
+		{"/docker/" B "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod" UID_
+		 ".slice/cri-containerd-" A ".scope", "containerd", false},
+		{"/kubepods/pod" UID "/" A, "", false}, /* could be any */
+		{"/k8s.io/my-ctr", "containerd", true},
+		{"/lxc/web1", "lxc", true},
+		{"/lxc.payload.web2", "lxc", true},
+		{"/system.slice/foo.service", "", false},
+	};
+	for (size_t i = 0; i < ARRAY_LENGTH(runtimes); i++) {
+		struct container_identity identity;
+		const char *path = runtimes[i].path;
+		container_identify((struct slice){path, strlen(path)}, &identity);
+		assert_string_equal(identity.runtime ? identity.runtime : "", runtimes[i].runtime);
+		assert_int_equal(identity.id_is_name, runtimes[i].id_is_name);
+	}
+}
+
 static void test_unescape(void **state)
 {
 	const char *unit = "a\\x2db\\x00\\x2";
@@ -97,6 +129,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_form),
+		cmocka_unit_test(test_runtime),
 		cmocka_unit_test(test_unescape),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,6 +56,20 @@ static void test_attributes(void **state)
 	assert_null(strstr(all, "os.version"));
 }
 
+static void test_node(void **state)
+{
+	struct host_facts facts;
+	char all[1024] = "";
+	setenv("NODE_NAME", "node-1", true);
+	unsetenv("KUBERNETES_SERVICE_HOST");
+	host_facts_read(root, &facts);
+	assert_string_equal(facts.node, ""); /* the variable of somebody else */
+	setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1", true);
+	host_facts_read(root, &facts);
+	host_facts_visit(&facts, add, all);
+	assert_non_null(strstr(all, "k8s.node.name=node-1;host.name=node-1;"));
+}
+
 static void test_no_files(void **state)
 {
 	struct host_facts facts;
@@ -86,6 +100,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_attributes),
+		cmocka_unit_test(test_node),
 		cmocka_unit_test(test_no_files),
 	};
 	return cmocka_run_group_tests(tests, make_root, remove_root);

@@ -238,6 +238,38 @@ static void test_scan(void **state)
 	assert_int_not_equal(p->end, 0);
 }
 
+static void write_environment(struct fixture *f, uint32_t pid, const char *bytes, size_t size)
+{
+	char path[160];
+	snprintf(path, sizeof(path), "%s/%u/environ", f->proc, pid);
+	assert_int_equal(write_file_atomically(path, bytes, size, 0600), 0);
+}
+
+static void test_environment(void **state)
+{
+	static const char environment[] = "SECRET=1\0OTEL_SERVICE_NAME=shop\0";
+	struct fixture *f = *state;
+	make_process(f, 20, "shop", "/shop", 77);
+	write_environment(f, 20, environment, sizeof(environment) - 1);
+	assert_int_equal(process_table_scan(f->table, false), 0);
+	struct process *p = find(f, 20, 5, 770 * NS_PER_MS + 1, 2);
+	assert_null(p->declared);
+	process_table_resolve_environment(f->table, p);
+	assert_memory_equal(p->declared, "service.name\0shop\0", 19);
+	/* Children are the same, also those whose environment can no longer be read. */
+	apply(f, SIDEBAND_FORK, 30, 50, NULL, 20);
+	apply(f, SIDEBAND_EXEC, 30, 60, "sh", 0);
+	struct process *child = find(f, 30, 70, 49, 3);
+	process_table_resolve_environment(f->table, child);
+	assert_string_equal(child->declared + 13, "shop");
+	/* An exec can change it; what was not read to its end is not used. */
+	apply(f, SIDEBAND_EXEC, 20, 80, "other", 0);
+	p = find(f, 20, 90, 770 * NS_PER_MS + 1, 3);
+	write_environment(f, 20, "OTEL_SERVICE_NAME=b\0OTEL_RESOURCE_ATTRIBUTES=a=cut", 50);
+	process_table_resolve_environment(f->table, p);
+	assert_memory_equal(p->declared, "service.name\0b\0", 16);
+}
+
 static void test_huge_maps(void **state)
 {
 	struct fixture *f = *state;
@@ -334,6 +366,7 @@ int main(void)
 		TABLE_TEST(test_fork_exec_exit), TABLE_TEST(test_special_mappings),
 		TABLE_TEST(test_pid_reuse),	 TABLE_TEST(test_lost_exec),
 		TABLE_TEST(test_late_records),	 TABLE_TEST(test_scan),
+		TABLE_TEST(test_environment),
 		TABLE_TEST(test_huge_maps),	 SMALL_TEST(test_limits_and_expiry),
 		SMALL_TEST(test_main_thread_exits_first), TABLE_TEST(test_open_mapping),
 	};
