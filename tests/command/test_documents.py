@@ -80,9 +80,10 @@ def commands_are_known(bolometer):
             help_text = bolometer.run(command, "--help")
             expect(help_text.returncode == 0, f"{name}: there is no command {command}", help_text)
             count += 1
+            known = re.findall(rb"--[a-z][a-z-]*", help_text.stdout)
             ours = re.split(r" -- |\||#|;", rest)[0]
             for option in re.findall(r"(?<= )--[a-z][a-z-]*", ours):
-                expect(option.encode() in help_text.stdout,
+                expect(option.encode() in known,
                        f"{name}: bolometer {command} has no {option}")
     expect(count >= 15, f"{count} commands were found")
 
