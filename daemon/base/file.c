@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 int close_fd(int fd)
@@ -19,6 +20,31 @@ int close_fd(int fd)
 		errno = saved;
 	}
 	return -1;
+}
+
+uint32_t device_key(dev_t device)
+{
+	return major(device) << 20 | minor(device);
+}
+
+static struct timespec to_timespec(struct statx_timestamp t)
+{
+	return (struct timespec){.tv_sec = t.tv_sec, .tv_nsec = t.tv_nsec};
+}
+
+int stat_cached(int fd, struct stat *ret)
+{
+	struct statx known;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &known) < 0)
+		return -errno;
+	*ret = (struct stat){.st_dev = makedev(known.stx_dev_major, known.stx_dev_minor),
+			     .st_ino = known.stx_ino,
+			     .st_mode = known.stx_mode,
+			     .st_nlink = known.stx_nlink,
+			     .st_size = (off_t)known.stx_size,
+			     .st_mtim = to_timespec(known.stx_mtime),
+			     .st_ctim = to_timespec(known.stx_ctime)};
+	return 0;
 }
 
 int read_exactly_at(int fd, void *buffer, size_t size, uint64_t offset)

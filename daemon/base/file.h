@@ -6,6 +6,7 @@
 
 #include "base/attributes.h"
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* Closes if >= 0 and preserves errno. Always returns -1, so `fd = close_fd(fd);`. */
@@ -25,6 +26,13 @@ static inline void close_fd_cleanup(int *fd)
 		(fd) = -1;          \
 		_taken;             \
 	})
+
+/* fstat() with what the kernel knows by now (size, times, place, mode, links): a file system is not asked, so it
+ * cannot hang. Returns 0 or -errno. */
+int stat_cached(int fd, struct stat *ret);
+
+/* A device number as the kernel writes it in its own structures: major << 20 | minor. */
+uint32_t device_key(dev_t device);
 
 /* Reads exactly `size` bytes at `offset`. Returns 0, -ENODATA when the file is shorter, or -errno. */
 int read_exactly_at(int fd, void *buffer, size_t size, uint64_t offset);
