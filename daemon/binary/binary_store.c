@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A request waits in a queue until the loop comes to it (so that its callback is never called from
- * within the request), is then looked up, and on a miss goes on to the parser.
+ * A request's files are identified by a thread; then it waits in a queue until the loop comes to it,
+ * is looked up, and on a miss goes on to the parser.
  *
  * An answer is stored only under an identity that the file had before it was parsed and still has
  * afterwards. A file that changed within the last seconds has none, and is parsed each time.
@@ -35,6 +35,7 @@ struct store_request {
 	enum artifact_kind kind;
 	enum parser_priority priority;
 	int file, debug_file;
+	int error; /* it has failed before it was looked up */
 	bool storable; /* the identities and the key are valid */
 	struct file_identity identity, debug_identity;
 	struct artifact_key key;
@@ -52,9 +53,11 @@ struct store_list {
 };
 
 struct binary_store {
+	struct offload *offload;
 	struct parser *parser;
 	struct artifact_cache *cache;
 	struct loop_source *timer;
+	struct store_list identifying;
 	struct store_list waiting[PRIORITY_COUNT];
 	struct store_list parsing;
 	bool running; /* inside a callback */
@@ -129,23 +132,6 @@ static void answer(struct store_request *request, int error, const struct artifa
 {
 	request->callback(request->userdata, error, artifact);
 	request_free(request);
-}
-
-/* Fills identities and key of a file that can be told from others. */
-static void identify(struct store_request *request)
-{
-	if (!request->store->cache)
-		return;
-	uint64_t now = realtime_ns();
-	bool has_debug_file = request->debug_file >= 0;
-	int r = file_identity_read(request->file, now, &request->identity);
-	if (r == 0 && has_debug_file)
-		r = file_identity_read(request->debug_file, now, &request->debug_identity);
-	if (r < 0)
-		return;
-	request->storable = true;
-	artifact_cache_key(request->store->cache, request->kind, &request->identity,
-			   has_debug_file ? &request->debug_identity : NULL, &request->key);
 }
 
 static bool identities_hold(const struct store_request *request)
@@ -241,7 +227,10 @@ static void serve(struct store_request *request)
 	struct artifact artifact;
 	struct binary_store *store = request->store;
 	int r = -ENOENT;
-	identify(request);
+	if (request->error < 0) {
+		answer(request, request->error, NULL);
+		return;
+	}
 	if (request->storable)
 		r = artifact_cache_read(store->cache, &request->key, request->kind, &bytes,
 					&artifact);
@@ -281,6 +270,87 @@ static int on_turn(struct loop_source *source, uint32_t events, void *userdata)
 	return have_waiting(store) ? loop_set_timer(store->timer, 0, 0) : 0;
 }
 
+/* -- identities ----------------------------------------------------------------------------- */
+
+/* Files and their identities while a thread looks at them. */
+struct identification {
+	int file, debug_file;
+	int error;
+	struct file_identity identity, debug_identity;
+};
+
+static void identification_free(void *argument)
+{
+	struct identification *identification = argument;
+	close_fd(identification->file);
+	close_fd(identification->debug_file);
+	free(identification);
+}
+
+static void identify(void *argument)
+{
+	struct identification *i = argument;
+	uint64_t now = realtime_ns();
+	i->error = file_identity_read(i->file, now, &i->identity);
+	if (i->error == 0 && i->debug_file >= 0)
+		i->error = file_identity_read(i->debug_file, now, &i->debug_identity);
+}
+
+/* Its turn comes with the loop's next round. */
+static void set_waiting(struct store_request *request)
+{
+	struct binary_store *store = request->store;
+	if (!have_waiting(store))
+		loop_set_timer(store->timer, 0, 0);
+	list_add(&store->waiting[request->priority], request);
+}
+
+static void on_identified(void *userdata, int error, void *argument)
+{
+	struct store_request *request = userdata;
+	struct identification *i = argument;
+	struct artifact_cache *cache = request->store->cache;
+	list_remove(&request->store->identifying, request);
+	request->error = error;
+	if (i) {
+		request->file = take_fd(i->file);
+		request->debug_file = take_fd(i->debug_file);
+		request->identity = i->identity;
+		request->debug_identity = i->debug_identity;
+		request->storable = cache && i->error == 0;
+	}
+	if (request->storable)
+		artifact_cache_key(cache, request->kind, &request->identity,
+				   request->debug_file >= 0 ? &request->debug_identity : NULL,
+				   &request->key);
+	set_waiting(request);
+}
+
+/* Without a cache too: the parser's reading begins with the same questions, and must not hang. */
+static int start_identification(struct store_request *request)
+{
+	struct stat st;
+	struct identification *i = calloc(1, sizeof(*i));
+	if (!i)
+		return -ENOMEM;
+	i->file = take_fd(request->file);
+	i->debug_file = take_fd(request->debug_file);
+	uint64_t key = stat_cached(i->file, &st) == 0 ? device_key(st.st_dev) : 0;
+	int r = offload_submit(request->store->offload,
+			       &(struct offload_work){.key = key,
+						      .urgent = request->priority == PARSER_SOON,
+						      .run = identify,
+						      .done = on_identified,
+						      .release = identification_free,
+						      .argument = i,
+						      .userdata = request});
+	if (r < 0)
+		identification_free(i);
+	else
+		list_add(&request->store->identifying, request);
+	return r;
+}
+
 /* -- asking --------------------------------------------------------------------------------- */
 
 static int duplicate(int file, int *ret)
@@ -304,14 +374,11 @@ static int ask(struct binary_store *store, const struct store_request *wanted, i
 	int r = duplicate(file, &request->file);
 	if (r == 0 && debug_file >= 0)
 		r = duplicate(debug_file, &request->debug_file);
-	if (r == 0 && !have_waiting(store))
-		r = loop_set_timer(store->timer, 0, 0);
-	if (r < 0) {
+	if (r == 0)
+		r = start_identification(request);
+	if (r < 0)
 		request_free(request);
-		return r;
-	}
-	list_add(&store->waiting[request->priority], request);
-	return 0;
+	return r;
 }
 
 int binary_store_request_unwind(struct binary_store *store, int file,
@@ -355,12 +422,17 @@ int binary_store_drain(struct binary_store *store, uint64_t timeout_ns)
 	uint64_t start = monotonic_ns();
 	if (store->running)
 		return -EBUSY;
-	while (have_waiting(store) || parser_pending(store->parser)) {
+	while (have_waiting(store) || offload_pending(store->offload) ||
+	       parser_pending(store->parser)) {
 		uint64_t elapsed = monotonic_ns() - start;
 		if (elapsed >= timeout_ns)
 			return -ETIMEDOUT;
 		if (have_waiting(store)) {
 			serve_waiting(store, TURN_NS);
+			continue;
+		}
+		if (offload_pending(store->offload)) {
+			offload_run_once(store->offload, timeout_ns - elapsed);
 			continue;
 		}
 		int r = parser_drain(store->parser, timeout_ns - elapsed);
@@ -372,8 +444,8 @@ int binary_store_drain(struct binary_store *store, uint64_t timeout_ns)
 
 /* -- life ----------------------------------------------------------------------------------- */
 
-int binary_store_new(struct loop *loop, struct parser *parser, struct artifact_cache *cache,
-		     struct binary_store **ret)
+int binary_store_new(struct loop *loop, struct offload *offload, struct parser *parser,
+		     struct artifact_cache *cache, struct binary_store **ret)
 {
 	struct binary_store *store = calloc(1, sizeof(*store));
 	int r = store ? loop_add_timer(loop, 0, 0, on_turn, store, &store->timer) : -ENOMEM;
@@ -382,6 +454,7 @@ int binary_store_new(struct loop *loop, struct parser *parser, struct artifact_c
 		artifact_cache_free(cache);
 		return r;
 	}
+	store->offload = offload;
 	store->parser = parser;
 	store->cache = cache;
 	*ret = store;
@@ -394,11 +467,17 @@ struct binary_store *binary_store_free(struct binary_store *store)
 		return NULL;
 	for (size_t i = 0; i < PRIORITY_COUNT; i++)
 		list_free(&store->waiting[i]);
+	list_free(&store->identifying);
 	list_free(&store->parsing);
 	loop_remove(store->timer);
 	artifact_cache_free(store->cache);
 	free(store);
 	return NULL;
+}
+
+struct offload *binary_store_offload(const struct binary_store *store)
+{
+	return store->offload;
 }
 
 struct artifact_cache *binary_store_cache(const struct binary_store *store)

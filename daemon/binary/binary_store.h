@@ -5,20 +5,21 @@
  * says, with one thing more: an answer from the cache needs no child.
  *
  * The cache is looked up on the event loop, a few milliseconds at a time: the alternative is a child
- * that costs more than the disk does.
+ * that costs more than the disk does. The binaries' own files, which may lie anywhere, are only looked
+ * at by threads; a request whose file hangs is answered with -ETIMEDOUT.
  */
 #pragma once
 
-#include "base/loop.h"
+#include "base/offload.h"
 #include "binary/artifact_cache.h"
 #include "binary/parser.h"
 
 struct binary_store;
 
-/* `parser` stays the caller's and must be freed before the store; `cache` becomes the store's (also
- * on failure) and may be NULL. Returns 0 or -errno. */
-int binary_store_new(struct loop *loop, struct parser *parser, struct artifact_cache *cache,
-		     struct binary_store **ret);
+/* `offload` and `parser` stay the caller's and must be freed before the store; `cache` becomes the store's
+ * (also on failure) and may be NULL. Returns 0 or -errno. */
+int binary_store_new(struct loop *loop, struct offload *offload, struct parser *parser,
+		     struct artifact_cache *cache, struct binary_store **ret);
 
 /* Accepts NULL. Pending requests are dropped without their callback being called. */
 struct binary_store *binary_store_free(struct binary_store *store);
@@ -40,9 +41,12 @@ int binary_store_request_lines(struct binary_store *store, int dwarf_file, int s
 			       enum parser_priority priority, parser_callback callback,
 			       void *userdata);
 
-/* Runs store and parser until neither has a request pending or `timeout_ns` passed. Returns 0,
+/* Runs store, parser and threads until none has a request pending or `timeout_ns` passed. Returns 0,
  * -ETIMEDOUT or -errno (-EBUSY from within a callback). */
 int binary_store_drain(struct binary_store *store, uint64_t timeout_ns);
+
+/* The threads for what may hang; stay the store's user's. */
+struct offload *binary_store_offload(const struct binary_store *store);
 
 /* For what is not of a binary; may be NULL, stays the store's. */
 struct artifact_cache *binary_store_cache(const struct binary_store *store);

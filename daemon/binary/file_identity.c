@@ -113,7 +113,7 @@ int file_identity_read(int file, uint64_t now_ns, struct file_identity *ret)
 bool file_identity_holds(const struct file_identity *identity, int file)
 {
 	struct stat st;
-	if (fstat(file, &st) < 0)
+	if (stat_cached(file, &st) < 0)
 		return false;
 	if (identity->ctime_ns == 0 && is_small_and_sealed(file, &st))
 		return true;

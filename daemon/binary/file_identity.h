@@ -40,5 +40,6 @@ int file_htlhash(int file, uint64_t size, uint8_t ret[static HTLHASH_SIZE]);
  */
 int file_identity_read(int file, uint64_t now_ns, struct file_identity *ret);
 
-/* Does the open file still have the size, place and times of this identity? */
+/* Does the open file still have the size, place and times of this identity, as far as the kernel knows?
+ * Unlike the other calls it does not ask the file system, and cannot hang. */
 bool file_identity_holds(const struct file_identity *identity, int file);

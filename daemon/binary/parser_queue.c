@@ -66,7 +66,7 @@ struct parser_request *parser_queue_take(struct parser_queue *queue)
 static int take_file(int fd, int *ret_fd, struct stat *ret_before)
 {
 	int flags = fcntl(fd, F_GETFL);
-	if (flags < 0 || fstat(fd, ret_before) < 0)
+	if (flags < 0 || stat_cached(fd, ret_before) < 0)
 		return -errno;
 	if ((flags & (O_ACCMODE | O_PATH)) != O_RDONLY || !S_ISREG(ret_before->st_mode))
 		return -EINVAL;
@@ -109,12 +109,14 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+/* A file that is deleted or replaced meanwhile gets another ctime, and keeps its contents. */
 static bool file_changed(int fd, const struct stat *before)
 {
 	struct stat now;
-	return fd >= 0 && (fstat(fd, &now) < 0 || now.st_size != before->st_size ||
+	return fd >= 0 && (stat_cached(fd, &now) < 0 || now.st_size != before->st_size ||
 			   !same_time(now.st_mtim, before->st_mtim) ||
-			   !same_time(now.st_ctim, before->st_ctim));
+			   (!same_time(now.st_ctim, before->st_ctim) &&
+			    now.st_nlink == before->st_nlink));
 }
 
 bool parser_request_is_stale(const struct parser_request *request)

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "binary/unwind_table.h"
 #include "bolometer.skel.h"
+#include "collect/mapping_open.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -174,11 +175,43 @@ static void request_table(struct binary *binary, enum parser_priority priority)
 }
 
 /* Is the open file the one the kernel runs? The device may differ (overlay, btrfs subvolumes). */
-static bool is_same_file(int file, const struct binary_key *key)
+static bool is_same_file(const struct stat *st, const struct binary_key *key)
 {
-	struct stat st;
-	return fstat(file, &st) == 0 && (uint64_t)st.st_size == key->size &&
-	       to_ns(st.st_mtim) == key->mtime_ns;
+	return (uint64_t)st->st_size == key->size && to_ns(st->st_mtim) == key->mtime_ns;
+}
+
+/* ---- Mappings -------------------------------------------------------------------------------- */
+
+static void add_mapped(struct binaries *binaries, struct mapping_answer *answer)
+{
+	struct binary_key key = {.inode = answer->inode,
+				 .mtime_ns = to_ns(answer->st.st_mtim),
+				 .size = (uint64_t)answer->st.st_size,
+				 .device = answer->device};
+	if (binaries->next_slot >= SLOT_FIRST_KERNEL_MADE)
+		return;
+	struct binary_entry entry = {.slot = binaries->next_slot, .noticed = 1};
+	if (bpf_map_update_elem(entries_map(binaries), &key, &entry, BPF_NOEXIST) < 0)
+		return; /* met by the BPF side just now: its notice is under way; or the map is full */
+	struct binary *binary = add_binary(binaries, &key, binaries->next_slot++, answer->path);
+	if (!binary)
+		return;
+	binary->pid = answer->pid;
+	binary->file = take_fd(answer->file);
+	request_table(binary, PARSER_WHEN_IDLE);
+}
+
+/* Of a file that could not be opened the BPF side will tell when it matters. One that hangs stays among
+ * those being opened: it is not asked for again. */
+static void on_mapped_opened(void *userdata, struct mapping_answer *answer)
+{
+	struct binaries *binaries = userdata;
+	if (!answer)
+		return;
+	uint64_t identity = inode_hash(answer->device, answer->inode);
+	hash_remove(&binaries->opening, identity, NULL);
+	if (answer->file >= 0 && !hash_get(&binaries->by_inode, identity))
+		add_mapped(binaries, answer);
 }
 
 void binaries_on_mapping(struct binaries *binaries, struct process *process,
@@ -186,29 +219,19 @@ void binaries_on_mapping(struct binaries *binaries, struct process *process,
 {
 	if (mapping->inode == 0)
 		return;
-	uint64_t *known = hash_get(&binaries->by_inode, inode_hash(mapping->device, mapping->inode));
-	if (known)
-		return; /* if the file changed since, the BPF side will tell */
-	_cleanup_fd_ int file = process_open_mapping(binaries->processes, process->pid,
-						     mapping->start, mapping->end, mapping->path);
-	struct stat st;
-	if (file < 0 || fstat(file, &st) < 0)
-		return; /* the BPF side will tell when it matters */
-	struct binary_key key = {.inode = mapping->inode,
-				 .mtime_ns = to_ns(st.st_mtim),
-				 .size = (uint64_t)st.st_size,
-				 .device = mapping->device};
-	if (binaries->next_slot >= SLOT_FIRST_KERNEL_MADE)
+	uint64_t identity = inode_hash(mapping->device, mapping->inode);
+	/* If the file changed since, the BPF side will tell. */
+	if (hash_get(&binaries->by_inode, identity) || hash_get(&binaries->opening, identity))
 		return;
-	struct binary_entry entry = {.slot = binaries->next_slot, .noticed = 1};
-	if (bpf_map_update_elem(entries_map(binaries), &key, &entry, BPF_NOEXIST) < 0)
-		return; /* met by the BPF side just now: its notice is under way; or the map is full */
-	struct binary *binary = add_binary(binaries, &key, binaries->next_slot++, mapping->path);
-	if (!binary)
-		return;
-	binary->pid = process->pid;
-	binary->file = take_fd(file);
-	request_table(binary, PARSER_WHEN_IDLE);
+	struct mapping_question question = {.pid = process->pid,
+					    .start = mapping->start,
+					    .end = mapping->end,
+					    .inode = mapping->inode,
+					    .device = mapping->device,
+					    .path = mapping->path};
+	if (mapping_open(binary_store_offload(binaries->store), binaries->proc_path, &question,
+			 on_mapped_opened, binaries) == 0)
+		hash_put(&binaries->opening, identity, 1);
 }
 
 /* ---- The vDSO -------------------------------------------------------------------------------- */
@@ -258,17 +281,6 @@ static int add_vdso(struct binaries *binaries)
 
 /* ---- Notices --------------------------------------------------------------------------------- */
 
-/* Opens what the notice is about. Returns a descriptor, or -1. */
-static int open_noticed(const struct binaries *binaries, const struct record_new_binary *notice,
-			const char *path)
-{
-	int file = process_open_mapping(binaries->processes, notice->pid, notice->mapping_start,
-					notice->mapping_end, path);
-	if (file >= 0 && !is_same_file(file, &notice->key))
-		file = close_fd(file);
-	return file < 0 ? -1 : file;
-}
-
 /* The path the kernel gives for an open file; the caller frees it. */
 static char *path_of(int file)
 {
@@ -289,18 +301,17 @@ static struct binary *add_noticed(struct binaries *binaries, const struct record
 	return binary;
 }
 
-void binaries_on_notice(struct binaries *binaries, const struct record_new_binary *notice)
+/* Without a file: the next sample's notice may be about a mapping that is still there. A file that hangs
+ * does not get better by asking. */
+static void on_noticed_opened(void *userdata, struct mapping_answer *answer)
 {
-	struct binary *binary = binaries_find(binaries, notice->slot);
-	if (binary && (binary->file >= 0 || binary->failed_opens >= MAX_FAILED_OPENS))
-		return;
-	if (!binary)
-		binary = add_noticed(binaries, notice);
-	if (!binary)
-		return;
-	binary->pid = notice->pid;
-	binary->file = open_noticed(binaries, notice, binary->path);
-	if (binary->file < 0 && ++binary->failed_opens < MAX_FAILED_OPENS) {
+	struct binary *binary = userdata;
+	binary->opening = false;
+	if (answer && answer->file >= 0 && is_same_file(&answer->st, &binary->key))
+		binary->file = take_fd(answer->file);
+	if (!answer)
+		binary->failed_opens = MAX_FAILED_OPENS;
+	else if (binary->file < 0 && ++binary->failed_opens < MAX_FAILED_OPENS) {
 		struct binary_entry ask_again = {.state = BINARY_PENDING};
 		publish(binary, &ask_again);
 		return;
@@ -310,11 +321,37 @@ void binaries_on_notice(struct binaries *binaries, const struct record_new_binar
 	request_table(binary, PARSER_SOON);
 }
 
-int binaries_init(struct binaries *binaries, struct programs *programs, struct binary_store *store,
-		  uint64_t arena_limit)
+void binaries_on_notice(struct binaries *binaries, const struct record_new_binary *notice)
 {
-	*binaries = (struct binaries){
-		.programs = programs, .store = store, .next_slot = SLOT_FIRST_FREE};
+	struct binary *binary = binaries_find(binaries, notice->slot);
+	if (binary && (binary->file >= 0 || binary->opening ||
+		       binary->failed_opens >= MAX_FAILED_OPENS))
+		return;
+	if (!binary)
+		binary = add_noticed(binaries, notice);
+	if (!binary)
+		return;
+	binary->pid = notice->pid;
+	struct mapping_question question = {.pid = notice->pid,
+					    .start = notice->mapping_start,
+					    .end = notice->mapping_end,
+					    .inode = notice->key.inode,
+					    .device = notice->key.device,
+					    .path = binary->path};
+	int r = mapping_open(binary_store_offload(binaries->store), binaries->proc_path, &question,
+			     on_noticed_opened, binary);
+	binary->opening = r == 0;
+	if (r < 0)
+		on_noticed_opened(binary, NULL);
+}
+
+int binaries_init(struct binaries *binaries, struct programs *programs, struct binary_store *store,
+		  const char *proc_path, uint64_t arena_limit)
+{
+	*binaries = (struct binaries){.programs = programs,
+				      .store = store,
+				      .proc_path = proc_path,
+				      .next_slot = SLOT_FIRST_FREE};
 	arena_init(&binaries->arena, bpf_map__fd(programs->skeleton->maps.arena), arena_limit);
 	return add_vdso(binaries);
 }
@@ -326,5 +363,6 @@ void binaries_deinit(struct binaries *binaries)
 	array_free(&binaries->list);
 	hash_free(&binaries->by_slot);
 	hash_free(&binaries->by_inode);
+	hash_free(&binaries->opening);
 	arena_deinit(&binaries->arena);
 }

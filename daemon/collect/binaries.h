@@ -26,6 +26,7 @@ struct binary {
 	int file;	 /* descriptor, or -1 when it could not be opened */
 	int error;	 /* why there is no table: negative errno, 0 = none */
 	bool hit;	 /* a sample ran through it */
+	bool opening;	 /* its file is being opened */
 	unsigned int failed_opens;
 	bool has_facts;
 	struct binary_facts facts; /* valid with has_facts */
@@ -42,20 +43,23 @@ struct binaries_statistics {
 
 struct binaries {
 	struct programs *programs;
-	struct process_table *processes;
+	const char *proc_path;
 	struct binary_store *store;
 	struct arena arena;
 	ARRAY(struct binary *) list;
 	struct hash by_slot;  /* slot -> struct binary * */
 	struct hash by_inode; /* mix of device and inode -> struct binary *, the newest */
+	struct hash opening;  /* mix of device and inode, of mapped files that are being opened */
 	uint32_t next_slot;
 	size_t pending; /* tables asked for and not answered */
 	struct binaries_statistics statistics;
 };
 
-/* Returns 0 or -errno. The programs and the store stay the caller's. */
+/* Returns 0 or -errno. The programs and the store stay the caller's. `proc_path` is "/proc". */
 int binaries_init(struct binaries *binaries, struct programs *programs, struct binary_store *store,
-		  uint64_t arena_limit);
+		  const char *proc_path, uint64_t arena_limit);
+
+/* After the last work that the store's threads do for it. */
 void binaries_deinit(struct binaries *binaries);
 
 /* A process maps a file that may be new: opens it and asks for its table if so. */

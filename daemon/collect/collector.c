@@ -25,6 +25,8 @@
 
 #define DRAIN_INTERVAL_NS (200 * NS_PER_MS)
 #define EXPIRE_INTERVAL_NS (2 * NS_PER_SECOND)
+/* A disk that spins up takes longer, and its files are then named without their tables. */
+#define OPEN_TIMEOUT_NS (2 * NS_PER_SECOND)
 #define ARENA_LIMIT (256ULL << 20)
 #define MAX_BINARIES 8192
 #define RING_BYTES_PER_CPU (64U << 10)
@@ -38,6 +40,7 @@ struct collector {
 	struct cpu_events events;
 	struct sideband *sideband;
 	struct process_table *processes;
+	struct offload *offload; /* opens files */
 	struct parser *parser;
 	struct binary_store *store;
 	struct binaries binaries;
@@ -345,11 +348,13 @@ static int open_parts(struct collector *c, struct collect_failure *failure)
 	if (!c->ring)
 		return collect_fail(failure, -errno, "cannot map the ring buffer: %s",
 				    strerror(errno));
-	r = parser_new(c->loop, NULL, &c->parser);
+	r = offload_new(c->loop, OPEN_TIMEOUT_NS, &c->offload);
 	if (r == 0)
-		r = binary_store_new(c->loop, c->parser, open_cache(c), &c->store);
+		r = parser_new(c->loop, NULL, &c->parser);
 	if (r == 0)
-		r = binaries_init(&c->binaries, &c->programs, c->store,
+		r = binary_store_new(c->loop, c->offload, c->parser, open_cache(c), &c->store);
+	if (r == 0)
+		r = binaries_init(&c->binaries, &c->programs, c->store, "/proc",
 				  c->options.table_bytes ? c->options.table_bytes : ARENA_LIMIT);
 	if (r == 0)
 		r = process_table_new("/proc", NULL, on_mapping, c, &c->processes);
@@ -358,7 +363,6 @@ static int open_parts(struct collector *c, struct collect_failure *failure)
 				 &c->sideband);
 	if (r < 0)
 		return collect_fail(failure, r, "cannot start collecting: %s", strerror(-r));
-	c->binaries.processes = c->processes;
 	return 0;
 }
 
@@ -397,6 +401,7 @@ struct collector *collector_free(struct collector *c)
 	ring_buffer__free(c->ring);
 	sideband_free(c->sideband);
 	process_table_free(c->processes);
+	offload_free(c->offload);
 	parser_free(c->parser);
 	binary_store_free(c->store);
 	binaries_deinit(&c->binaries);

@@ -110,10 +110,3 @@ void process_table_get_statistics(const struct process_table *table,
 
 struct process *process_reference(struct process *process);
 struct process *process_unreference(struct process *process); /* accepts NULL, returns NULL */
-
-/* Opens the file behind a mapping of a process: /proc/PID/map_files, else the path through
- * /proc/PID/root, else (when the process is gone) the plain path. The caller compares what it got
- * (fstat) with what it wanted. Returns a descriptor (O_RDONLY|O_CLOEXEC|O_NONBLOCK, a regular file)
- * or -errno. */
-int process_open_mapping(const struct process_table *table, uint32_t pid, uint64_t start,
-			 uint64_t end, const char *path);

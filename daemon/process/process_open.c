@@ -7,7 +7,7 @@
 #include "process/process_open.h"
 
 #include "base/file.h"
-#include "process/process_table.h"
+#include "process/proc_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,19 +55,25 @@ int open_regular_in_root(const char *proc_path, uint32_t pid, const char *path,
 	return found < 0 ? -errno : reopen_regular(found);
 }
 
-static int open_map_file(const struct process_table *table, uint32_t pid, uint64_t start,
-			 uint64_t end)
+static int open_map_file(const char *proc_path, uint32_t pid, uint64_t start, uint64_t end)
 {
 	char path[PATH_MAX];
-	snprintf(path, sizeof(path), "%s/%u/map_files/%llx-%llx", table->proc_path, pid,
+	snprintf(path, sizeof(path), "%s/%u/map_files/%llx-%llx", proc_path, pid,
 		 (unsigned long long)start, (unsigned long long)end);
 	return open_regular(path);
 }
 
-int process_open_mapping(const struct process_table *table, uint32_t pid, uint64_t start,
-			 uint64_t end, const char *path)
+static bool pid_exists(const char *proc_path, uint32_t pid)
 {
-	int fd = open_map_file(table, pid, start, end);
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/%u", proc_path, pid);
+	return access(path, F_OK) == 0;
+}
+
+int process_open_mapping(const char *proc_path, uint32_t pid, uint64_t start, uint64_t end,
+			 const char *path)
+{
+	int fd = open_map_file(proc_path, pid, start, end);
 	if (fd >= 0)
 		return fd;
 	size_t length = path ? path_length_without_deleted(path, strlen(path)) : 0;
@@ -76,6 +82,6 @@ int process_open_mapping(const struct process_table *table, uint32_t pid, uint64
 	char name[PATH_MAX];
 	memcpy(name, path, length);
 	name[length] = '\0';
-	fd = open_regular_in_root(table->proc_path, pid, name, true);
-	return fd >= 0 || table_pid_exists(table, pid) ? fd : open_regular(name);
+	fd = open_regular_in_root(proc_path, pid, name, true);
+	return fd >= 0 || pid_exists(proc_path, pid) ? fd : open_regular(name);
 }

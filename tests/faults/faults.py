@@ -13,7 +13,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "truth"))
-from recording import Recording, SKIPPED, expect, mark, run_test  # noqa: E402
+from recording import PASSED, SKIPPED, Recording, expect, mark, run_test  # noqa: E402
 
 SECONDS = 2
 FREQUENCY = 499
@@ -137,4 +137,5 @@ def main(tests):
         print("SKIPPED: loading BPF programs needs root")
         sys.exit(SKIPPED)
     faults = Faults(*sys.argv[1:4])
-    sys.exit(sum(not run_test(faults, test) for test in tests) != 0)
+    results = [run_test(faults, test) for test in tests]
+    sys.exit(results.count(PASSED) != len(results))

@@ -45,6 +45,7 @@ static void on_answer(void *userdata, int error, const struct artifact *artifact
 struct fixture {
 	char directory[64];
 	struct loop *loop;
+	struct offload *offload;
 	struct parser *parser;
 	struct binary_store *store;
 };
@@ -55,12 +56,14 @@ static void open_store(struct fixture *f)
 	struct artifact_cache_options options = {.directory = f->directory};
 	assert_int_equal(artifact_cache_open(&options, &cache), 0);
 	assert_int_equal(loop_new(&f->loop), 0);
+	assert_int_equal(offload_new(f->loop, NS_PER_SECOND, &f->offload), 0);
 	assert_int_equal(parser_new(f->loop, NULL, &f->parser), 0);
-	assert_int_equal(binary_store_new(f->loop, f->parser, cache, &f->store), 0);
+	assert_int_equal(binary_store_new(f->loop, f->offload, f->parser, cache, &f->store), 0);
 }
 
 static void close_store(struct fixture *f)
 {
+	offload_free(f->offload);
 	parser_free(f->parser);
 	binary_store_free(f->store);
 	loop_free(f->loop);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The process table fed with records and a made-up /proc. */
 #include "process/process.h"
+#include "process/process_open.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -345,15 +346,15 @@ static void test_open_mapping(void **state)
 	assert_int_equal(mkfifo(path, 0644), 0);
 	static const char *const names[] = {"/lib", "/lib (deleted)", "/link", "/../../lib"};
 	for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
-		_cleanup_fd_ int fd = process_open_mapping(f->table, 40, 0x1000, 0x2000, names[i]);
+		_cleanup_fd_ int fd = process_open_mapping(f->proc, 40, 0x1000, 0x2000, names[i]);
 		assert_true(fd >= 0);
 		assert_int_equal(read(fd, bytes, sizeof(bytes)), 6);
 	}
 	static const char *const refused[] = {"/fifo", "/", "/none", "lib", "", "/proc/self/exe"};
 	for (size_t i = 0; i < ARRAY_LENGTH(refused); i++)
-		assert_true(process_open_mapping(f->table, 40, 1, 2, refused[i]) < 0);
-	assert_true(process_open_mapping(f->table, 40, 1, 2, NULL) < 0);
-	_cleanup_fd_ int own = process_open_mapping(f->table, 41, 1, 2, "/proc/self/exe");
+		assert_true(process_open_mapping(f->proc, 40, 1, 2, refused[i]) < 0);
+	assert_true(process_open_mapping(f->proc, 40, 1, 2, NULL) < 0);
+	_cleanup_fd_ int own = process_open_mapping(f->proc, 41, 1, 2, "/proc/self/exe");
 	assert_true(own >= 0); /* the process is gone: the plain path */
 }
 

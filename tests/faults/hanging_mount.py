@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A FUSE mount with one file in it, whose server can be made to hang: it speaks the kernel's protocol
+(linux/fuse.h) itself, so that nothing needs to be installed.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import signal
+import stat
+import struct
+import tempfile
+
+LOOKUP, FORGET, GETATTR, OPEN, READ, STATFS, RELEASE, FLUSH, INIT, BATCH_FORGET = (
+    1, 2, 3, 14, 15, 17, 18, 25, 26, 42)
+ROOT, FILE = 1, 2  # node numbers
+IN_HEADER = struct.Struct("<IIQQIIII")
+OUT_HEADER = struct.Struct("<IiQ")
+VERSION = (7, 31)
+LARGEST_REQUEST = 1 << 17
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def attributes(node, size):
+    mode, links = (stat.S_IFDIR | 0o755, 2) if node == ROOT else (stat.S_IFREG | 0o755, 1)
+    return struct.pack("<QQQQQQIIIIIIIIII", node, size, (size + 511) // 512, 1, 1, 1, 0, 0, 0, mode, links,
+                       0, 0, 0, 4096, 0)
+
+
+def answer(opcode, node, body, name, contents):
+    """The body of the answer, or an error. What is told is valid for no time: each use asks anew."""
+    size = len(contents) if node == FILE else 0
+    if opcode == INIT:
+        return struct.pack("<IIIIHHIIHHII24x", *VERSION, 1 << 17, 0, 12, 9, 1 << 17, 1, 0, 0, 0, 0)
+    if opcode == LOOKUP and node == ROOT and body.rstrip(b"\0") == name:
+        return struct.pack("<QQQQII", FILE, 0, 0, 0, 0, 0) + attributes(FILE, len(contents))
+    if opcode == GETATTR:
+        return struct.pack("<QII", 0, 0, 0) + attributes(node, size)
+    if opcode == OPEN:
+        return struct.pack("<QII", 0, 0, 0)
+    if opcode == READ:
+        _, offset, length = struct.unpack_from("<QQI", body)
+        return contents[offset:offset + length]
+    if opcode in (RELEASE, FLUSH):
+        return b""
+    return errno.ENOENT if opcode == LOOKUP else errno.ENOSYS
+
+
+def serve(device, name, contents):
+    while True:
+        try:
+            request = os.read(device, LARGEST_REQUEST + 4096)
+        except OSError:
+            return  # unmounted
+        _, opcode, unique, node, *_ = IN_HEADER.unpack_from(request)
+        if opcode in (FORGET, BATCH_FORGET):
+            continue
+        body = answer(opcode, node, request[IN_HEADER.size:], name, contents)
+        error = -body if isinstance(body, int) else 0
+        data = b"" if error else body
+        with contextlib.suppress(OSError):
+            os.write(device, OUT_HEADER.pack(OUT_HEADER.size + len(data), error, unique) + data)
+
+
+class Mount:
+    def __init__(self, path, server):
+        self.path, self.server = path, server
+
+    def hang(self):
+        os.kill(self.server, signal.SIGSTOP)
+
+
+@contextlib.contextmanager
+def mounted(name, contents):
+    """Yields a Mount whose `path` is the file. OSError where FUSE cannot be used."""
+    device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+    with tempfile.TemporaryDirectory() as directory:
+        options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other"
+        if libc.mount(b"hanging", directory.encode(), b"fuse", 0, options.encode()) < 0:
+            os.close(device)
+            raise OSError(ctypes.get_errno(), "mount")
+        server = os.fork()
+        if server == 0:
+            serve(device, name.encode(), contents)
+            os._exit(0)
+        os.close(device)
+        try:
+            yield Mount(f"{directory}/{name}", server)
+        finally:
+            # With its last descriptor of the device the connection ends, and whoever waits gets an error.
+            os.kill(server, signal.SIGKILL)
+            os.waitpid(server, 0)
+            libc.umount2(directory.encode(), 2)

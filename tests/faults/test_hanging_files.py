@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+Programs whose files cannot be opened because their file system hangs: the recording goes on, ends in time,
+and says of how many files nothing is known.
+
+    test_hanging_files.py BOLOMETER WORKLOADS HOSTILE
+"""
+
+import subprocess
+import sys
+import time
+
+from faults import SKIPPED, count, expect, main
+from hanging_mount import mounted
+
+SOON = 8  # seconds for 2 s of capture, the time after which an opening counts as failed, and load
+
+
+def hung_before_the_recording(faults):
+    """The program runs from the page cache; whoever opens its file waits for ever."""
+    with mounted("hanging", (faults.workloads / "split").read_bytes()) as mount:
+        with subprocess.Popen([mount.path, "1000"], stdout=subprocess.DEVNULL) as process:
+            try:
+                time.sleep(1)  # all that it runs is in memory now
+                mount.hang()
+                result = faults.record("--no-cache", delay=SOON)
+            finally:
+                process.kill()
+    samples = result.named("hanging")
+    expect(count(samples) > 50, f"{count(samples)} samples of the program whose file hangs")
+    expect(result["binaries_unopened"] >= 1, "nothing says that a file was not opened")
+    return f"{faults.check(result)}, {result['binaries_unopened']} unopened"
+
+
+def served(faults):
+    """The same mount while it does not hang: nothing is amiss with it."""
+    with mounted("served", (faults.workloads / "split").read_bytes()) as mount:
+        with subprocess.Popen([mount.path, "1000"], stdout=subprocess.DEVNULL) as process:
+            try:
+                result = faults.record("--no-cache")
+            finally:
+                process.kill()
+    named = [s for s in result.named("served") if "split_leaf" in s.names and s.names[-1] == "_start"]
+    expect(count(named) > 50, f"{count(named)} samples with names")
+    return faults.check(result)
+
+
+if __name__ == "__main__":
+    try:
+        with mounted("probe", b""):
+            pass
+    except OSError as error:
+        print(f"SKIPPED: no FUSE file system can be mounted: {error}")
+        sys.exit(SKIPPED)
+    main([served, hung_before_the_recording])
