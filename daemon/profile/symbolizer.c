@@ -19,7 +19,7 @@
 #include "binary/line_merge.h"
 #include "binary/symbol_index.h"
 #include "binary/symbol_layout.h"
-#include "process/debug_files.h"
+#include "profile/debug_lookup.h"
 
 #include <errno.h>
 #include <string.h>
@@ -37,6 +37,7 @@ struct binary_names {
 	struct symbol_index index;
 	struct debug_search *search; /* NULL: ended */
 	int debug_file, supplementary_file; /* descriptors or -1; the debug file is tried out first */
+	bool symbols_answered;
 	bool settled;	      /* it is known which files have the lines */
 	bool lines_requested; /* before that */
 	struct hash wanted; /* addresses already wanted */
@@ -230,29 +231,40 @@ static void request_lines(struct binary_names *names)
 
 static void request_symbols(struct binary_names *names);
 
-/* Starts a search for the debug file; without memory there is none. */
-static void start_search(struct binary_names *names)
+/* Takes over how far the search came; one that hangs has ended. Returns the file or -1. */
+static int take_looked_up(struct binary_names *names, struct debug_lookup *lookup)
 {
-	const struct binary *binary = names->binary;
-	names->search = malloc(sizeof(*names->search));
-	if (!names->search)
-		return;
-	*names->search = (struct debug_search){.proc_path = "/proc",
-					       .pid = binary->pid,
-					       .path = binary->path,
-					       .facts = &binary->facts};
-	if (!(binary->facts.flags & FACTS_HAS_DWARF) || !(binary->facts.flags & FACTS_HAS_SYMTAB))
-		names->debug_file = debug_search_next(names->search);
+	struct debug_search *search = names->search;
+	if (!lookup) {
+		free(search);
+		names->search = NULL;
+		return -1;
+	}
+	search->next = lookup->search.next;
+	search->found_in_process = lookup->search.found_in_process;
+	memcpy(search->found, lookup->search.found, sizeof(search->found));
+	return take_fd(lookup->file);
+}
+
+static int look_up(struct binary_names *names, const struct symbol_debug *supplementary,
+		   debug_lookup_callback callback)
+{
+	/* The root of a process lies where its program does, as a rule. */
+	struct debug_lookup_request request = {.key = names->binary->key.device,
+					       .search = names->search,
+					       .callback = callback,
+					       .userdata = names};
+	if (supplementary) {
+		request.supplementary_path = supplementary->supplementary_path;
+		request.supplementary_id = supplementary->supplementary_id;
+		request.supplementary_id_size = supplementary->supplementary_id_size;
+	}
+	return debug_lookup_start(binary_store_offload(names->owner->store), &request);
 }
 
 /* Nothing more will be known of the files: lines may be asked for. */
-static void settle(struct binary_names *names)
+static void finish_settling(struct binary_names *names)
 {
-	const struct symbol_debug *debug = names->index_bytes ? names->index.debug : NULL;
-	if (debug && debug->supplementary_id_size && names->search)
-		names->supplementary_file = debug_search_supplementary(
-			names->search, debug->supplementary_id, debug->supplementary_id_size,
-			debug->supplementary_path);
 	free(names->search);
 	names->search = NULL;
 	names->settled = true;
@@ -262,7 +274,51 @@ static void settle(struct binary_names *names)
 		ask_lines(names, 0);
 }
 
-/* A debug file of another build is closed, and the next one tried. True: symbols are asked again. */
+static void on_supplementary_file(void *userdata, struct debug_lookup *lookup)
+{
+	struct binary_names *names = userdata;
+	names->supplementary_file = take_looked_up(names, lookup);
+	finish_settling(names);
+}
+
+static void settle(struct binary_names *names)
+{
+	const struct symbol_debug *debug = names->index_bytes ? names->index.debug : NULL;
+	if (!debug || !debug->supplementary_id_size || !names->search ||
+	    look_up(names, debug, on_supplementary_file) < 0)
+		finish_settling(names);
+}
+
+/* The first time symbols are asked for with a debug file or without; later there is nothing new without
+ * one. */
+static void on_debug_file(void *userdata, struct debug_lookup *lookup)
+{
+	struct binary_names *names = userdata;
+	names->debug_file = take_looked_up(names, lookup);
+	if (names->debug_file < 0 && names->symbols_answered)
+		settle(names);
+	else
+		request_symbols(names);
+}
+
+/* Searches for the debug file, if one is wanted, and asks for the symbols. Without memory there is no
+ * search. */
+static void start_search(struct binary_names *names)
+{
+	const struct binary *binary = names->binary;
+	bool is_complete = binary->facts.flags & FACTS_HAS_DWARF &&
+			   binary->facts.flags & FACTS_HAS_SYMTAB;
+	names->search = malloc(sizeof(*names->search));
+	if (names->search)
+		*names->search = (struct debug_search){.proc_path = "/proc",
+						       .pid = binary->pid,
+						       .path = binary->path,
+						       .facts = &binary->facts};
+	if (is_complete || !names->search || look_up(names, NULL, on_debug_file) < 0)
+		request_symbols(names);
+}
+
+/* A debug file of another build is closed, and the next one looked for. False: there is none to try. */
 static bool try_next_debug_file(struct binary_names *names)
 {
 	bool belongs = names->index_bytes &&
@@ -272,12 +328,7 @@ static bool try_next_debug_file(struct binary_names *names)
 	log_debug("%s is not the debug file of %s", names->search ? names->search->found : "?",
 		  names->binary->path ? names->binary->path : "?");
 	names->debug_file = close_fd(names->debug_file);
-	if (!names->search)
-		return false;
-	names->debug_file = debug_search_next(names->search);
-	if (names->debug_file >= 0)
-		request_symbols(names);
-	return names->debug_file >= 0;
+	return names->search && look_up(names, NULL, on_debug_file) == 0;
 }
 
 static void on_symbols(void *userdata, int error, const struct artifact *artifact)
@@ -293,6 +344,7 @@ static void on_symbols(void *userdata, int error, const struct artifact *artifac
 		free(names->index_bytes);
 		names->index_bytes = NULL;
 	}
+	names->symbols_answered = true;
 	if (!try_next_debug_file(names))
 		settle(names);
 }
@@ -317,7 +369,6 @@ void symbolizer_prepare(struct symbolizer *s, struct binary *binary)
 		return;
 	names->requested = true;
 	start_search(names);
-	request_symbols(names);
 }
 
 int symbolizer_want_lines(struct symbolizer *s, struct binary *binary, uint64_t address)
