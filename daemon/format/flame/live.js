@@ -85,7 +85,7 @@ function showLosses(status) {
 function describeExporter(exporter) {
 	if (!exporter.running) return 'not running, see the log';
 	const state = exporter.failures_in_a_row
-		? `failing, ${formatCount(exporter.failures_in_a_row)} times in a row` : 'sending';
+		? `failing, ${formatCount(exporter.failures_in_a_row)} attempts in a row` : 'sending';
 	return `${state}: ${formatCount(exporter.samples_sent)} samples sent, ` +
 		`${formatCount(exporter.samples_waiting)} waiting, ${formatCount(exporter.samples_dropped)} dropped`;
 }
@@ -130,17 +130,17 @@ function pathTo(node) {
 function redrawInterval() {
 	const zoomed = pathTo(chart.zoomed);
 	const selected = pathTo(chart.selected);
-	const place = chart.scroller.scrollTop;
+	const place = chart.isIcicle ? chart.scroller.scrollTop : chart.distanceFromRoot();
 	const focused = document.activeElement.closest('#rows tr button')?.textContent;
 	hideTooltip();
-	showView(0);
+	showView(profile.first_view);
 	const node = followPath(zoomed);
 	if (node) {
 		history.push(0);
 		applyZoom(node);
 	}
 	chart.selected = followPath(selected);
-	chart.scroller.scrollTop = place;
+	chart.scroller.scrollTop = chart.isIcicle ? place : chart.contentHeight - chart.height - place;
 	chart.draw();
 	showStatus();
 	showTable();
