@@ -19,6 +19,7 @@ tests="libcmocka-dev libclang-rt-dev shellcheck valgrind binutils elfutils
  make g++ rustc musl-tools golang-go nodejs python3-venv
  chromium python3-websocket
  openssl python3-grpcio python3-h2 python3-protobuf python3-zstandard python3-yaml
+ prometheus
  qemu-system-x86 qemu-system-arm busybox-static cpio xz-utils zstd
  gcc-aarch64-linux-gnu libc6-dev-arm64-cross
  man-db mandoc zsh fish

@@ -94,8 +94,11 @@ class Browser:
                   features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def open(self, path):
+        self.visit("file://" + os.path.abspath(path))
+
+    def visit(self, url):
         self.events.clear()
-        self.call("Page.navigate", url="file://" + os.path.abspath(path))
+        self.call("Page.navigate", url=url)
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
             self.events.append(self.receive(deadline))
@@ -137,8 +140,9 @@ class Browser:
         with open(path, "wb") as file:
             file.write(base64.b64decode(data))
 
-    def problems(self):
-        """What the page complained of: exceptions, violations of its policy; and its requests."""
+    def problems(self, own="file:"):
+        """What the page complained of: exceptions, violations of its policy; and its requests to
+        anywhere but its own place."""
         found = []
         for event in self.events:
             method, parameters = event.get("method"), event.get("params", {})
@@ -147,6 +151,6 @@ class Browser:
             elif method == "Log.entryAdded":
                 found.append(parameters["entry"]["text"])
             elif method == "Network.requestWillBeSent" and \
-                    not parameters["request"]["url"].startswith("file:"):
+                    not parameters["request"]["url"].startswith(own):
                 found.append(parameters["request"]["url"])
         return found

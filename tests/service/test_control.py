@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`bolometer status`, `start`, `stop` and `dump`, with a daemon and without one.
+
+    test_control.py BOLOMETER
+"""
+import json
+import os
+import socket
+import subprocess
+import tempfile
+
+from running import running
+from harness import NOBODY, expect, main
+from profile_reader import Profile
+
+NO_DAEMON = 1
+NOT_ALLOWED = 3
+
+
+def asks_the_daemon(bolometer):
+    recorder = "exporters: [{{type: pprof-directory, name: recorder, directory: {directory}/recorder}}]\n"
+    with running(bolometer, extra=recorder) as daemon:
+        def run(*arguments, status=0):
+            result = bolometer.run(*arguments, "--socket", daemon.socket)
+            expect(result.returncode == status, arguments, result)
+            return result.stdout.decode()
+
+        daemon.wait_for_interval()
+        text = run("status")
+        for word in ["sampling    on, 99 Hz", "exporter    recorder (pprof-directory): ", "processes"]:
+            expect(word in text, f"no {word} in {text}")
+        status = json.loads(run("status", "--json"))
+        expect(status["sampling"]["on"] and status["pid"] == daemon.process.pid, status)
+        expect(status["configuration_file"] == str(daemon.directory / "c.yaml"), status)
+        expect(run("stop") == "sampling is off\n", "stop")
+        expect("sampling    OFF" in run("status"), "status after stop")
+        expect(run("start") == "sampling is on\n", "start")
+        interval = daemon.wait_for_interval()["interval"]
+        daemon.wait_for_interval(interval)
+        for name in ["x.pb.gz", "x.pb"]:
+            run("dump", "--last", "2m", "-o", daemon.directory / name)
+            expect(Profile.read(daemon.directory / name).samples, f"{name} is empty")
+        run("dump", "-o", daemon.directory / "x.html")
+        expect((daemon.directory / "x.html").read_text().startswith("<!DOCTYPE html>"), "no page")
+        run("dump", "-o", daemon.directory / "missing/x.pb.gz", status=1)
+        expect("refused: last:" in bolometer.run("dump", "--last", "30h", "-o", daemon.directory / "y.pb.gz",
+                                                 "--socket", daemon.socket).stderr.decode(), "30 hours")
+        expect(not (daemon.directory / "y.pb.gz").exists(), "a refused dump leaves a file")
+        # The environment names the socket as it does for the daemon.
+        result = subprocess.run([bolometer.path, "status"], stdout=subprocess.PIPE, check=False,
+                                env={**os.environ, "BOLOMETER_HTTP_SOCKET": str(daemon.socket),
+                                     "http_proxy": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1"})
+        expect(result.returncode == 0, "by the environment, in spite of a proxy")
+        os.chmod(daemon.directory, 0o755)
+        result = bolometer.run("status", "--socket", daemon.socket, unprivileged=True)
+        expect(result.returncode == NOT_ALLOWED and b"run as root, or" in result.stderr, "nobody", result)
+
+
+def belongs_to_a_group(bolometer):
+    group = "nogroup"  # the group of NOBODY on Debian
+    with running(bolometer, f"http.socket_group={group}") as daemon:
+        os.chmod(daemon.directory, 0o755)
+        expect(os.stat(daemon.socket).st_gid == NOBODY, "the socket's group")
+        result = bolometer.run("status", "--socket", daemon.socket, unprivileged=True)
+        expect(result.returncode == 0, "a member of the group", result)
+
+
+def nobody_answers(bolometer):
+    with tempfile.TemporaryDirectory() as directory:
+        path = f"{directory}/socket"
+        for command in ["status", "start", "stop", "dump"]:
+            result = bolometer.run(command, "--socket", path, cwd=directory)
+            expect(result.returncode == NO_DAEMON and b"no daemon runs here" in result.stderr, command, result)
+        with socket.socket(socket.AF_UNIX) as left_behind:
+            left_behind.bind(path)
+        result = bolometer.run("status", "--socket", path)
+        expect(result.returncode == NO_DAEMON and b"nobody listens" in result.stderr, "stale", result)
+        result = bolometer.run("status", "--socket", "/" + "x" * 200)
+        expect(result.returncode == NO_DAEMON and b"too long" in result.stderr, "long", result)
+        expect(not os.path.exists(f"{directory}/dump.pb.gz"), "a failed dump leaves a file")
+        result = bolometer.run("dump", "--last", "x")
+        expect(result.returncode == 2, "no duration", result)
+
+
+if __name__ == "__main__":
+    main([asks_the_daemon, belongs_to_a_group, nobody_answers], needs_root=True)

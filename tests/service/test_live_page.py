@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon's page in a headless browser: a real daemon's, and one of 50,000 stacks.
+
+    test_live_page.py BOLOMETER WRITE_FLAME
+"""
+import http.server
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import threading
+import time
+import tempfile
+
+from running import TOKEN, busy, running
+from harness import SKIPPED, expect, main
+import devtools
+
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
+REDRAW_MILLISECONDS = 3000  # of 50,000 stacks, on any machine
+WRITE_FLAME = sys.argv[2] if len(sys.argv) > 2 else None
+
+
+def wait(browser, condition, seconds=40):
+    deadline = time.monotonic() + seconds
+    while not browser.evaluate(condition):
+        expect(time.monotonic() < deadline, f"never: {condition}")
+        time.sleep(0.1)
+
+
+def text(browser, selector):
+    return browser.evaluate(f"document.querySelector({json.dumps(selector)}).textContent")
+
+
+def open_page(browser, url):
+    browser.call("Network.setExtraHTTPHeaders", headers={"Authorization": f"Bearer {TOKEN}"})
+    browser.visit(url)
+    wait(browser, "document.querySelectorAll('#figures div').length > 0 && "
+                  "document.querySelectorAll('#rows tr').length > 0")
+
+
+def stays_zoomed(browser):
+    """It goes on by itself, and is zoomed where it was, once the names on the way there are all known."""
+    node = "window.flameGraph.nodeNamed('_PyEval_EvalFrameDefault')"
+    wait(browser, f"{node} > 0")
+    for _ in range(10):
+        before = text(browser, "#facts")
+        browser.evaluate(f"window.flameGraph.zoomTo({node})")
+        wait(browser, f"document.querySelector('#facts').textContent !== {json.dumps(before)}")
+        if browser.evaluate("window.flameGraph.state().zoomed") == "_PyEval_EvalFrameDefault":
+            return
+    expect(False, "the zoom is lost with each interval")
+
+
+def follows_the_daemon(bolometer):
+    # A destination that nobody listens at: an exporter that fails.
+    failing = "exporters: [{{type: otlp-http, name: nowhere, endpoint: 'http://127.0.0.1:1'}}]\n"
+    with running(bolometer, extra=failing) as daemon, busy() as pid, devtools.Browser() as browser:
+        url = f"http://127.0.0.1:{daemon.port}/"
+        daemon.wait_for_interval()
+        open_page(browser, url)
+        expect("on, 99 Hz" in text(browser, "#figures"), text(browser, "#figures"))
+        wait(browser, "document.querySelector('#figures .bad') !== null")
+        wait(browser, "document.querySelector('#exporters').textContent.includes('last error')")
+        expect("nowhere (otlp-http)" in text(browser, "#exporters"), text(browser, "#exporters"))
+        wait(browser, f"document.querySelector('#processes').textContent.includes('{pid}')")
+        expect("samples lost" in text(browser, "#losses"), text(browser, "#losses"))
+        if SCREENSHOTS:
+            browser.screenshot(f"{SCREENSHOTS}/live.png")
+        stays_zoomed(browser)
+        # Frozen, by its key, it does not.
+        browser.evaluate("document.body.focus()")
+        browser.key("f")
+        expect(browser.evaluate("document.getElementById('freeze').getAttribute('aria-pressed')") == "true",
+               "not frozen")
+        time.sleep(0.5)
+        frozen = text(browser, "#facts")
+        time.sleep(5)
+        expect(text(browser, "#facts") == frozen, "it goes on although frozen")
+        browser.key("f")
+        daemon.unix("/api/stop", "POST")
+        wait(browser, "document.querySelector('#figures').textContent.includes('Samplingoff')")
+        expect(browser.problems(url) == [], browser.problems(url))
+        daemon.end()
+        wait(browser, "!document.querySelector('#connection').hidden")
+
+
+class Replay(http.server.BaseHTTPRequestHandler):
+    """The real page and state, with a flame graph of 50,000 stacks that is another one each time."""
+    def do_GET(self):  # pylint: disable=invalid-name
+        server = self.server
+        policy = None
+        if self.path == "/":
+            body, kind, policy = server.page.body, "text/html", server.page.headers["Content-Security-Policy"]
+        elif self.path == "/api/live":
+            server.interval += 1
+            body = json.dumps({**server.live, "interval": server.interval}).encode()
+            kind = "application/json"
+        else:
+            body, kind = server.flame, "application/json"
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        if policy:
+            self.send_header("Content-Security-Policy", policy)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        pass
+
+
+def large_flame():
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run([WRITE_FLAME, "50000", f"{directory}/page.html"], check=True,
+                       stdout=subprocess.DEVNULL)
+        page = pathlib.Path(f"{directory}/page.html").read_text(encoding="utf-8")
+    return re.search(r'<script type="application/json" id="profile">(.*?)</script>', page, re.DOTALL).group(1)
+
+
+def draws_50000_stacks(bolometer):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Replay) as server:
+        with running(bolometer) as daemon:
+            server.live = daemon.wait_for_interval()
+            server.page = daemon.unix("/")
+        server.flame = large_flame().encode()
+        server.interval = 0
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        with devtools.Browser() as browser:
+            open_page(browser, url)
+            nodes = browser.evaluate("window.flameGraph.state().nodes")
+            expect(nodes >= 50000, f"{nodes} nodes")
+            drawn = server.interval
+            deadline = time.monotonic() + 60
+            while server.interval < drawn + 3:
+                expect(time.monotonic() < deadline, "it does not go on")
+                time.sleep(0.1)
+            taken = browser.evaluate("window.flameGraph.redraw()")
+            expect(taken < REDRAW_MILLISECONDS, f"a draw takes {taken} ms")
+            expect(browser.problems(url) == [], browser.problems(url))
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    if not devtools.find_chromium():
+        print("SKIPPED: there is no Chromium")
+        sys.exit(SKIPPED)
+    main([follows_the_daemon, draws_50000_stacks], needs_root=True)
