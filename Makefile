@@ -44,7 +44,12 @@ collector-test: build
 install: build
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
+# The Debian package; its path is the last line.
+deb:
+	scripts/install-dependencies.sh build package
+	scripts/make-deb.sh $(BUILD)
+
 clean:
 	rm -rf $(BUILD) build-asan build-fuzz
 
-.PHONY: all build demo check bench soak fuzz collector-test install clean
+.PHONY: all build demo check bench soak fuzz collector-test install deb clean

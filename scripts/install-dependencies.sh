@@ -3,7 +3,7 @@
 # Installs the Debian packages that are missing, and only those: nothing is asked of the network when
 # all are there. Mirrors and suites are the machine's own configuration.
 #
-# Usage: install-dependencies.sh [build] [tests]
+# Usage: install-dependencies.sh [build] [package] [tests]
 set -eu
 
 # To build: compiler, Meson, the BPF toolchain, the libraries of meson.build.
@@ -14,6 +14,9 @@ build="gcc libc6-dev linux-libc-dev meson ninja-build pkg-config python3
  libcap-dev libseccomp-dev nettle-dev libcurl4-openssl-dev libyaml-dev
  libmicrohttpd-dev"
 
+# To make the Debian package.
+package="debhelper dpkg-dev fakeroot"
+
 # To test: workloads in several languages, independent readers of what we write, virtual machines.
 tests="libcmocka-dev libclang-rt-dev shellcheck valgrind binutils elfutils
  make g++ rustc musl-tools golang-go nodejs python3-venv
@@ -22,7 +25,7 @@ tests="libcmocka-dev libclang-rt-dev shellcheck valgrind binutils elfutils
  prometheus
  qemu-system-x86 qemu-system-arm busybox-static cpio xz-utils zstd
  gcc-aarch64-linux-gnu libc6-dev-arm64-cross
- man-db mandoc zsh fish
+ man-db mandoc zsh fish lintian mmdebstrap systemd systemd-container
  libcap2-bin util-linux procps"
 
 is_installed() {
@@ -51,9 +54,10 @@ wanted=
 for list in "$@"; do
     case $list in
     build) wanted="$wanted $build" ;;
-    tests) wanted="$wanted $tests" ;;
+    package) wanted="$wanted $package" ;;
+    tests) wanted="$wanted $package $tests" ;;
     *)
-        echo "usage: $0 [build] [tests]" >&2
+        echo "usage: $0 [build] [package] [tests]" >&2
         exit 2
         ;;
     esac

@@ -20,7 +20,7 @@ def with_real_paths(unit, bolometer, directory):
     path = directory + "/bolometer.service"
     text = open(unit, encoding="utf-8").read()
     with open(path, "w", encoding="utf-8") as file:
-        file.write(re.sub(r"^ExecStart=\S+", "ExecStart=" + os.path.abspath(bolometer), text, flags=re.M))
+        file.write(re.sub(r"^(Exec\w+=)\S+/bolometer ", rf"\g<1>{os.path.abspath(bolometer)} ", text, flags=re.M))
     return path
 
 
