@@ -101,6 +101,21 @@ def names_in_profiles_are_explained(_):
         expect(f"`{name}`" in reading, f"{READING.name} does not explain {name}")
 
 
+def endpoints_and_metrics_exist(_):
+    text = (SOURCE / "docs/local-http.md").read_text()
+    routes = set(re.findall(r'^\t\{"(/[^"]*)", HTTP_', (SOURCE / "daemon/service/local_server.c").read_text(),
+                            re.M)) - {"/debug/pprof"}
+    rows = re.search(r"^## Endpoints\n.*?(^\|.*?)\n\n", text, re.M | re.S)[1]
+    told = {path for row in rows.splitlines()
+            for path in re.findall(r"`(/[\w/]*)[^`]*`", row.split("|")[1])}
+    expect(told == routes, f"only one of the table and the server has {told ^ routes}")
+    source = (SOURCE / "daemon/service/metrics.c").read_text()
+    metrics = re.findall(r"`bolometer_([a-z_]+)", text)
+    expect(len(metrics) > 10, f"{len(metrics)} metrics were found")
+    for name in metrics:
+        expect(f'"{name}"' in source, f"there is no metric bolometer_{name}")
+
+
 if __name__ == "__main__":
     main([paths_exist, anchors_exist, configurations_are_valid, commands_are_known,
-          names_in_profiles_are_explained])
+          names_in_profiles_are_explained, endpoints_and_metrics_exist])
