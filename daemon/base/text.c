@@ -242,3 +242,16 @@ const char *text_size(char *buffer, size_t size, uint64_t bytes)
 	snprintf(buffer, size, unit ? "%.1f %s" : "%.0f %s", number, units[unit]);
 	return buffer;
 }
+
+void text_add_printable(struct text *t, const char *string)
+{
+	size_t start = t->length;
+	text_add_utf8(t, string, strlen(string));
+	for (size_t i = start; i < t->length; i++) {
+		unsigned char *byte = (unsigned char *)&t->bytes[i];
+		if (*byte < 0x20 || *byte == 0x7f)
+			*byte = '?';
+		else if (byte[0] == 0xc2 && byte[1] >= 0x80 && byte[1] < 0xa0)
+			byte[0] = byte[1] = '?';
+	}
+}

@@ -33,6 +33,10 @@ void text_add_json(struct text *t, const char *string);
 /* Appends `size` bytes; each one that is no part of valid UTF-8 becomes U+FFFD. */
 void text_add_utf8(struct text *t, const char *bytes, size_t size);
 
+/* Appends `string` as valid UTF-8 without control characters, which could steer a terminal: each becomes
+ * '?'. */
+void text_add_printable(struct text *t, const char *string);
+
 /* Gives the bytes away (the caller frees), NULL when an allocation failed. Leaves `t` empty. */
 char *text_take(struct text *t);
 void text_free(struct text *t);

@@ -31,23 +31,6 @@ const char *report_value(const struct report_view *view, int64_t value, char *bu
 	return buffer;
 }
 
-/* Control characters, the two-byte ones of Unicode included, could steer a terminal. */
-static void add_name(struct text *out, const char *name)
-{
-	struct text clean = {0};
-	text_add_utf8(&clean, name, strlen(name));
-	for (size_t i = 0; i < clean.length; i++) {
-		unsigned char *byte = (unsigned char *)&clean.bytes[i];
-		if (*byte < 0x20 || *byte == 0x7f)
-			*byte = '?';
-		else if (byte[0] == 0xc2 && byte[1] >= 0x80 && byte[1] < 0xa0)
-			byte[0] = byte[1] = '?';
-	}
-	out->failed |= clean.failed;
-	text_add_bytes(out, clean.bytes, clean.length);
-	text_free(&clean);
-}
-
 static int result(const struct text *out)
 {
 	return out->failed ? -ENOMEM : 0;
@@ -80,7 +63,7 @@ int report_text_header(const struct report_view *view, struct text *out)
 {
 	const struct profile *profile = view->profile;
 	char total[64], duration[64];
-	add_name(out, profile_text(profile, profile->sample_types.items[view->value].type));
+	text_add_printable(out, profile_text(profile, profile->sample_types.items[view->value].type));
 	text_add(out, ": %s in %zu different samples",
 		 report_value(view, root_of(view)->total, total, sizeof(total)),
 		 profile->samples.count);
@@ -106,7 +89,7 @@ int report_text_functions(const struct report_view *view, enum report_order orde
 		text_add_string(out, "  ");
 		add_value(view, function->cumulative, out);
 		text_add_string(out, "  ");
-		add_name(out, report_name(report, sorted[i]));
+		text_add_printable(out, report_name(report, sorted[i]));
 		text_add_char(out, '\n');
 	}
 	add_rest(rows, report->functions.count, "functions", out);
@@ -143,7 +126,7 @@ static void add_node(const struct report_view *view, uint32_t index, unsigned de
 	text_add(out, "  %*s", (int)MIN_OF(depth, (unsigned)MAX_INDENT), "");
 	if (depth > MAX_INDENT)
 		text_add(out, "(%u deep) ", depth);
-	add_name(out, call_tree_name(view->report->tree, index));
+	text_add_printable(out, call_tree_name(view->report->tree, index));
 	text_add_char(out, '\n');
 }
 
@@ -183,7 +166,7 @@ static void add_neighbour(const struct report_view *view, uint32_t function, int
 {
 	add_value(view, value, out);
 	text_add(out, "  %s", arrow);
-	add_name(out, report_name(view->report, function));
+	text_add_printable(out, report_name(view->report, function));
 	text_add_char(out, '\n');
 }
 
@@ -216,7 +199,7 @@ int report_text_neighbours(const struct report_view *view, uint32_t function, st
 	char flat[64];
 	add_value(view, f->cumulative, out);
 	text_add_string(out, "  ");
-	add_name(out, report_name(view->report, function));
+	text_add_printable(out, report_name(view->report, function));
 	text_add(out, "  (%s of its own)\n", report_value(view, f->flat, flat, sizeof(flat)));
 	add_side(view, callees, "  to   ", out);
 	return result(out);
@@ -240,7 +223,7 @@ int report_text_difference(const struct report_view *view, enum report_order ord
 		int64_t b = is_flat ? f->flat_b : f->cumulative_b;
 		text_add(out, "%+7.2f%%  %6.2f%%  %6.2f%%  ", 100 * report_change(report, a, b),
 			 share(a, root->total), share(b, root->total_b));
-		add_name(out, report_name(report, sorted[i]));
+		text_add_printable(out, report_name(report, sorted[i]));
 		text_add_char(out, '\n');
 	}
 	add_rest(rows, report->functions.count, "functions", out);
@@ -262,7 +245,7 @@ int report_text_write(const struct profile *profile, struct text *out)
 	struct report_view view = {profile, value, report, FILE_ROWS};
 	report_text_header(&view, out);
 	for (size_t i = 0; i < profile->comments.count; i++) {
-		add_name(out, profile_text(profile, profile->comments.items[i]));
+		text_add_printable(out, profile_text(profile, profile->comments.items[i]));
 		text_add_char(out, '\n');
 	}
 	text_add_char(out, '\n');
