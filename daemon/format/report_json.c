@@ -5,15 +5,6 @@
 #include <errno.h>
 #include <inttypes.h>
 
-static const char *const type_names[FRAME_TYPE_MAX] = {
-	[FRAME_TYPE_NATIVE] = "native",
-	[FRAME_TYPE_KERNEL] = "kernel",
-	[FRAME_TYPE_JIT] = "jit",
-	[FRAME_TYPE_INTERPRETER] = "interpreter",
-	[FRAME_TYPE_GO] = "go",
-	[FRAME_TYPE_MARK] = "mark",
-};
-
 static void add_string(struct text *out, const char *key, const char *value)
 {
 	text_add(out, "\"%s\":\"", key);
@@ -53,7 +44,7 @@ static void add_function(const struct report_view *view, uint32_t index, struct 
 	const struct report_function *function = &view->report->functions.items[index];
 	add_string(out, "name", report_name(view->report, index));
 	text_add(out, ",\"type\":\"%s\",\"flat\":%" PRId64 ",\"cumulative\":%" PRId64,
-		 type_names[function->type], function->flat, function->cumulative);
+		 frame_type_word(function->type), function->flat, function->cumulative);
 }
 
 static void add_difference(const struct report_view *view, uint32_t index, enum report_order order,
@@ -97,7 +88,7 @@ int report_json_tree(const struct report_view *view, struct text *out)
 		text_add(out, "%s\n{\"parent\":%" PRId64 ",", i ? "," : "",
 			 node->parent == CALL_TREE_NONE ? -1 : (int64_t)node->parent);
 		add_string(out, "name", call_tree_name(tree, i));
-		text_add(out, ",\"type\":\"%s\",\"inlined\":%s", type_names[node->type],
+		text_add(out, ",\"type\":\"%s\",\"inlined\":%s", frame_type_word(node->type),
 			 node->is_inlined ? "true" : "false");
 		text_add(out, ",\"self\":%" PRId64 ",\"total\":%" PRId64 "}", node->self,
 			 node->total);

@@ -223,3 +223,16 @@ const char *profile_frame_name(const struct profile *profile,
 	}
 	return address_name(profile, location, buffer, size);
 }
+
+const char *frame_type_word(enum frame_type type)
+{
+	static const char *const names[FRAME_TYPE_MAX] = {
+		[FRAME_TYPE_NATIVE] = "native",
+		[FRAME_TYPE_KERNEL] = "kernel",
+		[FRAME_TYPE_JIT] = "jit",
+		[FRAME_TYPE_INTERPRETER] = "interpreter",
+		[FRAME_TYPE_GO] = "go",
+		[FRAME_TYPE_MARK] = "mark",
+	};
+	return names[type];
+}

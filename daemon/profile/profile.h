@@ -29,6 +29,9 @@ enum frame_type {
 	FRAME_TYPE_MAX
 };
 
+/* "native", "kernel", "jit", "interpreter", "go", "mark". */
+const char *frame_type_word(enum frame_type type);
+
 struct profile_value_type {
 	uint32_t type; /* string: "cpu" */
 	uint32_t unit; /* string: "nanoseconds" */
