@@ -199,28 +199,6 @@ static int watch(struct record *record)
 
 /* ---- Start, capture, finish ------------------------------------------------------------------ */
 
-static int failure_status(int error)
-{
-	switch (error) {
-	case -EPERM:
-	case -EACCES:
-	case -ENOSYS:
-	case -EOPNOTSUPP:
-		return STATUS_UNSUPPORTED;
-	default:
-		return STATUS_ERROR;
-	}
-}
-
-static int fail(const struct recording_failure *failure, int error)
-{
-	command_error(&command_record, "%s", failure->text[0] ? failure->text : strerror(-error));
-	int status = failure_status(error);
-	if (status == STATUS_UNSUPPORTED)
-		fputs("'bolometer doctor' says what this host lacks.\n", stderr);
-	return status;
-}
-
 static bool has_format(const struct record *record, enum file_format format)
 {
 	for (size_t i = 0; i < record->outputs.count; i++)
@@ -243,7 +221,7 @@ static int prepare(struct record *record)
 	selection_free(&options.selection);
 	if (r == 0)
 		r = watch(record);
-	return r < 0 ? fail(&failure, r) : STATUS_OK;
+	return r < 0 ? record_failed(&command_record, &failure, r) : STATUS_OK;
 }
 
 static int start_workload(struct record *record)
@@ -262,7 +240,7 @@ static int capture(struct record *record)
 	struct recording_failure failure = {0};
 	int r = recording_start(record->recording, &failure);
 	if (r < 0)
-		return fail(&failure, r);
+		return record_failed(&command_record, &failure, r);
 	if (record->command_line) {
 		int status = start_workload(record);
 		if (status != STATUS_OK)
@@ -360,7 +338,7 @@ static int record_run(int argc, char **argv)
 	option_words_free(&words);
 	if (!go)
 		return status;
-	status = record_options_check(&record.options, record.command_line);
+	status = record_options_check(&command_record, &record.options, record.command_line);
 	if (status != STATUS_OK)
 		return status;
 	if (record.options.verbose)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #define AT(field) offsetof(struct record_options, field)
@@ -14,16 +15,7 @@ const struct option_spec record_option_specs[] = {
 	OPTIONS_UNDER("What to profile; several kinds must all hold, several of one kind are "
 		      "alternatives"),
 	OPTION(FLAG, 'a', "all", NULL, AT(all), "every process of the host (default)"),
-	OPTION(NUMBER_LIST, 'p', "pid", "PID[,PID]", AT(pids),
-	       "these processes, future threads too", .low = 1, .high = INT32_MAX),
-	OPTION(FLAG, 0, "children", NULL, AT(children),
-	       "with --pid: also what they start from now on"),
-	OPTION(TEXT_LIST, 0, "comm", "GLOB", AT(comms), "threads by name: 'nginx*'"),
-	OPTION(TEXT_LIST, 0, "exe", "GLOB", AT(executables),
-	       "processes by executable, path or base name"),
-	OPTION(TEXT_LIST, 0, "cgroup", "PATH", AT(cgroups), "a cgroup with everything below it"),
-	OPTION(FLAG, 0, "kernel-only", NULL, AT(kernel_only), "only ticks in kernel code"),
-	OPTION(FLAG, 0, "user-only", NULL, AT(user_only), "only ticks in user code"),
+	SELECTION_OPTIONS(0),
 	OPTIONS_UNDER("How"),
 	OPTION(NUMBER, 'F', "frequency", "HZ", AT(frequency),
 	       "samples a second and CPU (default 99)", .low = 1, .high = 10000),
@@ -53,39 +45,67 @@ const struct option_spec record_option_specs[] = {
 	OPTIONS_END,
 };
 
-static bool selects(const struct record_options *options)
+static bool selects_processes(const struct record_options *options)
 {
 	return options->pids.list.count || options->comms.list.count ||
 	       options->executables.list.count || options->cgroups.list.count;
 }
 
-static int check_processes(const struct record_options *options)
+bool record_options_select(const struct record_options *options)
+{
+	return selects_processes(options) || options->kernel_only || options->user_only;
+}
+
+static int check_processes(const struct command *command, const struct record_options *options)
 {
 	for (size_t i = 0; i < options->pids.list.count; i++) {
 		uint32_t pid = options->pids.list.items[i];
 		if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
-			return command_error(&command_record, "--pid: there is no process %u", pid);
+			return command_error(command, "--pid: there is no process %u", pid);
 	}
 	return STATUS_OK;
 }
 
-int record_options_check(const struct record_options *options, char **command_line)
+int record_options_check(const struct command *command, const struct record_options *options,
+			 char **command_line)
 {
 	if (command_line && !command_line[0])
-		return command_usage_error(&command_record, "no command after '--'");
-	if (options->all && selects(options))
-		return command_usage_error(&command_record,
+		return command_usage_error(command, "no command after '--'");
+	if (options->all && selects_processes(options))
+		return command_usage_error(command,
 					   "--all goes with no other selection of processes");
 	if (command_line && (options->all || options->pids.list.count))
-		return command_usage_error(&command_record,
+		return command_usage_error(command,
 					   "--%s and a command after '--' exclude each other",
 					   options->all ? "all" : "pid");
 	if (options->kernel_only && options->user_only)
-		return command_usage_error(&command_record,
+		return command_usage_error(command,
 					   "--kernel-only and --user-only exclude each other");
 	if (options->children && !options->pids.list.count && !command_line)
-		return command_usage_error(&command_record, "--children needs --pid");
-	return check_processes(options);
+		return command_usage_error(command, "--children needs --pid");
+	return check_processes(command, options);
+}
+
+static int failure_status(int error)
+{
+	switch (error) {
+	case -EPERM:
+	case -EACCES:
+	case -ENOSYS:
+	case -EOPNOTSUPP:
+		return STATUS_UNSUPPORTED;
+	default:
+		return STATUS_ERROR;
+	}
+}
+
+int record_failed(const struct command *command, const struct recording_failure *failure, int error)
+{
+	command_error(command, "%s", failure->text[0] ? failure->text : strerror(-error));
+	int status = failure_status(error);
+	if (status == STATUS_UNSUPPORTED)
+		fputs("'bolometer doctor' says what this host lacks.\n", stderr);
+	return status;
 }
 
 #define COPY_TEXTS(from, to)                                          \

@@ -21,10 +21,37 @@ struct record_options {
 		.frequency = 99, .symbolize = true, .inlines = true, .labels = true, .cache = true \
 	}
 
+/* Rows for the option table of a command that selects as `record` does; `at` is the offset of its
+ * struct record_options. */
+#define SELECTION_OPTIONS(at)                                                                      \
+	OPTION(NUMBER_LIST, 'p', "pid", "PID[,PID]", (at) + offsetof(struct record_options, pids), \
+	       "these processes, future threads too", .low = 1, .high = INT32_MAX),                \
+	OPTION(FLAG, 0, "children", NULL, (at) + offsetof(struct record_options, children),        \
+	       "with --pid: also what they start from now on"),                                    \
+	OPTION(TEXT_LIST, 0, "comm", "GLOB", (at) + offsetof(struct record_options, comms),        \
+	       "threads by name: 'nginx*'"),                                                       \
+	OPTION(TEXT_LIST, 0, "exe", "GLOB", (at) + offsetof(struct record_options, executables),   \
+	       "processes by executable, path or base name"),                                      \
+	OPTION(TEXT_LIST, 0, "cgroup", "PATH", (at) + offsetof(struct record_options, cgroups),    \
+	       "a cgroup with everything below it"),                                               \
+	OPTION(FLAG, 0, "kernel-only", NULL, (at) + offsetof(struct record_options, kernel_only),  \
+	       "only ticks in kernel code"),                                                       \
+	OPTION(FLAG, 0, "user-only", NULL, (at) + offsetof(struct record_options, user_only),      \
+	       "only ticks in user code")
+
 extern const struct option_spec record_option_specs[];
 
-/* Do the options go together, with or without a command? STATUS_OK, or an error was printed. */
-int record_options_check(const struct record_options *options, char **command_line);
+/* Is any process, thread, cgroup or kind of tick asked for? */
+bool record_options_select(const struct record_options *options);
+
+/* Do the options go together, with or without a command line? STATUS_OK, or `command` printed an
+ * error. */
+int record_options_check(const struct command *command, const struct record_options *options,
+			 char **command_line);
+
+/* Prints why a recording could not begin. Returns the exit status that says whether rights or the
+ * kernel are the reason. */
+int record_failed(const struct command *command, const struct recording_failure *failure, int error);
 
 /* Fills *ret; its selection is the caller's to free. `command_pid` 0: none. Returns 0 or -ENOMEM.
  */
