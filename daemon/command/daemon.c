@@ -21,7 +21,7 @@ static const struct option_spec specs[] = {
 	OPTION(TEXT_LIST, 0, "set", "KEY=VALUE", AT(sets),
 	       "a setting that comes before environment and file; repeatable"),
 	OPTION(FLAG, 0, "print-config-reference", NULL, AT(print_reference),
-	       "print a configuration file with every key, what it takes and its default"),
+	       "print a configuration file with every key, what it takes and its\ndefault"),
 	OPTIONS_END,
 };
 
