@@ -12,7 +12,7 @@ build="gcc libc6-dev linux-libc-dev meson ninja-build pkg-config python3
  libbpf-dev libelf-dev libdw-dev zlib1g-dev libzstd-dev liblzma-dev libiberty-dev
  libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
  libcap-dev libseccomp-dev nettle-dev libcurl4-openssl-dev libyaml-dev
- libmicrohttpd-dev"
+ libmicrohttpd-dev libncurses-dev"
 
 # To make the Debian package.
 package="debhelper dpkg-dev fakeroot"
@@ -26,7 +26,7 @@ tests="libcmocka-dev libclang-rt-dev shellcheck valgrind binutils elfutils
  qemu-system-x86 qemu-system-arm busybox-static cpio xz-utils zstd
  gcc-aarch64-linux-gnu libc6-dev-arm64-cross
  man-db mandoc zsh fish lintian mmdebstrap systemd systemd-container
- libcap2-bin util-linux procps"
+ libcap2-bin util-linux procps tmux"
 
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

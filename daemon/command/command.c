@@ -10,6 +10,7 @@
 
 static const struct command *const commands[] = {
 	&command_record,
+	&command_top,
 	&command_report,
 	&command_flame,
 	&command_diff,
