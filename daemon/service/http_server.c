@@ -24,6 +24,7 @@
 
 struct http_server {
 	struct MHD_Daemon *daemon;
+	struct loop *loop;
 	const struct http_server_options *options;
 	struct loop_source *ready, *timer;
 	struct http_exchange *deferred; /* list */
@@ -42,6 +43,7 @@ struct http_exchange {
 	bool is_deferred;
 	http_handler on_end;
 	void *on_end_userdata;
+	struct loop_source *gone;   /* while deferred: the client closes */
 	struct http_exchange *next; /* deferred */
 };
 
@@ -113,6 +115,7 @@ void http_respond(struct http_exchange *exchange, unsigned status, const char *c
 	}
 	if (exchange->is_deferred) {
 		undefer(exchange);
+		exchange->gone = loop_remove(exchange->gone);
 		exchange->is_deferred = false;
 		MHD_resume_connection(exchange->connection);
 		/* Without a thread of its own the library does not wake itself. */
@@ -132,6 +135,25 @@ void http_respond_text(struct http_exchange *exchange, unsigned status, const ch
 	http_respond(exchange, status, "text/plain; charset=utf-8", &body);
 }
 
+/* A connection that is suspended is not watched by the library. */
+static int on_gone(struct loop_source *source, uint32_t events, void *userdata)
+{
+	struct http_exchange *exchange = userdata;
+	exchange->on_end(exchange, exchange->on_end_userdata);
+	http_respond_text(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "the client is gone");
+	return 0;
+}
+
+static void watch_client(struct http_exchange *exchange)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	/* Failed: its end is noticed with the answer. */
+	if (info)
+		loop_add_fd(exchange->server->loop, info->connect_fd, EPOLLRDHUP, on_gone, exchange,
+			    &exchange->gone);
+}
+
 void http_defer(struct http_exchange *exchange, http_handler on_end, void *userdata)
 {
 	exchange->is_deferred = true;
@@ -140,6 +162,7 @@ void http_defer(struct http_exchange *exchange, http_handler on_end, void *userd
 	exchange->next = exchange->server->deferred;
 	exchange->server->deferred = exchange;
 	MHD_suspend_connection(exchange->connection);
+	watch_client(exchange);
 }
 
 const char *http_header(const struct http_exchange *exchange, const char *name)
@@ -293,6 +316,7 @@ int http_server_new(struct loop *loop, int listen_fd, const struct http_server_o
 		return -ENOMEM;
 	}
 	server->options = options;
+	server->loop = loop;
 	server->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
 		MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT, MAX_CONNECTIONS,

@@ -87,6 +87,6 @@ void http_respond(struct http_exchange *exchange, unsigned status, const char *c
 void http_respond_text(struct http_exchange *exchange, unsigned status, const char *format, ...)
 	_printf_(3, 4);
 
-/* The answer comes later by http_respond(). When the server ends first it calls `on_end`, which must
- * forget the exchange. */
+/* The answer comes later by http_respond(). When the server ends first, or the client closes its side,
+ * `on_end` is called, which must forget the exchange. */
 void http_defer(struct http_exchange *exchange, http_handler on_end, void *userdata);

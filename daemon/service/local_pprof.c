@@ -71,9 +71,16 @@ static void release(struct profile_request *request)
 	free(request);
 }
 
-static void forget_exchange(struct http_exchange *exchange, void *userdata)
+/* Nobody waits any more. What is being encoded is released when that is done. */
+static void on_exchange_end(struct http_exchange *exchange, void *userdata)
 {
-	((struct profile_request *)userdata)->exchange = NULL;
+	struct profile_request *request = userdata;
+	request->exchange = NULL;
+	if (!request->window)
+		return;
+	recording_close_window(request->local->daemon->recording, take_pointer(request->window),
+			       NULL);
+	release(request);
 }
 
 static void encode(void *userdata)
@@ -103,11 +110,10 @@ static int on_window_end(struct loop_source *source, uint32_t events, void *user
 	struct local_server *local = request->local;
 	request->timer = loop_remove(request->timer);
 	request->error = recording_close_window(local->daemon->recording,
-						take_pointer(request->window),
-						request->exchange ? &request->profile : NULL);
-	if (request->error == 0 && request->exchange)
+						take_pointer(request->window), &request->profile);
+	if (request->error == 0)
 		request->error = background_run(local->background, encode, respond, request);
-	if (request->error < 0 || !request->exchange)
+	if (request->error < 0)
 		respond(request);
 	return 0;
 }
@@ -149,7 +155,7 @@ static void start_profile(struct local_server *local, struct http_exchange *exch
 	request->next = local->profiles;
 	local->profiles = request;
 	request->exchange = exchange;
-	http_defer(exchange, forget_exchange, request);
+	http_defer(exchange, on_exchange_end, request);
 }
 
 static bool parse_argument(struct http_exchange *exchange, const char *name, uint64_t high,
@@ -183,19 +189,5 @@ void local_pprof_profile(struct http_exchange *exchange, void *userdata)
 			     MAX_WINDOWS);
 	} else {
 		start_profile(local, exchange, (uint32_t)pid, seconds);
-	}
-}
-
-void local_pprof_end(struct local_server *local)
-{
-	struct profile_request *next;
-	for (struct profile_request *request = local->profiles; request; request = next) {
-		next = request->next;
-		request->exchange = NULL;
-		if (!request->window)
-			continue; /* being encoded: its thread ends first */
-		recording_close_window(local->daemon->recording, take_pointer(request->window),
-				       NULL);
-		release(request);
 	}
 }

@@ -163,7 +163,6 @@ struct local_server *local_server_free(struct local_server *local)
 	http_server_free(local->health);
 	http_server_free(local->unix_socket);
 	http_server_free(local->tcp);
-	local_pprof_end(local);
 	background_free(local->background, END_TIMEOUT_NS);
 	interval_view_unreference(local->view);
 	free(local->socket_path);

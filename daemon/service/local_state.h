@@ -15,8 +15,8 @@
 /* A profile that was asked for: its window is open, or it is being encoded. */
 struct profile_request {
 	struct local_server *local;
-	struct http_exchange *exchange; /* NULL: nobody waits any more */
-	struct recording_window *window;
+	struct http_exchange *exchange;	 /* NULL: nobody waits any more */
+	struct recording_window *window; /* NULL: closed, its profile is being encoded */
 	struct loop_source *timer;
 	struct profile *profile;
 	struct text body;
@@ -67,9 +67,6 @@ void local_pprof_index(struct http_exchange *exchange, void *userdata);
 void local_pprof_profile(struct http_exchange *exchange, void *userdata);
 void local_pprof_cmdline(struct http_exchange *exchange, void *userdata);
 void local_pprof_symbol(struct http_exchange *exchange, void *userdata);
-
-/* Closes the windows that are open. The servers must be gone. */
-void local_pprof_end(struct local_server *local);
 
 unsigned local_pprof_count(const struct local_server *local);
 

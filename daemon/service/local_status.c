@@ -205,7 +205,7 @@ static void describe_exporter(const struct exporter_state *e, struct text *out)
 		 text_size(size, sizeof(size), s->spool.waiting.bytes),
 		 (unsigned long long)dropped_samples(&s->spool));
 	if (s->failures_in_a_row)
-		text_add(out, "; failing, %llu attempts in a row", (unsigned long long)s->failures_in_a_row);
+		text_add(out, "; failing (%llu in a row)", (unsigned long long)s->failures_in_a_row);
 	if (s->last_message[0])
 		text_add(out, "\n            last error: %s", s->last_message);
 	text_add_char(out, '\n');

@@ -85,7 +85,7 @@ function showLosses(status) {
 function describeExporter(exporter) {
 	if (!exporter.running) return 'not running, see the log';
 	const state = exporter.failures_in_a_row
-		? `failing, ${formatCount(exporter.failures_in_a_row)} attempts in a row` : 'sending';
+		? `failing (${formatCount(exporter.failures_in_a_row)} in a row)` : 'sending';
 	return `${state}: ${formatCount(exporter.samples_sent)} samples sent, ` +
 		`${formatCount(exporter.samples_waiting)} waiting, ${formatCount(exporter.samples_dropped)} dropped`;
 }
