@@ -32,6 +32,11 @@ static uint64_t inode_hash(uint32_t device, uint64_t inode)
 	return hash_mix(inode) ^ ((uint64_t)device << 32 | device);
 }
 
+uint64_t binary_inode_hash(const struct binary_key *key)
+{
+	return inode_hash(key->device, key->inode);
+}
+
 static uint64_t to_ns(struct timespec t)
 {
 	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
@@ -43,7 +48,7 @@ struct binary *binaries_find(const struct binaries *binaries, uint32_t slot)
 	return found ? (struct binary *)(uintptr_t)*found : NULL;
 }
 
-static void binary_free(struct binary *binary)
+void binary_free(struct binary *binary)
 {
 	close_fd(binary->file);
 	free(binary->path);
@@ -61,6 +66,7 @@ static struct binary *add_binary(struct binaries *binaries, const struct binary_
 				  .slot = slot,
 				  .path = path ? strdup(path) : NULL,
 				  .file = -1,
+				  .last_used = binaries->age,
 				  .owner = binaries};
 	if (array_add(&binaries->list, binary) < 0) {
 		binary_free(binary);
@@ -68,7 +74,7 @@ static struct binary *add_binary(struct binaries *binaries, const struct binary_
 	}
 	uint64_t value = (uintptr_t)binary;
 	if (hash_put(&binaries->by_slot, slot, value) < 0 ||
-	    hash_put(&binaries->by_inode, inode_hash(key->device, key->inode), value) < 0) {
+	    hash_put(&binaries->by_inode, binary_inode_hash(key), value) < 0) {
 		hash_remove(&binaries->by_slot, slot, NULL);
 		binaries->list.count--;
 		binary_free(binary);
@@ -139,6 +145,7 @@ static void on_unwind(void *userdata, int error, const struct artifact *artifact
 	struct unwind_table table;
 
 	binaries->pending--;
+	binary->awaits_table = false;
 	binary->error = artifact ? take_facts(binary, artifact) : error;
 	int r = binary->error ? binary->error : unwind_table_check(artifact, &table);
 	if (r == 0)
@@ -147,6 +154,7 @@ static void on_unwind(void *userdata, int error, const struct artifact *artifact
 		binaries->statistics.ready++;
 	else
 		binaries->statistics.frame_pointers_only++;
+	binary->no_room = r == -ENOSPC;
 	if (r == -ENOSPC)
 		binaries->statistics.arena_full++;
 	else if (r < 0 && r != -ENODATA)
@@ -158,7 +166,7 @@ static void on_unwind(void *userdata, int error, const struct artifact *artifact
 }
 
 /* Asks for the table; without one, frame pointers have to do. */
-static void request_table(struct binary *binary, enum parser_priority priority)
+void binary_request_table(struct binary *binary, enum parser_priority priority)
 {
 	struct binaries *binaries = binary->owner;
 	int r = binary->file < 0 ? -ENOENT
@@ -166,6 +174,7 @@ static void request_table(struct binary *binary, enum parser_priority priority)
 							 on_unwind, binary);
 	if (r == 0) {
 		binaries->pending++;
+		binary->awaits_table = true;
 		return;
 	}
 	binary->error = r;
@@ -182,23 +191,32 @@ static bool is_same_file(const struct stat *st, const struct binary_key *key)
 
 /* ---- Mappings -------------------------------------------------------------------------------- */
 
+/* After millions the numbers start again. A CPU that still had a rule of the old owner in its small cache
+ * would have run nothing else since. */
+static uint32_t free_slot(struct binaries *binaries)
+{
+	do {
+		if (binaries->next_slot >= SLOT_FIRST_KERNEL_MADE)
+			binaries->next_slot = SLOT_FIRST_FREE;
+	} while (hash_get(&binaries->by_slot, binaries->next_slot++));
+	return binaries->next_slot - 1;
+}
+
 static void add_mapped(struct binaries *binaries, struct mapping_answer *answer)
 {
 	struct binary_key key = {.inode = answer->inode,
 				 .mtime_ns = to_ns(answer->st.st_mtim),
 				 .size = (uint64_t)answer->st.st_size,
 				 .device = answer->device};
-	if (binaries->next_slot >= SLOT_FIRST_KERNEL_MADE)
-		return;
-	struct binary_entry entry = {.slot = binaries->next_slot, .noticed = 1};
+	struct binary_entry entry = {.slot = free_slot(binaries), .noticed = 1};
 	if (bpf_map_update_elem(entries_map(binaries), &key, &entry, BPF_NOEXIST) < 0)
 		return; /* met by the BPF side just now: its notice is under way; or the map is full */
-	struct binary *binary = add_binary(binaries, &key, binaries->next_slot++, answer->path);
+	struct binary *binary = add_binary(binaries, &key, entry.slot, answer->path);
 	if (!binary)
 		return;
 	binary->pid = answer->pid;
 	binary->file = take_fd(answer->file);
-	request_table(binary, PARSER_WHEN_IDLE);
+	binary_request_table(binary, PARSER_WHEN_IDLE);
 }
 
 /* Of a file that could not be opened the BPF side will tell when it matters. One that hangs stays among
@@ -220,8 +238,10 @@ void binaries_on_mapping(struct binaries *binaries, struct process *process,
 	if (mapping->inode == 0)
 		return;
 	uint64_t identity = inode_hash(mapping->device, mapping->inode);
-	/* If the file changed since, the BPF side will tell. */
-	if (hash_get(&binaries->by_inode, identity) || hash_get(&binaries->opening, identity))
+	uint64_t *known = hash_get(&binaries->by_inode, identity);
+	if (known) /* if the file changed since, the BPF side will tell */
+		((struct binary *)(uintptr_t)*known)->last_used = binaries->age;
+	if (known || hash_get(&binaries->opening, identity))
 		return;
 	struct mapping_question question = {.pid = process->pid,
 					    .start = mapping->start,
@@ -275,7 +295,7 @@ static int add_vdso(struct binaries *binaries)
 	/* Known before the first sample: the BPF side would give it a slot of its own. */
 	struct binary_entry entry = {.noticed = 1};
 	publish(binary, &entry);
-	request_table(binary, PARSER_SOON);
+	binary_request_table(binary, PARSER_SOON);
 	return 0;
 }
 
@@ -292,8 +312,7 @@ static char *path_of(int file)
 
 static struct binary *add_noticed(struct binaries *binaries, const struct record_new_binary *notice)
 {
-	uint64_t *older = hash_get(&binaries->by_inode,
-				   inode_hash(notice->key.device, notice->key.inode));
+	uint64_t *older = hash_get(&binaries->by_inode, binary_inode_hash(&notice->key));
 	const char *path = older ? ((struct binary *)(uintptr_t)*older)->path : NULL;
 	struct binary *binary = add_binary(binaries, &notice->key, notice->slot, path);
 	if (binary)
@@ -318,13 +337,13 @@ static void on_noticed_opened(void *userdata, struct mapping_answer *answer)
 	}
 	if (!binary->path)
 		binary->path = path_of(binary->file);
-	request_table(binary, PARSER_SOON);
+	binary_request_table(binary, PARSER_SOON);
 }
 
 void binaries_on_notice(struct binaries *binaries, const struct record_new_binary *notice)
 {
 	struct binary *binary = binaries_find(binaries, notice->slot);
-	if (binary && (binary->file >= 0 || binary->opening ||
+	if (binary && (binary->file >= 0 || binary->opening || binary->is_leaving ||
 		       binary->failed_opens >= MAX_FAILED_OPENS))
 		return;
 	if (!binary)
@@ -346,11 +365,12 @@ void binaries_on_notice(struct binaries *binaries, const struct record_new_binar
 }
 
 int binaries_init(struct binaries *binaries, struct programs *programs, struct binary_store *store,
-		  const char *proc_path, uint64_t arena_limit)
+		  const char *proc_path, size_t limit, uint64_t arena_limit)
 {
 	*binaries = (struct binaries){.programs = programs,
 				      .store = store,
 				      .proc_path = proc_path,
+				      .limit = limit,
 				      .next_slot = SLOT_FIRST_FREE};
 	arena_init(&binaries->arena, bpf_map__fd(programs->skeleton->maps.arena), arena_limit);
 	return add_vdso(binaries);

@@ -27,6 +27,10 @@ struct binary {
 	int error;	 /* why there is no table: negative errno, 0 = none */
 	bool hit;	 /* a sample ran through it */
 	bool opening;	 /* its file is being opened */
+	bool awaits_table; /* it was asked for */
+	bool no_room;	 /* there was none in the arena for its table */
+	bool is_leaving; /* forgotten on the BPF side; to be removed */
+	uint32_t last_used; /* the age then */
 	unsigned int failed_opens;
 	bool has_facts;
 	struct binary_facts facts; /* valid with has_facts */
@@ -39,6 +43,7 @@ struct binary {
 struct binaries_statistics {
 	uint64_t known, ready, frame_pointers_only, failed, unopened, pending;
 	uint64_t table_bytes, raw_rows, arena_full;
+	uint64_t forgotten; /* because there were too many */
 };
 
 struct binaries {
@@ -52,12 +57,17 @@ struct binaries {
 	struct hash opening;  /* mix of device and inode, of mapped files that are being opened */
 	uint32_t next_slot;
 	size_t pending; /* tables asked for and not answered */
+	size_t limit;	/* how many at most */
+	size_t leaving; /* of the list */
+	uint64_t leaving_bytes; /* their tables */
+	uint32_t age;
 	struct binaries_statistics statistics;
 };
 
-/* Returns 0 or -errno. The programs and the store stay the caller's. `proc_path` is "/proc". */
+/* Returns 0 or -errno. The programs and the store stay the caller's. `proc_path` is "/proc"; `limit` is
+ * of binaries. */
 int binaries_init(struct binaries *binaries, struct programs *programs, struct binary_store *store,
-		  const char *proc_path, uint64_t arena_limit);
+		  const char *proc_path, size_t limit, uint64_t arena_limit);
 
 /* After the last work that the store's threads do for it. */
 void binaries_deinit(struct binaries *binaries);
@@ -71,3 +81,21 @@ void binaries_on_notice(struct binaries *binaries, const struct record_new_binar
 
 /* The binary of a slot, or NULL. */
 struct binary *binaries_find(const struct binaries *binaries, uint32_t slot);
+
+/*
+ * Making room, from time to time: when they are crowded the user begins an age, marks the slots that what
+ * it keeps still refers to, and has binaries_make_room() dismiss the least recently used of the others.
+ * Those leave with the next binaries_remove_leaving(), at least a drained ring and a finished profile
+ * later, when `release` lets go of them (true) at its side.
+ */
+bool binaries_are_crowded(const struct binaries *binaries);
+void binaries_next_age(struct binaries *binaries);
+void binaries_mark_used(struct binaries *binaries, uint32_t slot);
+int binaries_make_room(struct binaries *binaries);
+void binaries_remove_leaving(struct binaries *binaries, bool (*release)(void *userdata, struct binary *),
+			     void *userdata);
+
+/* For the files of the binaries alone. */
+uint64_t binary_inode_hash(const struct binary_key *key);
+void binary_free(struct binary *binary);
+void binary_request_table(struct binary *binary, enum parser_priority priority);

@@ -307,7 +307,7 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 		.period_ns = NS_PER_SECOND / c->options.frequency,
 		.max_frames = c->options.max_frames,
 		.ring_bytes = c->options.ring_bytes ? c->options.ring_bytes : default_ring_bytes(),
-		.binaries = c->options.binaries ? c->options.binaries : MAX_BINARIES,
+		.binaries = c->options.binaries,
 		.select_by_pid = c->selection->pids.count > 0,
 		.select_children = c->selection->children,
 	};
@@ -355,6 +355,7 @@ static int open_parts(struct collector *c, struct collect_failure *failure)
 		r = binary_store_new(c->loop, c->offload, c->parser, open_cache(c), &c->store);
 	if (r == 0)
 		r = binaries_init(&c->binaries, &c->programs, c->store, "/proc",
+				  c->options.binaries,
 				  c->options.table_bytes ? c->options.table_bytes : ARENA_LIMIT);
 	if (r == 0)
 		r = process_table_new("/proc", NULL, on_mapping, c, &c->processes);
@@ -380,6 +381,8 @@ int collector_new(struct loop *loop, const struct selection *selection,
 	c->statistics_fd = -1;
 	c->selection = selection;
 	c->options = *options;
+	if (!c->options.binaries)
+		c->options.binaries = MAX_BINARIES;
 	raise_descriptor_limit();
 	r = open_parts(c, failure);
 	if (r < 0) {

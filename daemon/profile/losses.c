@@ -7,6 +7,7 @@ void losses_collect(struct recording_losses *losses, const struct collector_stat
 		.binaries_failed = collector->binaries.failed,
 		.binaries_unopened = collector->binaries.unopened,
 		.binaries_arena_full = collector->binaries.arena_full,
+		.binaries_forgotten = collector->binaries.forgotten,
 		.parser_refused = collector->parser.failed,
 		.parser_children_killed = collector->parser.children_killed,
 		.parser_children_lost = collector->parser.children_lost,

@@ -13,6 +13,9 @@
 	LOSS(binaries_failed, "files whose unwind table could not be made: frame pointers only")   \
 	LOSS(binaries_unopened, "files that could not be opened: frame pointers only, no names")   \
 	LOSS(binaries_arena_full, "files whose table found no room: frame pointers only")          \
+	LOSS(binaries_forgotten, "files forgotten because there were too many; met again, they are new") \
+	LOSS(names_refused, "files without some of their names, for lack of room")                 \
+	LOSS(names_forgotten, "files whose names were given up to make room")                      \
 	LOSS(parser_refused, "requests the parser child answered with an error")                   \
 	LOSS(parser_children_killed, "parser children ended for hanging, being stopped or lying")  \
 	LOSS(parser_children_lost, "parser children that crashed or that somebody killed")         \

@@ -28,6 +28,8 @@
 #define JIT_BYTES_AT_END (64UL << 20) /* what a second's share left over is read then */
 #define PSS_LIFETIME_NS (5 * NS_PER_SECOND)
 #define NAMES_TIMEOUT_NS (30 * NS_PER_SECOND)
+#define ROOM_PAUSE_NS (60 * NS_PER_SECOND) /* where all is in use: it is not fetched again and again */
+#define LEAVING_NS NS_PER_SECOND	   /* far longer than a tick runs */
 
 struct recording {
 	struct loop *loop;
@@ -47,6 +49,7 @@ struct recording {
 	uint64_t interval_ns;	    /* start of the profile being collected */
 	uint64_t paused_since_ns, paused_ns; /* 0: not paused; the pauses that ended */
 	uint64_t pss_bytes, pss_read_ns;
+	uint64_t room_made_ns, room_pause_ns; /* among binaries and names; 0: never */
 	uint64_t new_ns; /* when recording_new() was called */
 	struct recording_phases phases;
 	struct profile_builder_statistics built;
@@ -177,7 +180,8 @@ int recording_new(struct loop *loop, struct recording_options *options,
 	if (error == 0)
 		error = collector_new(loop, &r->options.selection, &collector, &cause,
 				      &r->collector);
-	struct symbolizer_options names = {.inlines = r->options.inlines};
+	struct symbolizer_options names = {.inlines = r->options.inlines,
+					   .max_bytes = r->options.limits.symbol_bytes};
 	if (error == 0 && r->options.symbolize)
 		error = symbolizer_new(collector_binary_store(r->collector), &names, &r->symbolizer);
 	if (error < 0) {
@@ -405,6 +409,35 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 	return error;
 }
 
+static bool release_binary(void *userdata, struct binary *binary)
+{
+	const struct recording *r = userdata;
+	return !r->symbolizer || symbolizer_forget(r->symbolizer, binary);
+}
+
+static bool names_are_crowded(const struct recording *r)
+{
+	return binaries_are_crowded(collector_binaries(r->collector)) ||
+	       (r->symbolizer && symbolizer_is_crowded(r->symbolizer));
+}
+
+/* Among binaries and names, where the stacks that are kept do not need them. */
+static void make_room(struct recording *r)
+{
+	struct binaries *binaries = collector_binaries(r->collector);
+	r->room_made_ns = monotonic_ns();
+	binaries_next_age(binaries);
+	for (size_t i = 0; i < r->aggregate.frames.count; i++)
+		if (r->aggregate.frames.items[i] >> 60 < FRAME_ADDRESS)
+			binaries_mark_used(binaries, (uint32_t)(r->aggregate.frames.items[i] >>
+								FRAME_OFFSET_BITS));
+	if (binaries_are_crowded(binaries))
+		binaries_make_room(binaries);
+	if (r->symbolizer && symbolizer_is_crowded(r->symbolizer))
+		symbolizer_make_room(r->symbolizer, binaries->age);
+	r->room_pause_ns = names_are_crowded(r) ? ROOM_PAUSE_NS : LEAVING_NS;
+}
+
 /* What a recording without end must give up now and then. */
 static void forget_old(struct recording *r)
 {
@@ -418,13 +451,19 @@ static void forget_old(struct recording *r)
 		process_unreference(process);
 		i = 0; /* the slots have moved */
 	}
-	if (!aggregate_is_crowded(&r->aggregate) || !r->running)
+	uint64_t now = monotonic_ns();
+	if (now - r->room_made_ns >= LEAVING_NS)
+		binaries_remove_leaving(collector_binaries(r->collector), release_binary, r);
+	bool room_is_due = now - r->room_made_ns >= r->room_pause_ns && names_are_crowded(r);
+	if (!r->running || (!aggregate_is_crowded(&r->aggregate) && !room_is_due))
 		return;
 	collector_forget_stacks(r->collector);
 	if (aggregate_forget_old(&r->aggregate) < 0)
 		return; /* out of memory: tried again next time */
 	r->prepared_stacks = 0;
 	r->unprepared.count = 0;
+	if (room_is_due)
+		make_room(r);
 }
 
 int recording_take_profile(struct recording *r, struct profile **ret)
@@ -502,6 +541,15 @@ static uint64_t own_pss(struct recording *r)
 	return r->pss_bytes;
 }
 
+static void add_symbolizer_statistics(const struct recording *r, struct recording_statistics *ret)
+{
+	struct symbolizer_statistics names;
+	symbolizer_get_statistics(r->symbolizer, &names);
+	ret->symbol_bytes = names.bytes;
+	ret->losses.names_refused = names.refused;
+	ret->losses.names_forgotten = names.forgotten;
+}
+
 void recording_get_statistics(struct recording *r, struct recording_statistics *ret)
 {
 	struct collector_statistics c;
@@ -532,6 +580,8 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 	ret->losses.jit_lines_bad = r->forgotten.jit_lines_bad;
 	ret->losses.jit_entries_dropped = r->forgotten.jit_entries_dropped;
 	ret->losses.jit_bytes_unread = r->forgotten.jit_bytes_unread;
+	if (r->symbolizer)
+		add_symbolizer_statistics(r, ret);
 	struct hash_slot *slot;
 	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
 		losses_add_jit(&ret->losses, ((struct process *)(uintptr_t)slot->key)->jit);

@@ -17,6 +17,7 @@
 struct recording_limits {
 	uint32_t binaries;    /* known at once */
 	uint64_t table_bytes; /* of unwind tables in the kernel */
+	uint64_t symbol_bytes; /* of names and lines */
 	uint64_t frames;      /* of distinct stacks kept */
 	uint64_t entries;     /* distinct stack, thread and cgroup, of one profile */
 	uint64_t cache_bytes; /* of the cache on disk */
@@ -64,6 +65,7 @@ struct recording_statistics {
 	uint64_t processes;		  /* seen with a sample */
 	uint64_t frames, frames_unnamed;  /* locations' occurrences; without a function name */
 	uint64_t binaries, binaries_failed;
+	uint64_t symbol_bytes;		  /* of names and lines held */
 	struct recording_losses losses;
 	uint64_t own_cpu_ns;		  /* this process and its children */
 	uint64_t bpf_ns;		  /* run time of the programs; 0 when the kernel does not tell */

@@ -46,6 +46,10 @@ struct binary_names {
 	uint64_t waiting_since; /* monotonic ns; 0: nothing to ask for */
 	char *line_bytes; /* the artifact; NULL: none yet */
 	struct line_answers lines;
+	unsigned int requests; /* under way: their answers come to this object */
+	size_t position; /* in the symbolizer's list */
+	uint64_t bytes; /* of all this, as the symbolizer has it in its sum */
+	bool refused;	/* some of its names, for lack of room */
 };
 
 struct symbolizer {
@@ -56,6 +60,9 @@ struct symbolizer {
 	uint64_t kernel_loaded_ns; /* monotonic; 0: not tried yet */
 	struct hash demangled;	/* hash of a mangled name -> index into texts */
 	ARRAY(char *) texts;	/* owned strings */
+	uint64_t text_bytes;
+	uint64_t bytes; /* of all names, without the texts and the kernel's */
+	struct symbolizer_statistics statistics;
 };
 
 int symbolizer_new(struct binary_store *store, const struct symbolizer_options *options,
@@ -66,12 +73,44 @@ int symbolizer_new(struct binary_store *store, const struct symbolizer_options *
 		return -ENOMEM;
 	s->store = store;
 	s->options = *options;
+	if (!s->options.max_bytes)
+		s->options.max_bytes = SYMBOLIZER_MAX_BYTES;
 	*ret = s;
 	return 0;
 }
 
+/* ---- Room ------------------------------------------------------------------------------------ */
+
+/* To be called when what the object holds has changed. */
+static void account(struct binary_names *names)
+{
+	uint64_t bytes = sizeof(*names) +
+			 (names->wanted.capacity * sizeof(struct hash_slot)) +
+			 (names->not_asked.capacity * sizeof(uint64_t)) +
+			 (names->index_bytes ? names->index.artifact.size : 0) +
+			 (names->line_bytes ? names->lines.artifact.size : 0);
+	names->owner->bytes += bytes - names->bytes;
+	names->bytes = bytes;
+}
+
+/* Counts a refusal, for each binary once until there is room again. */
+static bool have_room(struct binary_names *names, uint64_t more)
+{
+	struct symbolizer *s = names->owner;
+	if (s->bytes + s->text_bytes + more <= s->options.max_bytes)
+		return true;
+	s->statistics.refused += !names->refused;
+	names->refused = true;
+	return false;
+}
+
 static void names_free(struct binary_names *names)
 {
+	struct symbolizer *s = names->owner;
+	s->bytes -= names->bytes;
+	s->all.items[names->position] = s->all.items[s->all.count - 1];
+	s->all.items[names->position]->position = names->position;
+	s->all.count--;
 	free(names->line_bytes);
 	array_free(&names->not_asked);
 	hash_free(&names->wanted);
@@ -83,17 +122,57 @@ static void names_free(struct binary_names *names)
 	free(names);
 }
 
-struct symbolizer *symbolizer_free(struct symbolizer *s)
+static void forget_texts(struct symbolizer *s)
 {
-	if (!s)
-		return NULL;
-	for (size_t i = 0; i < s->all.count; i++)
-		names_free(s->all.items[i]);
-	array_free(&s->all);
 	for (size_t i = 0; i < s->texts.count; i++)
 		free(s->texts.items[i]);
 	array_free(&s->texts);
 	hash_free(&s->demangled);
+	s->demangled = (struct hash){0};
+	s->text_bytes = 0;
+}
+
+bool symbolizer_is_crowded(const struct symbolizer *s)
+{
+	return s->bytes + s->text_bytes > s->options.max_bytes / 4 * 3;
+}
+
+bool symbolizer_forget(struct symbolizer *s, struct binary *binary)
+{
+	struct binary_names *names = binary->names;
+	if (!names)
+		return true;
+	if (names->requests)
+		return false;
+	names_free(names);
+	s->statistics.forgotten++;
+	return true;
+}
+
+void symbolizer_make_room(struct symbolizer *s, uint32_t age)
+{
+	forget_texts(s);
+	for (size_t i = s->all.count; i-- > 0;) {
+		struct binary_names *names = s->all.items[i];
+		if (names->binary->last_used != age || names->refused)
+			symbolizer_forget(s, names->binary);
+	}
+}
+
+void symbolizer_get_statistics(const struct symbolizer *s, struct symbolizer_statistics *ret)
+{
+	*ret = s->statistics;
+	ret->bytes = s->bytes + s->text_bytes;
+}
+
+struct symbolizer *symbolizer_free(struct symbolizer *s)
+{
+	if (!s)
+		return NULL;
+	while (s->all.count)
+		names_free(s->all.items[s->all.count - 1]);
+	array_free(&s->all);
+	forget_texts(s);
 	kernel_symbols_free(&s->kernel);
 	free(s);
 	return NULL;
@@ -101,13 +180,15 @@ struct symbolizer *symbolizer_free(struct symbolizer *s)
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
-/* The name for people, made once for each mangled name; the mangled one itself when memory is out. */
+/* The name for people, made once for each mangled name; the mangled one itself when room is out. */
 static const char *demangled(struct symbolizer *s, const char *mangled)
 {
 	uint64_t key = hash_bytes(mangled, strlen(mangled));
 	const uint64_t *known = hash_get(&s->demangled, key);
 	if (known)
 		return s->texts.items[*known];
+	if (s->text_bytes > s->options.max_bytes)
+		return mangled;
 	struct text text = {0};
 	if (demangle(mangled, &text) < 0) {
 		text_free(&text);
@@ -118,8 +199,8 @@ static const char *demangled(struct symbolizer *s, const char *mangled)
 		free(name);
 		return mangled;
 	}
-	if (hash_put(&s->demangled, key, s->texts.count - 1) < 0)
-		return name;
+	s->text_bytes += strlen(name) + 1 + sizeof(char *) + 2 * sizeof(struct hash_slot);
+	hash_put(&s->demangled, key, s->texts.count - 1); /* else it is made again */
 	return name;
 }
 
@@ -133,11 +214,13 @@ static struct binary_names *names_of(struct symbolizer *s, struct binary *binary
 	names->owner = s;
 	names->binary = binary;
 	names->debug_file = names->supplementary_file = -1;
+	names->position = s->all.count;
 	if (array_add(&s->all, names) < 0) {
 		free(names);
 		return NULL;
 	}
 	binary->names = names;
+	account(names);
 	return names;
 }
 
@@ -169,6 +252,7 @@ static void on_lines(void *userdata, int error, const struct artifact *artifact)
 	struct binary_names *names = userdata;
 	struct line_answers answers;
 	struct text merged = {0};
+	names->requests--;
 	if (error < 0 && error != -ENOENT)
 		log_debug("no lines of %s: %s", names->binary->path ? names->binary->path : "?",
 			  strerror(-error));
@@ -179,7 +263,9 @@ static void on_lines(void *userdata, int error, const struct artifact *artifact)
 		return;
 	}
 	struct artifact whole = {.bytes = merged.bytes, .size = merged.length};
-	if (line_answers_open(&whole, &answers) < 0) {
+	uint64_t old = names->line_bytes ? names->lines.artifact.size : 0;
+	if (line_answers_open(&whole, &answers) < 0 ||
+	    (whole.size > old && !have_room(names, whole.size - old))) {
 		text_free(&merged);
 		return;
 	}
@@ -187,6 +273,7 @@ static void on_lines(void *userdata, int error, const struct artifact *artifact)
 	names->line_bytes = merged.bytes;
 	names->lines = answers;
 	drop_known_addresses(names);
+	account(names);
 }
 
 static int dwarf_file(const struct binary_names *names)
@@ -211,7 +298,9 @@ static void ask_lines(struct binary_names *names, size_t count)
 	int r = binary_store_request_lines(names->owner->store, file, names->supplementary_file,
 					   names->not_asked.items, count, PARSER_WHEN_IDLE,
 					   on_lines, names);
-	if (r < 0)
+	if (r == 0)
+		names->requests++;
+	else
 		log_debug("lines of %s: %s", names->binary->path ? names->binary->path : "?",
 			  strerror(-r));
 }
@@ -335,16 +424,21 @@ static void on_symbols(void *userdata, int error, const struct artifact *artifac
 {
 	struct binary_names *names = userdata;
 	struct artifact copy;
+	names->requests--;
 	if (!artifact)
 		log_debug("no symbols of %s: %s", names->binary->path ? names->binary->path : "?",
 			  strerror(-error));
 	free(names->index_bytes);
-	names->index_bytes = artifact ? copy_artifact(artifact, &copy) : NULL;
+	names->index_bytes = NULL;
+	account(names);
+	if (artifact && have_room(names, artifact->size))
+		names->index_bytes = copy_artifact(artifact, &copy);
 	if (names->index_bytes && symbol_index_open(&copy, &names->index) < 0) {
 		free(names->index_bytes);
 		names->index_bytes = NULL;
 	}
 	names->symbols_answered = true;
+	account(names);
 	if (!try_next_debug_file(names))
 		settle(names);
 }
@@ -354,10 +448,12 @@ static void request_symbols(struct binary_names *names)
 	int r = binary_store_request_symbols(names->owner->store, names->binary->file,
 					     names->debug_file, PARSER_WHEN_IDLE, on_symbols,
 					     names);
-	if (r < 0) {
-		names->debug_file = close_fd(names->debug_file);
-		settle(names);
+	if (r == 0) {
+		names->requests++;
+		return;
 	}
+	names->debug_file = close_fd(names->debug_file);
+	settle(names);
 }
 
 void symbolizer_prepare(struct symbolizer *s, struct binary *binary)
@@ -365,7 +461,7 @@ void symbolizer_prepare(struct symbolizer *s, struct binary *binary)
 	if (binary->file < 0 || !binary->has_facts)
 		return;
 	struct binary_names *names = names_of(s, binary);
-	if (!names || names->requested)
+	if (!names || names->requested || !have_room(names, 0))
 		return;
 	names->requested = true;
 	start_search(names);
@@ -375,9 +471,10 @@ int symbolizer_want_lines(struct symbolizer *s, struct binary *binary, uint64_t 
 {
 	struct binary_names *names = binary->names;
 	if (!names || (names->settled && dwarf_file(names) < 0) ||
-	    hash_get(&names->wanted, address))
+	    hash_get(&names->wanted, address) || !have_room(names, 0))
 		return 0;
 	int r = hash_put(&names->wanted, address, 1);
+	account(names);
 	if (names->line_bytes && line_answers_know(&names->lines, address))
 		return r;
 	if (!names->waiting_since)

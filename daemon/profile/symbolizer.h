@@ -2,6 +2,8 @@
 /*
  * Names for the frames of an aggregate. Symbol indices and DWARF answers come from the parser child;
  * they are asked for as soon as a binary is hit, so that little is left to do when a profile is taken.
+ *
+ * All of it is bounded: past the limit names are refused, counted, until symbolizer_make_room().
  */
 #pragma once
 
@@ -14,9 +16,18 @@ struct kernel_symbols;
 
 struct symbolizer_options {
 	bool inlines; /* inlined functions as frames of their own */
+	uint64_t max_bytes; /* of names and lines held; 0: SYMBOLIZER_MAX_BYTES */
 };
 
-/* One function at an address, innermost first. Strings live as long as the symbolizer. */
+#define SYMBOLIZER_MAX_BYTES ((uint64_t)512 << 20)
+
+struct symbolizer_statistics {
+	uint64_t bytes;	    /* of names and lines held now */
+	uint64_t refused;   /* binaries whose names, or some, found no room */
+	uint64_t forgotten; /* binaries whose names went, to make room or with the binary */
+};
+
+/* One function at an address, innermost first. Strings live until the symbolizer forgets. */
 struct symbol_frame {
 	const char *name;	 /* for people; never "" */
 	const char *system_name; /* as the linker knows it */
@@ -41,6 +52,19 @@ void symbolizer_request_lines(struct symbolizer *symbolizer, bool all);
 /* Fills at most `capacity` frames for an ELF address of a binary. Returns how many, 0: no name. */
 size_t symbolizer_find(struct symbolizer *symbolizer, struct binary *binary, uint64_t address,
 		       struct symbol_frame *frames, size_t capacity);
+
+/* Is it time to make room? */
+bool symbolizer_is_crowded(const struct symbolizer *symbolizer);
+
+/* Forgets the names of binaries that were not used in this age (binaries_mark_used()), and those that were
+ * refused some, to be asked for anew with symbolizer_prepare(). */
+void symbolizer_make_room(struct symbolizer *symbolizer, uint32_t age);
+
+/* Forgets all of a binary, which is going. False: an answer for it is under way, ask again later. */
+bool symbolizer_forget(struct symbolizer *symbolizer, struct binary *binary);
+
+void symbolizer_get_statistics(const struct symbolizer *symbolizer,
+			       struct symbolizer_statistics *ret);
 
 /* Name of a kernel address (and its module, "" for the kernel itself), valid until the next call.
  * False: none. */

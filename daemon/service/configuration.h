@@ -43,7 +43,7 @@ struct cache_configuration {
 };
 
 struct limits_configuration {
-	uint64_t binaries, table_bytes, frames, entries;
+	uint64_t binaries, table_bytes, symbol_bytes, frames, entries;
 };
 
 struct http_configuration {

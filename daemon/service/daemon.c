@@ -70,6 +70,7 @@ int daemon_recording_options(const struct configuration *c, struct recording_opt
 		.names_timeout_ns = NAMES_TIMEOUT_NS,
 		.limits = {.binaries = (uint32_t)c->limits.binaries,
 			   .table_bytes = c->limits.table_bytes,
+			   .symbol_bytes = c->limits.symbol_bytes,
 			   .frames = c->limits.frames,
 			   .entries = c->limits.entries,
 			   .cache_bytes = c->cache.max_bytes},
