@@ -354,6 +354,16 @@ int daemon_new(const struct configuration_sources *sources, struct daemon **ret)
 	return 0;
 }
 
+/* What there was to export in all; with the exporters' own accounts it shows where each sample went. */
+static void tell_account(struct daemon *daemon)
+{
+	struct recording_statistics s;
+	recording_get_statistics(daemon->recording, &s);
+	log_info("recording: samples taken=%llu dropped=%llu lost=%llu",
+		 (unsigned long long)s.samples, (unsigned long long)s.dropped_samples,
+		 (unsigned long long)s.counters[COUNTER_LOST_RING_FULL]);
+}
+
 int daemon_run(struct daemon *daemon)
 {
 	log_info("bolometer " BOLOMETER_VERSION ": sampling at %llu Hz, a profile every %.1f s",
@@ -371,6 +381,8 @@ int daemon_run(struct daemon *daemon)
 	if (flushed == 0)
 		daemon->open_interval = open_interval_close(daemon->open_interval);
 	exporters_flush(daemon->exporters, FLUSH_TIMEOUT_NS);
+	exporters_stop(daemon->exporters);
+	tell_account(daemon);
 	log_info("ended");
 	return r < 0 ? r : flushed;
 }

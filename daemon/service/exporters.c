@@ -100,6 +100,33 @@ static void free_sink(struct sink *sink)
 		sink->operations->free(sink);
 }
 
+/* Ends the exporter's threads and says what became of all samples: one line that adds up. */
+static void stop_exporter(struct exporter *exporter, const char *name)
+{
+	struct exporter_statistics s;
+	struct text line = {0};
+	uint64_t dropped = 0;
+	if (!exporter)
+		return;
+	exporter_stop(exporter);
+	exporter_statistics(exporter, &s);
+	for (int i = 0; i < DROP_REASON_COUNT; i++)
+		dropped += s.spool.dropped[i].samples;
+	text_add(&line, "taken=%llu recovered=%llu sent=%llu waiting=%llu dropped=%llu",
+		 (unsigned long long)s.spool.taken.samples,
+		 (unsigned long long)s.spool.recovered.samples,
+		 (unsigned long long)s.spool.sent.samples,
+		 (unsigned long long)s.spool.waiting.samples, (unsigned long long)dropped);
+	for (int i = 0; i < DROP_REASON_COUNT; i++)
+		if (s.spool.dropped[i].samples)
+			text_add(&line, " dropped_%s=%llu", drop_reason_name((enum drop_reason)i),
+				 (unsigned long long)s.spool.dropped[i].samples);
+	text_add(&line, " maybe_repeated=%llu splits=%llu",
+		 (unsigned long long)s.spool.maybe_repeated, (unsigned long long)s.spool.splits);
+	log_info("exporter %s: samples %s", name, line.bytes ? line.bytes : "");
+	text_free(&line);
+}
+
 /* ---- Change ------------------------------------------------------------------------------------------ */
 
 static bool is_of_queue(const struct setting *setting)
@@ -191,6 +218,8 @@ static struct exporter *commit_one(struct exporters *exporters, struct exporters
 		return take_pointer(next->exporter);
 	struct exporter *exporter = take_pointer(exporters->running[next->old]);
 	if (next->replace_queue) {
+		stop_exporter(exporter,
+			      exporters->configuration->exporters.items[next->old].name);
 		exporter = exporter_free(exporter);
 		start_exporter(update->configuration,
 			       &update->configuration->exporters.items[index], &next->sink,
@@ -206,6 +235,7 @@ void exporters_commit(struct exporters *exporters, struct exporters_update *upda
 	struct exporter **running = calloc(MAX_OF(update->count, 1u), sizeof(*running));
 	for (size_t i = 0; running && i < update->count; i++)
 		running[i] = commit_one(exporters, update, i);
+	exporters_stop(exporters);
 	for (size_t i = 0; i < exporters->count; i++)
 		exporter_free(exporters->running[i]);
 	free(exporters->running);
@@ -237,6 +267,13 @@ int exporters_new(const struct configuration *configuration, struct exporters **
 		log_warning("no exporter is configured: profiles are made and thrown away");
 	*ret = exporters;
 	return 0;
+}
+
+void exporters_stop(struct exporters *exporters)
+{
+	for (size_t i = 0; i < exporters->count; i++)
+		stop_exporter(exporters->running[i],
+			      exporters->configuration->exporters.items[i].name);
 }
 
 struct exporters *exporters_free(struct exporters *exporters)

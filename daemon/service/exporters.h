@@ -15,7 +15,11 @@ struct exporters_update;
 /* Opens queues and starts their threads. What is wrong has been logged. Returns 0 or -errno. */
 int exporters_new(const struct configuration *configuration, struct exporters **ret);
 
-/* Stops all; what is on disk stays for the next start. Accepts NULL. Returns NULL. */
+/* Ends all threads and logs the account of each exporter, in samples: taken + recovered = sent + waiting +
+ * dropped. What is on disk stays for the next start. */
+void exporters_stop(struct exporters *exporters);
+
+/* Stops and frees. Accepts NULL. Returns NULL. */
 struct exporters *exporters_free(struct exporters *exporters);
 
 /* Encodes the profile and hands it to every queue. What fails is logged. */

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the whole daemon under faults share: the daemon with real load beside it, the account
+that it gives of all samples when it ends, and a backend that counts what arrives."""
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "command"), str(HERE.parent / "export")]
+from harness import SKIPPED, Failure, expect  # noqa: E402
+from http_server import HttpServer, answer  # noqa: E402,F401
+
+PATIENCE = 60  # seconds; only a daemon that hangs takes them
+LONGEST_END = 8  # five are promised; the rest is for a host under load
+CONFIGURATION = """interval: 1s
+log: {{level: {level}}}
+sampling: {{frequency: {frequency}}}
+spool: {{directory: '{spool}'}}
+cache: {{enabled: false}}
+http: {{socket: '{directory}/socket', health_address: ''}}
+{more}
+exporters:
+  - {{name: it, type: otlp-http, endpoint: '{endpoint}', timeout: {timeout},
+     retry: {{initial: 100ms, max: 500ms}}{exporter}}}
+"""
+
+
+# ---- OTLP, as far as counting goes ------------------------------------------------------------------
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        value |= (data[at] & 127) << shift
+        shift += 7
+        at += 1
+        if data[at - 1] < 128:
+            return value, at
+
+
+def fields(data):
+    """(number, value) of each field of a protobuf message."""
+    at = 0
+    while at < len(data):
+        key, at = varint(data, at)
+        kind = key & 7
+        if kind == 0:
+            value, at = varint(data, at)
+        else:
+            size, at = varint(data, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
+            value, at = data[at:at + size], at + size
+        yield key >> 3, value
+
+
+def each(data, *path):
+    """The messages at a path of field numbers."""
+    for number, value in fields(data):
+        if number == path[0]:
+            if len(path) == 1:
+                yield value
+            else:
+                yield from each(value, *path[1:])
+
+
+def events(sample):
+    """How many events a Sample stands for: its times, or else its value."""
+    count = 0
+    for number, value in fields(sample):
+        if number == 5:
+            return len(value) // 8
+        if number == 4:
+            count = varint(value, 0)[0]
+    return count
+
+
+def profiles(request):
+    """{profile id: samples} of an ExportProfilesServiceRequest."""
+    return {next(each(profile, 7)): sum(map(events, each(profile, 2)))
+            for profile in each(request, 1, 2, 2)}
+
+
+# ---- Both ends -----------------------------------------------------------------------------------------
+
+class Backend(HttpServer):
+    """`refuse(request, connection)` returns what to answer instead of taking the request, b"" for
+    closing the connection, or None."""
+
+    def __init__(self, refuse=None, **options):
+        self.refuse = refuse
+        self.received = {}
+        self.repeated = 0
+        self.lock = threading.Lock()
+        super().__init__(self.take, **options)
+
+    def take(self, request, connection):
+        refusal = self.refuse and self.refuse(request, connection)
+        if refusal is not None:
+            return refusal or None
+        self.note(request)
+        return answer(200, Content_Type="application/x-protobuf")
+
+    def note(self, request):
+        arrived = profiles(request.content())
+        with self.lock:
+            for name, samples in arrived.items():
+                self.repeated += name in self.received
+                self.received[name] = samples
+
+    @property
+    def samples(self):
+        with self.lock:
+            return sum(self.received.values())
+
+
+class Daemon:
+    """A running daemon. `prefix` is a command that starts it."""
+
+    def __init__(self, bolometer, directory, endpoint, frequency=199, timeout="1s", spool=None, more="",
+                 exporter="", level="info", prefix=(), environment=None, arguments=()):
+        self.directory, self.path = directory, directory + "/bolometer.yaml"
+        self.values = {"directory": directory, "endpoint": endpoint, "frequency": frequency,
+                       "timeout": timeout, "spool": spool or directory + "/spool", "more": more,
+                       "exporter": exporter, "level": level}
+        self.configure()
+        self.log = open(directory + "/log", "a+b")
+        self.start = self.log.seek(0, os.SEEK_END)
+        self.process = subprocess.Popen(
+            [*prefix, bolometer, "daemon", "--config", self.path, *arguments], stdin=subprocess.DEVNULL,
+            stdout=self.log, stderr=self.log, env={**os.environ, **(environment or {})})
+        self.until(lambda: "sampling at" in self.messages(), "the daemon samples")
+
+    def configure(self, **changes):
+        self.values.update(changes)
+        pathlib.Path(self.path).write_text(CONFIGURATION.format(**self.values))
+
+    def messages(self):
+        with open(self.directory + "/log", "rb") as log:
+            log.seek(self.start)
+            return log.read().decode(errors="replace")
+
+    def until(self, condition, what):
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            expect(self.process.poll() is None, f"{what}; it ended: {self.messages()[-1500:]}")
+            expect(time.monotonic() < end, f"{what}: {self.messages()[-1500:]}")
+            time.sleep(0.02)
+
+    def reload(self, **changes):
+        before = self.messages().count("configuration reloaded")
+        self.configure(**changes)
+        self.process.send_signal(signal.SIGHUP)
+        self.until(lambda: self.messages().count("configuration reloaded") > before, "reloaded")
+
+    def end(self):
+        """SIGTERM. Returns the accounts: a dict for the recording, and one for all its exporter's
+        queues together."""
+        start = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(PATIENCE)
+        expect(status == 0, f"status {status}: {self.messages()[-1500:]}")
+        expect(time.monotonic() - start < LONGEST_END, f"ends in {time.monotonic() - start:.1f} s")
+        recording = accounts(self.messages(), "recording")
+        exporter = accounts(self.messages(), "exporter it")
+        expect(len(recording) == 1 and exporter, self.messages()[-1500:])
+        return recording[0], exporter
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.kill()
+        self.log.close()
+
+
+def accounts(log, who):
+    lines = re.findall(rf"{who}: samples (.*)", log)
+    return [{name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line)} for line in lines]
+
+
+def check_balance(account):
+    expect(account["taken"] + account["recovered"] ==
+           account["sent"] + account["waiting"] + account["dropped"], f"it adds up: {account}")
+
+
+class World:
+    def __init__(self, bolometer, workload, directory):
+        self.bolometer, self.workload, self.directory = bolometer, workload, directory
+        self.daemons = []
+
+    def daemon(self, endpoint, **options):
+        daemon = Daemon(self.bolometer, self.directory, endpoint, **options)
+        self.daemons.append(daemon)
+        return daemon
+
+    def finish(self, daemon, backend=None, lost=0):
+        """Ends the daemon and checks that nothing is unaccounted for. Returns the exporter's account."""
+        recording, queues = daemon.end()
+        for queue in queues:
+            check_balance(queue)
+        expect(recording["dropped"] == 0, f"the recording drops nothing: {recording}")
+        expect(lost is None or recording["lost"] == lost, f"{recording}")
+        taken = sum(queue["taken"] for queue in queues)
+        expect(taken == recording["taken"], f"all is given to the exporter: {recording} {queues}")
+        expect(recording["taken"] > 20, f"there was load: {recording}")
+        if backend:
+            sent = sum(queue["sent"] for queue in queues)
+            expect(backend.samples == sent, f"{backend.samples} samples arrived, {queues}")
+        return queues[-1]
+
+
+@contextlib.contextmanager
+def load(workload):
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            process = stack.enter_context(
+                subprocess.Popen([workload, "1000"], stdout=subprocess.DEVNULL))
+            stack.callback(process.kill)
+        yield
+
+
+def main(tests):
+    if os.geteuid() != 0:
+        print("SKIPPED: loading BPF programs needs root")
+        sys.exit(SKIPPED)
+    bolometer, workload = map(os.path.abspath, sys.argv[1:3])
+    chosen = sys.argv[3:]
+    failed = 0
+    with load(workload):
+        for test in tests:
+            if chosen and test.__name__ not in chosen:
+                continue
+            with tempfile.TemporaryDirectory(prefix="bolometer-faults-") as directory:
+                world = World(bolometer, workload, directory)
+                start = time.monotonic()
+                try:
+                    said = test(world)
+                    print(f"ok   {test.__name__}, {time.monotonic() - start:.1f} s"
+                          f"{': ' + said if said else ''}", flush=True)
+                except (Failure, subprocess.TimeoutExpired) as failure:
+                    failed += 1
+                    print(f"FAIL {test.__name__}: {failure}", flush=True)
+                finally:
+                    for daemon in world.daemons:
+                        daemon.close()
+    sys.exit(failed != 0)
