@@ -217,23 +217,23 @@ class World:
 
 
 @contextlib.contextmanager
-def load(workload):
+def load(workload, processes):
     with contextlib.ExitStack() as stack:
-        for _ in range(2):
+        for _ in range(processes):
             process = stack.enter_context(
                 subprocess.Popen([workload, "1000"], stdout=subprocess.DEVNULL))
             stack.callback(process.kill)
         yield
 
 
-def main(tests):
+def main(tests, processes=2):
     if os.geteuid() != 0:
         print("SKIPPED: loading BPF programs needs root")
         sys.exit(SKIPPED)
     bolometer, workload = map(os.path.abspath, sys.argv[1:3])
     chosen = sys.argv[3:]
     failed = 0
-    with load(workload):
+    with load(workload, processes):
         for test in tests:
             if chosen and test.__name__ not in chosen:
                 continue
