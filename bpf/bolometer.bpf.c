@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The programs: a clock tick on every CPU becomes a sample, and (with --children) forks and ends keep
- * the set of selected processes.
+ * the set of selected processes. New cgroups are announced with their paths.
  *
  * Time. Every tick, idle and unselected ones included, reads the clock and keeps the reading for its
  * CPU, so a sample weighs exactly the time since the tick before it. If more than one period went by,
@@ -348,5 +348,27 @@ int on_free(struct bpf_raw_tracepoint_args *ctx)
 
 	if ((u32)BPF_CORE_READ(task, pid) == pid)
 		bpf_map_delete_elem(&selected_pids, &pid);
+	return 0;
+}
+
+SEC("raw_tp/cgroup_mkdir")
+int on_new_cgroup(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct cgroup *cgroup = (struct cgroup *)ctx->args[0];
+
+	/* Ids of v1 hierarchies are others. A kernel without cgroups has neither type nor tracepoint. */
+	if (!bpf_core_type_exists(struct cgroup_root) || BPF_CORE_READ(cgroup, root, hierarchy_id) != 0)
+		return 0;
+	struct record_new_cgroup *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record)
+		return 0; /* it can still be found by its id while it lives */
+	record->header.version = WIRE_VERSION;
+	record->header.kind = RECORD_NEW_CGROUP;
+	record->header.size = sizeof(*record);
+	record->header.time = bpf_ktime_get_ns();
+	record->id = BPF_CORE_READ(cgroup, kn, id);
+	if (bpf_probe_read_kernel_str(record->path, sizeof(record->path), (void *)ctx->args[1]) < 0)
+		record->path[0] = '\0';
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	return 0;
 }

@@ -82,6 +82,7 @@ enum frame_kind {
 enum record_kind {
 	RECORD_SAMPLE = 1,
 	RECORD_NEW_BINARY = 2,
+	RECORD_NEW_CGROUP = 3,
 };
 
 enum event_kind {
@@ -168,6 +169,15 @@ struct record_new_binary {
 struct cpu_clock {
 	u64 previous_tick;
 	u64 padding[7]; /* a line of cache each */
+};
+
+/* A cgroup of the default hierarchy was made. Its path is told now: a container's may be gone with it
+ * before its samples are read. */
+#define CGROUP_PATH_SIZE 1024 /* TRACE_CGROUP_PATH_LEN of the kernel, which cuts there */
+struct record_new_cgroup {
+	struct record_header header;
+	u64 id; /* as record_sample.cgroup_id */
+	char path[CGROUP_PATH_SIZE]; /* from the hierarchy's root; NUL-terminated */
 };
 
 /* ---- Selection ------------------------------------------------------------------------------- */

@@ -150,8 +150,11 @@ static int on_record(void *userdata, void *data, size_t size)
 	catch_up(c, ((const struct record_header *)data)->time);
 	if (record.sample)
 		on_sample(c, record.sample, record.frames);
-	else
+	else if (record.new_binary)
 		binaries_on_notice(&c->binaries, record.new_binary);
+	else
+		process_table_note_cgroup(c->processes, record.new_cgroup->id,
+					  record.new_cgroup->path);
 	return 0;
 }
 
@@ -484,7 +487,7 @@ int collector_start(struct collector *c, struct collect_failure *failure)
 			return collect_fail(failure, r, "cannot select process %u: %s",
 					    c->selection->pids.items[i], strerror(-r));
 	}
-	r = programs_attach_children(&c->programs);
+	r = programs_attach_tracepoints(&c->programs);
 	if (r < 0)
 		return collect_fail(failure, r, "cannot follow forks: %s", strerror(-r));
 	cpu_events_init(&c->events, c->programs.skeleton->progs.on_cpu_tick,

@@ -249,12 +249,18 @@ void programs_close(struct programs *programs)
 {
 	bpf_link__destroy(programs->fork_link);
 	bpf_link__destroy(programs->free_link);
+	bpf_link__destroy(programs->cgroup_link);
 	bolometer_bpf__destroy(programs->skeleton);
 	*programs = (struct programs){0};
 }
 
-int programs_attach_children(struct programs *programs)
+int programs_attach_tracepoints(struct programs *programs)
 {
+	programs->cgroup_link = bpf_program__attach(programs->skeleton->progs.on_new_cgroup);
+	if (!programs->cgroup_link)
+		log_warning("cannot watch for new cgroups, samples of containers that live a moment will "
+			    "lack their container: %s",
+			    strerror(errno));
 	if (!programs->skeleton->rodata->select_children)
 		return 0;
 	programs->fork_link = bpf_program__attach(programs->skeleton->progs.on_fork);

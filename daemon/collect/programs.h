@@ -30,7 +30,7 @@ struct programs_selection {
 struct programs {
 	struct bolometer_bpf *skeleton;
 	int cpu_count; /* possible */
-	struct bpf_link *fork_link, *free_link;
+	struct bpf_link *fork_link, *free_link, *cgroup_link;
 };
 
 /* Loads; every task is selected until programs_select(). Returns 0 or -errno with *failure filled. */
@@ -53,7 +53,7 @@ int programs_start_clock(struct programs *programs, int cpu);
 void programs_set_period(struct programs *programs, uint64_t period_ns);
 
 /* Attaches what follows forks and ends, if children are selected. Returns 0 or -errno. */
-int programs_attach_children(struct programs *programs);
+int programs_attach_tracepoints(struct programs *programs);
 
 /* Sums of all CPUs. */
 void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX]);

@@ -3,6 +3,7 @@
 #include "collect/records.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* Moves *offset past the optional parts between a sample and its frames. */
 static int skip_optional_parts(const struct record_sample *sample, size_t size, size_t *offset)
@@ -36,6 +37,14 @@ static int parse_sample(const struct record_sample *sample, size_t size, struct 
 	return 0;
 }
 
+static int parse_cgroup(const struct record_new_cgroup *cgroup, size_t size, struct ring_record *ret)
+{
+	if (size < sizeof(*cgroup) || !memchr(cgroup->path, '\0', sizeof(cgroup->path)))
+		return -EBADMSG;
+	ret->new_cgroup = cgroup;
+	return 0;
+}
+
 int ring_record_parse(const void *data, size_t size, struct ring_record *ret)
 {
 	const struct record_header *header = data;
@@ -45,6 +54,8 @@ int ring_record_parse(const void *data, size_t size, struct ring_record *ret)
 	*ret = (struct ring_record){.kind = header->kind};
 	if (header->kind == RECORD_SAMPLE)
 		return parse_sample(data, header->size, ret);
+	if (header->kind == RECORD_NEW_CGROUP)
+		return parse_cgroup(data, header->size, ret);
 	if (header->kind != RECORD_NEW_BINARY || header->size < sizeof(struct record_new_binary))
 		return -EBADMSG;
 	ret->new_binary = data;

@@ -13,6 +13,7 @@ struct ring_record {
 	const struct record_sample *sample;
 	const uint64_t *frames; /* kernel_frames + user_frames words; NULL: the stack was sent before */
 	const struct record_new_binary *new_binary;
+	const struct record_new_cgroup *new_cgroup; /* its path ends in NUL */
 };
 
 /* `data` is 8-byte aligned, as the ring gives it; the result points into it. Returns 0, or -EBADMSG for

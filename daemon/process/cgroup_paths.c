@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define INITIAL_NAMESPACE 0xeffffffbU /* linux/proc_ns.h: PROC_CGROUP_INIT_INO */
 #define CGROUP_ROOT_ID 1	 /* kernfs node id of a hierarchy's root */
 #define FILEID_KERNFS_TYPE 0xfe	 /* linux/exportfs.h: the handle is the 64-bit node id */
 #define MAX_CACHED 16384	 /* past this the cache starts again */
@@ -33,6 +34,7 @@ struct cgroup_paths {
 	int mount_fd;	  /* of the v2 mount; -1: none */
 	char *mount_path; /* as /proc/self/fd shows it */
 	bool have_v1;
+	bool is_private; /* our cgroup namespace */
 	bool handles_denied;
 	uint64_t last_walk;
 	struct hash by_id; /* shared text */
@@ -86,6 +88,9 @@ int cgroup_paths_new(const char *proc_path, struct cgroup_paths **ret)
 	struct cgroup_paths *paths = calloc(1, sizeof(*paths));
 	if (!paths)
 		return -ENOMEM;
+	struct stat st;
+	paths->is_private =
+		stat("/proc/self/ns/cgroup", &st) == 0 && st.st_ino != INITIAL_NAMESPACE;
 	paths->mount_fd = open_unified(proc_path, "self", &paths->have_v1);
 	if (!is_whole_hierarchy(paths->mount_fd)) {
 		int host = open_unified(proc_path, "1", &paths->have_v1);
@@ -124,6 +129,11 @@ struct cgroup_paths *cgroup_paths_free(struct cgroup_paths *paths)
 bool cgroup_paths_have_v1(const struct cgroup_paths *paths)
 {
 	return paths->have_v1;
+}
+
+bool cgroup_paths_are_private(const struct cgroup_paths *paths)
+{
+	return paths->is_private;
 }
 
 void cgroup_paths_remember(struct cgroup_paths *paths, uint64_t id, char *path)

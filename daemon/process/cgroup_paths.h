@@ -29,6 +29,9 @@ void cgroup_paths_remember(struct cgroup_paths *paths, uint64_t id, char *path);
 /* Does the host also have v1 hierarchies, where a task may be in another group than in v2? */
 bool cgroup_paths_have_v1(const struct cgroup_paths *paths);
 
+/* Are we in a cgroup namespace of our own, so that paths below /proc are relative to our own group? */
+bool cgroup_paths_are_private(const struct cgroup_paths *paths);
+
 struct cgroup_target {
 	bool unified;	      /* cgroup v2 */
 	char controllers[64]; /* v1: as the mount says, "cpu,cpuacct" or "name=systemd" */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "process/host.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -23,7 +24,7 @@ struct entry {
 };
 
 struct pod_names {
-	char *pods, *containers; /* directories */
+	char *roots[2]; /* the second may be missing */
 	uint64_t read_ns;
 	ARRAY(struct entry) entries;
 	struct hash by_id; /* hash of the id -> index */
@@ -95,9 +96,10 @@ int pod_names_new(const char *root, struct pod_names **ret)
 	struct pod_names *names = calloc(1, sizeof(*names));
 	if (!names)
 		return -ENOMEM;
-	names->pods = text_format("%s/var/log/pods", root);
-	names->containers = text_format("%s/var/log/containers", root);
-	if (!names->pods || !names->containers) {
+	const char *host = root ? "" : host_root();
+	names->roots[0] = strdup(root ? root : "");
+	names->roots[1] = *host ? strdup(host) : NULL;
+	if (!names->roots[0] || (*host && !names->roots[1])) {
 		pod_names_free(names);
 		return -ENOMEM;
 	}
@@ -120,8 +122,8 @@ struct pod_names *pod_names_free(struct pod_names *names)
 	forget_all(names);
 	array_free(&names->entries);
 	hash_free(&names->by_id);
-	free(names->pods);
-	free(names->containers);
+	free(names->roots[0]);
+	free(names->roots[1]);
 	free(names);
 	return NULL;
 }
@@ -168,9 +170,10 @@ static void keep_name(struct pod_names *names, struct slice name, bool is_pod)
 		keep(names, id, namespace_name, pod, container);
 }
 
-static void read_directory(struct pod_names *names, const char *path, bool is_pod)
+static void read_directory(struct pod_names *names, const char *root, const char *below, bool is_pod)
 {
-	DIR *directory = opendir(path);
+	_cleanup_free_ char *path = text_format("%s%s", root, below);
+	DIR *directory = path ? opendir(path) : NULL;
 	const struct dirent *entry;
 	if (!directory)
 		return; /* no kubelet here */
@@ -186,8 +189,10 @@ static void read_again(struct pod_names *names, uint64_t now)
 	names->read_ns = now;
 	if (names->entries.count >= MAX_NAMES)
 		forget_all(names);
-	read_directory(names, names->pods, true);
-	read_directory(names, names->containers, false);
+	for (size_t i = 0; i < ARRAY_LENGTH(names->roots) && names->roots[i]; i++) {
+		read_directory(names, names->roots[i], "/var/log/pods", true);
+		read_directory(names, names->roots[i], "/var/log/containers", false);
+	}
 }
 
 bool pod_names_find(struct pod_names *names, const char *container_id, const char *pod_uid,

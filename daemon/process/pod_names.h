@@ -19,8 +19,8 @@ struct pod_name {
 	const char *container; /* NULL: only the pod is known */
 };
 
-/* `root` is prefixed to the paths: "" or where the host's root is. Nothing is read yet. Returns 0 or
- * -ENOMEM. */
+/* `root` is prefixed to the paths; NULL: our own root, where a pod may have the host's directory mounted,
+ * and the host's as host_root() has it. Nothing is read yet. Returns 0 or -ENOMEM. */
 int pod_names_new(const char *root, struct pod_names **ret);
 struct pod_names *pod_names_free(struct pod_names *names);
 

@@ -101,6 +101,9 @@ void process_table_expire(struct process_table *table, uint64_t now);
 void process_table_resolve_cgroup(struct process_table *table, struct process *process,
 				  uint64_t cgroup_id);
 
+/* Notes the path of a v2 cgroup, from the hierarchy's root, for when it is gone. */
+void process_table_note_cgroup(struct process_table *table, uint64_t cgroup_id, const char *path);
+
 /* Fills `declared` from /proc/PID/environ, once for each program. What the parent declared stays where it
  * cannot be read any more. Of an environment only the first 64 KiB are looked at. */
 void process_table_resolve_environment(struct process_table *table, struct process *process);

@@ -2,7 +2,8 @@
 /*
  * The cgroup and the container of a process. On a host with only v2, the id in the sample is the
  * whole truth and is resolved without /proc; where v1 hierarchies exist, container engines may have
- * put the process into those alone, so /proc/PID/cgroup is read once for each program. What the
+ * put the process into those alone, so /proc/PID/cgroup is read once for each program. The paths of new
+ * v2 cgroups are announced when they are made, so that those that are gone by now are known. What the
  * parent had is the answer while nothing better is known.
  */
 #include "process/container.h"
@@ -77,10 +78,12 @@ static bool same_text(const char *text, struct slice slice)
 	return text && slice_equals(slice, text);
 }
 
-/* "/../../x" is relative to our own cgroup namespace; the cache may know the whole path. */
-static bool is_relative(struct slice path)
+/* In a cgroup namespace of our own every path is relative to our group: it is "/", others are "/../x".
+ * The cache may know the whole path. */
+static bool is_relative(const struct process_table *table, struct slice path)
 {
-	return path.length >= 3 && !memcmp(path.bytes, "/..", 3);
+	return cgroup_paths_are_private(table->cgroups) ||
+	       (path.length >= 3 && !memcmp(path.bytes, "/..", 3));
 }
 
 static bool read_cgroup(struct process_table *table, struct process *process, uint64_t cgroup_id)
@@ -92,7 +95,8 @@ static bool read_cgroup(struct process_table *table, struct process *process, ui
 	cgroup_choose((struct slice){table->buffer, (size_t)size}, &path, &unified);
 	if (path.length == 0)
 		return false;
-	if (is_relative(path) && path.bytes == unified.bytes) {
+	bool relative = is_relative(table, path);
+	if (relative && path.bytes == unified.bytes) {
 		char *whole = cgroup_paths_find(table->cgroups, cgroup_id);
 		if (whole) {
 			set_cgroup(process, shared_text_reference(whole));
@@ -105,9 +109,18 @@ static bool read_cgroup(struct process_table *table, struct process *process, ui
 	if (!shared)
 		return false;
 	set_cgroup(process, shared);
-	if (path.bytes == unified.bytes && !is_relative(path) && cgroup_id)
+	if (path.bytes == unified.bytes && !relative && cgroup_id)
 		cgroup_paths_remember(table->cgroups, cgroup_id, shared);
 	return true;
+}
+
+void process_table_note_cgroup(struct process_table *table, uint64_t cgroup_id, const char *path)
+{
+	char *shared = path[0] == '/' ? shared_text_new(path, strlen(path)) : NULL;
+	if (!shared)
+		return;
+	cgroup_paths_remember(table->cgroups, cgroup_id, shared);
+	shared_text_unreference(shared);
 }
 
 void process_table_resolve_cgroup(struct process_table *table, struct process *process,

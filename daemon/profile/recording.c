@@ -160,8 +160,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.cpus = r->options.cpus,
 	};
 	aggregate_init(&r->aggregate, &limits);
-	const char *root = r->options.root ? r->options.root : host_root();
-	host_facts_read(root, &r->host);
+	host_facts_read(r->options.root ? r->options.root : host_root(), &r->host);
 	struct collector_options collector = {
 		.frequency = r->options.frequency,
 		.max_frames = r->options.max_frames,
@@ -176,7 +175,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.on_sample = on_sample,
 		.userdata = r,
 	};
-	int error = pod_names_new(root, &r->pod_names);
+	int error = pod_names_new(r->options.root, &r->pod_names);
 	if (error == 0)
 		error = collector_new(loop, &r->options.selection, &collector, &cause,
 				      &r->collector);

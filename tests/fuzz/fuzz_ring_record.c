@@ -10,15 +10,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void require_path(const struct record_new_cgroup *cgroup)
+{
+	if (strlen(cgroup->path) >= CGROUP_PATH_SIZE)
+		abort();
+}
+
 static void use(struct aggregate *aggregate, struct process *process, const void *data, size_t size)
 {
 	struct ring_record record;
 	if (ring_record_parse(data, size, &record) < 0)
 		return;
-	if (!record.sample == !record.new_binary)
+	if (!record.sample + !record.new_binary + !record.new_cgroup != 2)
 		abort();
 	if (record.sample)
 		aggregate_add(aggregate, record.sample, record.frames, process);
+	else if (record.new_cgroup)
+		require_path(record.new_cgroup);
 	else if (record.new_binary->header.size > size)
 		abort();
 }

@@ -101,6 +101,20 @@ static void test_other_kinds(void **state)
 	assert_int_equal(ring_record_parse(&notice, sizeof(notice), &record), -EBADMSG);
 }
 
+static void test_cgroup(void **state)
+{
+	struct record_new_cgroup made = {.header = {.version = WIRE_VERSION,
+						    .kind = RECORD_NEW_CGROUP,
+						    .size = sizeof(made)},
+					 .path = "/a"};
+	struct ring_record record;
+	assert_int_equal(ring_record_parse(&made, sizeof(made), &record), 0);
+	assert_ptr_equal(record.new_cgroup, &made);
+	assert_int_equal(ring_record_parse(&made, sizeof(made) - 1, &record), -EBADMSG);
+	memset(made.path, 'x', sizeof(made.path)); /* no end */
+	assert_int_equal(ring_record_parse(&made, sizeof(made), &record), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +122,7 @@ int main(void)
 		cmocka_unit_test(test_optional_parts),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_other_kinds),
+		cmocka_unit_test(test_cgroup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

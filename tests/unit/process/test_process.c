@@ -231,6 +231,14 @@ static void test_scan(void **state)
 	/* Its children are in the same container before anybody looks. */
 	apply(f, SIDEBAND_FORK, 30, 50, NULL, 20);
 	assert_string_equal(find(f, 30, 60, 49, 2)->container_id, ID);
+	/* In a cgroup that was announced and is gone, as the process is. */
+	process_table_note_cgroup(f->table, UINT64_MAX - 7, "/libpod-" ID ".scope");
+	apply(f, SIDEBAND_FORK, 31, 50, NULL, 20);
+	struct process *brief = find(f, 31, 60, 49, 2);
+	apply(f, SIDEBAND_EXIT, 31, 61, NULL, 20);
+	process_table_resolve_cgroup(f->table, brief, UINT64_MAX - 7);
+	assert_string_equal(brief->cgroup_path, "/libpod-" ID ".scope");
+	assert_string_equal(brief->container_id, ID);
 	/* Gone when scanned again. */
 	char command[128];
 	snprintf(command, sizeof(command), "rm -r %s/20", f->proc);
