@@ -14,7 +14,7 @@
 
 #define MAX_NAMES 8192	 /* past this the table starts again */
 #define MAX_ENTRIES 16384 /* looked at in one directory */
-#define READ_INTERVAL NS_PER_SECOND
+#define READ_INTERVAL (100 * NS_PER_MS)
 #define ID_LENGTH 64
 
 /* "ID\0NAMESPACE\0POD\0CONTAINER": the container is missing for a pod. */

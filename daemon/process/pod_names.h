@@ -25,7 +25,7 @@ int pod_names_new(const char *root, struct pod_names **ret);
 struct pod_names *pod_names_free(struct pod_names *names);
 
 /* Looks up a container by its id, else a pod by its uid; either may be "". An unknown one makes the
- * directories be read again, at most once a second. What was known once stays known when its files are
+ * directories be read again, at most ten times a second. What was known once stays known when its files are
  * gone. The result is valid until the next call. Returns whether it is known. */
 bool pod_names_find(struct pod_names *names, const char *container_id, const char *pod_uid,
 		    uint64_t now_ns, struct pod_name *ret);
