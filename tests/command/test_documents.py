@@ -116,6 +116,15 @@ def endpoints_and_metrics_exist(_):
         expect(f'"{name}"' in source, f"there is no metric bolometer_{name}")
 
 
+def every_command_is_told(bolometer):
+    commands = re.findall(rb"^  ([a-z-]+)  ", bolometer.run("--help").stdout, re.M)
+    expect(len(commands) > 10, f"{commands}")
+    table = re.findall(r"^\|([^|]*)\|", (SOURCE / "README.md").read_text(), re.M)
+    told = {word for cell in table for word in re.findall(r"`([a-z-]+)", cell)}
+    for command in commands:
+        expect(command.decode() in told, f"README.md has no {command.decode()} among its commands")
+
+
 if __name__ == "__main__":
     main([paths_exist, anchors_exist, configurations_are_valid, commands_are_known,
-          names_in_profiles_are_explained, endpoints_and_metrics_exist])
+          names_in_profiles_are_explained, endpoints_and_metrics_exist, every_command_is_told])
