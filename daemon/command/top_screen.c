@@ -227,8 +227,10 @@ static int on_input(struct loop_source *source, uint32_t events, void *userdata)
 			loop_stop(screen->top->loop, 0);
 			return 0;
 		}
-		if (action == TOP_SET_DELAY)
+		if (action == TOP_SET_DELAY) {
 			top_source_set_delay(screen->top->source, screen->browser.delay_ns);
+			screen->browser.delay_ns = top_source_delay(screen->top->source);
+		}
 	}
 	draw(screen);
 	return 0;
@@ -304,7 +306,8 @@ int top_screen_run(struct top *top)
 	struct recording_failure failure = {{0}};
 	struct top_screen screen = {.top = top};
 	top->screen = &screen;
-	int r = top_browser_init(&screen.browser, &top->question, top->options.delay_ns);
+	int r = top_browser_init(&screen.browser, &top->question,
+				 top_source_delay(top->source));
 	screen.browser.counters = top->counters;
 	if (r == 0)
 		r = watch(&screen);

@@ -164,12 +164,18 @@ static void on_answer(void *userdata)
 	job_free(job);
 }
 
+/* Up, never to nothing. */
+static uint64_t whole_seconds(uint64_t ns)
+{
+	return (ns + NS_PER_SECOND - 1) / NS_PER_SECOND * NS_PER_SECOND;
+}
+
 static int ask(struct top_source *source)
 {
 	struct job *job = calloc(1, sizeof(*job));
 	if (!job)
 		return -ENOMEM;
-	uint64_t seconds = (source->options.delay_ns + NS_PER_SECOND - 1) / NS_PER_SECOND;
+	uint64_t seconds = source->options.delay_ns / NS_PER_SECOND;
 	job->source = source;
 	job->timeout_ns = seconds * NS_PER_SECOND + ANSWER_TIMEOUT_NS;
 	snprintf(job->path, sizeof(job->path), "/debug/pprof/profile?seconds=%llu",
@@ -205,6 +211,8 @@ int top_source_new_daemon(struct loop *loop, const struct top_source_options *op
 {
 	struct top_source *source = source_new(loop, options);
 	int r = source && (source->socket_path = strdup(socket_path)) ? 0 : -ENOMEM;
+	if (r == 0)
+		source->options.delay_ns = whole_seconds(options->delay_ns);
 	/* Two: an interval that was given up may still be on its way out. */
 	if (r == 0)
 		r = background_new(loop, 2, &source->background);
@@ -250,7 +258,7 @@ int top_source_start(struct top_source *source, struct recording_failure *failur
 
 int top_source_set_delay(struct top_source *source, uint64_t delay_ns)
 {
-	source->options.delay_ns = delay_ns;
+	source->options.delay_ns = source->recording ? delay_ns : whole_seconds(delay_ns);
 	return source->timer ? loop_set_timer(source->timer, delay_ns, 0) : 0;
 }
 
@@ -272,7 +280,7 @@ void top_source_resume(struct top_source *source)
 	}
 }
 
-bool top_source_is_own(const struct top_source *source)
+uint64_t top_source_delay(const struct top_source *source)
 {
-	return source->recording != NULL;
+	return source->options.delay_ns;
 }

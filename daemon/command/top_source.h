@@ -44,5 +44,5 @@ int top_source_set_delay(struct top_source *source, uint64_t delay_ns);
 void top_source_pause(struct top_source *source);
 void top_source_resume(struct top_source *source);
 
-/* Do its counters begin with its first profile? */
-bool top_source_is_own(const struct top_source *source);
+/* The length of an interval as it is. */
+uint64_t top_source_delay(const struct top_source *source);

@@ -410,8 +410,9 @@ def errors_on_a_terminal(bolometer):
 def daemon_dies_under_the_screen(bolometer):
     with tempfile.TemporaryDirectory() as directory, daemon(bolometer, directory) as process, \
             Screen(directory) as screen:
-        screen.run(f"{bolometer.path} top --socket {directory}/socket -d 1s")
+        screen.run(f"{bolometer.path} top --socket {directory}/socket -d 500ms")
         screen.sees("of the daemon at .*", "its profiles")
+        screen.sees("every 1.00 s", "the daemon's seconds are whole")
         screen.sees("own cost", "its costs")
         process.kill()
         screen.is_whole("the daemon died")
