@@ -203,13 +203,47 @@ static int add_clone_aarch64(struct unwind_rows *rows, uint64_t address)
 				     (struct unwind_rule){.kind = RULE_NEW_THREAD});
 }
 
+/* musl's: syscall; test %eax,%eax; jnz to the ret; then the child's part: xor %ebp,%ebp; pop %rdi;
+ * call *%r9; mov %eax,%edi; xor %eax,%eax; mov $60,%al; syscall; hlt */
+static const unsigned char clone_musl[] = {0x0f, 0x05, 0x85, 0xc0, 0x75, 0x0f, 0x31, 0xed,
+					   0x5f, 0x41, 0xff, 0xd1, 0x89, 0xc7, 0x31, 0xc0,
+					   0xb0, 0x3c, 0x0f, 0x05, 0xf4};
+#define CLONE_SIZE_MUSL 6 /* of both tasks' part */
+
+static int add_clone_musl(struct unwind_rows *rows, uint64_t address)
+{
+	int r = unwind_rows_add_range(rows, address, CLONE_SIZE_MUSL, UNWIND_FROM_CODE,
+				      (struct unwind_rule){.kind = RULE_NEW_THREAD, .cfa_offset = 8});
+	return r < 0 ? r
+		     : unwind_rows_add_range(rows, address + CLONE_SIZE_MUSL,
+					     sizeof(clone_musl) - CLONE_SIZE_MUSL, UNWIND_FROM_CODE,
+					     (struct unwind_rule){.kind = RULE_END});
+}
+
+/* musl's end of a detached thread, which unmaps its own stack: mov $11,%eax; syscall; xor %rdi,%rdi;
+ * mov $60,%eax; syscall. From the first system call on it has no caller. */
+static const unsigned char unmap_musl[] = {0xb8, 0x0b, 0, 0, 0, 0x0f, 0x05, 0x48, 0x31,
+					   0xff, 0xb8, 0x3c, 0, 0, 0, 0x0f, 0x05};
+#define UNMAP_CALL 5 /* where the system call is */
+
+static int add_unmap_musl(struct unwind_rows *rows, uint64_t address)
+{
+	return unwind_rows_add_range(rows, address + UNMAP_CALL, sizeof(unmap_musl) - UNMAP_CALL,
+				     UNWIND_FROM_CODE, (struct unwind_rule){.kind = RULE_END});
+}
+
 static int add_clones(const struct elf_file *elf, const struct unwind_segment *segment,
 		      struct unwind_rows *rows)
 {
 	if (elf->machine == EM_AARCH64)
 		return each_match(elf, segment, clone_aarch64, sizeof(clone_aarch64), rows,
 				  add_clone_aarch64);
-	return each_match(elf, segment, clone_x86, sizeof(clone_x86), rows, add_clone);
+	int r = each_match(elf, segment, clone_x86, sizeof(clone_x86), rows, add_clone);
+	if (r == 0)
+		r = each_match(elf, segment, clone_musl, sizeof(clone_musl), rows, add_clone_musl);
+	if (r == 0)
+		r = each_match(elf, segment, unmap_musl, sizeof(unmap_musl), rows, add_unmap_musl);
+	return r;
 }
 
 int unwind_code_read(const struct elf_file *elf, struct unwind_rows *rows)
