@@ -5,6 +5,7 @@
 #include "binary/unwind_build.h"
 
 #include "binary/unwind_code.h"
+#include "binary/unwind_gaps.h"
 #include "binary/unwind_go.h"
 
 #include <dwarf.h>
@@ -78,7 +79,10 @@ static int read_all(const struct elf_file *elf, struct unwind_rows *rows,
 		r = unwind_go_read(elf, rows, &statistics->go_functions);
 	else if (r == 0 && elf_file_find_section(elf, ".debug_frame", &section, NULL))
 		r = read_section(elf, &section, true, rows, statistics);
-	return r < 0 ? r : unwind_code_read(elf, rows);
+	if (r == 0)
+		r = unwind_code_read(elf, rows);
+	/* Go's compiler keeps frame pointers: see outside_rule(). */
+	return r < 0 || go ? r : unwind_gaps_read(elf, rows);
 }
 
 /* Go code, whose compiler keeps frame pointers, is outside when its table was not understood. */

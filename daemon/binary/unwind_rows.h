@@ -21,6 +21,7 @@ enum unwind_source {
 	UNWIND_FROM_GO,
 	UNWIND_FROM_DEBUG_FRAME,
 	UNWIND_FROM_ENTRY, /* machine code at the file's entry */
+	UNWIND_FROM_FLOW,  /* machine code that was followed, where nothing else is */
 	UNWIND_SOURCES
 };
 

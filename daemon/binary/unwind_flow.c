@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A function is entered with CFA = SP + 8 and the caller's frame pointer, and each instruction changes
+ * that in a known way, or the height is not known from there on. Ways that meet must agree, returns and
+ * jumps to other functions must find the stack as it was at the start: otherwise nothing is said of the
+ * whole function.
+ *
+ * That calls come back is the one assumption: behind a call that does not may be anything, such as the
+ * next function, or a case of a switch. Three things guard against it. Functions that never return are
+ * known by name or by having no way out. A contradiction is first laid on the last call before it: the
+ * function is followed again without the way behind that call; this takes ways away and adds none, so
+ * what is left is no less true. And what was reached only behind calls counts only if a way leads from it
+ * to where the height is known by itself: a return, or code that is reached without any call.
+ *
+ * Work is bounded by a budget of steps, whatever the code.
+ */
+#include "binary/unwind_flow.h"
+
+#include "binary/x86_decode.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_ATTEMPTS 64 /* calls that do not return, in one function */
+#define MAX_HEIGHT (1 << 28)
+#define STEPS_PER_BYTE 1 /* of code, in a pass; a fifth is usual */
+#define MAX_PASSES 3 /* over all functions: each finds callers of functions that do not return */
+#define MAX_NEVER 32
+#define MAX_ROUNDS 8
+
+enum flow_mark {
+	MARK_START = 1,	  /* a certain one */
+	MARK_POSSIBLE = 2,
+	MARK_NO_RETURN = 4, /* a call after which nothing follows */
+	MARK_NEVER = 8,	    /* a function without a way out */
+	MARK_RETURNS = 16,  /* a function that returns */
+};
+
+int flow_add_code(struct flow *flow, uint64_t address, const unsigned char *bytes, uint64_t size)
+{
+	size = MIN_OF(size, (uint64_t)FLOW_MAX_CODE - flow->size);
+	if (!size || !bytes)
+		return 0;
+	struct flow_code code = {address, size, flow->size, bytes};
+	flow->size += size;
+	return array_add(&flow->code, code);
+}
+
+int flow_begin(struct flow *flow)
+{
+	flow->at = calloc(flow->size + 1UL, sizeof(*flow->at));
+	flow->marks = calloc(flow->size + 1UL, sizeof(*flow->marks));
+	return flow->at && flow->marks ? 0 : -ENOMEM;
+}
+
+void flow_free(struct flow *flow)
+{
+	array_free(&flow->code);
+	array_free(&flow->steps);
+	array_free(&flow->certain);
+	array_free(&flow->possible);
+	array_free(&flow->waiting);
+	array_free(&flow->never);
+	free(flow->at);
+	free(flow->marks);
+	flow->at = NULL;
+	flow->marks = NULL;
+}
+
+static const struct flow_code *code_at(const struct flow *flow, uint64_t address)
+{
+	size_t low = 0, high = flow->code.count;
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+		if (flow->code.items[middle].address <= address)
+			low = middle;
+		else
+			high = middle;
+	}
+	if (low == high || address - flow->code.items[low].address >= flow->code.items[low].size)
+		return NULL;
+	return &flow->code.items[low];
+}
+
+static uint32_t position_of(const struct flow_code *code, uint64_t address)
+{
+	return code->position + (uint32_t)(address - code->address);
+}
+
+int flow_add_start(struct flow *flow, uint64_t address, bool certain)
+{
+	const struct flow_code *code = code_at(flow, address);
+	uint8_t mark = certain ? MARK_START : MARK_POSSIBLE;
+	if (!code)
+		return 0;
+	uint8_t *marks = &flow->marks[position_of(code, address)];
+	if (*marks & mark)
+		return 0;
+	*marks |= mark;
+	return certain ? array_add(&flow->certain, address) : array_add(&flow->possible, address);
+}
+
+int flow_add_never(struct flow *flow, uint64_t address)
+{
+	return flow->never.count < MAX_NEVER ? array_add(&flow->never, address) : 0;
+}
+
+/* ---- What an instruction does to the frame -------------------------------------------------------- */
+
+static void set_height(struct flow_frame *f, int64_t height, bool known)
+{
+	/* Below 8 the return address is popped. */
+	f->height_known = known && height >= 8 && height <= MAX_HEIGHT;
+	f->height = f->height_known ? height : 0;
+	if (f->saved && f->height_known && f->saved_at < -f->height)
+		f->saved = false; /* popped off */
+}
+
+static void move_sp(struct flow_frame *f, int32_t change)
+{
+	/* Moving down keeps what was saved below SP, in the red zone. */
+	bool saved = f->saved && change < 0;
+	set_height(f, (int64_t)f->height - change, f->height_known);
+	f->saved |= saved;
+}
+
+static void save_fp(struct flow_frame *f, int64_t at)
+{
+	if (!f->height_known || f->fp != FLOW_FP_CALLERS || f->saved || at > -16 || at < INT16_MIN)
+		return;
+	f->saved = true;
+	f->saved_at = at;
+}
+
+static void lose_fp(struct flow_frame *f)
+{
+	f->fp = FLOW_FP_OTHER;
+	f->frame = 0;
+}
+
+static void load_fp(struct flow_frame *f, int64_t at)
+{
+	bool callers = f->height_known && f->saved && f->saved_at == at;
+	lose_fp(f);
+	if (callers)
+		f->fp = FLOW_FP_CALLERS;
+}
+
+static void push_fp(struct flow_frame *f)
+{
+	move_sp(f, -8);
+	save_fp(f, -(int64_t)f->height);
+}
+
+static void pop_fp(struct flow_frame *f)
+{
+	load_fp(f, -(int64_t)f->height);
+	move_sp(f, 8);
+}
+
+static void set_fp_to_sp(struct flow_frame *f, int32_t distance)
+{
+	lose_fp(f);
+	int64_t frame = (int64_t)f->height - distance;
+	if (f->height_known && frame >= 8 && frame <= MAX_HEIGHT) {
+		f->fp = FLOW_FP_FRAME;
+		f->frame = frame;
+	}
+}
+
+static void set_sp_to_fp(struct flow_frame *f, int32_t distance)
+{
+	set_height(f, (int64_t)f->frame - distance, f->fp == FLOW_FP_FRAME);
+}
+
+static void change_frame(struct flow_frame *f, const struct x86_instruction *i)
+{
+	switch (i->effect) {
+	case X86_ADD_SP:
+		move_sp(f, i->value);
+		return;
+	case X86_PUSH_FP:
+		push_fp(f);
+		return;
+	case X86_POP_FP:
+		pop_fp(f);
+		return;
+	case X86_STORE_FP:
+		save_fp(f, (int64_t)i->value - f->height);
+		return;
+	case X86_LOAD_FP:
+		load_fp(f, (int64_t)i->value - f->height);
+		return;
+	case X86_SET_FP_TO_SP:
+		set_fp_to_sp(f, i->value);
+		return;
+	case X86_SET_SP_TO_FP:
+		set_sp_to_fp(f, i->value);
+		return;
+	case X86_ENTER:
+		push_fp(f);
+		set_fp_to_sp(f, 0);
+		move_sp(f, -i->value);
+		return;
+	case X86_LEAVE:
+		set_sp_to_fp(f, 0);
+		pop_fp(f);
+		return;
+	case X86_CALL:
+		/* The red zone is the callee's stack. */
+		f->saved = f->saved && f->height_known ? f->saved_at >= -f->height : f->saved;
+		return;
+	case X86_WRITES_BOTH:
+		lose_fp(f);
+		set_height(f, 0, false);
+		return;
+	case X86_WRITES_SP:
+		set_height(f, 0, false);
+		return;
+	case X86_WRITES_FP:
+		lose_fp(f);
+	}
+}
+
+struct unwind_rule flow_rule(const struct flow_step *step)
+{
+	const struct flow_frame *f = &step->frame;
+	struct unwind_rule rule = {.kind = RULE_NONE};
+	if (!step->sure && !step->proved)
+		return rule;
+	if (f->fp == FLOW_FP_FRAME && f->saved) {
+		rule.kind = RULE_CFA_FP;
+		rule.cfa_offset = f->frame;
+	} else if (f->height_known && (f->fp == FLOW_FP_CALLERS || f->saved)) {
+		rule.kind = RULE_CFA_SP;
+		rule.cfa_offset = f->height;
+	}
+	if (rule.kind != RULE_NONE && f->saved) {
+		rule.flags = RULE_FP_AT_CFA;
+		rule.fp_offset = f->saved_at;
+	}
+	return rule;
+}
+
+/* ---- Ways through a function ---------------------------------------------------------------------- */
+
+static bool same_frame(const struct flow_frame *a, const struct flow_frame *b)
+{
+	return a->height == b->height && a->frame == b->frame && a->fp == b->fp &&
+	       a->height_known == b->height_known && a->saved == b->saved &&
+	       (!a->saved || a->saved_at == b->saved_at);
+}
+
+/* What is true of both. */
+static struct flow_frame common_frame(const struct flow_frame *a, const struct flow_frame *b)
+{
+	struct flow_frame f = *a;
+	if (!b->height_known)
+		set_height(&f, 0, false);
+	if (a->fp != b->fp || a->frame != b->frame)
+		lose_fp(&f);
+	f.saved = a->saved && b->saved && a->saved_at == b->saved_at;
+	return f;
+}
+
+static void contradiction(struct flow *flow, uint32_t call)
+{
+	if (!flow->wrong)
+		flow->culprit = call;
+	flow->wrong = true;
+}
+
+static bool has_mark(const struct flow *flow, uint64_t address, enum flow_mark mark)
+{
+	const struct flow_code *code = code_at(flow, address);
+	return code && (flow->marks[position_of(code, address)] & mark);
+}
+
+/* From the instruction `from` the one at `address` is reached with this frame. */
+static int reach(struct flow *flow, const struct flow_step *from, uint64_t address,
+		 const struct flow_frame *frame, bool by_call)
+{
+	const struct flow_code *code = code_at(flow, address);
+	uint32_t call = by_call ? from->position + 1 : from ? from->after_call : 0;
+	if (!code) {
+		flow->exits += !by_call;
+		return 0;
+	}
+	bool sure = !from || (from->sure && !by_call);
+	uint32_t position = position_of(code, address), index = flow->at[position];
+	if (!index) {
+		struct flow_step step = {.address = address, .position = position,
+					 .after_call = call, .frame = *frame,
+					 .only_by_call = by_call, .sure = sure};
+		if (array_add(&flow->steps, step) < 0)
+			return -ENOMEM;
+		flow->at[position] = flow->steps.count;
+		return array_add(&flow->waiting, flow->at[position] - 1);
+	}
+	struct flow_step *step = &flow->steps.items[index - 1];
+	if (index - 1 < flow->first) {
+		flow->exits++;
+		if (!same_frame(&step->frame, frame))
+			contradiction(flow, call);
+		return 0;
+	}
+	bool again = sure && !step->sure;
+	step->sure |= sure;
+	if (same_frame(&step->frame, frame)) {
+		step->only_by_call &= by_call;
+		return again ? array_add(&flow->waiting, index - 1) : 0;
+	}
+	bool differ = step->frame.height_known && frame->height_known &&
+		      step->frame.height != frame->height;
+	if (differ) {
+		contradiction(flow, step->only_by_call && !by_call ? step->after_call : call);
+		return 0;
+	}
+	struct flow_frame common = common_frame(&step->frame, frame);
+	step->only_by_call &= by_call;
+	if (same_frame(&common, &step->frame) && !again)
+		return 0;
+	step->frame = common;
+	return array_add(&flow->waiting, index - 1);
+}
+
+/* The function is left: is the stack as its caller knows it? True when it surely is. */
+static bool leave_function(struct flow *flow, const struct flow_step *step)
+{
+	const struct flow_frame *f = &step->frame;
+	flow->exits++;
+	if (f->height_known && (f->height != 8 || f->fp != FLOW_FP_CALLERS))
+		contradiction(flow, step->after_call);
+	if (flow->wrong || !f->height_known)
+		return false;
+	flow->steps.items[flow->at[step->position] - 1].proved = true;
+	return true;
+}
+
+static bool is_other_start(const struct flow *flow, uint64_t address)
+{
+	return address != flow->start && has_mark(flow, address, MARK_START);
+}
+
+static int follow_jump(struct flow *flow, const struct flow_step *step, uint64_t target)
+{
+	if (!is_other_start(flow, target))
+		return reach(flow, step, target, &step->frame, false);
+	flow->returns += leave_function(flow, step) && has_mark(flow, target, MARK_RETURNS);
+	return 0;
+}
+
+static int follow_next(struct flow *flow, const struct flow_step *step, struct flow_frame *frame,
+		       bool by_call)
+{
+	uint64_t next = step->address + step->length;
+	if (is_other_start(flow, next)) {
+		if (!by_call)
+			leave_function(flow, step);
+		return 0;
+	}
+	return reach(flow, step, next, frame, by_call);
+}
+
+static bool never_returns(const struct flow *flow, uint64_t address)
+{
+	if (has_mark(flow, address, MARK_NEVER))
+		return true;
+	for (size_t i = 0; i < flow->never.count; i++)
+		if (flow->never.items[i] == address)
+			return true;
+	return false;
+}
+
+static int follow_call(struct flow *flow, const struct flow_step *step,
+		       const struct x86_instruction *i)
+{
+	struct flow_frame frame = step->frame;
+	if (i->has_target && i->target == step->address + i->length) {
+		move_sp(&frame, -8); /* to find out where it runs */
+		return follow_next(flow, step, &frame, false);
+	}
+	int r = i->has_target ? flow_add_start(flow, i->target, true) : 0;
+	change_frame(&frame, i);
+	if (r < 0 || (flow->marks[step->position] & MARK_NO_RETURN) ||
+	    (i->has_target && never_returns(flow, i->target)))
+		return r;
+	/* What a function returns to that is known to return is no guess. */
+	bool guess = !i->has_target || !has_mark(flow, i->target, MARK_RETURNS);
+	return follow_next(flow, step, &frame, guess);
+}
+
+static struct x86_instruction decode(const struct flow *flow, const struct flow_step *step)
+{
+	const struct flow_code *code = code_at(flow, step->address);
+	uint64_t skip = step->address - code->address;
+	return x86_decode(code->bytes + skip, code->size - skip, step->address);
+}
+
+static int follow_step(struct flow *flow, uint32_t index)
+{
+	struct flow_step step = flow->steps.items[index];
+	struct x86_instruction i = decode(flow, &step);
+	step.length = flow->steps.items[index].length = i.length;
+	struct flow_frame frame = step.frame;
+	int r = 0;
+	switch (i.effect) {
+	case X86_INVALID:
+		contradiction(flow, step.after_call);
+		return 0;
+	case X86_STOP:
+		return 0;
+	case X86_RETURN:
+		flow->returns += leave_function(flow, &step);
+		return 0;
+	case X86_JUMP:
+		flow->exits += !i.has_target;
+		return i.has_target ? follow_jump(flow, &step, i.target) : 0;
+	case X86_BRANCH:
+		r = follow_jump(flow, &step, i.target);
+		return r < 0 ? r : follow_next(flow, &step, &frame, false);
+	case X86_CALL:
+		return follow_call(flow, &step, &i);
+	}
+	if (i.takes_address)
+		r = flow_add_start(flow, i.target, false);
+	change_frame(&frame, &i);
+	return r < 0 ? r : follow_next(flow, &step, &frame, false);
+}
+
+/* ---- Is it true? ---------------------------------------------------------------------------------- */
+
+static const struct flow_step *step_at(const struct flow *flow, uint64_t address)
+{
+	const struct flow_code *code = code_at(flow, address);
+	uint32_t index = code ? flow->at[position_of(code, address)] : 0;
+	return index > flow->first ? &flow->steps.items[index - 1] : NULL;
+}
+
+static bool leads_to_proof(const struct flow *flow, const struct flow_step *step)
+{
+	struct x86_instruction i = decode(flow, step);
+	bool goes_on = i.effect != X86_JUMP && i.effect != X86_STOP && i.effect != X86_RETURN;
+	bool call = i.effect == X86_CALL;
+	if (call && ((flow->marks[step->position] & MARK_NO_RETURN) ||
+		     (i.has_target && never_returns(flow, i.target))))
+		return false;
+	const struct flow_step *next = goes_on ? step_at(flow, step->address + i.length) : NULL;
+	const struct flow_step *target =
+		i.effect == X86_JUMP || i.effect == X86_BRANCH ? step_at(flow, i.target) : NULL;
+	return (next && (next->proved || (next->sure && !call))) ||
+	       (target && (target->proved || target->sure));
+}
+
+/* Steps come mostly in the order they are executed in: from the last to the first few rounds do. */
+static void prove(struct flow *flow)
+{
+	bool changed = true;
+	for (int round = 0; round < MAX_ROUNDS && changed; round++) {
+		changed = false;
+		for (size_t i = flow->steps.count; i > flow->first; i--) {
+			struct flow_step *step = &flow->steps.items[i - 1];
+			if (step->sure || step->proved || !leads_to_proof(flow, step))
+				continue;
+			step->proved = changed = true;
+		}
+	}
+}
+
+/* ---- All functions -------------------------------------------------------------------------------- */
+
+static void forget_function(struct flow *flow)
+{
+	for (size_t i = flow->first; i < flow->steps.count; i++)
+		flow->at[flow->steps.items[i].position] = 0;
+	flow->steps.count = flow->first;
+	flow->waiting.count = 0;
+}
+
+static int follow_once(struct flow *flow)
+{
+	static const struct flow_frame entered = {.height = 8, .height_known = true};
+	flow->returns = flow->exits = 0;
+	flow->culprit = 0;
+	flow->wrong = false;
+	int r = reach(flow, NULL, flow->start, &entered, false);
+	while (r == 0 && flow->waiting.count && !flow->wrong) {
+		if (!flow->budget) {
+			contradiction(flow, 0);
+			break;
+		}
+		flow->budget--;
+		r = follow_step(flow, flow->waiting.items[--flow->waiting.count]);
+	}
+	return r;
+}
+
+/* What is no function calls none. */
+static void forget_calls(struct flow *flow, size_t count)
+{
+	for (size_t i = count; i < flow->certain.count; i++) {
+		uint64_t start = flow->certain.items[i];
+		flow->marks[position_of(code_at(flow, start), start)] &= ~MARK_START;
+	}
+	flow->certain.count = MIN_OF(count, flow->certain.count);
+}
+
+/* Callers want to know; those followed already are followed again. */
+static void note_ends(struct flow *flow)
+{
+	uint8_t *marks = &flow->marks[position_of(code_at(flow, flow->start), flow->start)];
+	uint8_t mark = flow->returns ? MARK_RETURNS : flow->exits ? 0 : MARK_NEVER;
+	flow->news += (*marks & mark) != mark;
+	*marks |= mark;
+}
+
+/* A function that never returns proves nothing of the stack; its beginning must do. */
+static bool begins_as_function(const struct flow *flow)
+{
+	const struct flow_code *code = code_at(flow, flow->start);
+	uint64_t skip = flow->start - code->address;
+	struct x86_instruction i = x86_decode(code->bytes + skip, code->size - skip, flow->start);
+	return !(flow->start & 15) &&
+	       (i.effect == X86_PUSH_FP || (i.effect == X86_ADD_SP && i.value < 0));
+}
+
+static int follow_function(struct flow *flow, uint64_t start, bool certain)
+{
+	size_t calls = flow->certain.count;
+	flow->first = flow->steps.count;
+	flow->start = start;
+	for (int attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+		int r = follow_once(flow);
+		if (r < 0)
+			return r;
+		if (!flow->wrong && (certain || flow->returns ||
+				     (!flow->exits && begins_as_function(flow)))) {
+			note_ends(flow);
+			prove(flow);
+			return 0;
+		}
+		forget_function(flow);
+		if (!flow->culprit)
+			break;
+		flow->marks[flow->culprit - 1] |= MARK_NO_RETURN;
+	}
+	if (!certain)
+		forget_calls(flow, calls);
+	return 0;
+}
+
+/* The calls found in a function are followed before any start that is only possible. */
+static int follow_all(struct flow *flow)
+{
+	size_t certain = 0, possible = 0;
+	int r = 0;
+	flow->news = 0;
+	flow->budget = (uint64_t)flow->size * STEPS_PER_BYTE;
+	while (r == 0) {
+		if (certain < flow->certain.count) {
+			r = follow_function(flow, flow->certain.items[certain++], true);
+			continue;
+		}
+		if (possible == flow->possible.count)
+			break;
+		uint64_t start = flow->possible.items[possible++];
+		if (!flow->at[position_of(code_at(flow, start), start)])
+			r = follow_function(flow, start, false);
+	}
+	return r;
+}
+
+int flow_follow(struct flow *flow)
+{
+	int r = follow_all(flow);
+	for (int pass = 1; r == 0 && pass < MAX_PASSES && flow->news; pass++) {
+		flow->first = 0;
+		forget_function(flow); /* all of them */
+		r = follow_all(flow);
+	}
+	return r;
+}
+
+static int compare_steps(const void *a, const void *b)
+{
+	const struct flow_step *x = a, *y = b;
+	return x->address < y->address ? -1 : x->address > y->address;
+}
+
+void flow_sort(struct flow *flow)
+{
+	if (flow->steps.count)
+		qsort(flow->steps.items, flow->steps.count, sizeof(*flow->steps.items), compare_steps);
+}
