@@ -72,6 +72,17 @@ def check_complete(samples, entry):
     return [sample for sample in whole if not mark(sample)]
 
 
+def check_ends(samples):
+    """Those that came in time are whole, whatever the outermost function is called."""
+    in_time = [sample for sample in samples if mark(sample) != NOT_READY]
+    whole = [sample for sample in in_time
+             if not mark(sample) or mark(sample) in ("[exiting]", "[starting a program]")]
+    others = {mark(sample) for sample in in_time if sample not in whole}
+    expect(in_time and count(whole) >= COMPLETE * count(in_time),
+           f"{count(whole)} of {count(in_time)} stacks are whole; others end in {sorted(others)}")
+    return [sample for sample in whole if not mark(sample)]
+
+
 def check_split(recording, samples, prefix="split"):
     """The functions' shares of the time are what the program says."""
     functions = {name.replace("split", prefix): value
@@ -135,6 +146,53 @@ def static(bench):
 
 def static_pie(bench):
     return check_kind(bench, "static_pie")
+
+
+def musl(bench):
+    return check_kind(bench, "musl")
+
+
+def musl_static(bench):
+    return check_kind(bench, "musl_static")
+
+
+def musl_static_stripped(bench):
+    """Neither call frame information nor the names of functions: only the program's own have a caller to
+    compare, so what is told is how many stacks are whole."""
+    if not bench.has("split_musl_static"):
+        return "SKIPPED: not built here (no musl-gcc)"
+    with directory() as here:
+        program = here / "bare"
+        objcopy("--strip-all", bench.workloads / "split_musl_static", program)
+        script = 'seconds=$0; "$1" 0.2 >/dev/null && "$1" $seconds && exit'
+        recording = bench.record(command=["sh", "-c", script, str(SECONDS), str(program)])
+        samples = samples_of(recording, "bare")
+        return f"{count(check_ends(samples))} samples"
+
+
+def musl_threads(bench, kind="musl", *arguments):
+    """Threads end where musl's clone() started them, by whatever name."""
+    if not bench.has(f"threads_{kind}"):
+        return "SKIPPED: not built here (no musl-gcc)"
+    program = f"threads_{kind}"
+    script = 'seconds=$0; "$@" 0.2 >/dev/null && p=$1 && shift && "$p" $seconds "$@"'
+    recording = bench.record(command=["sh", "-c", script, str(SECONDS),
+                                      str(bench.workloads / program), *arguments])
+    samples = check_ends(samples_of(recording, program))
+    worked = [s for s in samples if "thread_work" in s.names]
+    expect(count(worked) >= 0.8 * count(samples), f"{count(worked)} of {count(samples)} in thread_work")
+    for sample in worked:
+        names = sample.names[sample.names.index("thread_work"):]
+        expect(names[1] == "thread_main" and len(names) >= 4, f"thread_work called by {names}")
+    return f"{count(samples)} samples"
+
+
+def musl_static_threads(bench):
+    return musl_threads(bench, "musl_static")
+
+
+def musl_short_threads(bench):
+    return musl_threads(bench, "musl", "short")
 
 
 def through_the_loader(bench):
@@ -257,6 +315,7 @@ def jit_in_a_pid_namespace(bench):
 
 
 if __name__ == "__main__":
-    main([static, static_pie, through_the_loader, with_minidebuginfo, with_compressed_sections,
+    main([static, static_pie, musl, musl_static, musl_static_stripped, musl_threads, musl_static_threads,
+          musl_short_threads, through_the_loader, with_minidebuginfo, with_compressed_sections,
           with_debuglink, with_debug_file_by_build_id, deleted_while_it_runs, replaced_while_it_runs,
           in_memory_alone, in_another_mount_namespace, jit_in_a_pid_namespace])

@@ -6,10 +6,15 @@
  * gives for each byte is carried out beside libdw's in a made-up machine: they must find the same CFA,
  * return address and frame pointer. What may differ has a name, and is counted under it.
  *
- * Usage: unwind_tables [--every N] [FILE|DIRECTORY …]; without arguments one file in 24 under /usr.
+ * With --by-code the table is made without any of the file's call frame information, by following its
+ * machine code alone. Then a rule may be missing, but none may be wrong.
+ *
+ * Usage: unwind_tables [--by-code] [--every N] [FILE|DIRECTORY …]; without arguments one file in 24 under
+ * /usr.
  */
 #include "base/file.h"
 #include "binary/unwind_build.h"
+#include "binary/unwind_gaps.h"
 #include "cfi_functions.h"
 #include "frame_machine.h"
 
@@ -39,6 +44,11 @@
 	X(GO_FRAME_POINTER, "the same caller, and a frame pointer that Go's .debug_frame leaves out") \
 	X(GO_SWITCH, "Go function that switches stacks: frame pointer")                     \
 	X(CODE, "by its machine code, where no FDE is")                                     \
+	X(UNANSWERED, "no rule found by following the code")                                \
+	X(TWO_PLACES, "the same caller; its frame pointer is in the register and in memory")   \
+	X(OTHER_BASE, "CFA from SP or FP, which libdw has from another register")           \
+	X(NEW_CONTEXT, "code on a new stack, which CFI alone calls outermost")               \
+	X(SILENT, "CFI says nothing of the function's pushes, as of glibc's mpn assembly")  \
 	X(DISAGREED, "DISAGREEMENT")                                                        \
 	X(MISSING, "DISAGREEMENT: no rule where libdw has a plain one")                     \
 	X(INVENTED, "DISAGREEMENT: a rule where libdw has none")
@@ -53,9 +63,11 @@ static const char *const outcome_text[] = {OUTCOMES(OUTCOME_TEXT)};
 
 struct comparison {
 	uint64_t files, tables, refused, ranges, bytes;
+	uint64_t answered; /* bytes with a rule */
 	uint64_t outcomes[OUTCOME_MAX];
 	unsigned shown;
 	unsigned every; /* of how many files one is compared */
+	bool by_code;
 
 	/* The file at hand. */
 	const char *path;
@@ -189,9 +201,47 @@ static enum outcome judge_go(const struct comparison *c, struct unwind_rule rule
 		       : outcome;
 }
 
+/* The caller's frame pointer is saved before CFI says so, and popped before CFI says so: the bytes below
+ * the stack pointer still hold it. */
+static bool in_two_places(Dwarf_Frame *frame, const struct frame_machine *m, const struct caller *theirs,
+			  const struct unwind_rule rule)
+{
+	Dwarf_Op memory[3], *ops;
+	size_t count;
+	if (rule.flags & RULE_FP_AT_CFA)
+		return theirs->frame_pointer == m->registers[6];
+	if (dwarf_frame_register(frame, 6, memory, &ops, &count) != 0 || !ops || count != 2 ||
+	    ops[0].atom != DW_OP_call_frame_cfa)
+		return false;
+	return (int64_t)(theirs->cfa + ops[1].number - m->registers[7]) < 0;
+}
+
+/* Without CFI a rule may be missing. */
+static enum outcome judge_by_code(Dwarf_Frame *frame, const struct frame_machine *m,
+				  struct unwind_rule rule, const struct caller *theirs,
+				  const struct caller *ours, enum outcome outcome, bool whole)
+{
+	Dwarf_Op *ops;
+	size_t count;
+	if (ours->kind == CALLER_UNKNOWN)
+		return OUTCOME_UNANSWERED;
+	if (outcome != OUTCOME_DISAGREED)
+		return outcome;
+	if (theirs->kind == CALLER_NONE)
+		return OUTCOME_NEW_CONTEXT;
+	if (whole && theirs->cfa == m->registers[7] + 8)
+		return OUTCOME_SILENT;
+	if (theirs->cfa == ours->cfa && in_two_places(frame, m, theirs, rule))
+		return OUTCOME_TWO_PLACES;
+	if (dwarf_frame_cfa(frame, &ops, &count) != 0 || !count)
+		return outcome;
+	uint8_t base = rule.kind == RULE_CFA_FP ? DW_OP_breg6 : DW_OP_breg7;
+	return ops[0].atom != base ? OUTCOME_OTHER_BASE : outcome;
+}
+
 /* One range without a change of libdw's rules; ours is asked for at every byte. */
 static void compare_range(struct comparison *c, Dwarf_Frame *frame, bool signal,
-			  struct code_range range, bool overlapped)
+			  struct code_range range, bool overlapped, bool whole)
 {
 	struct frame_machine m;
 	struct caller theirs, ours;
@@ -200,6 +250,7 @@ static void compare_range(struct comparison *c, Dwarf_Frame *frame, bool signal,
 	caller_by_libdw(&m, frame, &theirs);
 	for (uint64_t pc = range.start; pc < range.end; pc++) {
 		struct unwind_rule rule = rule_at(c, pc);
+		c->answered += rule.kind != RULE_NONE;
 		if (!memcmp(&rule, &last, sizeof(rule)) && !theirs.depends_on_pc)
 			continue;
 		last = rule;
@@ -208,6 +259,8 @@ static void compare_range(struct comparison *c, Dwarf_Frame *frame, bool signal,
 			caller_by_libdw(&m, frame, &theirs);
 		caller_by_rule(&m, rule, &ours);
 		enum outcome outcome = judge(c, frame, signal, &theirs, &ours);
+		if (c->by_code)
+			outcome = judge_by_code(frame, &m, rule, &theirs, &ours, outcome, whole);
 		if (is_failure(outcome) && c->go)
 			outcome = judge_go(c, rule, &theirs, &ours, outcome);
 		if (is_failure(outcome) && rule.kind == RULE_SIGNAL && pc + 1 == range.end)
@@ -242,7 +295,8 @@ static void compare_function(struct comparison *c, struct code_range function, b
 		struct code_range range = {pc, MIN_OF(end, function.end)};
 		if (range.end <= pc)
 			range.end = pc + 1;
-		compare_range(c, frame, signal, range, overlapped);
+		compare_range(c, frame, signal, range, overlapped,
+			      range.start == function.start && range.end == function.end);
 		pc = range.end;
 		free(frame);
 	}
@@ -252,14 +306,15 @@ static void compare_function(struct comparison *c, struct code_range function, b
  * its function's rule. */
 static void compare_gap(struct comparison *c, uint64_t start, uint64_t end)
 {
-	if (end - start < 16 || c->go)
+	if (end - start < 16 || c->go || c->by_code)
 		return;
 	start = (start + 15) & ~15ULL;
 	for (uint64_t pc = start; pc < end; pc += MAX_OF((end - start) / 64, 1)) {
 		struct unwind_rule rule = rule_at(c, pc);
 		if (rule.kind == RULE_NONE)
 			continue;
-		bool code = rule.kind == RULE_END || rule.kind == RULE_SIGNAL;
+		bool code = rule.kind == RULE_END || rule.kind == RULE_SIGNAL ||
+			    rule.kind == RULE_CFA_SP || rule.kind == RULE_CFA_FP;
 		enum outcome outcome = code ? OUTCOME_CODE : OUTCOME_INVENTED;
 		c->outcomes[outcome]++;
 		if (is_failure(outcome))
@@ -319,12 +374,26 @@ static void compare_table(struct comparison *c, Elf *libelf)
 	dwarf_end(dwarf);
 }
 
+static int build_by_code(const struct elf_file *elf, struct unwind_image *ret)
+{
+	_cleanup_free_ struct unwind_rows *rows = malloc(sizeof(*rows));
+	if (!rows)
+		return -ENOMEM;
+	int r = unwind_rows_init(rows, elf);
+	if (r == 0)
+		r = unwind_gaps_read(elf, rows);
+	if (r == 0)
+		r = unwind_layout(rows, true, (struct unwind_rule){.kind = RULE_NONE}, ret);
+	unwind_rows_free(rows);
+	return r;
+}
+
 static void compare_bytes(struct comparison *c, void *bytes, size_t size)
 {
 	struct unwind_image image = {0};
 	int r = elf_file_open(bytes, size, &c->elf);
 	if (r == 0)
-		r = unwind_build(&c->elf, &image, NULL);
+		r = c->by_code ? build_by_code(&c->elf, &image) : unwind_build(&c->elf, &image, NULL);
 	if (r < 0) {
 		if (r != -ENODATA && r != -ENOTSUP && r != -EBADMSG) {
 			printf("%s: %s\n", c->path, strerror(-r));
@@ -386,6 +455,7 @@ static int report(const struct comparison *c)
 	printf("%llu files, one in %u of them compared, %llu tables, %llu ranges, %llu bytes of code\n",
 	       (unsigned long long)c->files, c->every, (unsigned long long)c->tables,
 	       (unsigned long long)c->ranges, (unsigned long long)c->bytes);
+	printf("%.2f %% of the bytes have a rule\n", c->bytes ? 100.0 * c->answered / c->bytes : 0);
 	for (unsigned i = 0; i < OUTCOME_MAX; i++) {
 		printf("%12llu %s\n", (unsigned long long)c->outcomes[i], outcome_text[i]);
 		failures += is_failure(i) ? c->outcomes[i] : 0;
@@ -403,6 +473,12 @@ int main(int argc, char **argv)
 	char everything[] = "/usr";
 	int first = 1;
 	elf_version(EV_CURRENT);
+	if (argc > 1 && !strcmp(argv[1], "--by-code")) {
+		c.by_code = true;
+		argv[1] = argv[0];
+		argc--;
+		argv++;
+	}
 	if (argc > 2 && !strcmp(argv[1], "--every")) {
 		c.every = MAX_OF(atoi(argv[2]), 1);
 		first = 3;
