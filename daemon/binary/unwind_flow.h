@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/array.h"
-#include "bpf/wire.h"
+#include "binary/unwind_frame.h"
 
 /* A stretch of code that nobody described, at most FLOW_MAX_CODE bytes all together. */
 struct flow_code {
@@ -16,22 +16,6 @@ struct flow_code {
 };
 
 #define FLOW_MAX_CODE (4U << 20)
-
-/* Where the frame pointer's register points. */
-enum flow_fp {
-	FLOW_FP_CALLERS, /* still the caller's */
-	FLOW_FP_FRAME,	 /* CFA - frame */
-	FLOW_FP_OTHER,
-};
-
-struct flow_frame {
-	int32_t height; /* CFA - SP */
-	int32_t frame;
-	int32_t saved_at; /* the caller's FP is at CFA + this */
-	bool height_known;
-	bool saved;
-	uint8_t fp; /* enum flow_fp */
-};
 
 struct flow_step {
 	uint64_t address;
@@ -71,6 +55,9 @@ int flow_add_code(struct flow *flow, uint64_t address, const unsigned char *byte
 /* Once all code is added. Returns 0 or -ENOMEM. Free with flow_free(), also after an error. */
 int flow_begin(struct flow *flow);
 void flow_free(struct flow *flow);
+
+/* Is the address in code that was added? */
+bool flow_has(const struct flow *flow, uint64_t address);
 
 /* A function starts at `address` (of other code: nothing happens). A possible start counts only if the
  * code from there returns, and with the stack as it found it. Returns 0 or -ENOMEM. */

@@ -177,6 +177,8 @@ static bool is_cold_part(const struct symbol_table *table, const Elf64_Sym *symb
 static int add_symbols(struct gaps *g, uint32_t type)
 {
 	_cleanup_(symbol_table_free) struct symbol_table table = {0};
+	if (g->flow.size < LEAST_FOR_NAMES)
+		return 0;
 	int r = symbol_table_open(g->elf, type, &table);
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
@@ -184,7 +186,7 @@ static int add_symbols(struct gaps *g, uint32_t type)
 		Elf64_Sym symbol = symbol_table_get(&table, i);
 		unsigned kind = ELF64_ST_TYPE(symbol.st_info);
 		if ((kind == STT_FUNC || kind == STT_GNU_IFUNC) && symbol.st_shndx != SHN_UNDEF &&
-		    !is_cold_part(&table, &symbol))
+		    flow_has(&g->flow, symbol.st_value) && !is_cold_part(&table, &symbol))
 			r = flow_add_start(&g->flow, symbol.st_value, true);
 	}
 	return r;
