@@ -411,7 +411,8 @@ static void test_flush_of_a_dead_backend(void **state)
 		usleep(1000);
 	exporter_flush_start(world->exporter, NS_PER_SECOND);
 	assert_int_equal(exporter_flush_wait(world->exporter), -EAGAIN);
-	assert_int_equal(world->attempts, 2);
+	/* One more attempt, unless the first one's answer came only after the flush began. */
+	assert_in_range(world->attempts, 1, 2);
 	struct exporter_statistics statistics = stop(world);
 	assert_int_equal(statistics.spool.waiting.payloads, 1);
 }
