@@ -59,7 +59,8 @@ void interval_view_unreference(struct interval_view *view)
 
 void local_server_keep(struct local_server *local, struct profile *profile)
 {
-	struct interval_view *view = local ? calloc(1, sizeof(*view)) : NULL;
+	bool is_asked = local && (local->unix_socket || local->tcp);
+	struct interval_view *view = is_asked ? calloc(1, sizeof(*view)) : NULL;
 	if (!view) {
 		profile_free(profile);
 		return;
