@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 /* Five seconds are promised: names, then sending, then a margin. */
 #define NAMES_TIMEOUT_NS (1 * NS_PER_SECOND)
@@ -277,6 +278,14 @@ static int start_recording(struct daemon *daemon)
 	return r;
 }
 
+/* Tokens and keys are in memory: no core dump. Unlike RLIMIT_CORE this also holds where core_pattern is a
+ * pipe to a crash reporter. */
+static void forbid_core_dumps(void)
+{
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		log_warning("a crash of this process may write its memory to disk: %s", strerror(errno));
+}
+
 /* The capability that opens events where perf_event_paranoid is 3 goes to a process of its own. */
 static void start_opener(struct daemon *daemon)
 {
@@ -336,6 +345,7 @@ int daemon_new(const struct configuration_sources *sources, struct daemon **ret)
 	daemon->start_realtime_ns = realtime_ns();
 	log_set_journal(log_is_journal(getenv("JOURNAL_STREAM"), 2));
 	log_set_limited(true);
+	forbid_core_dumps();
 	int r = notifier_open(&daemon->notifier);
 	if (r < 0)
 		log_warning("the service manager cannot be told anything, its socket does not "
