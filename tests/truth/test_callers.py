@@ -10,7 +10,7 @@ alternate stack, system calls, and a recursion of which every frame must be ther
 
 from recording import bound_ns, cpu_ns, CLOCK_SHARE, expect, expect_near, main, mark
 
-SECONDS = 6
+SECONDS = 8
 SLICE_NS = 3e6  # the shortest of the workload
 COMPLETE = 0.99
 DEPTH = 1000
