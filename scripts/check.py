@@ -113,24 +113,40 @@ def order(test):
     return len(FIRST) + 1 + LAST.index(suite) if suite in LAST else len(FIRST)
 
 
-def build(directory, options, deadline, tally):
+def build(directory, options, deadline, tally, suites=None):
+    """All of it, or what the tests of some suites run."""
     start = time.monotonic()
-    steps = [["ninja", "-C", str(directory)]]
-    if not (directory / "build.ninja").exists():
-        steps.insert(0, ["meson", "setup", str(directory), *options])
-    for step in steps:
-        status, output = run(step, deadline - time.monotonic(), ROOT)
+
+    def step(command):
+        status, output = run(command, deadline - time.monotonic(), ROOT)
         if status != 0:
             tally.add("FAIL", directory.name, time.monotonic() - start, "does not build", output)
-            return False
+        return status == 0
+
+    if not (directory / "build.ninja").exists() and not step(
+            ["meson", "setup", str(directory), *options]):
+        return False
+    if not step(["ninja", "-C", str(directory), *(programs_of(directory, suites) if suites else [])]):
+        return False
     tally.add("ok", directory.name, time.monotonic() - start, "builds")
     return True
 
 
+def introspect_tests(directory):
+    return json.loads(subprocess.run(["meson", "introspect", "--tests", str(directory)], cwd=ROOT,
+                                     stdout=subprocess.PIPE, check=True).stdout)
+
+
+def programs_of(directory, suites):
+    """The built programs among the commands and arguments of these suites' tests, as ninja's targets."""
+    words = {word for test in introspect_tests(directory) if suite_of(test) in suites
+             for word in test["cmd"]}
+    return sorted(os.path.relpath(word, directory) for word in words
+                  if word.startswith(f"{directory}/"))
+
+
 def tests_of(directory, arguments):
-    listed = subprocess.run(["meson", "introspect", "--tests", str(directory)], cwd=ROOT,
-                            stdout=subprocess.PIPE, check=True).stdout
-    tests = sorted(json.loads(listed), key=order)
+    tests = sorted(introspect_tests(directory), key=order)
     for test in tests:  # commands are relative to the build directory
         test["workdir"] = test["workdir"] or str(directory)
     if arguments.suite:
@@ -161,7 +177,7 @@ def run_sanitized(arguments, deadline, tally):
     directory = ROOT / "build-asan"
     options = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=false",
                "-Dc_args=-fno-sanitize-recover=all"]
-    if not build(directory, options, deadline, tally):
+    if not build(directory, options, deadline, tally, SANITIZED_SUITES):
         return
     tests = [test for test in tests_of(directory, arguments)
              if suite_of(test) in SANITIZED_SUITES]
