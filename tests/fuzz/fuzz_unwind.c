@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Unwind tables from foreign bytes. The first byte of the input chooses what the rest is: a whole ELF
- * file, a section of call frame information in a well-formed file, Go's function table in one, or a
- * finished table. Whatever the builder makes must pass the check, and whatever passes the check must
- * be searchable.
+ * file, a section of call frame information in a well-formed file, Go's function table in one, machine
+ * code that nothing describes, or a finished table. Whatever the builder makes must pass the check, and
+ * whatever passes the check must be searchable.
  */
 #include "binary/unwind_build.h"
 
@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define CODE_SIZE 0x1000
 #define ADDRESS 0x400000
 
-enum { WHOLE_FILE, EH_FRAME, DEBUG_FRAME, GO_TABLE, FINISHED_TABLE, MODES };
+enum { WHOLE_FILE, EH_FRAME, DEBUG_FRAME, GO_TABLE, FINISHED_TABLE, CODE, MODES };
 
 static void search(const struct unwind_table *table)
 {
@@ -58,12 +58,13 @@ static void build(const unsigned char *bytes, size_t size)
 	unwind_image_free(&image);
 }
 
-/* A file of one executable segment, with the input as section `name`. */
+/* A file of one executable segment, with the input as section `name`. Its entry is the input's start. */
 static void build_section(const char *name, uint8_t variant, const uint8_t *data, size_t size)
 {
 	size_t file_size = CODE_SIZE + size;
 	Elf64_Ehdr header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1},
-			     .e_type = ET_EXEC, .e_version = 1, .e_phoff = 0x40,
+			     .e_type = ET_EXEC, .e_version = 1,
+			     .e_entry = ADDRESS + CODE_SIZE, .e_phoff = 0x40,
 			     .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 1, .e_shoff = 0x80,
 			     .e_shentsize = sizeof(Elf64_Shdr), .e_shnum = 3, .e_shstrndx = 2};
 	Elf64_Phdr load = {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = ADDRESS,
@@ -103,6 +104,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		build_section(".debug_frame", variant, data, size);
 	else if (mode == GO_TABLE)
 		build_section(".gopclntab", variant, data, size);
+	else if (mode == CODE)
+		build_section(".text", variant, data, size);
 	else if (size >= sizeof(header)) {
 		memcpy(&header, data, sizeof(header));
 		use_table(&header, (const char *)data + sizeof(header), size - sizeof(header));
