@@ -214,6 +214,10 @@ def remove_cgroups(parent):
                         below.rmdir()
                 with contextlib.suppress(OSError):
                     top.rmdir()
+            # The engines' own parents, unless something else is in them.
+            for name in ("libpod_parent/conmon", "libpod_parent", "k8s.io"):
+                with contextlib.suppress(OSError):
+                    (directory / name).rmdir()
 
 
 def main_runner(kind, brief, work):
