@@ -146,6 +146,8 @@ static void on_unwind(void *userdata, int error, const struct artifact *artifact
 
 	binaries->pending--;
 	binary->awaits_table = false;
+	if (binary->is_leaving)
+		return;
 	binary->error = artifact ? take_facts(binary, artifact) : error;
 	int r = binary->error ? binary->error : unwind_table_check(artifact, &table);
 	if (r == 0)
@@ -326,6 +328,8 @@ static void on_noticed_opened(void *userdata, struct mapping_answer *answer)
 {
 	struct binary *binary = userdata;
 	binary->opening = false;
+	if (binary->is_leaving)
+		return;
 	if (answer && answer->file >= 0 && is_same_file(&answer->st, &binary->key))
 		binary->file = take_fd(answer->file);
 	if (!answer)

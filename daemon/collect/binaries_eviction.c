@@ -39,8 +39,7 @@ void binaries_mark_used(struct binaries *binaries, uint32_t slot)
 
 static bool may_leave(const struct binary *binary)
 {
-	return !binary->is_leaving && !binary->awaits_table && !binary->opening &&
-	       binary->slot != SLOT_VDSO &&
+	return !binary->is_leaving && binary->slot != SLOT_VDSO &&
 	       binary->last_used != binary->owner->age;
 }
 
@@ -97,6 +96,12 @@ static void remove_binary(struct binaries *binaries, struct binary *binary)
 	binary_free(binary);
 }
 
+/* Answers for it would find nobody. */
+static bool may_go(const struct binary *binary)
+{
+	return binary->is_leaving && !binary->awaits_table && !binary->opening;
+}
+
 /* Those that found no room for their table have perhaps more luck now. */
 static void request_tables_again(struct binaries *binaries)
 {
@@ -118,7 +123,7 @@ void binaries_remove_leaving(struct binaries *binaries, bool (*release)(void *, 
 		return;
 	for (size_t i = 0; i < binaries->list.count; i++) {
 		struct binary *binary = binaries->list.items[i];
-		if (binary->is_leaving && release(userdata, binary))
+		if (may_go(binary) && release(userdata, binary))
 			remove_binary(binaries, binary);
 		else
 			binaries->list.items[kept++] = binary;

@@ -246,9 +246,18 @@ static void unwatch_ends(struct daemon *daemon)
 
 /* ---- Start and end ----------------------------------------------------------------------------------- */
 
+/* From here on this memory holds credentials: no core dump has them, and no process without CAP_SYS_PTRACE
+ * reads them. Our own /proc/self stays open to us, as to every thread of the process itself. */
+static void keep_memory_private(void)
+{
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		log_warning("core dumps of this process may hold credentials: %s", strerror(errno));
+}
+
 static int load_configuration(struct daemon *daemon)
 {
 	struct configuration_problems problems = {0};
+	keep_memory_private();
 	int r = configuration_load(daemon->sources, &daemon->configuration, &problems);
 	daemon_log_problems(&problems);
 	if (r < 0 && !problems.count)

@@ -2,10 +2,13 @@
 """What the tests of the whole daemon under faults share: the daemon with real load beside it, the account
 that it gives of all samples when it ends, and a backend that counts what arrives."""
 import contextlib
+import http.client
+import json
 import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +20,7 @@ sys.path[:0] = [str(HERE.parent / "command"), str(HERE.parent / "export")]
 from harness import SKIPPED, Failure, expect  # noqa: E402
 from http_server import HttpServer, answer  # noqa: E402,F401
 
+MIB = 1 << 20
 PATIENCE = 60  # seconds; only a daemon that hangs takes them
 LONGEST_END = 8  # five are promised; the rest is for a host under load
 CONFIGURATION = """interval: 1s
@@ -214,6 +218,35 @@ class World:
             sent = sum(queue["sent"] for queue in queues)
             expect(backend.samples == sent, f"{backend.samples} samples arrived, {queues}")
         return queues[-1]
+
+
+# ---- What the daemon holds -----------------------------------------------------------------------------
+
+def status(world):
+    """What the daemon says of itself over its socket."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30)
+        connection.connect(world.directory + "/socket")
+        connection.sendall(b"GET /api/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return json.loads(answer.read())
+
+
+def proportional(pid):
+    """PSS of the process and its children, bytes."""
+    total, children = 0, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    for process in [pid, *map(int, children.split())]:
+        try:
+            text = pathlib.Path(f"/proc/{process}/smaps_rollup").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        total += int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1])
+    return total * 1024
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 @contextlib.contextmanager
