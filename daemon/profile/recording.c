@@ -14,6 +14,7 @@
 #include "process/pod_names.h"
 #include "profile/aggregate.h"
 #include "profile/profile_builder.h"
+#include "profile/recording_comments.h"
 #include "profile/symbolizer.h"
 
 #include <errno.h>
@@ -47,6 +48,7 @@ struct recording {
 	ARRAY(uint32_t) unprepared; /* stacks with binaries that were not known yet */
 	uint64_t start_ns, stop_ns; /* CLOCK_MONOTONIC */
 	uint64_t interval_ns;	    /* start of the profile being collected */
+	struct recording_statistics counted; /* at the end of the last profile */
 	uint64_t paused_since_ns, paused_ns; /* 0: not paused; the pauses that ended */
 	uint64_t pss_bytes, pss_read_ns;
 	uint64_t room_made_ns, room_pause_ns; /* among binaries and names; 0: never */
@@ -295,62 +297,6 @@ int recording_stop(struct recording *r)
 
 /* ---- Profile --------------------------------------------------------------------------------- */
 
-static void add_comment(struct profile *profile, bool *failed, const char *name, uint64_t value)
-{
-	char text[128];
-	snprintf(text, sizeof(text), "%s=%llu", name, (unsigned long long)value);
-	if (array_add(&profile->comments, profile_string(profile, text, failed)) < 0)
-		*failed = true;
-}
-
-struct comments {
-	struct profile *profile;
-	bool *failed;
-};
-
-static void add_loss(void *userdata, const char *name, uint64_t count)
-{
-	struct comments *comments = userdata;
-	add_comment(comments->profile, comments->failed, name, count);
-}
-
-/* What was taken, what was lost and why: one "name=number" a line. */
-static int add_comments(struct recording *r, struct profile *profile)
-{
-	static const char *const counters[] = {
-#define COUNTER_NAME(id, name, what) name,
-		BOLOMETER_COUNTERS(COUNTER_NAME)
-#undef COUNTER_NAME
-	};
-	static const char *const ends[] = {
-#define STACK_END_NAME(id, text) "end." text,
-		BOLOMETER_STACK_ENDS(STACK_END_NAME)
-#undef STACK_END_NAME
-	};
-	struct recording_statistics s;
-	bool failed = false;
-	recording_get_statistics(r, &s);
-	for (size_t i = 0; i < COUNTER_MAX; i++)
-		add_comment(profile, &failed, counters[i], s.counters[i]);
-	add_comment(profile, &failed, "dropped_samples", s.dropped_samples);
-	add_comment(profile, &failed, "sideband_lost", s.sideband_lost);
-	if (r->options.times)
-		add_comment(profile, &failed, "untimed_samples", s.untimed_samples);
-	for (size_t i = 0; i < STACK_END_MAX; i++)
-		if (s.ends[i])
-			add_comment(profile, &failed, ends[i], s.ends[i]);
-	losses_each(&s.losses, add_loss, &(struct comments){profile, &failed});
-	add_comment(profile, &failed, "own_cpu_ns", s.own_cpu_ns);
-	add_comment(profile, &failed, "bpf_ns", s.bpf_ns);
-	add_comment(profile, &failed, "memory_bytes", s.memory_bytes);
-	add_comment(profile, &failed, "load_ns", s.phases.load_ns);
-	add_comment(profile, &failed, "load_cpu_ns", s.phases.load_cpu_ns);
-	add_comment(profile, &failed, "first_complete_ns", s.phases.first_complete_ns);
-	add_comment(profile, &failed, "first_complete_cpu_ns", s.phases.first_complete_cpu_ns);
-	add_comment(profile, &failed, "capture_cpu_ns", s.phases.capture_cpu_ns);
-	return failed ? -ENOMEM : 0;
-}
-
 struct host_addition {
 	struct profile *profile;
 	bool failed;
@@ -382,9 +328,11 @@ static uint64_t drain(struct recording *r)
 	return now;
 }
 
-/* The profile of a window from `start_ns` to `end_ns`, with the names known by now. */
+/* The profile of a window from `start_ns` to `end_ns`, with the names known by now; *since is what was
+ * counted at its start and becomes what is counted at its end. */
 static int build_profile(struct recording *r, const struct aggregate_window *window,
-			 uint64_t start_ns, uint64_t end_ns, struct profile **ret)
+			 uint64_t start_ns, uint64_t end_ns, struct recording_statistics *since,
+			 struct profile **ret)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
 	struct profile_builder_options options = {
@@ -400,12 +348,16 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 		return error;
 	profile->time_ns = (int64_t)start_ns + options.realtime_offset_ns;
 	profile->duration_ns = (int64_t)(end_ns - start_ns);
-	error = add_comments(r, profile);
+	struct recording_statistics now;
+	recording_get_statistics(r, &now);
+	error = recording_add_comments(&now, since, r->options.times, profile);
 	if (error == 0 && r->options.labels)
 		error = add_host(r, profile);
-	if (error == 0)
-		*ret = take_pointer(profile);
-	return error;
+	if (error < 0)
+		return error;
+	*since = now;
+	*ret = take_pointer(profile);
+	return 0;
 }
 
 static bool release_binary(void *userdata, struct binary *binary)
@@ -479,7 +431,7 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 		now = monotonic_ns();
 		binary_store_drain(store, now < until ? until - now : 0);
 	}
-	int error = build_profile(r, &r->aggregate.current, r->interval_ns, end, ret);
+	int error = build_profile(r, &r->aggregate.current, r->interval_ns, end, &r->counted, ret);
 	if (error < 0)
 		return error;
 	r->interval_ns += (uint64_t)(*ret)->duration_ns;
@@ -493,6 +445,7 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 struct recording_window {
 	struct aggregate_window window;
 	uint64_t start_ns; /* CLOCK_MONOTONIC */
+	struct recording_statistics counted; /* at its start */
 };
 
 int recording_open_window(struct recording *r, uint32_t pid, struct recording_window **ret)
@@ -503,6 +456,7 @@ int recording_open_window(struct recording *r, uint32_t pid, struct recording_wi
 	collector_drain(r->collector);
 	window->window = (struct aggregate_window){.pid = pid, .no_times = true};
 	window->start_ns = monotonic_ns();
+	recording_get_statistics(r, &window->counted);
 	aggregate_open(&r->aggregate, &window->window);
 	*ret = window;
 	return 0;
@@ -515,7 +469,7 @@ int recording_close_window(struct recording *r, struct recording_window *window,
 	if (ret) {
 		uint64_t end = drain(r);
 		prepare_names(r);
-		error = build_profile(r, &window->window, window->start_ns, end, ret);
+		error = build_profile(r, &window->window, window->start_ns, end, &window->counted, ret);
 	}
 	aggregate_close(&r->aggregate, &window->window);
 	free(window);

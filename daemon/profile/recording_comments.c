@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See recording_comments.h. A reading is never less than an earlier one but for rounding: never below 0. */
+#include "profile/recording_comments.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static const char *const counter_names[] = {
+#define COUNTER_NAME(id, name, what) name,
+	BOLOMETER_COUNTERS(COUNTER_NAME)
+#undef COUNTER_NAME
+};
+
+static const char *const end_names[] = {
+#define STACK_END_NAME(id, text) "end." text,
+	BOLOMETER_STACK_ENDS(STACK_END_NAME)
+#undef STACK_END_NAME
+};
+
+static void add(struct profile *profile, bool *failed, const char *name, uint64_t value)
+{
+	char text[128];
+	snprintf(text, sizeof(text), "%s=%llu", name, (unsigned long long)value);
+	if (array_add(&profile->comments, profile_string(profile, text, failed)) < 0)
+		*failed = true;
+}
+
+static uint64_t difference(uint64_t now, uint64_t since)
+{
+	return now > since ? now - since : 0;
+}
+
+int recording_add_comments(const struct recording_statistics *now,
+			   const struct recording_statistics *since, bool times,
+			   struct profile *profile)
+{
+	bool failed = false;
+#define ADD_COUNTED(name, field) add(profile, &failed, name, difference(now->field, since->field))
+	for (size_t i = 0; i < COUNTER_MAX; i++)
+		ADD_COUNTED(counter_names[i], counters[i]);
+	ADD_COUNTED("dropped_samples", dropped_samples);
+	ADD_COUNTED("sideband_lost", sideband_lost);
+	if (times)
+		ADD_COUNTED("untimed_samples", untimed_samples);
+	for (size_t i = 0; i < STACK_END_MAX; i++)
+		if (now->ends[i] > since->ends[i])
+			ADD_COUNTED(end_names[i], ends[i]);
+#define ADD_LOSS(name, what)                             \
+	if (now->losses.name > since->losses.name)       \
+		ADD_COUNTED(#name, losses.name);
+	RECORDING_LOSSES(ADD_LOSS)
+#undef ADD_LOSS
+	ADD_COUNTED("own_cpu_ns", own_cpu_ns);
+	ADD_COUNTED("bpf_ns", bpf_ns);
+#undef ADD_COUNTED
+	add(profile, &failed, "memory_bytes", now->memory_bytes);
+	add(profile, &failed, "load_ns", now->phases.load_ns);
+	add(profile, &failed, "load_cpu_ns", now->phases.load_cpu_ns);
+	add(profile, &failed, "first_complete_ns", now->phases.first_complete_ns);
+	add(profile, &failed, "first_complete_cpu_ns", now->phases.first_complete_cpu_ns);
+	add(profile, &failed, "capture_cpu_ns", now->phases.capture_cpu_ns);
+	return failed ? -ENOMEM : 0;
+}
