@@ -46,13 +46,11 @@ static __always_inline struct tick take_tick(struct cpu_clock *clock, struct cpu
 /* The file the process runs, into the sample; read again only after an exec or in another process. */
 static __always_inline void describe_executable(struct scratch *s, struct mm_struct *mm)
 {
-	if (!mm) {
-		s->sample.executable_inode = 0;
-		s->sample.executable_device = 0;
-		return;
-	}
-	if (s->executable_mm != mm || s->executable_exec_id != s->sample.exec_id ||
-	    s->executable_start_time != s->sample.process_start) {
+	bool is_known = s->executable_exec_id == s->sample.exec_id &&
+			s->executable_start_time == s->sample.process_start;
+
+	/* At its end a process has given its memory back; it is still the program it was. */
+	if (mm && (!is_known || s->executable_mm != mm)) {
 		struct file *file = BPF_CORE_READ(mm, exe_file);
 		struct inode *inode = BPF_CORE_READ(file, f_inode);
 		s->executable_inode = BPF_CORE_READ(inode, i_ino);
@@ -60,9 +58,10 @@ static __always_inline void describe_executable(struct scratch *s, struct mm_str
 		s->executable_mm = mm;
 		s->executable_exec_id = s->sample.exec_id;
 		s->executable_start_time = s->sample.process_start;
+		is_known = true;
 	}
-	s->sample.executable_inode = s->executable_inode;
-	s->sample.executable_device = s->executable_device;
+	s->sample.executable_inode = is_known ? s->executable_inode : 0;
+	s->sample.executable_device = is_known ? s->executable_device : 0;
 }
 
 /* Who is running, by number: all that selection by process needs. */

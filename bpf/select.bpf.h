@@ -77,6 +77,13 @@ static __always_inline bool select_process(struct task_numbers numbers)
 	return false;
 }
 
+static __always_inline bool is_kernel_task(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
+}
+
 /* Is the described task asked for by its names? */
 static __always_inline enum selected select_task(struct scratch *s)
 {
@@ -91,7 +98,10 @@ static __always_inline enum selected select_task(struct scratch *s)
 	if (select_by_executable) {
 		struct executable_key key = {.inode = s->sample.executable_inode,
 					     .device = s->sample.executable_device};
-		next = verdict_of(bpf_map_lookup_elem(&executable_verdicts, &key));
+		next = SELECTED_UNDECIDED;
+		/* No file: the kernel's own tasks have one verdict, those at their end each their own. */
+		if (key.inode || is_kernel_task())
+			next = verdict_of(bpf_map_lookup_elem(&executable_verdicts, &key));
 		if (next == SELECTED_NO)
 			return SELECTED_NO;
 		if (next == SELECTED_UNDECIDED)

@@ -86,8 +86,11 @@ static bool decide(struct collector *c, const struct record_sample *sample,
 	if (selection->exe_patterns.count) {
 		struct executable_key key = {sample->executable_inode, sample->executable_device, 0};
 		bool match = selection_matches_executable(selection, process->executable_path);
-		/* An unknown path is asked for again with the next sample. */
-		if (process->executable_path || !sample->executable_inode)
+		/* An unknown path is asked for again with the next sample; no file at all is the key
+		 * of the kernel's own tasks, and of programs at their end, which differ. */
+		bool is_lasting = sample->executable_inode ? process->executable_path != NULL
+							   : process->kernel_task;
+		if (is_lasting)
 			set_verdict(
 				bpf_map__fd(c->programs.skeleton->maps.executable_verdicts), &key,
 				match);
