@@ -29,7 +29,7 @@ bench: build
 # The daemon for SOAK_MINUTES (60) under a load that forks all the time, its memory each minute; then the
 # truth tests over and over, as long: leaks, drift and rare failures show here.
 soak: build
-	SOAK_MINUTES=$(SOAK_MINUTES) python3 tests/faults/soak_daemon.py $(BUILD)/bolometer \
+	SOAK_MINUTES=$(or $(SOAK_MINUTES),60) /usr/bin/python3 tests/faults/soak_daemon.py $(BUILD)/bolometer \
 	  $(BUILD)/tests/truth/workloads/split
 	scripts/soak.py $(BUILD) $(SOAK_MINUTES)
 

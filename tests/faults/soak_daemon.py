@@ -11,7 +11,7 @@ import time
 
 from daemon_process import MIB, Backend, descriptors, expect, main, proportional, status
 
-MINUTES = float(os.environ.get("SOAK_MINUTES", 1))
+MINUTES = float(os.environ.get("SOAK_MINUTES") or 1)
 SETTLED = 5  # minutes
 LARGEST_GROWTH = 1.02
 FORKS = """while :; do for i in 1 2 3 4 5 6 7 8; do sh -c 'ls /usr/lib >/dev/null; exit 0' & done; wait
