@@ -208,16 +208,6 @@ int strings_add_text(struct strings *s, const char *text, uint32_t *ret_index)
 	return strings_add(s, text, strlen(text), ret_index);
 }
 
-const char *strings_get(const struct strings *s, uint32_t index)
-{
-	return s->bytes + s->offsets[index];
-}
-
-size_t strings_length(const struct strings *s, uint32_t index)
-{
-	return s->offsets[index + 1] - s->offsets[index] - 1;
-}
-
 void strings_free(struct strings *s)
 {
 	free(s->bytes);

@@ -76,6 +76,14 @@ int strings_expect(struct strings *s, size_t count);
 int strings_add_text(struct strings *s, const char *text, uint32_t *ret_index);
 
 /* The NUL-terminated string of an index < count; valid until the next add. */
-const char *strings_get(const struct strings *s, uint32_t index);
-size_t strings_length(const struct strings *s, uint32_t index);
+static inline const char *strings_get(const struct strings *s, uint32_t index)
+{
+	return s->bytes + s->offsets[index];
+}
+
+static inline size_t strings_length(const struct strings *s, uint32_t index)
+{
+	return s->offsets[index + 1] - s->offsets[index] - 1;
+}
+
 void strings_free(struct strings *s);

@@ -59,7 +59,7 @@ void otlp_dictionary_free(struct otlp_dictionary *d)
 	text_free(&d->scratch);
 	text_free(&d->packed);
 	text_free(&d->line);
-	array_free(&d->numbers);
+	text_free(&d->stack);
 }
 
 static uint32_t intern(struct otlp_dictionary *d, enum otlp_table table, const void *bytes,
@@ -83,10 +83,15 @@ static uint32_t intern_text(struct otlp_dictionary *d, enum otlp_table table,
 
 static bool is_ascii(const char *text, size_t size)
 {
-	uint8_t all = 0;
-	for (size_t i = 0; i < size; i++)
+	uint64_t all = 0, word;
+	size_t i = 0;
+	for (; i + sizeof(word) <= size; i += sizeof(word)) {
+		memcpy(&word, text + i, sizeof(word));
+		all |= word;
+	}
+	for (; i < size; i++)
 		all |= (uint8_t)text[i];
-	return all < 0x80;
+	return (all & 0x8080808080808080ULL) == 0;
 }
 
 uint32_t otlp_text(struct otlp_dictionary *d, const char *text, size_t size)
@@ -332,15 +337,23 @@ static uint32_t location_index(struct otlp_dictionary *d, uint32_t location)
 uint32_t otlp_stack(struct otlp_dictionary *d, const struct profile_sample *sample)
 {
 	const uint32_t *locations = &d->profile->stack_locations.items[sample->first_location];
-	if (array_reserve(&d->numbers, sample->location_count) < 0) {
+	uint32_t count = sample->location_count;
+	if (count == 0)
+		return 0;
+	/* The field's size comes first and is known last: it is put right before the numbers. */
+	d->stack.length = 0;
+	size_t size = WIRE_NUMBER_MAX + (size_t)count * WIRE_VARINT_MAX;
+	uint8_t *room = (uint8_t *)text_room(&d->stack, size);
+	if (!room) {
 		d->failed = true;
 		return 0;
 	}
-	for (uint32_t i = 0; i < sample->location_count; i++)
-		d->numbers.items[i] = location_index(d, locations[i]);
-	d->scratch.length = 0;
-	wire_put_packed(&d->scratch, 1, d->numbers.items, sample->location_count, &d->packed);
-	return intern_text(d, OTLP_STACKS, &d->scratch);
+	uint8_t *numbers = room + WIRE_NUMBER_MAX, *end = numbers, head[WIRE_NUMBER_MAX];
+	for (uint32_t i = 0; i < count; i++)
+		end = wire_varint_at(end, location_index(d, locations[i]));
+	size_t head_size = (size_t)(wire_size_at(head, 1, (size_t)(end - numbers)) - head);
+	memcpy(numbers - head_size, head, head_size);
+	return intern(d, OTLP_STACKS, numbers - head_size, (size_t)(end - numbers) + head_size);
 }
 
 uint32_t otlp_link(struct otlp_dictionary *d, const struct profile_link *link)

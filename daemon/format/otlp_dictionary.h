@@ -29,8 +29,7 @@ struct otlp_dictionary {
 	/* By index of the model: index in the table, or OTLP_UNKNOWN. */
 	uint32_t *string_of, *mapping_of, *function_of, *location_of;
 	uint32_t frame_type_of[FRAME_TYPE_MAX];
-	struct text scratch, packed, line; /* of the entry being made */
-	ARRAY(uint32_t) numbers;
+	struct text scratch, packed, line, stack; /* of the entry being made */
 	bool failed; /* out of memory: indices returned since mean nothing */
 };
 
