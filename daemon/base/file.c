@@ -118,6 +118,30 @@ int read_whole_file(const char *path, size_t limit, char **ret_bytes, size_t *re
 	return read_whole_fd(fd, limit, ret_bytes, ret_size);
 }
 
+static uint64_t proportional_set_size(uint32_t pid)
+{
+	char path[64];
+	_cleanup_free_ char *bytes = NULL;
+	snprintf(path, sizeof(path), "/proc/%u/smaps_rollup", pid);
+	if (read_whole_file(path, 65536, &bytes, NULL) < 0)
+		return 0;
+	const char *line = strstr(bytes, "\nPss:");
+	return line ? strtoull(line + 5, NULL, 10) * 1024 : 0;
+}
+
+uint64_t process_memory(uint32_t pid)
+{
+	char path[64];
+	_cleanup_free_ char *bytes = NULL;
+	unsigned long long resident, shared;
+	uint64_t size = proportional_set_size(pid);
+	snprintf(path, sizeof(path), "/proc/%u/statm", pid);
+	if (size || read_whole_file(path, 256, &bytes, NULL) < 0 ||
+	    sscanf(bytes, "%*u %llu %llu", &resident, &shared) != 2 || shared > resident)
+		return size;
+	return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 int write_file_atomically(const char *path, const void *bytes, size_t size, mode_t mode)
 {
 	_cleanup_free_ char *temporary = text_format("%s.%d.tmp", path, (int)getpid());

@@ -47,6 +47,10 @@ int read_whole_file(const char *path, size_t limit, char **ret_bytes, size_t *re
 /* Same from an open descriptor, from its current position. */
 int read_whole_fd(int fd, size_t limit, char **ret_bytes, size_t *ret_size);
 
+/* Memory of a process, bytes: its proportional set size, or where that may not be read, what it has for
+ * itself alone. The kernel walks all its pages to tell the former. 0 when it has ended. */
+uint64_t process_memory(uint32_t pid);
+
 /* Writes `path` through a temporary file beside it and rename(2), so that a reader sees the old or
  * the new contents and never a part. Not synced. Returns 0 or -errno. */
 int write_file_atomically(const char *path, const void *bytes, size_t size, mode_t mode);

@@ -186,6 +186,8 @@ size_t parser_pending(const struct parser *parser)
 void parser_get_statistics(const struct parser *parser, struct parser_statistics *ret)
 {
 	*ret = parser->statistics;
-	if (parser->child)
-		ret->child_cpu_ns += parser_process_cpu_ns(parser->child);
+	if (!parser->child)
+		return;
+	ret->child_cpu_ns += parser_process_cpu_ns(parser->child);
+	ret->child_pid = (uint32_t)parser->child->pid;
 }

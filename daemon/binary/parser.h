@@ -28,6 +28,7 @@ struct parser_statistics {
 	uint64_t children_started, children_killed, answers_rejected;
 	uint64_t children_lost; /* ended by themselves or by somebody else */
 	uint64_t child_cpu_ns; /* of children that ended and of the present one */
+	uint32_t child_pid; /* of the present one; 0: none */
 	uint32_t child_layers; /* enum sandbox_layer, of the latest child; sandbox.h */
 };
 

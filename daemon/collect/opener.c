@@ -177,6 +177,11 @@ int opener_enable_bpf_statistics(struct opener *opener)
 	return ask(opener, &question);
 }
 
+uint32_t opener_pid(const struct opener *opener)
+{
+	return (uint32_t)opener->pid;
+}
+
 uint64_t opener_cpu_ns(const struct opener *opener)
 {
 	clockid_t clock;

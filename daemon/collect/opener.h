@@ -35,6 +35,8 @@ int opener_open_event(void *userdata, struct perf_event_attr *attr, int cpu);
  * each run some 20 ns; or -errno. */
 int opener_enable_bpf_statistics(struct opener *opener);
 
+uint32_t opener_pid(const struct opener *opener);
+
 /* CPU time the process used so far, ns; 0 when it cannot be told. */
 uint64_t opener_cpu_ns(const struct opener *opener);
 

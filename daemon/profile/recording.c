@@ -27,7 +27,7 @@
 #define PREPARE_INTERVAL_NS NS_PER_SECOND
 #define JIT_BYTES_PER_UPDATE (4UL << 20)
 #define JIT_BYTES_AT_END (64UL << 20) /* what a second's share left over is read then */
-#define PSS_LIFETIME_NS (5 * NS_PER_SECOND)
+#define MEMORY_LIFETIME_NS (5 * NS_PER_SECOND)
 #define NAMES_TIMEOUT_NS (30 * NS_PER_SECOND)
 #define ROOM_PAUSE_NS (60 * NS_PER_SECOND) /* where all is in use: it is not fetched again and again */
 #define LEAVING_NS NS_PER_SECOND	   /* far longer than a tick runs */
@@ -50,7 +50,7 @@ struct recording {
 	uint64_t interval_ns;	    /* start of the profile being collected */
 	struct recording_statistics counted; /* at the end of the last profile */
 	uint64_t paused_since_ns, paused_ns; /* 0: not paused; the pauses that ended */
-	uint64_t pss_bytes, pss_read_ns;
+	uint64_t memory_bytes, memory_read_ns;
 	uint64_t room_made_ns, room_pause_ns; /* among binaries and names; 0: never */
 	uint64_t new_ns; /* when recording_new() was called */
 	struct recording_phases phases;
@@ -478,20 +478,20 @@ int recording_close_window(struct recording *r, struct recording_window *window,
 
 /* ---- Statistics ------------------------------------------------------------------------------ */
 
-/* Proportional set size of this process, bytes. The kernel walks all our pages to tell: not at every
+/* Memory of this process and its children, bytes. The kernel walks all their pages to tell: not at every
  * question. */
-static uint64_t own_pss(struct recording *r)
+static uint64_t own_memory(struct recording *r, uint32_t parser_pid)
 {
-	_cleanup_free_ char *text = NULL;
 	uint64_t now = monotonic_ns();
-	if (r->running && r->pss_read_ns && now - r->pss_read_ns < PSS_LIFETIME_NS)
-		return r->pss_bytes;
-	r->pss_read_ns = now;
-	if (read_whole_file("/proc/self/smaps_rollup", 65536, &text, NULL) < 0)
-		return 0;
-	const char *line = strstr(text, "\nPss:");
-	r->pss_bytes = line ? strtoull(line + 5, NULL, 10) * 1024 : 0;
-	return r->pss_bytes;
+	if (r->running && r->memory_read_ns && now - r->memory_read_ns < MEMORY_LIFETIME_NS)
+		return r->memory_bytes;
+	r->memory_read_ns = now;
+	r->memory_bytes = process_memory((uint32_t)getpid());
+	if (parser_pid)
+		r->memory_bytes += process_memory(parser_pid);
+	if (r->options.opener)
+		r->memory_bytes += process_memory(opener_pid(r->options.opener));
+	return r->memory_bytes;
 }
 
 static void add_symbolizer_statistics(const struct recording *r, struct recording_statistics *ret)
@@ -521,7 +521,7 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.binaries_failed = c.binaries.failed,
 		.own_cpu_ns = own_cpu_ns(r),
 		.bpf_ns = c.bpf_ns,
-		.memory_bytes = own_pss(r) + c.map_bytes,
+		.memory_bytes = own_memory(r, c.parser.child_pid) + c.map_bytes,
 		.map_bytes = c.map_bytes,
 		.elapsed_ns = now - r->start_ns,
 		.paused_ns = r->paused_ns + (r->paused_since_ns ? now - r->paused_since_ns : 0),

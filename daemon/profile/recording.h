@@ -69,8 +69,8 @@ struct recording_statistics {
 	struct recording_losses losses;
 	uint64_t own_cpu_ns;		  /* this process and its children */
 	uint64_t bpf_ns;		  /* run time of the programs; 0 when the kernel does not tell */
-	uint64_t memory_bytes;		  /* PSS of this process (while sampling, of the last seconds)
-					   * plus BPF maps */
+	uint64_t memory_bytes;		  /* PSS of this process and its children (while
+					   * sampling, of the last seconds) plus BPF maps */
 	uint64_t map_bytes;		  /* of it, the BPF maps */
 	uint64_t elapsed_ns;
 	uint64_t paused_ns;		  /* of it, without ticks by recording_pause() */
