@@ -163,14 +163,18 @@ class Bench:
         with tempfile.TemporaryDirectory() as directory:
             path = f"{directory}/x.pb.gz"
             stolen_before = stolen_ns(cpu)
-            with subprocess.Popen(
-                    [self.bolometer, "record", "-v", "-F", str(frequency), "-o", path,
-                     *map(str, arguments), *(["--", *command] if command else [])],
-                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                    text=True) as process:
+            # Not a pipe: nobody reads it while `meanwhile` runs, and a verbose recorder would wait.
+            with open(f"{directory}/errors", "w+", encoding="utf-8", errors="replace") as errors_file, \
+                    subprocess.Popen(
+                        [self.bolometer, "record", "-v", "-F", str(frequency), "-o", path,
+                         *map(str, arguments), *(["--", *command] if command else [])],
+                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors_file,
+                        text=True) as process:
                 if meanwhile:
                     meanwhile(process.pid)
-                output, errors = process.communicate(timeout=timeout)
+                output, _ = process.communicate(timeout=timeout)
+                errors_file.seek(0)
+                errors = errors_file.read()
             expect(process.returncode == 0,
                    f"bolometer record: status {process.returncode}: {errors[-600:]}")
             return Recording(path, output, errors, stolen_ns(cpu) - stolen_before, cpu)
