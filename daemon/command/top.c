@@ -118,8 +118,6 @@ static int open_own(struct top *top, const struct top_source_options *options,
 	selection_free(&recording.selection);
 	snprintf(top->source_name, sizeof(top->source_name), "%s",
 		 record_options_select(&top->options.record) ? "what was selected" : "this host");
-	/* Counters begin at zero here; the daemon's began long ago. */
-	top->counters.known = true;
 	return r;
 }
 
@@ -150,7 +148,7 @@ static int write_interval(struct top *top, const struct profile *profile, struct
 {
 	struct top_facts facts;
 	size_t rows = top->options.rows;
-	top_facts_read(profile, &top->counters, &facts);
+	top_facts_read(profile, &facts);
 	if (top->options.json)
 		return top_json_object(profile, &facts, &top->question, !top->options.view,
 				       top->source_name, top->cpus, rows, out);

@@ -23,7 +23,6 @@ struct top {
 	struct top_source *source;
 	char source_name[160]; /* "this host", "the daemon at …" */
 	unsigned cpus;
-	struct top_counters counters; /* of the profile before */
 	uint64_t intervals; /* seen */
 	struct top_screen *screen; /* on a terminal */
 	char problem[512]; /* why no profile comes any more; "": none */

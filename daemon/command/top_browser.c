@@ -103,7 +103,7 @@ static void rebuild(struct top_browser *browser, bool same_page)
 void top_browser_show(struct top_browser *browser, struct profile *profile)
 {
 	struct top_facts facts;
-	top_facts_read(profile, &browser->counters, &facts);
+	top_facts_read(profile, &facts);
 	if (browser->is_frozen) {
 		profile_free(profile);
 		return;

@@ -47,7 +47,6 @@ struct top_browser {
 	uint64_t delay_ns;
 	size_t body; /* rows that the screen has room for */
 	bool is_frozen, shows_help, edits_filter;
-	struct top_counters counters; /* of the last profile that came */
 };
 
 /* Starts with the page of a question, whose texts are copied. Returns 0 or -ENOMEM. */

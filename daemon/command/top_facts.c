@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See top_facts.h. The names of the counters are those of bpf/counters.h and recording.c. */
+/* See top_facts.h. The names of the counters are those of bpf/counters.h and recording_comments.c. */
 #include "command/top_facts.h"
 
 #include "base/arithmetic.h"
@@ -62,29 +62,6 @@ static void read_comments(const struct profile *profile, struct top_counters *co
 		name[sign - comment] = '\0';
 		read_comment(name, value, counters, memory_bytes);
 	}
-	counters->known = true;
-}
-
-/* A counter never falls, but another daemon's may follow on the same socket. */
-static uint64_t difference(uint64_t now, uint64_t before)
-{
-	return now > before ? now - before : 0;
-}
-
-static void subtract(const struct top_counters *now, const struct top_counters *before,
-		     struct top_counters *ret)
-{
-	*ret = (struct top_counters){
-		.known = true,
-		.samples = difference(now->samples, before->samples),
-		.lost = difference(now->lost, before->lost),
-		.missed = difference(now->missed, before->missed),
-		.sideband_lost = difference(now->sideband_lost, before->sideband_lost),
-		.stacks = difference(now->stacks, before->stacks),
-		.truncated = difference(now->truncated, before->truncated),
-		.own_cpu_ns = difference(now->own_cpu_ns, before->own_cpu_ns),
-		.bpf_ns = difference(now->bpf_ns, before->bpf_ns),
-	};
 }
 
 static uint64_t count_processes(const struct profile *profile)
@@ -102,13 +79,11 @@ static uint64_t count_processes(const struct profile *profile)
 	return count;
 }
 
-void top_facts_read(const struct profile *profile, struct top_counters *before,
-		    struct top_facts *ret)
+void top_facts_read(const struct profile *profile, struct top_facts *ret)
 {
 	*ret = (struct top_facts){.time_ns = profile->time_ns,
 				  .duration_ns = profile->duration_ns,
 				  .unit = ""};
-	struct top_counters now = {0};
 	if (profile->sample_types.count) {
 		size_t types = profile->sample_types.count;
 		size_t value = profile_default_value(profile);
@@ -121,9 +96,6 @@ void top_facts_read(const struct profile *profile, struct top_counters *before,
 		ret->cpu_ns = ret->total;
 	ret->stacks = profile->samples.count;
 	ret->processes = count_processes(profile);
-	read_comments(profile, &now, &ret->memory_bytes);
-	ret->has_costs = before->known && now.samples > 0;
-	if (ret->has_costs)
-		subtract(&now, before, &ret->of_interval);
-	*before = now;
+	read_comments(profile, &ret->of_interval, &ret->memory_bytes);
+	ret->has_costs = ret->of_interval.samples > 0;
 }

@@ -308,7 +308,6 @@ int top_screen_run(struct top *top)
 	top->screen = &screen;
 	int r = top_browser_init(&screen.browser, &top->question,
 				 top_source_delay(top->source));
-	screen.browser.counters = top->counters;
 	if (r == 0)
 		r = watch(&screen);
 	if (r == 0)

@@ -207,10 +207,9 @@ static void without_labels_and_values(void **state)
 
 /* ---- Facts ----------------------------------------------------------------------------------------- */
 
-static void costs_are_differences(void **state)
+static void costs_are_in_the_comments(void **state)
 {
 	_cleanup_profile_ struct profile *profile = two_processes();
-	struct top_counters counters = {0};
 	struct top_facts facts;
 	static const char *const comments[] = {
 		"samples=100",	      "lost_ring_full=3", "lost_scratch=2",  "dropped_samples=1",
@@ -218,23 +217,21 @@ static void costs_are_differences(void **state)
 		"end.complete=90",    "end.exiting=2",	  "end.no mapping=8", "unknown=1",
 		"samples=not a number", "no equals sign",
 	};
-	for (size_t i = 0; i < ARRAY_LENGTH(comments); i++)
-		add_comment(profile, comments[i]);
-	top_facts_read(profile, &counters, &facts);
-	assert_false(facts.has_costs); /* how much of it is this interval's nobody knows */
+	top_facts_read(profile, &facts);
+	assert_false(facts.has_costs); /* somebody else's profile */
 	assert_int_equal(facts.cpu_ns, 100 * MS);
 	assert_int_equal(facts.processes, 2);
-	counters = (struct top_counters){.known = true, .samples = 40, .lost = 5, .own_cpu_ns = 1000};
-	top_facts_read(profile, &counters, &facts);
+	for (size_t i = 0; i < ARRAY_LENGTH(comments); i++)
+		add_comment(profile, comments[i]);
+	top_facts_read(profile, &facts);
 	assert_true(facts.has_costs);
-	assert_int_equal(facts.of_interval.samples, 60);
-	assert_int_equal(facts.of_interval.lost, 1);
+	assert_int_equal(facts.of_interval.samples, 100);
+	assert_int_equal(facts.of_interval.lost, 6);
 	assert_int_equal(facts.of_interval.missed, 7);
 	assert_int_equal(facts.of_interval.stacks, 100);
 	assert_int_equal(facts.of_interval.truncated, 8);
-	assert_int_equal(facts.of_interval.own_cpu_ns, 4000);
+	assert_int_equal(facts.of_interval.own_cpu_ns, 5000);
 	assert_int_equal(facts.memory_bytes, 4096);
-	assert_int_equal(counters.samples, 100);
 }
 
 /* ---- Keys ------------------------------------------------------------------------------------------ */
@@ -400,7 +397,7 @@ int main(void)
 		cmocka_unit_test(stacks_and_frames),
 		cmocka_unit_test(names_cannot_steer_a_terminal),
 		cmocka_unit_test(without_labels_and_values),
-		cmocka_unit_test(costs_are_differences),
+		cmocka_unit_test(costs_are_in_the_comments),
 		cmocka_unit_test(walks_along_calls),
 		cmocka_unit_test(views_inside_a_process),
 		cmocka_unit_test(filter_and_freeze),
