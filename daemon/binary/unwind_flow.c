@@ -10,7 +10,8 @@
  * known by name or by having no way out. A contradiction is first laid on the last call before it: the
  * function is followed again without the way behind that call; this takes ways away and adds none, so
  * what is left is no less true. And what was reached only behind calls counts only if a way leads from it
- * to where the height is known by itself: a return, or code that is reached without any call.
+ * to where the height is known by itself: a return, a call of a function that is known by name to end the
+ * thread or the program, with the stack aligned as the ABI asks, or code that is reached without any call.
  *
  * Work is bounded by a budget of steps, whatever the code.
  */
@@ -24,6 +25,7 @@
 #define STEPS_PER_BYTE 1 /* of code, in a pass; a fifth is usual */
 #define MAX_PASSES 3 /* over all functions: each finds callers of functions that do not return */
 #define MAX_NEVER 32
+#define STACK_ALIGNMENT 16 /* psABI 3.2.2: of the CFA, and of SP at each call */
 #define MAX_ROUNDS 8
 
 enum flow_mark {
@@ -216,14 +218,17 @@ static int follow_next(struct flow *flow, const struct flow_step *step, struct f
 	return reach(flow, step, next, frame, by_call);
 }
 
-static bool never_returns(const struct flow *flow, uint64_t address)
+static bool never_returns_by_name(const struct flow *flow, uint64_t address)
 {
-	if (has_mark(flow, address, MARK_NEVER))
-		return true;
 	for (size_t i = 0; i < flow->never.count; i++)
 		if (flow->never.items[i] == address)
 			return true;
 	return false;
+}
+
+static bool never_returns(const struct flow *flow, uint64_t address)
+{
+	return has_mark(flow, address, MARK_NEVER) || never_returns_by_name(flow, address);
 }
 
 static int follow_call(struct flow *flow, const struct flow_step *step,
@@ -296,6 +301,9 @@ static bool leads_to_proof(const struct flow *flow, const struct flow_step *step
 	struct x86_instruction i = decode(flow, step);
 	bool goes_on = i.effect != X86_JUMP && i.effect != X86_STOP && i.effect != X86_RETURN;
 	bool call = i.effect == X86_CALL;
+	/* A thread's start ends in pthread_exit(): the ABI's alignment at the call vouches for the height. */
+	if (call && i.has_target && never_returns_by_name(flow, i.target))
+		return step->frame.height_known && step->frame.height % STACK_ALIGNMENT == 0;
 	if (call && ((flow->marks[step->position] & MARK_NO_RETURN) ||
 		     (i.has_target && never_returns(flow, i.target))))
 		return false;

@@ -174,6 +174,22 @@ static bool is_cold_part(const struct symbol_table *table, const Elf64_Sym *symb
 	return length && memmem(name, length, ".cold", 5);
 }
 
+static bool is_never(const char *name, size_t length)
+{
+	static const char *const names[] = {
+		"abort", "exit", "_exit", "_Exit", "quick_exit", "__stack_chk_fail", "__assert_fail",
+		"__chk_fail", "__fortify_fail", "__cxa_throw", "__cxa_rethrow", "_Unwind_Resume",
+		"longjmp", "siglongjmp", "__longjmp_chk", "pthread_exit", "err", "errx", "verr", "verrx",
+		"__cxa_throw_bad_array_new_length", "__cxa_bad_cast", "_ZSt9terminatev",
+	};
+	const char *at = memchr(name, '@', length); /* name@plt */
+	length = at ? (size_t)(at - name) : length;
+	for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+		if (strlen(names[i]) == length && !memcmp(name, names[i], length))
+			return true;
+	return false;
+}
+
 static int add_symbols(struct gaps *g, uint32_t type)
 {
 	_cleanup_(symbol_table_free) struct symbol_table table = {0};
@@ -186,8 +202,14 @@ static int add_symbols(struct gaps *g, uint32_t type)
 		Elf64_Sym symbol = symbol_table_get(&table, i);
 		unsigned kind = ELF64_ST_TYPE(symbol.st_info);
 		if ((kind == STT_FUNC || kind == STT_GNU_IFUNC) && symbol.st_shndx != SHN_UNDEF &&
-		    flow_has(&g->flow, symbol.st_value) && !is_cold_part(&table, &symbol))
-			r = flow_add_start(&g->flow, symbol.st_value, true);
+		    flow_has(&g->flow, symbol.st_value) && !is_cold_part(&table, &symbol)) {
+			const char *name;
+			size_t length = symbol_table_name(&table, &symbol, &name);
+			if (is_never(name, length))
+				r = flow_add_never(&g->flow, symbol.st_value);
+			if (r == 0)
+				r = flow_add_start(&g->flow, symbol.st_value, true);
+		}
 	}
 	return r;
 }
@@ -289,22 +311,6 @@ static int search_described(struct gaps *g)
 		}
 	}
 	return r;
-}
-
-static bool is_never(const char *name, size_t length)
-{
-	static const char *const names[] = {
-		"abort", "exit", "_exit", "_Exit", "quick_exit", "__stack_chk_fail", "__assert_fail",
-		"__chk_fail", "__fortify_fail", "__cxa_throw", "__cxa_rethrow", "_Unwind_Resume",
-		"longjmp", "siglongjmp", "__longjmp_chk", "pthread_exit", "err", "errx", "verr", "verrx",
-		"__cxa_throw_bad_array_new_length", "__cxa_bad_cast", "_ZSt9terminatev",
-	};
-	const char *at = memchr(name, '@', length); /* name@plt */
-	length = at ? (size_t)(at - name) : length;
-	for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
-		if (strlen(names[i]) == length && !memcmp(name, names[i], length))
-			return true;
-	return false;
 }
 
 /* Stubs that jump to functions of other files which do not return. */

@@ -182,7 +182,7 @@ def expired_certificate(world):
 
 
 def reload_under_load(world):
-    """Another rate, other headers, another queue, another backend: every sample arrives once."""
+    """Another rate, other headers, another queue, another backend: every sample arrives."""
     with Backend() as first, Backend() as second:
         daemon = world.daemon(first.url)
         for turn in range(6):
@@ -197,9 +197,12 @@ def reload_under_load(world):
         taken = sum(queue["taken"] for queue in queues)
         expect(taken == recording["taken"] and recording["dropped"] == recording["lost"] == 0,
                f"{recording} {queues}")
-        expect(first.samples + second.samples == taken, f"{first.samples} {second.samples} {queues}")
-        expect(not first.repeated + second.repeated + len(first.received.keys() & second.received),
-               "nothing twice")
+        # A request whose answer the reload cut off may have arrived: it is sent again, and counted.
+        arrived = {**first.received, **second.received}
+        expect(sum(arrived.values()) == taken, f"{sum(arrived.values())} of {taken} {queues}")
+        twice = first.repeated + second.repeated + len(first.received.keys() & second.received)
+        counted = sum(queue["maybe_repeated"] for queue in queues)
+        expect(twice <= counted, f"{twice} twice, {counted} counted as maybe repeated")
         return f"{taken} samples, {len(queues)} queues"
 
 

@@ -217,6 +217,9 @@ class Faults(unittest.TestCase):
         self.balance(exporter.stop())
         self.assertEqual(Counter(numbers(self.received)), Counter(range(1, 22)))
 
+    def bytes_in_spool(self):
+        return sum(entry.stat().st_size for entry in os.scandir(self.spool) if entry.is_file())
+
     def test_unmounted(self):
         """The disk goes away under the daemon and an empty directory is left."""
         disk = self.mount("4m")
@@ -226,7 +229,9 @@ class Faults(unittest.TestCase):
         subprocess.run(["umount", "-l", disk], check=True)
         self.mounted = False
         exporter.ask("add 11 10 1000")
-        exporter.until(lambda s: s["taken"][0] == 20 and s["in_memory"][0] == 0, "a new directory")
+        # Until it looks at its directory again it goes on writing to the disk that is gone from sight.
+        exporter.until(lambda s: s["taken"][0] == 20 and s["in_memory"][0] == 0
+                       and self.bytes_in_spool() >= 20 * 1000, "a new directory")
         exporter.kill()
         exporter = Exporter(self.spool, self.received)
         exporter.ask("answer ok")

@@ -166,7 +166,8 @@ def memory_is_private(world):
         expect(os.stat(proc / "environ").st_uid == 0, "its memory belongs to nobody's processes")
         daemon.until(lambda: len(backend.received) > 4, "profiles")
         expect(status(world)["cost"]["memory_bytes"] > 0, "it can read its own memory map")
-        expect(any(b"split_" in request.content() for request in backend.requests), "names")
+        daemon.until(lambda: any(b"split_" in request.content() for request in backend.requests),
+                     "names")
         world.finish(daemon, backend)
     return None
 

@@ -14,7 +14,7 @@ import tempfile
 from recording import expect, main, mark
 
 COMPLETE = 0.98
-FILES = 16
+FILES = 32
 SOURCE = """#include <algorithm>
 #include <map>
 #include <string>
