@@ -37,7 +37,8 @@ SYSROOT_PACKAGES = """
     libbpf1 libbpf-dev libelf1 libelf-dev libdw1 libdw-dev zlib1g zlib1g-dev libzstd1 libzstd-dev
     liblzma5 liblzma-dev libprotobuf-c1 libprotobuf-c-dev libcap2 libcap-dev libseccomp2
     libseccomp-dev libnettle8 nettle-dev libiberty-dev libbz2-1.0 libbz2-dev libhogweed6
-    libgmp10 libcurl4 libcurl4-openssl-dev linux-libc-dev busybox-static
+    libgmp10 libcurl4 libcurl4-openssl-dev libyaml-0-2 libyaml-dev libmicrohttpd12 libmicrohttpd-dev
+    libncursesw6 libtinfo6 libncurses-dev linux-libc-dev busybox-static
 """.split()
 
 
