@@ -38,8 +38,8 @@ enum flow_mark {
 
 int flow_add_code(struct flow *flow, uint64_t address, const unsigned char *bytes, uint64_t size)
 {
-	size = MIN_OF(size, (uint64_t)FLOW_MAX_CODE - flow->size);
-	if (!size || !bytes)
+	flow->too_much |= size > (uint64_t)FLOW_MAX_CODE - flow->size;
+	if (!size || !bytes || flow->too_much)
 		return 0;
 	struct flow_code code = {address, size, flow->size, bytes};
 	flow->size += size;

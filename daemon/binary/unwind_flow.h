@@ -7,7 +7,8 @@
 #include "base/array.h"
 #include "binary/unwind_frame.h"
 
-/* A stretch of code that nobody described, at most FLOW_MAX_CODE bytes all together. */
+/* A stretch of code that nobody described. A file with more than FLOW_MAX_CODE bytes of it is left alone:
+ * its frames would be few among many, and its table late for all. */
 struct flow_code {
 	uint64_t address;
 	uint32_t size;
@@ -15,7 +16,7 @@ struct flow_code {
 	const unsigned char *bytes;
 };
 
-#define FLOW_MAX_CODE (4U << 20)
+#define FLOW_MAX_CODE (512U << 10) /* musl has 400 KiB */
 
 struct flow_step {
 	uint64_t address;
@@ -31,6 +32,7 @@ struct flow_step {
 struct flow {
 	ARRAY(struct flow_code) code; /* ascending; filled by the caller before flow_begin() */
 	uint32_t size;		      /* of all code */
+	bool too_much;		      /* past the limit: nothing is to be followed */
 
 	ARRAY(struct flow_step) steps; /* what was found, in no order */
 	uint32_t *at;		       /* by position: index into `steps` + 1 */
@@ -49,7 +51,7 @@ struct flow {
 	bool wrong;		       /* the function contradicts itself */
 };
 
-/* Adds a stretch behind the last one; what is past the limit is left out. Returns 0 or -ENOMEM. */
+/* Adds a stretch behind the last one; past the limit too_much is set. Returns 0 or -ENOMEM. */
 int flow_add_code(struct flow *flow, uint64_t address, const unsigned char *bytes, uint64_t size);
 
 /* Once all code is added. Returns 0 or -ENOMEM. Free with flow_free(), also after an error. */

@@ -27,6 +27,7 @@
 /* Described code this many times larger than the rest is not searched for calls into the rest. */
 #define SEARCH_RATIO 16
 /* Less code than the start files of a compiler are not worth reading names for. */
+#define FEW_BYTES (32U << 10)
 #define LEAST_FOR_NAMES 1024
 
 struct gaps {
@@ -373,11 +374,21 @@ static int add_rows(struct gaps *g, const struct flow_code *code, size_t *next)
 	return r < 0 ? r : unwind_rows_end(g->rows);
 }
 
+/* Is it worth its time? All other tables wait meanwhile: a few gaps in any file, many only in one that
+ * consists of them, as a C library without CFI does. */
+static bool is_worth_following(const struct gaps *g)
+{
+	uint64_t code = 0;
+	for (size_t i = 0; i < g->rows->segments.count; i++)
+		code += g->rows->segments.items[i].size;
+	return !g->flow.too_much && (g->flow.size <= FEW_BYTES || g->flow.size >= code / 4);
+}
+
 static int read_gaps(struct gaps *g)
 {
 	size_t next = 0;
 	int r = find_gaps(g);
-	if (r < 0 || !g->flow.size)
+	if (r < 0 || !g->flow.size || !is_worth_following(g))
 		return r;
 	r = flow_begin(&g->flow);
 	if (r == 0)
