@@ -246,8 +246,9 @@ static void unwatch_ends(struct daemon *daemon)
 
 /* ---- Start and end ----------------------------------------------------------------------------------- */
 
-/* From here on this memory holds credentials: no core dump has them, and no process without CAP_SYS_PTRACE
- * reads them. Our own /proc/self stays open to us, as to every thread of the process itself. */
+/* From here on this memory holds credentials: no core dump has them, also where core_pattern is a pipe to a
+ * crash reporter, and no process without CAP_SYS_PTRACE reads them. Our own /proc/self stays open to us, as to
+ * every thread of the process itself. */
 static void keep_memory_private(void)
 {
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
@@ -285,14 +286,6 @@ static int start_recording(struct daemon *daemon)
 	if (r < 0)
 		log_error("%s", failure.text[0] ? failure.text : strerror(-r));
 	return r;
-}
-
-/* Tokens and keys are in memory: no core dump. Unlike RLIMIT_CORE this also holds where core_pattern is a
- * pipe to a crash reporter. */
-static void forbid_core_dumps(void)
-{
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		log_warning("a crash of this process may write its memory to disk: %s", strerror(errno));
 }
 
 /* The capability that opens events where perf_event_paranoid is 3 goes to a process of its own. */
@@ -354,7 +347,6 @@ int daemon_new(const struct configuration_sources *sources, struct daemon **ret)
 	daemon->start_realtime_ns = realtime_ns();
 	log_set_journal(log_is_journal(getenv("JOURNAL_STREAM"), 2));
 	log_set_limited(true);
-	forbid_core_dumps();
 	int r = notifier_open(&daemon->notifier);
 	if (r < 0)
 		log_warning("the service manager cannot be told anything, its socket does not "
