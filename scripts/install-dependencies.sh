@@ -19,7 +19,7 @@ package="debhelper dpkg-dev fakeroot"
 
 # To test: workloads in several languages, independent readers of what we write, virtual machines.
 tests="libcmocka-dev libclang-rt-dev shellcheck valgrind binutils elfutils
- make g++ rustc musl-tools golang-go nodejs python3-venv
+ make g++ rustc musl-tools libjemalloc2 libgoogle-perftools4 libtcmalloc-minimal4 libmimalloc2.0 golang-go nodejs python3-venv
  chromium python3-websocket
  openssl python3-grpcio python3-h2 python3-protobuf python3-zstandard python3-yaml
  prometheus

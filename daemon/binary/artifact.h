@@ -17,11 +17,11 @@
 #include "base/text.h"
 
 #define ARTIFACT_MAGIC 0x31545241424f4c42ULL /* "BLOBART1" */
-#define ARTIFACT_VERSION 4
+#define ARTIFACT_VERSION 5
 #define ARTIFACT_MAX_SECTIONS 16
 
 enum artifact_kind {
-	ARTIFACT_UNWIND = 1,  /* FACTS, UNWIND_HEADER, UNWIND_INDEX, UNWIND_ROWS, UNWIND_PALETTE */
+	ARTIFACT_UNWIND = 1,  /* FACTS, UNWIND_HEADER, UNWIND_BODY, ALLOCATORS, … (allocator.h) */
 	ARTIFACT_SYMBOLS = 2, /* SYMBOLS, SYMBOL_NAMES, … (symbol_index.h) */
 	ARTIFACT_LINES = 3,   /* answers to line queries (line_answers.h) */
 	ARTIFACT_KERNEL_SYMBOLS = 4, /* kernel_symbols_cache.h */
@@ -39,6 +39,9 @@ enum artifact_section_kind {
 	SECTION_SYMBOL_DEBUG = 9, /* struct symbol_debug, symbol_layout.h */
 	SECTION_KERNEL_SYMBOLS = 10, /* struct kernel_symbol, kernel_symbols.h */
 	SECTION_KERNEL_NAMES = 11,
+	SECTION_ALLOCATORS = 12, /* struct allocator_facts, allocator.h */
+	SECTION_ALLOCATOR_PROBES = 13, /* struct allocator_probe */
+	SECTION_ALLOCATOR_NAMES = 14,
 };
 
 struct artifact_header {

@@ -5,6 +5,7 @@
  */
 #include "binary/parser.h"
 
+#include "binary/allocator_find.h"
 #include "binary/facts.h"
 #include "binary/line_build.h"
 #include "binary/mapped_elf.h"
@@ -13,6 +14,15 @@
 #include "binary/unwind_build.h"
 
 #include <errno.h>
+
+static int add_allocators(const struct elf_file *elf, struct text *answer)
+{
+	_cleanup_(allocator_sections_free) struct allocator_sections sections = {0};
+	int r = allocator_find(elf, &sections);
+	if (r == 0)
+		allocator_sections_add(&sections, answer);
+	return r == -ENODATA ? 0 : r;
+}
 
 static int build_unwind(int fd, struct text *answer)
 {
@@ -36,7 +46,8 @@ static int build_unwind(int fd, struct text *answer)
 		artifact_add_section(answer, SECTION_UNWIND_BODY, image.body, image.body_size);
 	}
 	unwind_image_free(&image);
-	return artifact_finish(answer);
+	r = add_allocators(&file.elf, answer);
+	return r < 0 ? r : artifact_finish(answer);
 }
 
 static int build_symbols(int fd, int debug_fd, struct text *answer)

@@ -5,6 +5,7 @@
  * breaks (magic, size, checksum) set right, so that the readers of the sections are reached.
  */
 #include "base/attributes.h"
+#include "binary/allocator.h"
 #include "binary/artifact.h"
 #include "binary/facts.h"
 #include "binary/line_answers.h"
@@ -54,6 +55,18 @@ static void read_unwind(const struct artifact *artifact)
 	unwind_table_find(&table, UINT64_MAX);
 }
 
+static void read_allocators(const struct artifact *artifact)
+{
+	struct allocator_table table;
+	if (allocator_table_open(artifact, &table) < 0)
+		return;
+	for (size_t i = 0; i < table.probe_count; i++)
+		touch(allocator_table_name(&table, &table.probes[i]));
+	for (size_t i = 0; i < table.facts_count; i++)
+		for (size_t k = 0; k < table.facts[i].probe_count; k++)
+			touch(allocator_role_name(table.probes[table.facts[i].first_probe + k].role));
+}
+
 static void read_symbols(const struct artifact *artifact)
 {
 	struct symbol_index index;
@@ -90,6 +103,7 @@ static void read_artifact(const void *bytes, size_t size)
 	if (artifact_check(bytes, size, ARTIFACT_UNWIND, &artifact) == 0) {
 		read_facts(&artifact);
 		read_unwind(&artifact);
+		read_allocators(&artifact);
 	}
 	if (artifact_check(bytes, size, ARTIFACT_SYMBOLS, &artifact) == 0)
 		read_symbols(&artifact);

@@ -3,8 +3,9 @@
  * Unwind tables from foreign bytes. The first byte of the input chooses what the rest is: a whole ELF
  * file, a section of call frame information in a well-formed file, Go's function table in one, machine
  * code that nothing describes, or a finished table. Whatever the builder makes must pass the check, and
- * whatever passes the check must be searchable.
+ * whatever passes the check must be searchable. So must the allocators that are found in it.
  */
+#include "binary/allocator_find.h"
 #include "binary/unwind_build.h"
 
 #include <stdlib.h>
@@ -47,11 +48,32 @@ static int use_table(const struct unwind_table_header *header, const char *body,
 	return r;
 }
 
+static void find_allocators(const struct elf_file *elf)
+{
+	struct allocator_sections sections = {0};
+	struct text bytes = {0};
+	struct artifact artifact;
+	struct allocator_table table;
+	if (allocator_find(elf, &sections) == 0) {
+		artifact_begin(&bytes, ARTIFACT_UNWIND);
+		allocator_sections_add(&sections, &bytes);
+		if (artifact_finish(&bytes) < 0 ||
+		    artifact_check(bytes.bytes, bytes.length, ARTIFACT_UNWIND, &artifact) < 0 ||
+		    allocator_table_open(&artifact, &table) < 0)
+			abort();
+	}
+	allocator_sections_free(&sections);
+	text_free(&bytes);
+}
+
 static void build(const unsigned char *bytes, size_t size)
 {
 	struct elf_file elf;
 	struct unwind_image image = {0};
-	if (elf_file_open(bytes, size, &elf) < 0 || unwind_build(&elf, &image, NULL) < 0)
+	if (elf_file_open(bytes, size, &elf) < 0)
+		return;
+	find_allocators(&elf);
+	if (unwind_build(&elf, &image, NULL) < 0)
 		return;
 	if (use_table(&image.header, image.body, image.body_size) < 0)
 		abort();

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From names to probes. Every function with an allocator's name is a candidate. Whose it is follows from
+ * its prefix, or for plain names (malloc) from what else the file defines: mimalloc and gperftools make
+ * malloc an alias of their own name, jemalloc has mallctl, the C libraries their own marks. Of the names at
+ * one address one stays; of functions that hand on to each other the last one does.
+ */
+#include "binary/allocator_find.h"
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "binary/allocator_calls.h"
+#include "binary/allocator_names.h"
+#include "binary/symbol_list.h"
+#include "binary/symbol_table.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct candidate {
+	uint64_t address, size;
+	const struct allocator_name *name;
+	enum allocator_spelling spelling;
+	enum allocator_kind kind;
+	uint32_t text; /* the whole name, among the finder's */
+	bool nests, hands_on;
+};
+
+/* Symbols that tell whose a plain malloc is. */
+enum evidence {
+	HAS_MALLCTL = 1 << 0,
+	HAS_GLIBC = 1 << 1,
+	HAS_MUSL = 1 << 2,
+	HAS_LIBC_START = 1 << 3,
+	HAS_LOADER = 1 << 4, /* glibc's ld.so: its malloc is for itself, before libc's is there */
+};
+
+static const struct {
+	const char *name;
+	enum evidence evidence;
+} marks[] = {
+	{"mallctl", HAS_MALLCTL},	      {"gnu_get_libc_version", HAS_GLIBC},
+	{"_int_malloc", HAS_GLIBC},	      {"__libc_malloc_impl", HAS_MUSL},
+	{"__malloc_donate", HAS_MUSL},	      {"__libc_start_main", HAS_LIBC_START},
+	{"_rtld_global", HAS_LOADER},
+};
+
+struct finder {
+	const struct elf_file *elf;
+	ARRAY(struct candidate) candidates;
+	struct strings names;
+	uint32_t evidence;
+	struct hash targets; /* where a call reaches a candidate: its address, its stub */
+	int error;
+};
+
+/* ---- Candidates ------------------------------------------------------------------------------- */
+
+static void take_mark(struct finder *finder, const char *name, size_t length)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(marks); i++)
+		if (strlen(marks[i].name) == length && !memcmp(marks[i].name, name, length))
+			finder->evidence |= marks[i].evidence;
+}
+
+static void take_symbol(struct finder *finder, const struct symbol_table *table, size_t i)
+{
+	Elf64_Sym symbol = symbol_table_get(table, i);
+	unsigned int type = ELF64_ST_TYPE(symbol.st_info);
+	if (symbol.st_shndx == SHN_UNDEF || symbol.st_shndx == SHN_ABS || type == STT_FILE ||
+	    type == STT_SECTION)
+		return;
+	const char *name = NULL;
+	size_t length = symbol_table_name(table, &symbol, &name);
+	if (length == 0)
+		return;
+	take_mark(finder, name, length);
+	struct candidate candidate = {.address = symbol.st_value, .size = symbol.st_size};
+	candidate.name = allocator_name_find(name, length, &candidate.spelling);
+	if (!candidate.name || (type != STT_FUNC && type != STT_NOTYPE) || finder->error < 0)
+		return;
+	finder->error = strings_add(&finder->names, name, length, &candidate.text);
+	if (finder->error == 0)
+		finder->error = array_add(&finder->candidates, candidate);
+}
+
+static void take_symbols(struct finder *finder, uint32_t section_type)
+{
+	_cleanup_(symbol_table_free) struct symbol_table table = {0};
+	if (symbol_table_open(finder->elf, section_type, &table) < 0)
+		return;
+	for (size_t i = 0; i < table.count; i++)
+		take_symbol(finder, &table, i);
+}
+
+/* ---- Whose they are ---------------------------------------------------------------------------- */
+
+/* The malloc (or free) of a spelling; NULL when there is none. */
+static const struct candidate *find_role(const struct finder *finder, enum allocator_spelling spelling,
+					 enum allocator_role role)
+{
+	for (size_t i = 0; i < finder->candidates.count; i++) {
+		const struct candidate *c = &finder->candidates.items[i];
+		if (c->spelling == spelling && c->name->role == (uint8_t)role &&
+		    c->name->base[0] != '_')
+			return c;
+	}
+	return NULL;
+}
+
+static bool has_alias(const struct finder *finder, const struct candidate *of,
+		      enum allocator_spelling spelling)
+{
+	for (size_t i = 0; i < finder->candidates.count; i++)
+		if (finder->candidates.items[i].spelling == spelling &&
+		    finder->candidates.items[i].address == of->address)
+			return true;
+	return false;
+}
+
+static enum allocator_kind plain_kind(const struct finder *finder)
+{
+	const struct candidate *plain = find_role(finder, SPELLED_PLAIN, ALLOCATOR_MALLOC);
+	if (!plain)
+		return ALLOCATOR_UNKNOWN;
+	if (has_alias(finder, plain, SPELLED_MIMALLOC))
+		return ALLOCATOR_MIMALLOC;
+	if (has_alias(finder, plain, SPELLED_GPERFTOOLS))
+		return ALLOCATOR_GPERFTOOLS;
+	if (has_alias(finder, plain, SPELLED_TCMALLOC))
+		return ALLOCATOR_GOOGLE_TCMALLOC;
+	if (finder->evidence & HAS_MALLCTL)
+		return ALLOCATOR_JEMALLOC;
+	if (finder->evidence & HAS_GLIBC)
+		return ALLOCATOR_GLIBC;
+	return finder->evidence & (HAS_MUSL | HAS_LIBC_START) ? ALLOCATOR_MUSL : ALLOCATOR_UNKNOWN;
+}
+
+static enum allocator_kind kind_of(enum allocator_spelling spelling, enum allocator_kind plain)
+{
+	switch (spelling) {
+	case SPELLED_JEMALLOC:
+		return ALLOCATOR_JEMALLOC;
+	case SPELLED_GPERFTOOLS:
+		return ALLOCATOR_GPERFTOOLS;
+	case SPELLED_MIMALLOC:
+		return ALLOCATOR_MIMALLOC;
+	case SPELLED_TCMALLOC:
+		return ALLOCATOR_GOOGLE_TCMALLOC;
+	default:
+		return plain;
+	}
+}
+
+/* Elsewhere operator new and delete are the C++ library's, over malloc and free. */
+static bool has_own_operators(enum allocator_kind kind)
+{
+	return kind == ALLOCATOR_JEMALLOC || kind == ALLOCATOR_GPERFTOOLS ||
+	       kind == ALLOCATOR_GOOGLE_TCMALLOC || kind == ALLOCATOR_MIMALLOC;
+}
+
+/* Is it a function of an allocator, and not one of the same name that belongs to something else? */
+static bool belongs(const struct finder *finder, const struct candidate *c)
+{
+	uint64_t offset;
+	/* __libc_… is the plain functions' own other name. */
+	enum allocator_spelling family = c->spelling == SPELLED_LIBC ? SPELLED_PLAIN : c->spelling;
+	if (!find_role(finder, family, ALLOCATOR_MALLOC) ||
+	    !find_role(finder, family, ALLOCATOR_FREE))
+		return false;
+	if (c->name->base[0] == '_' && !has_own_operators(c->kind))
+		return false;
+	/* What musl's malloc is made of; only its loader calls it directly. */
+	if (c->kind == ALLOCATOR_MUSL && c->spelling == SPELLED_LIBC)
+		return false;
+	return elf_file_address_to_offset(finder->elf, c->address, &offset);
+}
+
+static void keep_owned(struct finder *finder)
+{
+	enum allocator_kind plain = plain_kind(finder);
+	size_t kept = 0;
+	for (size_t i = 0; i < finder->candidates.count; i++) {
+		struct candidate *c = &finder->candidates.items[i];
+		c->kind = kind_of(c->spelling, plain);
+		c->hands_on = !belongs(finder, c); /* for the moment: is to go */
+	}
+	for (size_t i = 0; i < finder->candidates.count; i++)
+		if (!finder->candidates.items[i].hands_on)
+			finder->candidates.items[kept++] = finder->candidates.items[i];
+	finder->candidates.count = kept;
+}
+
+/* By allocator, then address; of the names at one address the preferred one first. */
+static int compare(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	if (x->address != y->address)
+		return x->address < y->address ? -1 : 1;
+	if (x->spelling != y->spelling)
+		return x->spelling < y->spelling ? -1 : 1;
+	return x->name < y->name ? -1 : x->name > y->name;
+}
+
+static void drop_aliases(struct finder *finder)
+{
+	struct candidate *all = finder->candidates.items;
+	size_t kept = 0;
+	qsort(all, finder->candidates.count, sizeof(*all), compare);
+	for (size_t i = 0; i < finder->candidates.count; i++)
+		if (kept == 0 || all[kept - 1].address != all[i].address)
+			all[kept++] = all[i];
+	finder->candidates.count = kept;
+}
+
+/* ---- Who calls whom ---------------------------------------------------------------------------- */
+
+/* A call of an exported function may go through its stub in the procedure linkage table. */
+static int add_stub_targets(struct finder *finder)
+{
+	_cleanup_(symbol_list_free) struct symbol_list list;
+	int r = 0;
+	symbol_list_init(&list, finder->elf);
+	symbol_plt_add(&list, finder->elf);
+	for (size_t i = 0; r == 0 && i < list.symbols.count; i++) {
+		const char *stub = strings_get(&list.names, list.symbols.items[i].name);
+		size_t length = strcspn(stub, "@");
+		enum allocator_spelling spelling;
+		const struct allocator_name *name = allocator_name_find(stub, length, &spelling);
+		if (name && find_role(finder, spelling, ALLOCATOR_MALLOC))
+			r = hash_put(&finder->targets, list.symbols.items[i].address, 1);
+	}
+	return r < 0 ? r : list.error;
+}
+
+static int collect_targets(struct finder *finder)
+{
+	int r = add_stub_targets(finder);
+	for (size_t i = 0; r == 0 && i < finder->candidates.count; i++)
+		r = hash_put(&finder->targets, finder->candidates.items[i].address, 1);
+	return r;
+}
+
+/* Is a function that calls another one no more than a way to that one? In the C libraries that is known:
+ * glibc's memalign and calloc allocate themselves and call malloc in special cases only. */
+static bool may_hand_on(const struct candidate *c)
+{
+	const char *base = c->name->base;
+	if (c->kind == ALLOCATOR_GLIBC)
+		return !strcmp(base, "reallocarray");
+	if (c->kind == ALLOCATOR_MUSL)
+		return strcmp(base, "malloc") && strcmp(base, "realloc") && strcmp(base, "free") &&
+		       strcmp(base, "aligned_alloc");
+	return c->name->may_hand_on;
+}
+
+static void drop_wrappers(struct finder *finder)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < finder->candidates.count; i++) {
+		struct candidate *c = &finder->candidates.items[i];
+		c->nests = allocator_calls_any(finder->elf, c->address, c->size, &finder->targets);
+		if (!c->nests || !may_hand_on(c))
+			finder->candidates.items[kept++] = *c;
+	}
+	finder->candidates.count = kept;
+}
+
+/* ---- Output ------------------------------------------------------------------------------------ */
+
+/* The registers of the first integer arguments: System V psABI for x86-64; AAPCS64. */
+static uint8_t argument_register(const struct elf_file *elf, int position)
+{
+	static const uint8_t x86[] = {5, 4, 1, 2, 8, 9};
+	if (position == NO_ARGUMENT)
+		return PROBE_NO_REGISTER;
+	return elf->machine == EM_X86_64 ? x86[position] : (uint8_t)position;
+}
+
+static void add_probe(const struct finder *finder, const struct candidate *c, struct text *probes)
+{
+	struct allocator_probe probe = {
+		.name = finder->names.offsets[c->text],
+		.role = c->name->role,
+		.kind = (uint8_t)c->kind,
+		.flags = PROBE_CAN_RETURN | (c->nests ? PROBE_NESTS : 0),
+		.size = argument_register(finder->elf, c->name->size),
+		.count = argument_register(finder->elf, c->name->count),
+		.pointer = argument_register(finder->elf, c->name->pointer),
+	};
+	if (!elf_file_address_to_offset(finder->elf, c->address, &probe.entry))
+		return;
+	probe.offset = probe.entry;
+	text_add_bytes(probes, &probe, sizeof(probe));
+}
+
+static void write_sections(const struct finder *finder, struct allocator_sections *ret)
+{
+	size_t count = MIN_OF(finder->candidates.count, (size_t)ALLOCATOR_MAX_PROBES);
+	for (size_t i = 0; i < count;) {
+		enum allocator_kind kind = finder->candidates.items[i].kind;
+		struct allocator_facts facts = {
+			.kind = kind,
+			.first_probe = (uint32_t)(ret->probes.length / sizeof(struct allocator_probe)),
+		};
+		for (; i < count && finder->candidates.items[i].kind == kind; i++)
+			add_probe(finder, &finder->candidates.items[i], &ret->probes);
+		facts.probe_count = (uint32_t)(ret->probes.length / sizeof(struct allocator_probe)) -
+				    facts.first_probe;
+		text_add_bytes(&ret->facts, &facts, sizeof(facts));
+	}
+	text_add_bytes(&ret->names, finder->names.bytes, finder->names.bytes_used);
+}
+
+static int find(struct finder *finder, struct allocator_sections *ret)
+{
+	take_symbols(finder, SHT_SYMTAB);
+	take_symbols(finder, SHT_DYNSYM);
+	if (finder->error < 0)
+		return finder->error;
+	keep_owned(finder);
+	if (finder->candidates.count == 0 || (finder->evidence & HAS_LOADER))
+		return -ENODATA;
+	int r = collect_targets(finder);
+	if (r < 0)
+		return r;
+	drop_aliases(finder);
+	drop_wrappers(finder);
+	write_sections(finder, ret);
+	return ret->facts.failed || ret->probes.failed || ret->names.failed ? -ENOMEM : 0;
+}
+
+int allocator_find(const struct elf_file *elf, struct allocator_sections *ret)
+{
+	struct finder finder = {.elf = elf};
+	int r = find(&finder, ret);
+	array_free(&finder.candidates);
+	strings_free(&finder.names);
+	hash_free(&finder.targets);
+	return r;
+}
+
+void allocator_sections_free(struct allocator_sections *sections)
+{
+	text_free(&sections->facts);
+	text_free(&sections->probes);
+	text_free(&sections->names);
+}
+
+void allocator_sections_add(const struct allocator_sections *sections, struct text *artifact)
+{
+	artifact_add_section(artifact, SECTION_ALLOCATORS, sections->facts.bytes,
+			     sections->facts.length);
+	artifact_add_section(artifact, SECTION_ALLOCATOR_PROBES, sections->probes.bytes,
+			     sections->probes.length);
+	artifact_add_section(artifact, SECTION_ALLOCATOR_NAMES, sections->names.bytes,
+			     sections->names.length);
+}
