@@ -7,6 +7,7 @@
 #include "format/formats.h"
 #include "format/pprof.h"
 #include "profile/filter.h"
+#include "profile/grouping.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -117,11 +118,23 @@ static int filter(const struct command *command, const struct load_options *opti
 	return status;
 }
 
+/* After the filter: functions are asked for by their own names. */
+static int group(const struct command *command, const struct load_options *options,
+		 struct profile *profile)
+{
+	int r = options->lines ? profile_split_lines(profile) : 0;
+	if (r == 0 && options->by)
+		r = profile_group_by(profile, options->by);
+	return r < 0 ? command_error(command, "%s", strerror(-r)) : STATUS_OK;
+}
+
 int load_view(const struct command *command, const char *path, const struct load_options *options,
 	      struct profile **ret, size_t *ret_value)
 {
 	int status = load_profile(command, path, ret);
 	if (status == STATUS_OK)
 		status = choose_sample_type(command, *ret, options->type, ret_value);
-	return status == STATUS_OK ? filter(command, options, *ret) : status;
+	if (status == STATUS_OK)
+		status = filter(command, options, *ret);
+	return status == STATUS_OK ? group(command, options, *ret) : status;
 }

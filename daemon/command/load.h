@@ -14,7 +14,8 @@ int load_profile(const struct command *command, const char *path, struct profile
 
 /* What a command that shows a profile lets a person choose. Zero-initialise. */
 struct load_options {
-	const char *type, *focus, *ignore;
+	const char *type, *focus, *ignore, *by;
+	bool lines;
 };
 
 /* Rows for the option table of a command; `at` is the offset of its struct load_options. */
@@ -24,10 +25,15 @@ struct load_options {
 	OPTION(TEXT, 0, "focus", "REGEX", (at) + offsetof(struct load_options, focus),             \
 	       "only stacks with a function that matches"),                                        \
 	OPTION(TEXT, 0, "ignore", "REGEX", (at) + offsetof(struct load_options, ignore),           \
-	       "no stacks with a function that matches")
+	       "no stacks with a function that matches"),                                          \
+	OPTION(TEXT, 0, "by", "WORD[,WORD]", (at) + offsetof(struct load_options, by),             \
+	       "a frame below each stack that says whose it is: process,\nexecutable, thread, "     \
+	       "container, pod, service, or a label's key"),                                       \
+	OPTION(FLAG, 0, "lines", NULL, (at) + offsetof(struct load_options, lines),                \
+	       "each source line apart, not each function")
 
 /*
- * load_profile(), filtered, and the sample type to show. Returns STATUS_OK, or prints what is wrong
+ * load_profile(), filtered and grouped, and the sample type to show. Returns STATUS_OK, or prints what is wrong
  * and returns STATUS_ERROR or STATUS_USAGE. The caller frees *ret in every case.
  */
 int load_view(const struct command *command, const char *path, const struct load_options *options,

@@ -97,6 +97,17 @@ def report_neighbours(bolometer, directory):
 
 
 @in_directory
+def report_takes_lines_and_labels_apart(bolometer, directory):
+    result = bolometer.run("report", "--json", "--lines", "a.pb.gz", cwd=directory)
+    expect(set(functions(result)) == {"main line:4", "walk line:4", "leaf line:4", "idle line:4"},
+           "the writer gives each function the line of its length", result)
+    tree = bolometer.run("report", "--tree", "--by", "process,thread.name", "a.pb.gz", cwd=directory)
+    rows = [line[36:] for line in tree.stdout.decode().splitlines()[2:5]]
+    expect(rows == ["  all", "   [no process.executable.name]", "    [no thread.name]"],
+           f"the outermost first: {rows}", tree)
+
+
+@in_directory
 def names_cannot_steer_a_terminal(bolometer, directory):
     write(directory + "/evil.pb.gz", {("a\033[2Jb\nc", "\u009b31m"): (1, 1)})
     for options in ([], ["--tree"], ["--function", "b"]):
@@ -231,5 +242,5 @@ def bomb_is_bounded(bolometer, directory):
 
 if __name__ == "__main__":
     main([report_counts, report_selects, report_tree, report_neighbours,
-          names_cannot_steer_a_terminal, flame_pages, difference, conversions, merging,
+          report_takes_lines_and_labels_apart, names_cannot_steer_a_terminal, flame_pages, difference, conversions, merging,
           broken_files_are_refused, missing_files, bomb_is_bounded])

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes what the frames of a profile are, for a person who wants another view of it: each process under
+ * a frame of its own, each source line as a function of its own. Trees, tables and pages work on the result
+ * as on any profile.
+ */
+#pragma once
+
+#include "profile/profile.h"
+
+/*
+ * Puts frames below the root of every stack that tell what its sample belongs to: one for each word of the
+ * comma-separated `by`, the first outermost. A word is "process" (executable and process id), "executable",
+ * "thread" (its name), "container", "pod", "service", or the key of any label the file has. A sample without
+ * that label gets "[no KEY]". The added frames are FRAME_TYPE_MARK. Returns 0, or -ENOMEM: then
+ * the profile can only be freed.
+ */
+int profile_group_by(struct profile *profile, const char *by);
+
+/* Makes each line of a function a function of its own, named "function file.c:12"; what has no line number
+ * stays. Returns 0 or -ENOMEM, as above. */
+int profile_split_lines(struct profile *profile);
