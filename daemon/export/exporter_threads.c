@@ -126,6 +126,12 @@ static void settle(struct exporter *exporter, const struct spool_record *record,
 	spool_again(exporter->spool, record->sequence, result->maybe_received);
 }
 
+/* Did we end the attempt ourselves? Then the backend is not to blame. With the lock held. */
+static bool is_cancelled(const struct exporter *exporter)
+{
+	return exporter->next_sink || exporter->is_stopping;
+}
+
 /* Once in a while; *last: when it was. */
 static bool may_log(struct exporter *exporter, uint64_t *last)
 {
@@ -141,7 +147,10 @@ static void log_result(struct exporter *exporter, const struct sink_result *resu
 {
 	uint64_t failures = exporter->counts.failures_in_a_row; /* written by this thread alone */
 	const char *message = result->message[0] ? result->message : "no reason given";
-	if (result->outcome == SINK_RETRY && !failures &&
+	pthread_mutex_lock(&exporter->lock);
+	bool by_us = is_cancelled(exporter);
+	pthread_mutex_unlock(&exporter->lock);
+	if (result->outcome == SINK_RETRY && !failures && !by_us &&
 	    may_log(exporter, &exporter->logged_failure_ns)) {
 		log_warning("exporter %s: %s; what is collected is kept and sent later",
 			    exporter->name, message);
@@ -185,8 +194,8 @@ static void count_result(struct exporter *exporter, const struct sink_result *re
 		counts->failures_in_a_row = 0;
 		exporter->backoff = (struct backoff){0};
 		exporter->next_attempt_ns = 0;
-	} else if (exporter->next_sink || exporter->is_stopping) {
-		counts->retries++; /* cancelled by us: the backend is not to blame */
+	} else if (is_cancelled(exporter)) {
+		counts->retries++;
 	} else {
 		counts->retries++;
 		counts->failures_in_a_row++;

@@ -294,10 +294,12 @@ static void judge(struct http_client *client, CURLcode result, bool cancelled)
 	struct curl_header *pseudo;
 	curl_off_t uploaded = 0;
 	long version = 0;
-	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
 	curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
 	curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
-	answer->bytes_sent = (uint64_t)uploaded;
+	/* Of a request that fails before libcurl takes it up, libcurl tells what the one before did. So
+	 * the status is that of the headers which came, and no more was sent than was handed over. */
+	answer->status = answer->headers.status;
+	answer->bytes_sent = MIN_OF((uint64_t)uploaded, (uint64_t)client->offset);
 	answer->request_written =
 		client->answer_lost || answer->bytes_sent >= client->request->body_size;
 	if (answer->status < 200)
@@ -325,9 +327,14 @@ static void judge(struct http_client *client, CURLcode result, bool cancelled)
 static void post_once(struct http_client *client, const struct http_request *request)
 {
 	struct http_answer *answer = client->answer;
-	bool cancelled = atomic_load(&client->cancelled);
+	bool cancelled = false;
 	client->offset = 0;
 	client->answer_lost = false;
+	if (atomic_load(&client->cancelled)) {
+		answer->end = HTTP_CANCELLED;
+		snprintf(answer->message, sizeof(answer->message), "given up on request");
+		return;
+	}
 	if (prepare_connection(client, answer) < 0)
 		return;
 	struct curl_slist *headers = make_headers(client, request);

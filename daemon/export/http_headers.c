@@ -10,12 +10,28 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+/* "HTTP/1.1 200 OK", "HTTP/2 200": the three digits behind the first space. */
+static long parse_status(const char *line, size_t size)
+{
+	long status = 0;
+	const char *digit = memchr(line, ' ', size);
+	if (!digit || line + size - digit < 4)
+		return 0;
+	for (int i = 1; i <= 3; i++) {
+		if (digit[i] < '0' || digit[i] > '9')
+			return 0;
+		status = status * 10 + (digit[i] - '0');
+	}
+	return status;
+}
+
 void http_headers_add_line(struct http_headers *headers, const char *line, size_t size)
 {
 	while (size && is_blank(line[size - 1]))
 		size--;
 	if (size >= 5 && !memcmp(line, "HTTP/", 5)) {
 		http_headers_free(headers);
+		headers->status = parse_status(line, size);
 		return;
 	}
 	const char *colon = memchr(line, ':', size);

@@ -15,6 +15,7 @@ struct http_headers {
 	struct http_header {
 		char *name, *value;
 	} items[HTTP_HEADERS_MAX];
+	long status; /* of the last status line; 0: none came, or one without a number */
 	size_t count;
 	size_t bytes;
 	size_t dropped; /* fields past the bounds */

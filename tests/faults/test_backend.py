@@ -5,7 +5,6 @@ account: taken + recovered = sent + waiting + dropped, in samples, and sent is w
 
 Usage: test_backend.py BOLOMETER WORKLOAD [TEST...]"""
 import socket
-import sys
 import time
 
 from daemon_process import Backend, answer, check_balance, expect, main
@@ -207,12 +206,6 @@ def reload_under_load(world):
         return f"{taken} samples, {len(queues)} queues"
 
 
-# By hand, with the word "reload" behind the arguments: in one run of four a request counts as sent that this
-# backend did not note, and whose side errs is not known yet.
-if "reload" in sys.argv:
-    sys.argv.remove("reload")
-    main([reload_under_load])
-else:
-    main([gone_and_coming_back, gone_for_good, hanging, slow, resetting, answering_garbage, overloaded,
-          refusing_large_requests, refusing_everything_as_too_large, refusing_for_good, lying, unknown_name,
-          expired_certificate])
+main([gone_and_coming_back, gone_for_good, hanging, slow, resetting, answering_garbage, overloaded,
+      refusing_large_requests, refusing_everything_as_too_large, refusing_for_good, lying, unknown_name,
+      expired_certificate, reload_under_load])

@@ -105,6 +105,7 @@ static void test_headers_are_bounded(void **state)
 	assert_int_equal(headers.count, HTTP_HEADERS_MAX);
 	assert_null(http_headers_get(&headers, "absent"));
 	http_headers_add_line(&headers, "HTTP/1.1 200 OK\r\n", 17);
+	assert_int_equal(headers.status, 200);
 	http_headers_add_line(&headers, "a:1\r\n", 5);
 	http_headers_add_line(&headers, "A: 2", 4);
 	http_headers_add_line(&headers, ": none", 6);
