@@ -4,6 +4,7 @@ skipping aloud."""
 import os
 import subprocess
 import sys
+import traceback
 
 SKIPPED = 77
 NOBODY = 65534
@@ -58,7 +59,7 @@ def main(tests, needs_root=False):
         except Failure as failure:
             failed += 1
             print(f"FAIL {test.__name__}: {failure}")
-        except subprocess.TimeoutExpired as late:
+        except Exception:  # pylint: disable=broad-except # one test's accident is not the others'
             failed += 1
-            print(f"FAIL {test.__name__}: {late}")
+            print(f"FAIL {test.__name__}: {traceback.format_exc()}")
     sys.exit(1 if failed else 0)

@@ -155,6 +155,7 @@ def second_signal_ends_at_once(bolometer):
                          "cache: {{enabled: false}}\nexporters: [{{type: otlp-http, endpoint: "
                          f"'http://127.0.0.1:{server.getsockname()[1]}'}}}}]\n")
         with Daemon(bolometer, directory, configuration=configuration) as daemon:
+            work_for(0.5)  # an idle host has no samples to send
             daemon.signal(signal.SIGTERM)
             daemon.manager.wait_for("STOPPING=1")
             server.settimeout(PATIENCE)

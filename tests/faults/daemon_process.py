@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "command"), str(HERE.parent / "export")]
@@ -277,9 +278,12 @@ def main(tests, processes=2):
                     said = test(world)
                     print(f"ok   {test.__name__}, {time.monotonic() - start:.1f} s"
                           f"{': ' + said if said else ''}", flush=True)
-                except (Failure, subprocess.TimeoutExpired) as failure:
+                except Failure as failure:
                     failed += 1
                     print(f"FAIL {test.__name__}: {failure}", flush=True)
+                except Exception:  # pylint: disable=broad-except # one test's accident is not the others'
+                    failed += 1
+                    print(f"FAIL {test.__name__}: {traceback.format_exc()}", flush=True)
                 finally:
                     for daemon in world.daemons:
                         daemon.close()

@@ -55,8 +55,10 @@ def record_tormented(faults, number, pause, limit, **options):
 
 
 def killed_a_few_times(faults):
-    """What a killed child was working on is asked again: nothing is lost but time."""
-    result, sent = record_tormented(faults, signal.SIGKILL, 0.02, 10)
+    """What a killed child was working on is asked again: nothing is lost but time. A file is given up when
+    a third child dies over it, and each child in a row without an answer doubles the pause before the
+    next: so many kills, and so quickly, that no answer comes between them are the next test's."""
+    result, sent = record_tormented(faults, signal.SIGKILL, 0.02, 2, seconds=4)
     expect(result["parser_children_lost"] > 0, "nobody counted")
     return f"{faults.check(result)}, {sent} killed"
 
