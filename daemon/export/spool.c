@@ -20,7 +20,7 @@ const char *drop_reason_name(enum drop_reason reason)
 		[DROP_QUEUE_FULL] = "queue_full", [DROP_DISK] = "disk",
 		[DROP_REJECTED] = "rejected",	  [DROP_TOO_LARGE] = "too_large",
 		[DROP_DAMAGED] = "damaged",	  [DROP_MEMORY] = "memory",
-		[DROP_SHUTDOWN] = "shutdown",
+		[DROP_SHUTDOWN] = "shutdown",	  [DROP_NO_QUEUE] = "no_queue",
 	};
 	return reason < DROP_REASON_COUNT ? names[reason] : "unknown";
 }

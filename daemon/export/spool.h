@@ -32,6 +32,7 @@ enum drop_reason {
 	DROP_DAMAGED,	 /* its bytes on disk changed or were cut off */
 	DROP_MEMORY,	 /* no memory to hold it */
 	DROP_SHUTDOWN,	 /* only in memory when the daemon ended */
+	DROP_NO_QUEUE,	 /* the exporter's queue could not be opened again after a reload */
 	DROP_REASON_COUNT
 };
 

@@ -13,10 +13,16 @@
 #include <string.h>
 #include <unistd.h>
 
+struct running_exporter {
+	struct exporter *exporter; /* NULL: its queue could not be opened again after a reload */
+	uint64_t lost;		   /* samples, while that is so */
+};
+
 struct exporters {
 	const struct configuration *configuration; /* in force; item i of it is running[i] */
-	struct exporter **running;
+	struct running_exporter *running;
 	size_t count;
+	char *spool_directory; /* as it was at the start: only a restart changes it; NULL: none */
 };
 
 /* One exporter of the configuration to come. */
@@ -57,22 +63,23 @@ static int make_sink(const struct exporter_configuration *c, struct sink **ret)
 
 /* Each kind of payload has a spool of its own: one that changes its type does not meet what it cannot
  * send. A directory has none, its files would only be written twice. */
-static int spool_path(const struct configuration *c, const struct exporter_configuration *exporter,
-		      char **ret)
+static int spool_path(const struct exporters *exporters,
+		      const struct exporter_configuration *exporter, char **ret)
 {
 	*ret = NULL;
-	if (!c->spool_directory || exporter->type == EXPORTER_PPROF_DIRECTORY)
+	if (!exporters->spool_directory || exporter->type == EXPORTER_PPROF_DIRECTORY)
 		return 0;
-	*ret = text_format("%s/%s.%s", c->spool_directory, exporter->name,
+	*ret = text_format("%s/%s.%s", exporters->spool_directory, exporter->name,
 			   payload_kind_of(exporter->type) == PAYLOAD_OTLP ? "otlp" : "pprof");
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int start_exporter(const struct configuration *c, const struct exporter_configuration *exporter,
-			  struct sink **sink, struct exporter **ret)
+static int start_exporter(const struct exporters *exporters,
+			  const struct exporter_configuration *exporter, struct sink **sink,
+			  struct exporter **ret)
 {
 	_cleanup_free_ char *directory = NULL;
-	int r = spool_path(c, exporter, &directory);
+	int r = spool_path(exporters, exporter, &directory);
 	struct exporter_options options = {
 		.name = exporter->name,
 		.spool = {.directory = directory, .max_bytes = exporter->spool_bytes},
@@ -100,16 +107,26 @@ static void free_sink(struct sink *sink)
 		sink->operations->free(sink);
 }
 
+static void read_statistics(const struct running_exporter *running, struct exporter_statistics *ret)
+{
+	*ret = (struct exporter_statistics){0};
+	if (running->exporter)
+		exporter_statistics(running->exporter, ret);
+	ret->spool.taken.samples += running->lost;
+	ret->spool.dropped[DROP_NO_QUEUE].samples += running->lost;
+}
+
 /* Ends the exporter's threads and says what became of all samples: one line that adds up. */
-static void stop_exporter(struct exporter *exporter, const char *name)
+static void stop_exporter(const struct running_exporter *running, const char *name)
 {
 	struct exporter_statistics s;
 	struct text line = {0};
 	uint64_t dropped = 0;
-	if (!exporter)
+	if (running->exporter)
+		exporter_stop(running->exporter);
+	else if (!running->lost)
 		return;
-	exporter_stop(exporter);
-	exporter_statistics(exporter, &s);
+	read_statistics(running, &s);
 	for (int i = 0; i < DROP_REASON_COUNT; i++)
 		dropped += s.spool.dropped[i].samples;
 	text_add(&line, "taken=%llu recovered=%llu sent=%llu waiting=%llu dropped=%llu",
@@ -159,8 +176,8 @@ static size_t find_old(const struct exporters *exporters, const struct exporter_
 	return SIZE_MAX;
 }
 
-static int prepare_one(const struct exporters *exporters, const struct configuration *configuration,
-		       const struct exporter_configuration *new, struct next_exporter *next)
+static int prepare_one(const struct exporters *exporters, const struct exporter_configuration *new,
+		       struct next_exporter *next)
 {
 	next->old = find_old(exporters, new);
 	if (next->old != SIZE_MAX) {
@@ -172,7 +189,7 @@ static int prepare_one(const struct exporters *exporters, const struct configura
 	}
 	int r = make_sink(new, &next->sink);
 	if (r == 0 && next->old == SIZE_MAX)
-		r = start_exporter(configuration, new, &next->sink, &next->exporter);
+		r = start_exporter(exporters, new, &next->sink, &next->exporter);
 	return r;
 }
 
@@ -188,8 +205,7 @@ int exporters_prepare(struct exporters *exporters, const struct configuration *c
 	int r = update->next ? 0 : -ENOMEM;
 	for (size_t i = 0; i < count && r == 0; i++) {
 		update->count = i + 1;
-		r = prepare_one(exporters, configuration, &configuration->exporters.items[i],
-				&update->next[i]);
+		r = prepare_one(exporters, &configuration->exporters.items[i], &update->next[i]);
 	}
 	if (r < 0)
 		exporters_abandon(update);
@@ -210,34 +226,34 @@ void exporters_abandon(struct exporters_update *update)
 	free(update);
 }
 
-static struct exporter *commit_one(struct exporters *exporters, struct exporters_update *update,
-				   size_t index)
+static struct running_exporter commit_one(struct exporters *exporters,
+					  struct exporters_update *update, size_t index)
 {
 	struct next_exporter *next = &update->next[index];
 	if (next->old == SIZE_MAX)
-		return take_pointer(next->exporter);
-	struct exporter *exporter = take_pointer(exporters->running[next->old]);
+		return (struct running_exporter){.exporter = take_pointer(next->exporter)};
+	struct running_exporter running = exporters->running[next->old];
+	exporters->running[next->old] = (struct running_exporter){0};
 	if (next->replace_queue) {
-		stop_exporter(exporter,
-			      exporters->configuration->exporters.items[next->old].name);
-		exporter = exporter_free(exporter);
-		start_exporter(update->configuration,
-			       &update->configuration->exporters.items[index], &next->sink,
-			       &exporter);
-	} else if (next->sink) {
-		exporter_set_sink(exporter, take_pointer(next->sink));
+		stop_exporter(&running, exporters->configuration->exporters.items[next->old].name);
+		exporter_free(running.exporter);
+		running = (struct running_exporter){0};
+		start_exporter(exporters, &update->configuration->exporters.items[index],
+			       &next->sink, &running.exporter);
+	} else if (next->sink && running.exporter) {
+		exporter_set_sink(running.exporter, take_pointer(next->sink));
 	}
-	return exporter;
+	return running;
 }
 
 void exporters_commit(struct exporters *exporters, struct exporters_update *update)
 {
-	struct exporter **running = calloc(MAX_OF(update->count, 1u), sizeof(*running));
+	struct running_exporter *running = calloc(MAX_OF(update->count, 1u), sizeof(*running));
 	for (size_t i = 0; running && i < update->count; i++)
 		running[i] = commit_one(exporters, update, i);
 	exporters_stop(exporters);
 	for (size_t i = 0; i < exporters->count; i++)
-		exporter_free(exporters->running[i]);
+		exporter_free(exporters->running[i].exporter);
 	free(exporters->running);
 	exporters->running = running;
 	exporters->count = running ? update->count : 0;
@@ -256,7 +272,13 @@ int exporters_new(const struct configuration *configuration, struct exporters **
 	if (!exporters)
 		return -ENOMEM;
 	exporters->configuration = &none;
-	int r = exporters_prepare(exporters, configuration, &update);
+	int r = 0;
+	if (configuration->spool_directory) {
+		exporters->spool_directory = strdup(configuration->spool_directory);
+		r = exporters->spool_directory ? 0 : -ENOMEM;
+	}
+	if (r == 0)
+		r = exporters_prepare(exporters, configuration, &update);
 	if (r < 0) {
 		exporters_free(exporters);
 		return r;
@@ -272,7 +294,7 @@ int exporters_new(const struct configuration *configuration, struct exporters **
 void exporters_stop(struct exporters *exporters)
 {
 	for (size_t i = 0; i < exporters->count; i++)
-		stop_exporter(exporters->running[i],
+		stop_exporter(&exporters->running[i],
 			      exporters->configuration->exporters.items[i].name);
 }
 
@@ -281,10 +303,31 @@ struct exporters *exporters_free(struct exporters *exporters)
 	if (!exporters)
 		return NULL;
 	for (size_t i = 0; i < exporters->count; i++)
-		exporter_free(exporters->running[i]);
+		exporter_free(exporters->running[i].exporter);
 	free(exporters->running);
+	free(exporters->spool_directory);
 	free(exporters);
 	return NULL;
+}
+
+/* Another try for a queue that could not be opened at a reload; what was lost goes to its account. Returns
+ * 0 or -errno, which has been logged. */
+static int start_again(struct exporters *exporters, size_t index)
+{
+	const struct exporter_configuration *c = &exporters->configuration->exporters.items[index];
+	struct running_exporter *running = &exporters->running[index];
+	struct sink *sink = NULL;
+	int r = make_sink(c, &sink);
+	if (r == 0)
+		r = start_exporter(exporters, c, &sink, &running->exporter);
+	if (r == 0) {
+		log_info("exporter %s: its queue is open again, %llu samples were lost", c->name,
+			 (unsigned long long)running->lost);
+		exporter_lose(running->exporter, running->lost, DROP_NO_QUEUE);
+		running->lost = 0;
+	}
+	free_sink(sink);
+	return r;
 }
 
 void exporters_add(struct exporters *exporters, const struct profile *profile)
@@ -294,9 +337,12 @@ void exporters_add(struct exporters *exporters, const struct profile *profile)
 	for (size_t i = 0; i < exporters->count; i++) {
 		const struct exporter_configuration *c =
 			&exporters->configuration->exporters.items[i];
-		int r = exporters->running[i]
-				? encode_for(&encoding, c, exporters->running[i])
-				: -ENODEV;
+		struct running_exporter *running = &exporters->running[i];
+		if (!running->exporter && start_again(exporters, i) < 0) {
+			running->lost += encoding_samples(&encoding);
+			continue;
+		}
+		int r = encode_for(&encoding, c, running->exporter);
 		if (r < 0)
 			log_error("exporter %s: an interval is lost: %s", c->name, strerror(-r));
 	}
@@ -306,13 +352,14 @@ void exporters_add(struct exporters *exporters, const struct profile *profile)
 void exporters_flush(struct exporters *exporters, uint64_t timeout_ns)
 {
 	for (size_t i = 0; i < exporters->count; i++)
-		if (exporters->running[i])
-			exporter_flush_start(exporters->running[i], timeout_ns);
+		if (exporters->running[i].exporter)
+			exporter_flush_start(exporters->running[i].exporter, timeout_ns);
 	for (size_t i = 0; i < exporters->count; i++) {
 		struct exporter_statistics statistics;
-		if (!exporters->running[i] || exporter_flush_wait(exporters->running[i]) == 0)
+		struct exporter *exporter = exporters->running[i].exporter;
+		if (!exporter || exporter_flush_wait(exporter) == 0)
 			continue;
-		exporter_statistics(exporters->running[i], &statistics);
+		exporter_statistics(exporter, &statistics);
 		log_warning("exporter %s: %llu profiles were not sent%s%s",
 			    exporters->configuration->exporters.items[i].name,
 			    (unsigned long long)statistics.spool.waiting.payloads,
@@ -325,12 +372,8 @@ void exporters_describe(struct exporters *exporters, struct text *out)
 	uint64_t failing = 0, waiting = 0;
 	for (size_t i = 0; i < exporters->count; i++) {
 		struct exporter_statistics statistics;
-		if (!exporters->running[i]) {
-			failing++;
-			continue;
-		}
-		exporter_statistics(exporters->running[i], &statistics);
-		failing += statistics.failures_in_a_row > 0;
+		read_statistics(&exporters->running[i], &statistics);
+		failing += !exporters->running[i].exporter || statistics.failures_in_a_row > 0;
 		waiting += statistics.spool.waiting.payloads;
 	}
 	text_add(out, "%zu exporters, %llu failing, %llu profiles waiting", exporters->count,
@@ -346,7 +389,6 @@ void exporters_get(const struct exporters *exporters, size_t index, struct expor
 {
 	const struct exporter_configuration *c = &exporters->configuration->exporters.items[index];
 	*ret = (struct exporter_state){.name = c->name, .type = c->type};
-	ret->is_running = exporters->running[index] != NULL;
-	if (ret->is_running)
-		exporter_statistics(exporters->running[index], &ret->statistics);
+	ret->is_running = exporters->running[index].exporter != NULL;
+	read_statistics(&exporters->running[index], &ret->statistics);
 }

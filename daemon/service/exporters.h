@@ -22,7 +22,8 @@ void exporters_stop(struct exporters *exporters);
 /* Stops and frees. Accepts NULL. Returns NULL. */
 struct exporters *exporters_free(struct exporters *exporters);
 
-/* Encodes the profile and hands it to every queue. What fails is logged. */
+/* Encodes the profile and hands it to every queue. What fails is logged. A queue that could not be opened
+ * again after a reload is tried anew; until it is there its samples are lost, counted as DROP_NO_QUEUE. */
 void exporters_add(struct exporters *exporters, const struct profile *profile);
 
 /* Sends all that waits, for at most `timeout_ns` in all. */
@@ -35,7 +36,8 @@ void exporters_describe(struct exporters *exporters, struct text *out);
 struct exporter_state {
 	const char *name;
 	enum exporter_type type;
-	bool is_running; /* false: it could not start again after a reload; no statistics then */
+	bool is_running; /* false: its queue could not be opened again after a reload; of the statistics
+			  * only what was lost for that */
 	struct exporter_statistics statistics;
 };
 

@@ -118,12 +118,18 @@ static int add_otlp(struct encoding *e, const struct exporter_configuration *c,
 	return r;
 }
 
-int encode_for(struct encoding *e, const struct exporter_configuration *c, struct exporter *exporter)
+uint64_t encoding_samples(struct encoding *e)
 {
-	uint64_t added = 0;
 	if (!e->is_counted)
 		e->samples = count_samples(e->profile);
 	e->is_counted = true;
+	return e->samples;
+}
+
+int encode_for(struct encoding *e, const struct exporter_configuration *c, struct exporter *exporter)
+{
+	uint64_t added = 0;
+	encoding_samples(e);
 	int r = payload_kind_of(c->type) == PAYLOAD_PPROF ? add_pprof(e, exporter, &added)
 							  : add_otlp(e, c, exporter, &added);
 	if (added < e->samples)

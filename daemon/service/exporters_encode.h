@@ -21,6 +21,9 @@ int split_payload(const struct payload *payload, struct payload halves[2]);
 
 enum payload_kind payload_kind_of(enum exporter_type type);
 
+/* Events in the profile. */
+uint64_t encoding_samples(struct encoding *encoding);
+
 /* Hands the profile to the exporter's queue. What cannot be made into a payload is counted there as
  * dropped. Returns 0 or -errno. */
 int encode_for(struct encoding *encoding, const struct exporter_configuration *c,

@@ -196,7 +196,8 @@ static void describe_exporter(const struct exporter_state *e, struct text *out)
 	text_add(out, "exporter    %s (%s): ", e->name, type_name(e->type, &type));
 	text_free(&type);
 	if (!e->is_running) {
-		text_add_string(out, "not running, see the log\n");
+		text_add(out, "its queue cannot be opened, see the log; %llu samples dropped\n",
+			 (unsigned long long)dropped_samples(&s->spool));
 		return;
 	}
 	text_add(out, "%llu samples sent, %llu waiting (%s), %llu dropped",
