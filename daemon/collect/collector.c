@@ -575,3 +575,8 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	ret->binaries = c->binaries.statistics;
 	ret->binaries.pending = c->binaries.pending;
 }
+
+size_t collector_get_maps(const struct collector *c, struct map_usage *ret, size_t capacity)
+{
+	return map_usage_read(c->programs.skeleton->obj, ret, capacity);
+}

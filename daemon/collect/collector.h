@@ -8,6 +8,7 @@
 #include "base/loop.h"
 #include "collect/binaries.h"
 #include "collect/failure.h"
+#include "collect/map_usage.h"
 #include "collect/opener.h"
 #include "collect/selection.h"
 #include "process/process.h"
@@ -95,3 +96,6 @@ struct process_table *collector_processes(struct collector *collector);
 uint64_t collector_parser_cpu_ns(const struct collector *collector);
 
 void collector_get_statistics(struct collector *collector, struct collector_statistics *ret);
+
+/* As map_usage_read(). */
+size_t collector_get_maps(const struct collector *collector, struct map_usage *ret, size_t capacity);

@@ -47,10 +47,18 @@ struct exporter_options {
 	const struct exporter_clock *clock; /* NULL: the system's */
 };
 
+/* A backend that makes up codes must not take memory, or a monitoring system's, without bound. */
+#define EXPORTER_MAX_ANSWERS 12
+
 struct exporter_statistics {
 	struct spool_statistics spool;	/* taken, waiting and dropped include the hand-over's */
 	struct amount handoff;		/* of `waiting`, what the writer has not written yet */
 	uint64_t sends;			/* attempts */
+	struct {
+		char code[SINK_CODE_BYTES];
+		uint64_t sends;
+	} answers[EXPORTER_MAX_ANSWERS]; /* `sends` by the answer's code; the last may be "other" */
+	size_t answer_count;
 	uint64_t retries;		/* attempts that are to be repeated */
 	uint64_t partial_successes;	/* sent, with some profiles refused */
 	uint64_t rejected_profiles;	/* by these */

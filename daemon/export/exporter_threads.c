@@ -178,10 +178,32 @@ static void learn_size_limit(struct exporter *exporter, uint64_t refused, uint64
 	pthread_mutex_unlock(&exporter->lock);
 }
 
+static void count_answer(struct exporter_statistics *counts, const struct sink_result *result)
+{
+	static const char *const outcomes[] = {
+		[SINK_SENT] = "sent",
+		[SINK_RETRY] = "retry",
+		[SINK_REJECTED] = "rejected",
+		[SINK_TOO_LARGE] = "too_large",
+	};
+	const char *code = result->code[0] ? result->code : outcomes[result->outcome];
+	size_t i = 0;
+	while (i < counts->answer_count && strcmp(counts->answers[i].code, code) != 0)
+		i++;
+	if (i >= EXPORTER_MAX_ANSWERS - 1) { /* the last place is theirs who find none */
+		i = EXPORTER_MAX_ANSWERS - 1;
+		code = "other";
+	}
+	snprintf(counts->answers[i].code, sizeof(counts->answers[i].code), "%s", code);
+	counts->answers[i].sends++;
+	counts->answer_count = MAX_OF(counts->answer_count, i + 1);
+}
+
 static void count_result(struct exporter *exporter, const struct sink_result *result)
 {
 	struct exporter_statistics *counts = &exporter->counts;
 	counts->sends++;
+	count_answer(counts, result);
 	counts->bytes_sent += result->bytes_sent;
 	if (result->message[0])
 		snprintf(counts->last_message, sizeof(counts->last_message), "%.255s",

@@ -61,10 +61,24 @@ static void describe(const struct http_answer *answer, const char *detail, struc
 			 answer->message);
 }
 
+static void name_answer(const struct http_answer *answer, char code[SINK_CODE_BYTES])
+{
+	static const char *const ends[] = {
+		[HTTP_ANSWERED] = "no_answer", [HTTP_CUT] = "no_answer",
+		[HTTP_NO_ANSWER] = "no_answer", [HTTP_TIMED_OUT] = "timeout",
+		[HTTP_CANCELLED] = "cancelled", [HTTP_NOT_TRIED] = "not_tried",
+	};
+	if (answer->status)
+		snprintf(code, SINK_CODE_BYTES, "%ld", answer->status);
+	else
+		snprintf(code, SINK_CODE_BYTES, "%s", ends[answer->end]);
+}
+
 void http_outcome(const struct http_client *client, const struct http_answer *answer,
 		  const char *detail, struct sink_result *ret)
 {
 	*ret = (struct sink_result){.outcome = SINK_RETRY, .bytes_sent = answer->bytes_sent};
+	name_answer(answer, ret->code);
 	if (!answer->status) {
 		ret->maybe_received = answer->request_written && answer->end != HTTP_NOT_TRIED;
 		memcpy(ret->message, answer->message, sizeof(ret->message));

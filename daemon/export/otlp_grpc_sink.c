@@ -140,6 +140,7 @@ static void interpret(struct grpc_sink *grpc, const struct http_answer *answer,
 	}
 	*ret = (struct sink_result){.bytes_sent = answer->bytes_sent};
 	int code = grpc_status_parse(status);
+	snprintf(ret->code, sizeof(ret->code), "%s", grpc_status_name(code));
 	if (code == GRPC_OK)
 		interpret_success(answer, ret);
 	else

@@ -33,12 +33,16 @@ enum sink_outcome {
 	SINK_TOO_LARGE, /* smaller pieces may pass */
 };
 
+#define SINK_CODE_BYTES 24
+
 struct sink_result {
 	enum sink_outcome outcome;
 	uint64_t retry_after_ns;    /* the backend asks for this pause; 0: it does not */
 	uint64_t rejected_profiles; /* SINK_SENT with partial success: the backend dropped so many */
 	uint64_t size_limit;	    /* SINK_TOO_LARGE: the payload's largest size; 0: not known */
 	uint64_t bytes_sent;	    /* on the wire, bodies only */
+	char code[SINK_CODE_BYTES]; /* the answer in a word, to be counted: "200", "UNAVAILABLE",
+				     * "timeout"; empty: as the outcome is called */
 	bool maybe_received;	    /* SINK_RETRY: the whole request went out, its answer was lost */
 	char message[256];	    /* for people, never a credential; empty when there is nothing to say */
 };

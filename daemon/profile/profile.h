@@ -29,6 +29,11 @@ enum frame_type {
 	FRAME_TYPE_MAX
 };
 
+/* Frames, each as often as it was sampled; of them, those of code without a function's name. */
+struct frame_count {
+	uint64_t frames, unnamed;
+};
+
 /* "native", "kernel", "jit", "interpreter", "go", "mark". */
 const char *frame_type_word(enum frame_type type);
 

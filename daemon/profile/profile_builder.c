@@ -389,8 +389,11 @@ static void add_sample(struct builder *b, const struct aggregate_entry *entry)
 		CHECK(b, array_add(&b->profile->stack_locations, location));
 		sample.location_count++;
 		const struct profile_location *l = &b->profile->locations.items[location];
+		uint64_t unnamed = l->line_count ? 0 : entry->count;
 		b->statistics->frames += entry->count;
-		b->statistics->unnamed += l->line_count ? 0 : entry->count;
+		b->statistics->unnamed += unnamed;
+		b->statistics->of_type[l->type].frames += entry->count;
+		b->statistics->of_type[l->type].unnamed += unnamed;
 	}
 	if (b->options->labels) {
 		sample.resource = resource_of(b, entry->process);

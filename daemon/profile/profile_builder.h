@@ -22,6 +22,7 @@ struct profile_builder_options {
 struct profile_builder_statistics {
 	uint64_t frames;  /* frames of all samples, weighted by their count */
 	uint64_t unnamed; /* of them, code without a function name */
+	struct frame_count of_type[FRAME_TYPE_MAX];
 };
 
 /* Builds the profile of a window of the aggregate, with sample types samples/count and cpu/nanoseconds; times, duration and comments are

@@ -540,9 +540,15 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		losses_add_jit(&ret->losses, ((struct process *)(uintptr_t)slot->key)->jit);
 	memcpy(ret->counters, c.counters, sizeof(ret->counters));
 	memcpy(ret->ends, r->aggregate.ends, sizeof(ret->ends));
+	memcpy(ret->frames_of_type, r->built.of_type, sizeof(ret->frames_of_type));
 	/* Rejected after all: they belong to the unselected ticks. */
 	ret->counters[COUNTER_SAMPLES] -= c.rejected;
 	ret->counters[COUNTER_CAPTURED_NS] -= c.rejected_ns;
 	ret->counters[COUNTER_UNSELECTED] += c.rejected;
 	ret->counters[COUNTER_UNSELECTED_NS] += c.rejected_ns;
+}
+
+size_t recording_get_maps(const struct recording *r, struct map_usage *ret, size_t capacity)
+{
+	return collector_get_maps(r->collector, ret, capacity);
 }

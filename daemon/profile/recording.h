@@ -8,6 +8,7 @@
 
 #include "base/loop.h"
 #include "bpf/wire.h"
+#include "collect/map_usage.h"
 #include "collect/opener.h"
 #include "collect/selection.h"
 #include "profile/losses.h"
@@ -64,6 +65,7 @@ struct recording_statistics {
 	uint64_t sideband_lost;
 	uint64_t processes;		  /* seen with a sample */
 	uint64_t frames, frames_unnamed;  /* locations' occurrences; without a function name */
+	struct frame_count frames_of_type[FRAME_TYPE_MAX];
 	uint64_t binaries, binaries_failed;
 	uint64_t symbol_bytes;		  /* of names and lines held */
 	struct recording_losses losses;
@@ -133,3 +135,6 @@ int recording_close_window(struct recording *recording, struct recording_window 
 			   struct profile **ret);
 
 void recording_get_statistics(struct recording *recording, struct recording_statistics *ret);
+
+/* As map_usage_read(): how full the BPF maps are. */
+size_t recording_get_maps(const struct recording *recording, struct map_usage *ret, size_t capacity);

@@ -63,6 +63,7 @@ static void write_metrics(const struct local_server *local, struct exporter_stat
 	const struct daemon *daemon = local->daemon;
 	struct recording_statistics s;
 	struct metrics_listener listeners[3];
+	struct map_usage maps[MAP_USAGE_MAX];
 	size_t count = exporters_count(daemon->exporters);
 	for (size_t i = 0; i < count; i++)
 		exporters_get(daemon->exporters, i, &exporters[i]);
@@ -73,6 +74,8 @@ static void write_metrics(const struct local_server *local, struct exporter_stat
 		.frequency = daemon->configuration.sampling.frequency,
 		.is_paused = daemon->is_paused,
 		.recording = &s,
+		.maps = maps,
+		.map_count = recording_get_maps(daemon->recording, maps, ARRAY_LENGTH(maps)),
 		.resident_bytes = resident_bytes(),
 		.exporters = exporters,
 		.exporter_count = count,

@@ -38,7 +38,7 @@ void local_pprof_index(struct http_exchange *exchange, void *userdata)
 			  "/debug/pprof/cmdline\n"
 			  "    the name of this program\n"
 			  "/debug/pprof/symbol\n"
-			  "    for pprof: profiles carry their names already",
+			  "    says that no addresses are looked up: profiles carry their names already",
 			  MAX_WINDOW_SECONDS, DEFAULT_SECONDS);
 }
 
@@ -50,7 +50,15 @@ void local_pprof_cmdline(struct http_exchange *exchange, void *userdata)
 	http_respond(exchange, 200, "text/plain; charset=utf-8", &body);
 }
 
-/* An address means something only in one process; profiles of a host carry their names. */
+/*
+ * "num_symbols: 0" is the protocol's word for a program that looks up no addresses, and the answer has to
+ * be 200: on any other `go tool pprof` gives up a profile in which one mapping lacks names.
+ * An address of such a profile is an offset in a file, of which the request does not say which one; those
+ * of the kernel are in no profile, and telling them would undo its address randomization. What names could
+ * be found the profile has already.
+ *
+ * Source: github.com/google/pprof, internal/symbolz; gperftools, docs/pprof_remote_servers.html.
+ */
 void local_pprof_symbol(struct http_exchange *exchange, void *userdata)
 {
 	http_respond_text(exchange, 200, "num_symbols: 0");

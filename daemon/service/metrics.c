@@ -102,6 +102,25 @@ static void write_samples(const struct recording_statistics *s, struct text *out
 	       (double)s->sideband_lost);
 }
 
+static void write_frames(const struct recording_statistics *s, struct text *out)
+{
+	static const char *const types[FRAME_TYPE_MAX] = {
+		[FRAME_TYPE_NATIVE] = "native", [FRAME_TYPE_KERNEL] = "kernel",
+		[FRAME_TYPE_JIT] = "jit",	[FRAME_TYPE_INTERPRETER] = "interpreter",
+		[FRAME_TYPE_GO] = "go",		[FRAME_TYPE_MARK] = "mark",
+	};
+	family(out, "frames_total", "counter",
+	       "Frames of the stacks in profiles, with and without a function's name. A mark is no "
+	       "code: it says why a stack ends early.");
+	for (size_t i = 0; i < FRAME_TYPE_MAX; i++) {
+		const struct frame_count *count = &s->frames_of_type[i];
+		sample2(out, "frames_total", "type", types[i], "symbolized", "true",
+			(double)(count->frames - count->unnamed));
+		sample2(out, "frames_total", "type", types[i], "symbolized", "false",
+			(double)count->unnamed);
+	}
+}
+
 static void write_stacks(const struct recording_statistics *s, struct text *out)
 {
 	static const char *const ends[] = {
@@ -116,10 +135,7 @@ static void write_stacks(const struct recording_statistics *s, struct text *out)
 		lower(ends[i], name);
 		sample(out, "unwind_ends_total", "reason", name, s->ends[i]);
 	}
-	family(out, "frames_total", "counter",
-	       "Frames of the stacks in profiles, with and without a function's name.");
-	sample(out, "frames_total", "symbolized", "true", s->frames - s->frames_unnamed);
-	sample(out, "frames_total", "symbolized", "false", s->frames_unnamed);
+	write_frames(s, out);
 	family(out, "losses_total", "counter",
 	       "What was not understood, refused or given up, by kind.");
 #define WRITE_LOSS(name, what) sample(out, "losses_total", "kind", #name, s->losses.name);
@@ -146,6 +162,12 @@ static void write_cost(const struct metrics *m, struct text *out)
 	       (double)(s->memory_bytes - s->map_bytes));
 	single(out, "bpf_map_bytes", "gauge", "Kernel memory of the BPF maps.",
 	       (double)s->map_bytes);
+	family(out, "bpf_map_entries", "gauge", "Entries of the BPF maps that can be full.");
+	for (size_t i = 0; i < m->map_count; i++)
+		sample(out, "bpf_map_entries", "map", m->maps[i].name, m->maps[i].entries);
+	family(out, "bpf_map_capacity", "gauge", "How many entries they can have.");
+	for (size_t i = 0; i < m->map_count; i++)
+		sample(out, "bpf_map_capacity", "map", m->maps[i].name, m->maps[i].capacity);
 }
 
 /* ---- Where it goes ----------------------------------------------------------------------------------- */
@@ -162,7 +184,14 @@ static void write_cost(const struct metrics *m, struct text *out)
 
 static void write_requests(const struct metrics *m, struct text *out)
 {
-	EACH_EXPORTER("export_requests_total", "counter", "Attempts to send.", s->sends);
+	family(out, "export_requests_total", "counter",
+	       "Attempts to send, by the answer: a status of HTTP or gRPC, or why there was none.");
+	for (size_t i = 0; i < m->exporter_count; i++) {
+		const struct exporter_statistics *s = &m->exporters[i].statistics;
+		for (size_t k = 0; k < s->answer_count; k++)
+			sample2(out, "export_requests_total", "exporter", m->exporters[i].name,
+				"code", s->answers[k].code, (double)s->answers[k].sends);
+	}
 	EACH_EXPORTER("export_retries_total", "counter", "Attempts that are to be repeated.",
 		      s->retries);
 	EACH_EXPORTER("export_partial_successes_total", "counter",

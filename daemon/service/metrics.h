@@ -24,6 +24,8 @@ struct metrics {
 	uint64_t frequency;	  /* Hz */
 	bool is_paused;
 	const struct recording_statistics *recording;
+	const struct map_usage *maps; /* of the BPF programs */
+	size_t map_count;
 	uint64_t resident_bytes;
 	const struct exporter_state *exporters;
 	size_t exporter_count;

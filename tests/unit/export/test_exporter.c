@@ -127,6 +127,33 @@ static void test_all_arrive_in_order(void **state)
 	assert_int_equal(statistics.retries, 0);
 }
 
+static void answer_with_many_codes(struct fake_sink *fake, const struct payload *payload,
+				   struct sink_result *result)
+{
+	struct world *world = fake->userdata;
+	snprintf(result->code, sizeof(result->code), "%u", 200 + world->attempts / 2);
+	world->attempts++;
+}
+
+/* Each code is counted, and a backend that makes up codes finds an end. */
+static void test_codes_are_counted(void **state)
+{
+	struct world *world = *state;
+	start(world, answer_with_many_codes);
+	for (uint32_t i = 1; i <= 40; i++)
+		add(world, i);
+	settle(world);
+	struct exporter_statistics statistics = stop(world);
+	uint64_t sends = 0;
+	assert_int_equal(statistics.answer_count, EXPORTER_MAX_ANSWERS);
+	assert_string_equal(statistics.answers[0].code, "200");
+	assert_int_equal(statistics.answers[0].sends, 2);
+	assert_string_equal(statistics.answers[EXPORTER_MAX_ANSWERS - 1].code, "other");
+	for (size_t i = 0; i < statistics.answer_count; i++)
+		sends += statistics.answers[i].sends;
+	assert_int_equal(sends, 40);
+}
+
 static void gone_for_an_hour(struct fake_sink *fake, const struct payload *payload,
 			     struct sink_result *result)
 {
@@ -470,6 +497,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_arrive_in_order),
+		TEST(test_codes_are_counted),
 		TEST(test_an_hour_of_outage),
 		TEST(test_pauses_asked_for),
 		TEST(test_lost_answers),
