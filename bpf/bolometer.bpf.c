@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The programs: a clock tick on every CPU becomes a sample, and (with --children) forks and ends keep
- * the set of selected processes. New cgroups are announced with their paths.
+ * The programs: a clock tick on every CPU becomes a sample, so do page faults (growth.bpf.h), and (with
+ * --children) forks and ends keep the set of selected processes. New cgroups are announced with their
+ * paths.
  *
  * Time. Every tick, idle and unselected ones included, reads the clock and keeps the reading for its
  * CPU, so a sample weighs exactly the time since the tick before it. If more than one period went by,
@@ -98,7 +99,8 @@ static __always_inline struct task_struct *describe_task(struct scratch *s,
 	return task;
 }
 
-static __always_inline void describe_sample(struct scratch *s, u32 cpu, u64 time, u64 weight)
+static __always_inline void describe_sample(struct scratch *s, u32 cpu, u32 event, u64 time,
+					    u64 weight)
 {
 	s->sample.header.version = WIRE_VERSION;
 	s->sample.header.kind = RECORD_SAMPLE;
@@ -106,7 +108,7 @@ static __always_inline void describe_sample(struct scratch *s, u32 cpu, u64 time
 	s->sample.weight = weight;
 	s->sample.cgroup_id = bpf_get_current_cgroup_id();
 	s->sample.cpu = cpu;
-	s->sample.event = EVENT_CPU;
+	s->sample.event = event;
 	s->sample.kernel_frames = 0;
 	s->sample.user_frames = 0;
 	s->hash = stack_seed;
@@ -229,6 +231,22 @@ static __always_inline u64 finish_stack_id(const struct scratch *s)
 	return hash ? hash : 1;
 }
 
+static __always_inline void count_sent(u32 cpu, const struct scratch *s)
+{
+	bool is_tick = s->sample.event == EVENT_CPU;
+
+	count(cpu, is_tick ? COUNTER_SAMPLES : COUNTER_GROWTH_SAMPLES, 1);
+	count(cpu, is_tick ? COUNTER_CAPTURED_NS : COUNTER_GROWTH_BYTES, s->sample.weight);
+}
+
+static __always_inline void count_lost(u32 cpu, const struct scratch *s)
+{
+	bool is_tick = s->sample.event == EVENT_CPU;
+
+	count(cpu, is_tick ? COUNTER_LOST_RING_FULL : COUNTER_GROWTH_LOST, 1);
+	count(cpu, is_tick ? COUNTER_LOST_NS : COUNTER_GROWTH_LOST_BYTES, s->sample.weight);
+}
+
 /* Sends the sample, with its stack unless the daemon has it. */
 __noinline int send_sample(u32 cpu)
 {
@@ -258,16 +276,14 @@ __noinline int send_sample(u32 cpu)
 			wake = BPF_RB_FORCE_WAKEUP;
 	}
 	if (bpf_ringbuf_output(&ring, &s->sample, size, wake)) {
-		count(cpu, COUNTER_LOST_RING_FULL, 1);
-		count(cpu, COUNTER_LOST_NS, s->sample.weight);
+		count_lost(cpu, s);
 		return 0;
 	}
 	if (sent && !known) {
 		*sent = mark;
 		count(cpu, COUNTER_STACKS_SENT, 1);
 	}
-	count(cpu, COUNTER_SAMPLES, 1);
-	count(cpu, COUNTER_CAPTURED_NS, s->sample.weight);
+	count_sent(cpu, s);
 	return 0;
 }
 
@@ -305,7 +321,7 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 		c->values[COUNTER_UNSELECTED_NS] += tick.weight;
 		return 0;
 	}
-	describe_sample(s, cpu, clock->previous_tick, tick.weight);
+	describe_sample(s, cpu, EVENT_CPU, clock->previous_tick, tick.weight);
 	s->sample.flags = (user_mode ? SAMPLE_USER_MODE : 0) |
 			  (selected == SELECTED_UNDECIDED ? SAMPLE_UNDECIDED : 0);
 	if (!user_mode)
@@ -315,6 +331,8 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 	send_sample(cpu);
 	return 0;
 }
+
+#include "growth.bpf.h"
 
 SEC("raw_tp/sched_process_fork")
 int on_fork(struct bpf_raw_tracepoint_args *ctx)

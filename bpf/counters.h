@@ -8,6 +8,8 @@
 /*
  * COUNTER(id, name, what it counts). The tick identity, exact at any moment the programs rest:
  *	ticks = samples + lost_* + unselected + idle + missed
+ * and of the page faults, in steps of the event's period:
+ *	growth_faults = growth_new + growth_copied + growth_file + growth_unselected + growth_thinned
  */
 #define BOLOMETER_COUNTERS(COUNTER)                                                               \
 	COUNTER(TICKS, "ticks", "timer periods that passed, run or missed")                       \
@@ -25,7 +27,17 @@
 	COUNTER(STACKS_SENT, "stacks_sent", "samples that carried their whole stack")             \
 	COUNTER(FRAMES, "frames", "user frames unwound")                                          \
 	COUNTER(BINARIES_FULL, "binaries_full", "frames in a binary the full table refused")      \
-	COUNTER(NOTICES_LOST, "notices_lost", "notices of a new binary the full ring refused")
+	COUNTER(NOTICES_LOST, "notices_lost", "notices of a new binary the full ring refused")    \
+	COUNTER(GROWTH_FAULTS, "growth_faults", "minor page faults the event counted")            \
+	COUNTER(GROWTH_NEW, "growth_new", "of them, new memory")                                  \
+	COUNTER(GROWTH_COPIED, "growth_copied", "of them, pages written after a fork")            \
+	COUNTER(GROWTH_FILE, "growth_file", "of them, in files or shared memory")                 \
+	COUNTER(GROWTH_UNSELECTED, "growth_unselected", "of them, in tasks not asked for")        \
+	COUNTER(GROWTH_THINNED, "growth_thinned", "of them, passed over: the samples weigh more") \
+	COUNTER(GROWTH_SAMPLES, "growth_samples", "growth samples sent")                          \
+	COUNTER(GROWTH_BYTES, "growth_bytes", "bytes those samples stand for")                    \
+	COUNTER(GROWTH_LOST, "growth_lost", "growth samples the full ring buffer refused")        \
+	COUNTER(GROWTH_LOST_BYTES, "growth_lost_bytes", "bytes those stood for")
 
 /*
  * STACK_END(id, text). Why the walk ended. COMPLETE reached the entry of the thread. EXITING and IN_EXEC

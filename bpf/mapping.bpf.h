@@ -138,8 +138,8 @@ static __always_inline struct vm_area_struct *area_in_rb_tree(struct scratch *s)
 #define FIELD_OF_AREA(s, area, field) \
 	field_u64(s, AREA_READ_SIZE, area, bpf_core_field_offset(struct vm_area_struct, field))
 
-/* Finds the mapping of scratch->lookup_pc: its area_*. Returns 0, or -1: none. */
-__noinline int find_area(u32 cpu)
+/* Finds the mapping of scratch->lookup_pc, of code or not: its area_*. Returns 0, or -1: none. */
+__noinline int read_area(u32 cpu)
 {
 	struct scratch *s = scratch_of(cpu);
 
@@ -157,8 +157,9 @@ __noinline int find_area(u32 cpu)
 	s->area_end = FIELD_OF_AREA(s, area, vm_end);
 	if (s->lookup_pc < s->area_start || s->lookup_pc >= s->area_end)
 		return -1;
-	if (bpf_core_field_exists(area->vm_flags) && !(FIELD_OF_AREA(s, area, vm_flags) & VM_EXEC))
-		return -1;
+	s->area_flags = VM_EXEC; /* where nothing tells */
+	if (bpf_core_field_exists(area->vm_flags))
+		s->area_flags = FIELD_OF_AREA(s, area, vm_flags);
 	s->area_page_offset = FIELD_OF_AREA(s, area, vm_pgoff);
 	s->area_file = (struct file *)FIELD_OF_AREA(s, area, vm_file);
 	return 0;
@@ -281,7 +282,7 @@ __noinline int find_mapping(u32 cpu)
 			return i;
 		}
 	}
-	if (find_area(cpu) < 0)
+	if (read_area(cpu) < 0 || !(s->area_flags & VM_EXEC))
 		return -STACK_END_NO_MAPPING;
 	u32 next = s->next_mapping & (MAPPING_CACHE_SIZE - 1);
 	struct cached_mapping *m = &s->mappings[next];

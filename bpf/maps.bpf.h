@@ -34,7 +34,8 @@ struct cached_rule {
 	struct unwind_rule rule; /* merge applied */
 };
 
-/* Everything one walk needs, one per CPU. A tick cannot interrupt a tick, so it needs no guard. */
+/* Everything one walk needs, one per CPU. The kernel runs one program of a perf event at a time on a CPU,
+ * so ticks and page faults share it without a guard. */
 struct scratch {
 	u64 new_binaries; /* how many slots this CPU has given out */
 	u64 unlooked_bytes; /* sent since this CPU last asked how full the ring is */
@@ -69,8 +70,10 @@ struct scratch {
 	/* a kernel object read at once (see kernel_block.bpf.h), or the registers in a signal frame */
 	u64 block[KERNEL_BLOCK_WORDS];
 	/* the mapping found */
-	u64 area_start, area_end, area_page_offset;
+	u64 area_start, area_end, area_page_offset, area_flags;
 	struct file *area_file;
+	u64 fault_address;
+	u64 shift; /* a sample of growth stands for 2^shift of them */
 
 	/* whose executable sample.executable_* were last */
 	struct mm_struct *executable_mm;

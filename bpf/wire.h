@@ -83,10 +83,13 @@ enum record_kind {
 	RECORD_SAMPLE = 1,
 	RECORD_NEW_BINARY = 2,
 	RECORD_NEW_CGROUP = 3,
+	RECORD_FAST_FAULTS = 4,
 };
 
 enum event_kind {
 	EVENT_CPU = 1, /* weight: ns of CPU time */
+	EVENT_GROWTH = 2, /* weight: bytes of new memory that page faults brought */
+	EVENT_COPIED = 3, /* weight: bytes of pages that became the process's own after a fork */
 	/* off-CPU, allocation and probe events come here; readers skip kinds they do not know */
 };
 
@@ -178,6 +181,13 @@ struct record_new_cgroup {
 	struct record_header header;
 	u64 id; /* as record_sample.cgroup_id */
 	char path[CGROUP_PATH_SIZE]; /* from the hierarchy's root; NUL-terminated */
+};
+
+/* Page faults come so fast on a CPU that the period of its event should be longer. */
+struct record_fast_faults {
+	struct record_header header;
+	u32 cpu;
+	u32 padding;
 };
 
 /* ---- Selection ------------------------------------------------------------------------------- */

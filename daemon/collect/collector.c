@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "bolometer.skel.h"
 #include "collect/cpu_events.h"
+#include "collect/growth_events.h"
 #include "collect/held_stacks.h"
 #include "collect/kernel_bugs.h"
 #include "collect/records.h"
@@ -38,6 +39,7 @@ struct collector {
 	struct collector_options options;
 	struct programs programs;
 	struct cpu_events events;
+	struct growth_events growth;
 	struct sideband *sideband;
 	struct process_table *processes;
 	struct offload *offload; /* opens files */
@@ -55,6 +57,7 @@ struct collector {
 	struct held_stacks held_stacks;
 	uint64_t settle_ns; /* when every CPU ticks at the new rate; 0: no change is under way */
 	uint64_t rejected, rejected_ns, bad_records;
+	uint64_t rejected_growth, rejected_growth_bytes;
 };
 
 /* ---- Records --------------------------------------------------------------------------------- */
@@ -102,8 +105,13 @@ static bool decide(struct collector *c, const struct record_sample *sample,
 /* Its stack counts as sent: it is held for samples that are wanted, or else all are sent again. */
 static void reject(struct collector *c, const struct record_sample *sample, const uint64_t *frames)
 {
-	c->rejected++;
-	c->rejected_ns += sample->weight;
+	if (sample->event == EVENT_CPU) {
+		c->rejected++;
+		c->rejected_ns += sample->weight;
+	} else {
+		c->rejected_growth++;
+		c->rejected_growth_bytes += sample->weight;
+	}
 	if (!frames || held_stacks_keep(&c->held_stacks, sample, frames) == 0)
 		return;
 	held_stacks_clear(&c->held_stacks);
@@ -153,6 +161,8 @@ static int on_record(void *userdata, void *data, size_t size)
 	catch_up(c, ((const struct record_header *)data)->time);
 	if (record.sample)
 		on_sample(c, record.sample, record.frames);
+	else if (record.fast_faults)
+		growth_events_hurry(&c->growth, record.fast_faults->cpu, monotonic_ns());
 	else if (record.new_binary)
 		binaries_on_notice(&c->binaries, record.new_binary);
 	else
@@ -191,7 +201,7 @@ static void settle_period(struct collector *c, uint64_t now)
 {
 	if (!c->settle_ns || now < c->settle_ns)
 		return;
-	programs_set_period(&c->programs, c->events.period_ns);
+	programs_set_period(&c->programs, c->events.kind.period);
 	c->settle_ns = 0;
 }
 
@@ -209,6 +219,8 @@ void collector_drain(struct collector *c)
 {
 	uint64_t now = monotonic_ns();
 	settle_period(c, now);
+	if (c->options.growth)
+		growth_events_regulate(&c->growth, now);
 	ring_buffer__consume(c->ring);
 	c->sideband_seen_ns = now;
 	sideband_drain(c->sideband, now, on_sideband, c);
@@ -223,8 +235,9 @@ void collector_drain(struct collector *c)
 int collector_set_paused(struct collector *c, bool paused)
 {
 	int r = cpu_events_set_paused(&c->events, paused);
+	int growth = cpu_events_set_paused(&c->growth.events, paused);
 	collector_drain(c);
-	return r;
+	return r < 0 ? r : growth;
 }
 
 static int on_drain(struct loop_source *source, uint32_t events, void *userdata)
@@ -316,6 +329,7 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 		.binaries = c->options.binaries,
 		.select_by_pid = c->selection->pids.count > 0,
 		.select_children = c->selection->children,
+		.growth = c->options.growth,
 	};
 	int r = programs_open(&options, &c->programs, failure);
 	return r < 0 ? r : collector_apply_selection(c, failure);
@@ -404,6 +418,7 @@ struct collector *collector_free(struct collector *c)
 	if (!c)
 		return NULL;
 	cpu_events_stop(&c->events);
+	growth_events_stop(&c->growth);
 	close_fd(c->statistics_fd);
 	loop_remove(c->ring_source);
 	loop_remove(c->timer);
@@ -479,6 +494,18 @@ static int enable_bpf_statistics(const struct collector *c)
 	return fd;
 }
 
+static void init_events(struct collector *c)
+{
+	struct bolometer_bpf *skeleton = c->programs.skeleton;
+	struct cpu_event_kind ticks = {PERF_COUNT_SW_CPU_CLOCK, NS_PER_SECOND / c->options.frequency};
+
+	cpu_events_init(&c->events, skeleton->progs.on_cpu_tick, ticks, c->options.opener, on_cpu_begin,
+			on_cpu_change, c);
+	/* Where there are no ticks, these events tell which CPUs come and go. */
+	growth_events_init(&c->growth, &c->programs, c->options.opener,
+			   c->options.no_ticks ? on_cpu_change : NULL, c);
+}
+
 int collector_start(struct collector *c, struct collect_failure *failure)
 {
 	int r = cpu_events_each_online(add_sideband_cpu, c);
@@ -493,11 +520,11 @@ int collector_start(struct collector *c, struct collect_failure *failure)
 	r = programs_attach_tracepoints(&c->programs);
 	if (r < 0)
 		return collect_fail(failure, r, "cannot follow forks: %s", strerror(-r));
-	cpu_events_init(&c->events, c->programs.skeleton->progs.on_cpu_tick,
-			NS_PER_SECOND / c->options.frequency, c->options.opener, on_cpu_begin, on_cpu_change,
-			c);
+	init_events(c);
 	c->statistics_fd = enable_bpf_statistics(c);
-	r = cpu_events_start(&c->events, c->loop);
+	r = c->options.no_ticks ? 0 : cpu_events_start(&c->events, c->loop);
+	if (r == 0 && c->options.growth)
+		r = growth_events_start(&c->growth, c->loop);
 	if (r < 0)
 		return fail_perf_event(failure, r);
 	c->running = true;
@@ -516,6 +543,7 @@ void collector_stop(struct collector *c)
 		return;
 	c->running = false;
 	cpu_events_stop(&c->events);
+	growth_events_stop(&c->growth);
 	programs_log_counters(&c->programs);
 	collector_drain(c);
 	c->ring_source = loop_remove(c->ring_source);
@@ -562,6 +590,8 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 {
 	*ret = (struct collector_statistics){.rejected = c->rejected,
 					     .rejected_ns = c->rejected_ns,
+					     .rejected_growth = c->rejected_growth,
+					     .rejected_growth_bytes = c->rejected_growth_bytes,
 					     .bad_records = c->bad_records};
 	programs_read_counters(&c->programs, ret->counters);
 	ret->drained_ns = c->sideband_seen_ns;

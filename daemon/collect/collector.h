@@ -22,6 +22,8 @@ typedef void (*collector_callback)(void *userdata, const struct record_sample *s
 
 struct collector_options {
 	uint32_t frequency;	 /* Hz */
+	bool no_ticks;		 /* the CPU is not sampled */
+	bool growth;		 /* page faults are */
 	uint32_t max_frames;
 	uint32_t ring_bytes;	 /* 0: by number of CPUs */
 	bool ignore_kernel_bugs;
@@ -39,6 +41,8 @@ struct collector_statistics {
 	uint64_t counters[COUNTER_MAX];
 	uint64_t rejected;	   /* undecided samples that were not selected after all */
 	uint64_t rejected_ns;
+	uint64_t rejected_growth;  /* the same of growth */
+	uint64_t rejected_growth_bytes;
 	uint64_t bad_records;	   /* not understood: wrong size, version or kind */
 	uint64_t bpf_ns, map_bytes;
 	uint64_t drained_ns; /* when the rings were last read, CLOCK_MONOTONIC */
@@ -72,7 +76,7 @@ void collector_drain(struct collector *collector);
  */
 int collector_set_frequency(struct collector *collector, uint32_t frequency);
 
-/* Stops the ticks, or lets them go on; processes are followed all the same. What came before a pause has
+/* Stops the ticks and the samples of growth, or lets them go on; processes are followed all the same. What came before a pause has
  * been delivered when this returns. Returns 0 or -errno. */
 int collector_set_paused(struct collector *collector, bool paused);
 

@@ -21,12 +21,12 @@
 
 #define CPU_DIRECTORY "/sys/devices/system/cpu/"
 
-void cpu_events_init(struct cpu_events *events, struct bpf_program *program, uint64_t period_ns,
-		     struct opener *opener, cpu_begin_callback on_begin,
+void cpu_events_init(struct cpu_events *events, struct bpf_program *program,
+		     struct cpu_event_kind kind, struct opener *opener, cpu_begin_callback on_begin,
 		     cpu_change_callback on_change, void *userdata)
 {
 	*events = (struct cpu_events){.program = program,
-				      .period_ns = period_ns,
+				      .kind = kind,
 				      .opener = opener,
 				      .hotplug_fd = -1,
 				      .on_begin = on_begin,
@@ -109,8 +109,8 @@ static int open_event(void *userdata, int cpu)
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(attr),
-		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = events->period_ns,
+		.config = events->kind.config,
+		.sample_period = events->kind.period,
 		.disabled = 1, /* attaching enables it */
 	};
 	int fd = cpu_events_open(events->opener, &attr, cpu);
@@ -213,12 +213,20 @@ int cpu_events_start(struct cpu_events *events, struct loop *loop)
 int cpu_events_set_period(struct cpu_events *events, uint64_t period_ns)
 {
 	int r = 0;
-	events->period_ns = period_ns;
+	events->kind.period = period_ns;
 	for (size_t i = 0; i < events->events.count; i++)
 		if (ioctl(events->events.items[i].fd, PERF_EVENT_IOC_PERIOD, &period_ns) < 0 &&
 		    r == 0)
 			r = -errno;
 	return r;
+}
+
+int cpu_events_set_cpu_period(struct cpu_events *events, int cpu, uint64_t period)
+{
+	struct cpu_event *event = find_event(events, cpu);
+	if (!event)
+		return -ENODEV;
+	return ioctl(event->fd, PERF_EVENT_IOC_PERIOD, &period) < 0 ? -errno : 0;
 }
 
 int cpu_events_set_paused(struct cpu_events *events, bool paused)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One software clock event for each CPU, with the sampling program attached, also for CPUs that come
- * online later. The clock is PERF_COUNT_SW_CPU_CLOCK with a period in ns: it needs no hardware counter
+ * One software event for each CPU, with a sampling program attached, also for CPUs that come online
+ * later. The clock is PERF_COUNT_SW_CPU_CLOCK with a period in ns: it needs no hardware counter
  * and ticks on every CPU, idle ones included.
  */
 #pragma once
@@ -21,6 +21,11 @@ struct cpu_event {
 	struct bpf_link *link;
 };
 
+struct cpu_event_kind {
+	uint64_t config; /* enum perf_sw_ids */
+	uint64_t period; /* in its unit: ns of a clock, else how many */
+};
+
 /* Told when a CPU came (online) or went, after its event was opened or closed. */
 typedef void (*cpu_change_callback)(void *userdata, int cpu, bool online);
 
@@ -29,7 +34,7 @@ typedef int (*cpu_begin_callback)(void *userdata, int cpu);
 
 struct cpu_events {
 	struct bpf_program *program;
-	uint64_t period_ns;
+	struct cpu_event_kind kind;
 	bool paused;
 	struct opener *opener; /* NULL: this process opens */
 	ARRAY(struct cpu_event) events;
@@ -42,8 +47,8 @@ struct cpu_events {
 
 /* Opens nothing yet. `opener` opens the events, if there is one; `on_begin`
  * and `on_change` may be NULL. */
-void cpu_events_init(struct cpu_events *events, struct bpf_program *program, uint64_t period_ns,
-		     struct opener *opener, cpu_begin_callback on_begin,
+void cpu_events_init(struct cpu_events *events, struct bpf_program *program,
+		     struct cpu_event_kind kind, struct opener *opener, cpu_begin_callback on_begin,
 		     cpu_change_callback on_change, void *userdata);
 
 /* Opens and attaches on every online CPU and watches for changes. Returns 0 or -errno (of the first
@@ -53,6 +58,9 @@ int cpu_events_start(struct cpu_events *events, struct loop *loop);
 /* Changes the time between ticks; each CPU's next tick comes one new period from now. Returns 0 or
  * -errno of the first CPU that failed; CPUs that come later get the new period in any case. */
 int cpu_events_set_period(struct cpu_events *events, uint64_t period_ns);
+
+/* The same on one CPU; those that come later are not touched. -ENODEV: it has no event. */
+int cpu_events_set_cpu_period(struct cpu_events *events, int cpu, uint64_t period);
 
 /* Stops the ticks of every CPU, of those that come later too, or lets them go on. Nothing is detached;
  * on_begin starts their clocks anew, so that the pause is no missed tick. Returns 0 or

@@ -27,7 +27,7 @@ int opener_start(struct opener **ret);
 struct opener *opener_free(struct opener *opener);
 
 /* perf_event_open(2) for all processes on one CPU; the signature of perf_opener, `userdata` is the
- * opener. Only software clock and dummy events are opened. Waits two seconds at most. Returns a
+ * opener. Only software clock, dummy and page fault events are opened. Waits two seconds at most. Returns a
  * descriptor that the caller closes or -errno: -EPIPE when the opener has ended, -ETIMEDOUT. */
 int opener_open_event(void *userdata, struct perf_event_attr *attr, int cpu);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside the opener. What it is asked comes from the daemon, which may have been taken over: an event is
- * opened only if it is one of the two harmless kinds the daemon needs, whoever asks. Two capabilities
+ * opened only if it is one of the three harmless kinds the daemon needs, whoever asks. Two capabilities
  * stay, no path can be opened, and a system call outside the few that serving takes ends the process.
  */
 #include "collect/opener.h"
@@ -37,8 +37,10 @@ static int allow_calls(void *filter)
 static int open_event(struct opener_question *question)
 {
 	const struct perf_event_attr *attr = &question->attr;
-	if (attr->type != PERF_TYPE_SOFTWARE || attr->size > sizeof(*attr) ||
-	    (attr->config != PERF_COUNT_SW_CPU_CLOCK && attr->config != PERF_COUNT_SW_DUMMY))
+	bool is_harmless = attr->config == PERF_COUNT_SW_CPU_CLOCK ||
+			   attr->config == PERF_COUNT_SW_DUMMY ||
+			   attr->config == PERF_COUNT_SW_PAGE_FAULTS_MIN;
+	if (attr->type != PERF_TYPE_SOFTWARE || attr->size > sizeof(*attr) || !is_harmless)
 		return -EPERM;
 	long fd = syscall(SYS_perf_event_open, attr, -1, question->cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	return fd < 0 ? -errno : (int)fd;

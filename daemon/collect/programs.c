@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "bolometer.skel.h"
 #include "collect/cpu_events.h"
+#include "collect/large_pages.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -77,6 +78,8 @@ static void size_maps(struct bolometer_bpf *s, const struct programs_options *op
 	bpf_map__set_max_entries(s->maps.scratches, (uint32_t)cpus);
 	bpf_map__set_max_entries(s->maps.clocks, (uint32_t)cpus);
 	bpf_map__set_max_entries(s->maps.counters, (uint32_t)cpus);
+	bpf_map__set_max_entries(s->maps.growth_rates, options->growth ? (uint32_t)cpus : 1);
+	bpf_map__set_max_entries(s->maps.growth_periods, options->growth ? (uint32_t)cpus : 1);
 	bpf_map__set_max_entries(s->maps.binaries, options->binaries);
 	bpf_map__set_max_entries(s->maps.ring, options->ring_bytes);
 	bpf_map__set_max_entries(s->maps.selected_pids,
@@ -209,6 +212,7 @@ static void set_constants(struct bolometer_bpf *s, const struct programs_options
 	set_pid_namespace(s);
 	bpf_program__set_autoload(s->progs.on_fork, options->select_children);
 	bpf_program__set_autoload(s->progs.on_free, options->select_children);
+	bpf_program__set_autoload(s->progs.on_page_fault, options->growth);
 }
 
 static int fail_load(struct collect_failure *failure, int error)
@@ -254,6 +258,20 @@ void programs_close(struct programs *programs)
 	*programs = (struct programs){0};
 }
 
+int programs_set_growth_period(struct programs *programs, uint32_t cpu, uint32_t period)
+{
+	int map = bpf_map__fd(programs->skeleton->maps.growth_periods);
+	return bpf_map_update_elem(map, &cpu, &period, BPF_ANY) < 0 ? -errno : 0;
+}
+
+void programs_set_large_pages(struct programs *programs)
+{
+	struct large_pages pages;
+	large_pages_read(LARGE_PAGES_DIRECTORY, (uint32_t)sysconf(_SC_PAGESIZE), &pages);
+	programs->skeleton->bss->large_orders_always = pages.always;
+	programs->skeleton->bss->large_orders_advised = pages.advised;
+}
+
 int programs_attach_tracepoints(struct programs *programs)
 {
 	programs->cgroup_link = bpf_program__attach(programs->skeleton->progs.on_new_cgroup);
@@ -279,6 +297,13 @@ void programs_read_counters(const struct programs *programs, uint64_t counters[C
 		for (size_t i = 0; i < COUNTER_MAX; i++)
 			counters[i] += values[i];
 	}
+}
+
+uint64_t programs_read_counter(const struct programs *programs, uint32_t cpu, enum counter counter)
+{
+	uint64_t values[COUNTER_MAX];
+	int map = bpf_map__fd(programs->skeleton->maps.counters);
+	return bpf_map_lookup_elem(map, &cpu, values) < 0 ? 0 : values[counter];
 }
 
 void programs_log_counters(const struct programs *programs)

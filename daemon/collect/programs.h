@@ -17,6 +17,7 @@ struct programs_options {
 	uint32_t ring_bytes;	  /* power of two */
 	uint32_t binaries;	  /* known at once */
 	bool select_by_pid, select_children;
+	bool growth;		  /* page faults are looked at */
 };
 
 /* What the programs test before a sample is taken, beside the process. */
@@ -52,11 +53,21 @@ int programs_start_clock(struct programs *programs, int cpu);
 /* The time between two ticks by which the programs tell a late tick from a missed one. */
 void programs_set_period(struct programs *programs, uint64_t period_ns);
 
+/* How many page faults of a CPU a run of the program stands for: told before its event is. Returns 0 or
+ * -errno. */
+int programs_set_growth_period(struct programs *programs, uint32_t cpu, uint32_t period);
+
+/* Tells the programs which large pages the kernel gives out now. */
+void programs_set_large_pages(struct programs *programs);
+
 /* Attaches what follows forks and ends, if children are selected. Returns 0 or -errno. */
 int programs_attach_tracepoints(struct programs *programs);
 
 /* Sums of all CPUs. */
 void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX]);
+
+/* One of one CPU. */
+uint64_t programs_read_counter(const struct programs *programs, uint32_t cpu, enum counter counter);
 
 /* Those of each CPU apart, as debug messages: one CPU that loses ticks is hard to see in the sums. */
 void programs_log_counters(const struct programs *programs);

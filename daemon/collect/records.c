@@ -56,6 +56,10 @@ int ring_record_parse(const void *data, size_t size, struct ring_record *ret)
 		return parse_sample(data, header->size, ret);
 	if (header->kind == RECORD_NEW_CGROUP)
 		return parse_cgroup(data, header->size, ret);
+	if (header->kind == RECORD_FAST_FAULTS) {
+		ret->fast_faults = data;
+		return header->size < sizeof(*ret->fast_faults) ? -EBADMSG : 0;
+	}
 	if (header->kind != RECORD_NEW_BINARY || header->size < sizeof(struct record_new_binary))
 		return -EBADMSG;
 	ret->new_binary = data;

@@ -14,6 +14,7 @@ struct ring_record {
 	const uint64_t *frames; /* kernel_frames + user_frames words; NULL: the stack was sent before */
 	const struct record_new_binary *new_binary;
 	const struct record_new_cgroup *new_cgroup; /* its path ends in NUL */
+	const struct record_fast_faults *fast_faults;
 };
 
 /* `data` is 8-byte aligned, as the ring gives it; the result points into it. Returns 0, or -EBADMSG for

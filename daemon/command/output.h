@@ -25,16 +25,20 @@ struct output {
 	uint64_t bytes;	 /* written */
 };
 
-/* What %h, %p and %t in a name stand for. */
+/* What %h, %p, %t and %e in a name stand for. */
 struct output_names {
 	const char *host;
 	uint32_t pid;
 	time_t start;
+	const char *kind; /* "cpu" */
 };
 
-/* Replaces %h, %p, %t (20261123-101500, local time) and %%. Returns 0, -EINVAL at any other %, or
+/* Replaces %h, %p, %t (20261123-101500, local time), %e and %%. Returns 0, -EINVAL at any other %, or
  * -ENOMEM. The caller frees *ret. */
 int output_expand(const char *pattern, const struct output_names *names, char **ret);
+
+/* Has the name a %e, so that profiles of several kinds get names that differ? */
+bool output_tells_kind(const char *pattern);
 
 /*
  * Opens `path`; `format_word` (NULL: none) decides where the extension does not. On failure returns

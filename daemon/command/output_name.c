@@ -13,6 +13,19 @@ static void add_time(struct text *text, time_t time)
 	text_add_string(text, buffer);
 }
 
+bool output_tells_kind(const char *pattern)
+{
+	for (const char *p = pattern; *p; p++) {
+		if (*p != '%')
+			continue;
+		if (*++p == 'e')
+			return true;
+		if (!*p)
+			return false;
+	}
+	return false;
+}
+
 int output_expand(const char *pattern, const struct output_names *names, char **ret)
 {
 	struct text text = {0};
@@ -31,6 +44,9 @@ int output_expand(const char *pattern, const struct output_names *names, char **
 			break;
 		case 't':
 			add_time(&text, names->start);
+			break;
+		case 'e':
+			text_add_string(&text, names->kind);
 			break;
 		case '%':
 			text_add_char(&text, '%');

@@ -23,6 +23,7 @@
 
 #define PROGRESS_INTERVAL_NS (500 * NS_PER_MS)
 #define DEFAULT_OUTPUT "bolometer-%h-%t.pb.gz"
+#define DEFAULT_OUTPUT_OF_KIND "bolometer-%h-%t-%e.pb.gz"
 
 static const struct {
 	int number;
@@ -32,13 +33,18 @@ static const struct {
 	{SIGQUIT, false}, {SIGUSR1, false}, {SIGUSR2, false},
 };
 
+struct record_output {
+	struct output output;
+	enum profile_kind kind;
+};
+
 struct record {
 	struct record_options options;
 	char **command_line; /* NULL: none */
 	struct loop *loop;
 	struct recording *recording;
 	struct workload workload;
-	ARRAY(struct output) outputs;
+	ARRAY(struct record_output) outputs;
 	struct loop_source *signals[ARRAY_LENGTH(watched_signals)];
 	bool has_progress; /* standard error is a terminal */
 	unsigned interrupts;
@@ -52,7 +58,7 @@ static void record_free(struct record *record)
 	loop_free(record->loop);
 	workload_close(&record->workload);
 	for (size_t i = 0; i < record->outputs.count; i++)
-		output_close(&record->outputs.items[i]);
+		output_close(&record->outputs.items[i].output);
 	array_free(&record->outputs);
 	record_options_free(&record->options);
 }
@@ -69,23 +75,36 @@ static uint32_t named_pid(const struct record *record)
 						    : (uint32_t)getpid();
 }
 
-static int open_output(struct record *record, const char *pattern, const struct output_names *names)
+static int open_output(struct record *record, const char *pattern, struct output_names *names,
+		       enum profile_kind kind)
 {
 	_cleanup_free_ char *path = NULL;
+	names->kind = profile_kind_word(kind);
 	int r = output_expand(pattern, names, &path);
 	if (r == -EINVAL)
 		return command_usage_error(
 			&command_record,
-			"--output: '%s': only %%h, %%p, %%t and %%%% have a meaning", pattern);
+			"--output: '%s': only %%h, %%p, %%t, %%e and %%%% have a meaning", pattern);
 	if (r < 0)
 		return command_error(&command_record, "%s", strerror(-r));
 
-	struct output output;
-	int status = command_open_output(&command_record, path, record->options.format, &output);
+	struct record_output output = {.kind = kind};
+	int status = command_open_output(&command_record, path, record->options.format,
+					 &output.output);
 	if (status == STATUS_OK && array_add(&record->outputs, output) < 0)
 		status = command_error(&command_record, "%s", strerror(ENOMEM));
 	if (status != STATUS_OK)
-		output_close(&output);
+		output_close(&output.output);
+	return status;
+}
+
+/* A file for each kind of profile. */
+static int open_kinds(struct record *record, const char *pattern, struct output_names *names)
+{
+	int status = STATUS_OK;
+	for (int kind = 0; kind < PROFILE_KIND_COUNT && status == STATUS_OK; kind++)
+		if (record->options.kinds & PROFILE_KIND_BIT(kind))
+			status = open_output(record, pattern, names, (enum profile_kind)kind);
 	return status;
 }
 
@@ -93,11 +112,13 @@ static int open_outputs(struct record *record)
 {
 	char host[256] = "host";
 	gethostname(host, sizeof(host) - 1);
-	struct output_names names = {host, named_pid(record), time(NULL)};
+	struct output_names names = {host, named_pid(record), time(NULL), NULL};
+	bool is_cpu_alone = record->options.kinds == PROFILE_KIND_BIT(PROFILE_KIND_CPU);
 	if (!record->options.outputs.list.count)
-		return open_output(record, DEFAULT_OUTPUT, &names);
+		return open_kinds(record, is_cpu_alone ? DEFAULT_OUTPUT : DEFAULT_OUTPUT_OF_KIND,
+				  &names);
 	for (size_t i = 0; i < record->options.outputs.list.count; i++) {
-		int status = open_output(record, record->options.outputs.list.items[i], &names);
+		int status = open_kinds(record, record->options.outputs.list.items[i], &names);
 		if (status != STATUS_OK)
 			return status;
 	}
@@ -202,7 +223,7 @@ static int watch(struct record *record)
 static bool has_format(const struct record *record, enum file_format format)
 {
 	for (size_t i = 0; i < record->outputs.count; i++)
-		if (record->outputs.items[i].format == format)
+		if (record->outputs.items[i].output.format == format)
 			return true;
 	return false;
 }
@@ -275,12 +296,13 @@ static const char *viewing_hint(enum file_format format)
 	}
 }
 
-static int write_outputs(struct record *record, const struct profile *profile, struct text *out)
+static int write_outputs(struct record *record, struct profile *const profiles[PROFILE_KIND_COUNT],
+			 struct text *out)
 {
 	int status = STATUS_OK;
 	for (size_t i = 0; i < record->outputs.count; i++) {
-		struct output *output = &record->outputs.items[i];
-		int r = output_write(output, profile);
+		struct output *output = &record->outputs.items[i].output;
+		int r = output_write(output, profiles[record->outputs.items[i].kind]);
 		if (r < 0) {
 			status = command_error(&command_record, "cannot write %s: %s", output->path,
 					       strerror(-r));
@@ -297,21 +319,23 @@ static int write_outputs(struct record *record, const struct profile *profile, s
 
 static int finish(struct record *record)
 {
-	_cleanup_profile_ struct profile *profile = NULL;
+	struct profile *profiles[PROFILE_KIND_COUNT];
 	unwatch_signals(record);
-	int r = recording_take_profile(record->recording, &profile);
+	int r = recording_take_profiles(record->recording, profiles);
 	if (r < 0)
 		return command_error(&command_record, "cannot make the profile: %s", strerror(-r));
 	struct text files = {0}, summary = {0};
-	int status = write_outputs(record, profile, &files);
+	int status = write_outputs(record, profiles, &files);
 	struct recording_statistics statistics;
 	recording_get_statistics(record->recording, &statistics);
-	summary_write(&statistics, profile, (uint32_t)record->options.frequency,
+	summary_write(&statistics, profiles, (uint32_t)record->options.frequency,
 		      terminal_has_colour(STDERR_FILENO), &summary);
 	if (!record->options.quiet && summary.bytes)
 		fprintf(stderr, "%s%s", summary.bytes, files.bytes ? files.bytes : "");
 	text_free(&files);
 	text_free(&summary);
+	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+		profile_free(profiles[kind]);
 	return status;
 }
 
@@ -362,7 +386,7 @@ static int record_run(int argc, char **argv)
 const struct command command_record = {
 	.name = "record",
 	.arguments = "[options] [-- CMD [ARG...]]",
-	.summary = "profile the CPU time of this host, of some processes, or of a command",
+	.summary = "profile the CPU time, or the growth, of this host, of some processes, or of a command",
 	.details = "With '-- CMD' the exit status is the command's, 128 + N if signal N ended it,\n"
 		   "127 if it was not found, 126 if it could not be run.",
 	.options = record_option_specs,

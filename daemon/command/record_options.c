@@ -2,6 +2,7 @@
 /* Owns the option table of `record`, the rules between its options, and their translation. */
 #include "command/record_options.h"
 
+#include "command/output.h"
 #include "format/formats.h"
 
 #include <errno.h>
@@ -17,6 +18,8 @@ const struct option_spec record_option_specs[] = {
 	OPTION(FLAG, 'a', "all", NULL, AT(all), "every process of the host (default)"),
 	SELECTION_OPTIONS(0),
 	OPTIONS_UNDER("How"),
+	OPTION(TEXT, 'e', "events", "KIND[,KIND]", AT(events),
+	       "cpu (time, the default), growth (where memory grows); one profile each"),
 	OPTION(NUMBER, 'F', "frequency", "HZ", AT(frequency),
 	       "samples a second and CPU (default 99)", .low = 1, .high = 10000),
 	OPTION(DURATION, 'd', "duration", "TIME", AT(duration_ns),
@@ -36,8 +39,8 @@ const struct option_spec record_option_specs[] = {
 	OPTION(TEXT_LIST, 'o', "output", "FILE", AT(outputs),
 	       "format by extension: .pb.gz (pprof), .otlp, .folded, .html (flame\n"
 	       "graph), .speedscope.json, .txt; repeatable; '-' is standard output;\n"
-	       "%h host, %p process id, %t start time\n"
-	       "(default bolometer-%h-%t.pb.gz)"),
+	       "%h host, %p process id, %t start time, %e kind\n"
+	       "(default bolometer-%h-%t.pb.gz, with -%e if that is not cpu)"),
 	OPTION(TEXT, 0, "format", "NAME", AT(format),
 	       "where no extension tells: " FORMAT_WORDS, .words = FORMAT_WORDS),
 	OPTION(FLAG, 'q', "quiet", NULL, AT(quiet), "no progress, no summary"),
@@ -66,9 +69,25 @@ static int check_processes(const struct command *command, const struct record_op
 	return STATUS_OK;
 }
 
-int record_options_check(const struct command *command, const struct record_options *options,
+/* Profiles of several kinds need names that differ. */
+static int check_outputs(const struct command *command, const struct record_options *options)
+{
+	bool is_one_kind = (options->kinds & (options->kinds - 1)) == 0;
+	for (size_t i = 0; i < options->outputs.list.count; i++)
+		if (!is_one_kind && !output_tells_kind(options->outputs.list.items[i]))
+			return command_usage_error(
+				command,
+				"--output: '%s': one file a kind of profile: put %%e into the name",
+				options->outputs.list.items[i]);
+	return STATUS_OK;
+}
+
+int record_options_check(const struct command *command, struct record_options *options,
 			 char **command_line)
 {
+	if (profile_kinds_parse(options->events, &options->kinds) < 0)
+		return command_usage_error(command, "--events: '%s': known are cpu and growth",
+					   options->events);
 	if (command_line && !command_line[0])
 		return command_usage_error(command, "no command after '--'");
 	if (options->all && selects_processes(options))
@@ -83,7 +102,8 @@ int record_options_check(const struct command *command, const struct record_opti
 					   "--kernel-only and --user-only exclude each other");
 	if (options->children && !options->pids.list.count && !command_line)
 		return command_usage_error(command, "--children needs --pid");
-	return check_processes(command, options);
+	int status = check_outputs(command, options);
+	return status == STATUS_OK ? check_processes(command, options) : status;
 }
 
 static int failure_status(int error)
@@ -143,6 +163,7 @@ int record_options_apply(const struct record_options *options, uint32_t command_
 			 struct recording_options *ret)
 {
 	*ret = (struct recording_options)RECORDING_OPTIONS_DEFAULT;
+	ret->kinds = options->kinds;
 	ret->frequency = (uint32_t)options->frequency;
 	ret->max_frames = (uint32_t)options->max_frames;
 	ret->symbolize = options->symbolize;

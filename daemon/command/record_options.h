@@ -12,13 +12,16 @@ struct record_options {
 	uint64_t frequency;   /* Hz */
 	uint64_t duration_ns; /* 0: until told to stop */
 	uint64_t max_frames;  /* 0: default */
+	const char *events; /* as profile_kinds_parse() reads them */
 	const char *format;
+	unsigned kinds; /* of the events, by record_options_check() */
 	bool symbolize, inlines, labels, cache, quiet, verbose, ignore_kernel_bugs;
 };
 
 #define RECORD_OPTIONS_DEFAULT                                                                     \
 	{                                                                                          \
-		.frequency = 99, .symbolize = true, .inlines = true, .labels = true, .cache = true \
+		.events = "cpu", .frequency = 99, .symbolize = true, .inlines = true,             \
+		.labels = true, .cache = true                                                      \
 	}
 
 /* Rows for the option table of a command that selects as `record` does; `at` is the offset of its
@@ -46,7 +49,7 @@ bool record_options_select(const struct record_options *options);
 
 /* Do the options go together, with or without a command line? STATUS_OK, or `command` printed an
  * error. */
-int record_options_check(const struct command *command, const struct record_options *options,
+int record_options_check(const struct command *command, struct record_options *options,
 			 char **command_line);
 
 /* Prints why a recording could not begin. Returns the exit status that says whether rights or the

@@ -22,8 +22,8 @@ static const char *const end_names[] = {
 
 static uint64_t lost_samples(const struct recording_statistics *s)
 {
-	return s->counters[COUNTER_LOST_RING_FULL] + s->counters[COUNTER_LOST_SCRATCH] +
-	       s->dropped_samples;
+	return s->counters[COUNTER_LOST_RING_FULL] + s->counters[COUNTER_GROWTH_LOST] +
+	       s->counters[COUNTER_LOST_SCRATCH] + s->dropped_samples;
 }
 
 void summary_progress(const struct recording_statistics *s, struct text *out)
@@ -31,7 +31,7 @@ void summary_progress(const struct recording_statistics *s, struct text *out)
 	char samples[32], lost[32], processes[32], own[32];
 	text_add(out, "%" PRIu64 " s  %s samples  %s lost  %s processes  own CPU %s",
 		 s->elapsed_ns / (uint64_t)NS_PER_SECOND,
-		 text_count(samples, sizeof(samples), s->samples),
+		 text_count(samples, sizeof(samples), s->samples + s->growth_samples),
 		 text_count(lost, sizeof(lost), lost_samples(s)),
 		 text_count(processes, sizeof(processes), s->processes),
 		 text_share(own, sizeof(own), (double)s->own_cpu_ns, (double)s->elapsed_ns));
@@ -52,8 +52,10 @@ static void write_losses(const struct recording_statistics *s, struct text *out)
 	uint64_t lost = lost_samples(s), missed = s->counters[COUNTER_MISSED];
 	const char *separator = "  ";
 	text_add(out, "lost       %s",
-		 text_share(share, sizeof(share), (double)lost, (double)(s->samples + lost)));
-	write_loss(out, &separator, s->counters[COUNTER_LOST_RING_FULL], "ring buffer full");
+		 text_share(share, sizeof(share), (double)lost, (double)(s->samples + s->growth_samples + lost)));
+	write_loss(out, &separator,
+		   s->counters[COUNTER_LOST_RING_FULL] + s->counters[COUNTER_GROWTH_LOST],
+		   "ring buffer full");
 	write_loss(out, &separator, s->counters[COUNTER_LOST_SCRATCH], "no scratch memory");
 	write_loss(out, &separator, s->dropped_samples, "past a memory limit");
 	write_loss(out, &separator, missed, "ticks missed (not credited to any stack)");
@@ -148,7 +150,7 @@ static size_t find_top(const struct call_tree *tree, const int64_t *self, uint32
 	return count;
 }
 
-static void write_top(const struct profile *profile, bool colour, struct text *out)
+static void write_top(const struct profile *profile, int kind, bool colour, struct text *out)
 {
 	_cleanup_call_tree_ struct call_tree *tree = NULL;
 	size_t value = profile_default_value(profile);
@@ -165,16 +167,17 @@ static void write_top(const struct profile *profile, bool colour, struct text *o
 	for (size_t i = 0; i < count; i++) {
 		char share[32];
 		text_share(share, sizeof(share), (double)self[top[i]], (double)total);
-		text_add(out, "%s %s%8s%s  %s\n", i ? "          " : "top       ",
+		text_add(out, "%-10s %s%8s%s  %s\n",
+			 i ? "" : kind == PROFILE_KIND_CPU ? "top" : "top growth",
 			 terminal_colour(colour, COLOUR_BOLD), share,
 			 terminal_colour(colour, COLOUR_NONE), strings_get(&tree->names, top[i]));
 	}
 }
 
-void summary_write(const struct recording_statistics *s, const struct profile *profile,
-		   uint32_t frequency, bool colour, struct text *out)
+static void write_ticks(const struct recording_statistics *s, uint32_t frequency, bool colour,
+			struct text *out)
 {
-	char samples[32], captured[32], elapsed[32], processes[32], unnamed[32];
+	char samples[32], captured[32], elapsed[32], processes[32];
 	text_add(out, "%s%s samples%s  %s of CPU time in %s processes, %s at %u Hz\n",
 		 terminal_colour(colour, COLOUR_BOLD),
 		 text_count(samples, sizeof(samples), s->samples),
@@ -182,11 +185,49 @@ void summary_write(const struct recording_statistics *s, const struct profile *p
 		 text_duration(captured, sizeof(captured), s->captured_ns),
 		 text_count(processes, sizeof(processes), s->processes),
 		 text_duration(elapsed, sizeof(elapsed), s->elapsed_ns), frequency);
+}
+
+/* The sum of one of the profile's values. */
+static uint64_t sum_of(const struct profile *profile, const char *type)
+{
+	int at = profile_find_sample_type(profile, type);
+	int64_t sum = 0;
+	for (size_t i = 0; i < profile->samples.count && at >= 0; i++)
+		sum += profile->values.items[i * profile->sample_types.count + (size_t)at];
+	return (uint64_t)sum;
+}
+
+static void write_growth(const struct recording_statistics *s, const struct profile *profile, bool colour,
+			 struct text *out)
+{
+	char samples[32], fresh[32], copied[32], elapsed[32], faults[32];
+	text_add(out, "%s%s growth samples%s  %s of new memory, %s copied after forks, in %s; "
+		      "%s page faults on the host\n",
+		 terminal_colour(colour, COLOUR_BOLD),
+		 text_count(samples, sizeof(samples), s->growth_samples),
+		 terminal_colour(colour, COLOUR_NONE),
+		 text_size(fresh, sizeof(fresh), sum_of(profile, "growth_space")),
+		 text_size(copied, sizeof(copied), sum_of(profile, "copied_space")),
+		 text_duration(elapsed, sizeof(elapsed), s->elapsed_ns),
+		 text_count(faults, sizeof(faults), s->counters[COUNTER_GROWTH_FAULTS]));
+}
+
+void summary_write(const struct recording_statistics *s,
+		   struct profile *const profiles[PROFILE_KIND_COUNT], uint32_t frequency,
+		   bool colour, struct text *out)
+{
+	char unnamed[32];
+	if (profiles[PROFILE_KIND_CPU])
+		write_ticks(s, frequency, colour, out);
+	if (profiles[PROFILE_KIND_GROWTH])
+		write_growth(s, profiles[PROFILE_KIND_GROWTH], colour, out);
 	write_losses(s, out);
 	write_ends(s, out);
 	text_share(unnamed, sizeof(unnamed), (double)s->frames_unnamed, (double)s->frames);
 	text_add(out, "unnamed    %s of the frames have no function name\n", unnamed);
 	write_not_used(s, out);
 	write_own_cost(s, out);
-	write_top(profile, colour, out);
+	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+		if (profiles[kind])
+			write_top(profiles[kind], kind, colour, out);
 }

@@ -9,6 +9,7 @@
 /* "12 s  2,345 samples  0 lost  41 processes  own CPU 0.3 %": no newline. */
 void summary_progress(const struct recording_statistics *statistics, struct text *out);
 
-/* Samples, losses, truncation, own cost and the top functions. `colour`: escape sequences. */
-void summary_write(const struct recording_statistics *statistics, const struct profile *profile,
-		   uint32_t frequency, bool colour, struct text *out);
+/* Of the kinds that have a profile: samples, losses, truncation, own cost and the top functions. `colour`: escape sequences. */
+void summary_write(const struct recording_statistics *statistics,
+		   struct profile *const profiles[PROFILE_KIND_COUNT], uint32_t frequency,
+		   bool colour, struct text *out);

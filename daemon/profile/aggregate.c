@@ -19,6 +19,8 @@ void aggregate_init(struct aggregate *aggregate, const struct aggregate_limits *
 		aggregate->limits.frames = DEFAULT_FRAMES;
 	if (!aggregate->limits.entries)
 		aggregate->limits.entries = DEFAULT_ENTRIES;
+	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+		aggregate->current[kind].kind = (enum profile_kind)kind;
 }
 
 static void window_clear(struct aggregate_window *window)
@@ -40,7 +42,8 @@ static void window_free(struct aggregate_window *window)
 
 void aggregate_next(struct aggregate *aggregate)
 {
-	window_clear(&aggregate->current);
+	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+		window_clear(&aggregate->current[kind]);
 	aggregate->age++;
 }
 
@@ -64,7 +67,8 @@ void aggregate_deinit(struct aggregate *aggregate)
 {
 	while (aggregate->opened)
 		aggregate_close(aggregate, aggregate->opened);
-	window_free(&aggregate->current);
+	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+		window_free(&aggregate->current[kind]);
 	array_free(&aggregate->frames);
 	array_free(&aggregate->stacks);
 	hash_free(&aggregate->stacks_by_id);
@@ -161,7 +165,8 @@ int aggregate_forget_old(struct aggregate *a)
 	_cleanup_free_ uint32_t *new_indices = calloc(a->stacks.count + 1, sizeof(uint32_t));
 	struct hash by_id = {0};
 	int r = new_indices ? 0 : -ENOMEM;
-	hold_stacks(a, &a->current);
+	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+		hold_stacks(a, &a->current[kind]);
 	for (struct aggregate_window *w = a->opened; w; w = w->next)
 		hold_stacks(a, w);
 	uint32_t kept = 0;
@@ -175,7 +180,8 @@ int aggregate_forget_old(struct aggregate *a)
 	compact_stacks(a, new_indices);
 	hash_free(&a->stacks_by_id);
 	a->stacks_by_id = by_id;
-	move_entries(&a->current, new_indices);
+	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+		move_entries(&a->current[kind], new_indices);
 	for (struct aggregate_window *w = a->opened; w; w = w->next)
 		move_entries(w, new_indices);
 	return 0;
@@ -190,6 +196,7 @@ static uint64_t entry_key(const struct aggregate_stack *stack, const struct reco
 	uint64_t comm[2];
 	memcpy(comm, sample->comm, sizeof(comm));
 	uint64_t key = hash_mix(stack->id ^ (uint64_t)sample->tid << 32) ^ (uintptr_t)process;
+	key ^= (uint64_t)sample->event << 48;
 	key = hash_mix(key) ^ comm[0];
 	key = hash_mix(key) ^ comm[1];
 	if (stack->has_addresses)
@@ -226,6 +233,7 @@ static int add_entry(const struct aggregate *a, struct aggregate_window *window,
 		.cpu = cpu,
 		.last_time = AGGREGATE_NO_TIME,
 		.end = sample->end,
+		.event = sample->event,
 	};
 	memcpy(entry.comm, sample->comm, sizeof(entry.comm));
 	entry.comm[COMM_SIZE - 1] = '\0';
@@ -260,20 +268,24 @@ void aggregate_add(struct aggregate *a, const struct record_sample *sample, cons
 		   struct process *process)
 {
 	uint32_t stack;
+	int kind = profile_kind_of_event(sample->event);
+	if (kind < 0)
+		return;
+	struct aggregate_totals *totals = &a->totals[kind];
 	int r = find_stack(a, sample, frames, &stack);
 	if (r == 0)
-		r = add_to_window(a, &a->current, stack, sample, process);
+		r = add_to_window(a, &a->current[kind], stack, sample, process);
 	if (r < 0) {
-		a->dropped++;
-		a->dropped_weight += sample->weight;
+		totals->dropped++;
+		totals->dropped_weight += sample->weight;
 		return;
 	}
-	a->samples++;
-	a->weight += sample->weight;
+	totals->samples++;
+	totals->weight += sample->weight;
 	if (sample->end < STACK_END_MAX)
-		a->ends[sample->end]++;
+		totals->ends[sample->end]++;
 	for (struct aggregate_window *w = a->opened; w; w = w->next)
-		if ((!w->pid || w->pid == sample->pid) &&
+		if (w->kind == (enum profile_kind)kind && (!w->pid || w->pid == sample->pid) &&
 		    add_to_window(a, w, stack, sample, process) < 0)
 			w->dropped++;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Samples, counted: equal stacks of the same program, thread and cgroup are one entry of a window, a
- * stretch of time that becomes a profile. One window follows the other for as long as samples come; more
- * can be open beside it for a while. Stacks are kept by the id that the BPF side computed; each is sent
+ * stretch of time that becomes a profile. For each kind of profile one window follows the other for as
+ * long as samples come; more can be open beside it for a while. Stacks are kept by the id that the BPF side computed; each is sent
  * whole once, so they outlive windows and are given up by age, when the BPF side is told so.
  *
  * If asked to, it keeps when each sample was taken: a chain of times for each entry.
@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "bpf/wire.h"
 #include "process/process.h"
+#include "profile/profile_kind.h"
 
 struct aggregate_stack {
 	uint64_t id;
@@ -32,10 +33,11 @@ struct aggregate_entry {
 	struct process *process; /* a reference */
 	uint64_t time;	 /* CLOCK_MONOTONIC ns of its first sample */
 	uint64_t count;
-	uint64_t weight; /* ns */
+	uint64_t weight; /* in the unit of its event */
 	uint32_t cpu; /* AGGREGATE_ANY_CPU: not kept apart */
 	uint32_t last_time; /* index into times, of the newest; AGGREGATE_NO_TIME: none kept */
 	uint16_t end;	 /* enum stack_end */
+	uint16_t event;	 /* enum event_kind */
 	char comm[COMM_SIZE];
 };
 
@@ -59,6 +61,7 @@ struct aggregate_limits {
 #define AGGREGATE_DEFAULT_TIMES (4UL << 20)
 
 struct aggregate_window {
+	enum profile_kind kind; /* only its samples */
 	ARRAY(struct aggregate_entry) entries;
 	ARRAY(struct aggregate_time) times;
 	struct hash entries_by_key;
@@ -68,30 +71,35 @@ struct aggregate_window {
 	struct aggregate_window *next; /* opened before it */
 };
 
+/* All of a kind that were added, since the beginning. */
+struct aggregate_totals {
+	uint64_t samples, weight;
+	uint64_t dropped, dropped_weight; /* past a limit, or with an unknown stack */
+	uint64_t ends[STACK_END_MAX];
+};
+
 struct aggregate {
 	struct aggregate_limits limits; /* of each window, but for the frames */
 	ARRAY(uint64_t) frames;
 	ARRAY(struct aggregate_stack) stacks;
 	struct hash stacks_by_id;
 	uint32_t age; /* how often aggregate_next() was called */
-	struct aggregate_window current;
+	struct aggregate_window current[PROFILE_KIND_COUNT];
 	struct aggregate_window *opened; /* beside it */
-	uint64_t samples, weight; /* all that were added, since the beginning */
-	uint64_t dropped, dropped_weight; /* past a limit, or with an unknown stack */
+	struct aggregate_totals totals[PROFILE_KIND_COUNT];
 	uint64_t untimed; /* samples whose time was not kept: past the limit */
-	uint64_t ends[STACK_END_MAX];
 };
 
 /* `limits` NULL: defaults. */
 void aggregate_init(struct aggregate *aggregate, const struct aggregate_limits *limits);
 void aggregate_deinit(struct aggregate *aggregate);
 
-/* Begins the next current window: forgets the entries and times of this one; keeps the stacks, which
- * later samples refer to, and the totals. */
+/* Begins the next current window of each kind: forgets the entries and times of this one; keeps the
+ * stacks, which later samples refer to, and the totals. */
 void aggregate_next(struct aggregate *aggregate);
 
 /* Opens a window beside the current one: it gets the samples that are added from now on. The caller
- * initialises pid and no_times, and owns it; aggregate_close() before it goes. */
+ * initialises kind, pid and no_times, and owns it; aggregate_close() before it goes. */
 void aggregate_open(struct aggregate *aggregate, struct aggregate_window *window);
 void aggregate_close(struct aggregate *aggregate, struct aggregate_window *window);
 

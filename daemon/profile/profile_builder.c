@@ -373,6 +373,19 @@ static void add_timestamps(struct builder *b, struct profile_sample *sample,
 			(int64_t)times[i].time + b->options->realtime_offset_ns;
 }
 
+/* In the order of add_header()'s sample types. */
+static void add_values(struct builder *b, const struct aggregate_entry *entry)
+{
+	CHECK(b, array_add(&b->profile->values, (int64_t)entry->count));
+	if (b->window->kind == PROFILE_KIND_CPU) {
+		CHECK(b, array_add(&b->profile->values, (int64_t)entry->weight));
+		return;
+	}
+	for (unsigned event = EVENT_GROWTH; event <= EVENT_COPIED; event++)
+		CHECK(b, array_add(&b->profile->values,
+				   entry->event == event ? (int64_t)entry->weight : 0));
+}
+
 static void add_sample(struct builder *b, const struct aggregate_entry *entry)
 {
 	const struct aggregate_stack *stack = &b->aggregate->stacks.items[entry->stack];
@@ -402,21 +415,31 @@ static void add_sample(struct builder *b, const struct aggregate_entry *entry)
 		add_labels(b, &sample, entry);
 	}
 	add_timestamps(b, &sample, entry);
-	CHECK(b, array_add(&b->profile->values, (int64_t)entry->count));
-	CHECK(b, array_add(&b->profile->values, (int64_t)entry->weight));
+	add_values(b, entry);
 	CHECK(b, array_add(&b->profile->samples, sample));
+}
+
+static struct profile_value_type add_sample_type(struct builder *b, const char *type, const char *unit)
+{
+	struct profile_value_type added = {string(b, type), string(b, unit)};
+	CHECK(b, array_add(&b->profile->sample_types, added));
+	return added;
 }
 
 static void add_header(struct builder *b)
 {
 	struct profile *p = b->profile;
-	struct profile_value_type samples = {string(b, "samples"), string(b, "count")};
-	struct profile_value_type cpu = {string(b, "cpu"), string(b, "nanoseconds")};
-	CHECK(b, array_add(&p->sample_types, samples));
-	CHECK(b, array_add(&p->sample_types, cpu));
-	p->period_type = cpu;
-	p->period = (int64_t)b->options->period_ns;
-	p->default_sample_type = cpu.type;
+	add_sample_type(b, "samples", "count");
+	if (b->window->kind == PROFILE_KIND_CPU) {
+		p->period_type = add_sample_type(b, "cpu", "nanoseconds");
+		p->period = (int64_t)b->options->period_ns;
+		p->default_sample_type = p->period_type.type;
+		return;
+	}
+	p->default_sample_type = add_sample_type(b, "growth_space", "bytes").type;
+	add_sample_type(b, "copied_space", "bytes");
+	p->period_type = (struct profile_value_type){string(b, "page_faults"), string(b, "count")};
+	p->period = 1; /* at least: it is raised where they are many, and each sample weighed by it */
 }
 
 int profile_build(const struct aggregate *aggregate, const struct aggregate_window *window,
@@ -427,7 +450,6 @@ int profile_build(const struct aggregate *aggregate, const struct aggregate_wind
 	int r = profile_new(&profile);
 	if (r < 0)
 		return r;
-	*statistics = (struct profile_builder_statistics){0};
 	struct builder b = {.aggregate = aggregate,
 			    .window = window,
 			    .binaries = binaries,

@@ -25,8 +25,9 @@ struct profile_builder_statistics {
 	struct frame_count of_type[FRAME_TYPE_MAX];
 };
 
-/* Builds the profile of a window of the aggregate, with sample types samples/count and cpu/nanoseconds; times, duration and comments are
- * the caller's to fill. Returns 0 or -ENOMEM. */
+/* Builds the profile of a window of the aggregate. Sample types are samples/count and, by the window's kind,
+ * cpu/nanoseconds, or growth_space/bytes and copied_space/bytes; times, duration and comments are the
+ * caller's to fill; to *statistics it adds. Returns 0 or -ENOMEM. */
 int profile_build(const struct aggregate *aggregate, const struct aggregate_window *window,
 		  const struct binaries *binaries, const struct profile_builder_options *options,
 		  struct profile_builder_statistics *statistics, struct profile **ret);

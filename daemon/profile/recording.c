@@ -149,6 +149,8 @@ int recording_new(struct loop *loop, struct recording_options *options,
 	r->new_ns = monotonic_ns();
 	r->options = *options;
 	options->selection = (struct selection){0};
+	if (!r->options.kinds)
+		r->options.kinds = PROFILE_KIND_BIT(PROFILE_KIND_CPU);
 	if (!r->options.frequency)
 		r->options.frequency = DEFAULT_FREQUENCY;
 	if (!r->options.names_timeout_ns)
@@ -165,6 +167,8 @@ int recording_new(struct loop *loop, struct recording_options *options,
 	host_facts_read(r->options.root ? r->options.root : host_root(), &r->host);
 	struct collector_options collector = {
 		.frequency = r->options.frequency,
+		.no_ticks = !(r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_CPU)),
+		.growth = r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_GROWTH),
 		.max_frames = r->options.max_frames,
 		.ring_bytes = r->options.ring_bytes,
 		.ignore_kernel_bugs = r->options.ignore_kernel_bugs,
@@ -329,10 +333,10 @@ static uint64_t drain(struct recording *r)
 }
 
 /* The profile of a window from `start_ns` to `end_ns`, with the names known by now; *since is what was
- * counted at its start and becomes what is counted at its end. */
+ * counted at its start. */
 static int build_profile(struct recording *r, const struct aggregate_window *window,
-			 uint64_t start_ns, uint64_t end_ns, struct recording_statistics *since,
-			 struct profile **ret)
+			 uint64_t start_ns, uint64_t end_ns,
+			 const struct recording_statistics *since, struct profile **ret)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
 	struct profile_builder_options options = {
@@ -350,12 +354,11 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 	profile->duration_ns = (int64_t)(end_ns - start_ns);
 	struct recording_statistics now;
 	recording_get_statistics(r, &now);
-	error = recording_add_comments(&now, since, r->options.times, profile);
+	error = recording_add_comments(&now, since, window->kind, r->options.times, profile);
 	if (error == 0 && r->options.labels)
 		error = add_host(r, profile);
 	if (error < 0)
 		return error;
-	*since = now;
 	*ret = take_pointer(profile);
 	return 0;
 }
@@ -417,27 +420,52 @@ static void forget_old(struct recording *r)
 		make_room(r);
 }
 
-int recording_take_profile(struct recording *r, struct profile **ret)
+/* What can still be known of the names at the end. */
+static void wait_for_names(struct recording *r)
 {
-	uint64_t end = drain(r);
+	struct binary_store *store = collector_binary_store(r->collector);
+	/* Facts of the last binaries first, then what their stacks ask for. */
+	uint64_t timeout = r->options.names_timeout_ns, until = monotonic_ns() + timeout, now;
+	binary_store_drain(store, timeout);
 	prepare_names(r);
-	if (!r->running && r->symbolizer) {
-		struct binary_store *store = collector_binary_store(r->collector);
-		/* Facts of the last binaries first, then what their stacks ask for. */
-		uint64_t timeout = r->options.names_timeout_ns, until = monotonic_ns() + timeout, now;
-		binary_store_drain(store, timeout);
-		prepare_names(r);
-		symbolizer_request_lines(r->symbolizer, true);
-		now = monotonic_ns();
-		binary_store_drain(store, now < until ? until - now : 0);
-	}
-	int error = build_profile(r, &r->aggregate.current, r->interval_ns, end, &r->counted, ret);
-	if (error < 0)
+	symbolizer_request_lines(r->symbolizer, true);
+	now = monotonic_ns();
+	binary_store_drain(store, now < until ? until - now : 0);
+}
+
+int recording_take_profiles(struct recording *r, struct profile *ret[PROFILE_KIND_COUNT])
+{
+	struct profile *profiles[PROFILE_KIND_COUNT] = {0};
+	uint64_t end = drain(r);
+	int error = 0;
+	prepare_names(r);
+	if (!r->running && r->symbolizer)
+		wait_for_names(r);
+	r->built = (struct profile_builder_statistics){0};
+	for (int kind = 0; kind < PROFILE_KIND_COUNT && error == 0; kind++)
+		if (r->options.kinds & PROFILE_KIND_BIT(kind))
+			error = build_profile(r, &r->aggregate.current[kind], r->interval_ns, end,
+					      &r->counted, &profiles[kind]);
+	if (error < 0) {
+		for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+			profile_free(profiles[kind]);
 		return error;
-	r->interval_ns += (uint64_t)(*ret)->duration_ns;
+	}
+	recording_get_statistics(r, &r->counted);
+	memcpy(ret, profiles, sizeof(profiles));
+	r->interval_ns = end;
 	aggregate_next(&r->aggregate);
 	forget_old(r);
 	return 0;
+}
+
+int recording_take_profile(struct recording *r, struct profile **ret)
+{
+	struct profile *profiles[PROFILE_KIND_COUNT];
+	int error = recording_take_profiles(r, profiles);
+	if (error == 0)
+		*ret = profiles[PROFILE_KIND_CPU];
+	return error;
 }
 
 /* ---- Windows --------------------------------------------------------------------------------- */
@@ -448,13 +476,14 @@ struct recording_window {
 	struct recording_statistics counted; /* at its start */
 };
 
-int recording_open_window(struct recording *r, uint32_t pid, struct recording_window **ret)
+int recording_open_window(struct recording *r, enum profile_kind kind, uint32_t pid,
+			  struct recording_window **ret)
 {
 	struct recording_window *window = calloc(1, sizeof(*window));
 	if (!window)
 		return -ENOMEM;
 	collector_drain(r->collector);
-	window->window = (struct aggregate_window){.pid = pid, .no_times = true};
+	window->window = (struct aggregate_window){.kind = kind, .pid = pid, .no_times = true};
 	window->start_ns = monotonic_ns();
 	recording_get_statistics(r, &window->counted);
 	aggregate_open(&r->aggregate, &window->window);
@@ -469,7 +498,10 @@ int recording_close_window(struct recording *r, struct recording_window *window,
 	if (ret) {
 		uint64_t end = drain(r);
 		prepare_names(r);
+		/* What is told of frames is of the intervals. */
+		struct profile_builder_statistics built = r->built;
 		error = build_profile(r, &window->window, window->start_ns, end, &window->counted, ret);
+		r->built = built;
 	}
 	aggregate_close(&r->aggregate, &window->window);
 	free(window);
@@ -506,12 +538,16 @@ static void add_symbolizer_statistics(const struct recording *r, struct recordin
 void recording_get_statistics(struct recording *r, struct recording_statistics *ret)
 {
 	struct collector_statistics c;
+	const struct aggregate_totals *ticks = &r->aggregate.totals[PROFILE_KIND_CPU];
+	const struct aggregate_totals *growth = &r->aggregate.totals[PROFILE_KIND_GROWTH];
 	uint64_t now = r->running ? monotonic_ns() : r->stop_ns;
 	collector_get_statistics(r->collector, &c);
 	*ret = (struct recording_statistics){
-		.samples = r->aggregate.samples,
-		.captured_ns = r->aggregate.weight,
-		.dropped_samples = r->aggregate.dropped + c.bad_records,
+		.samples = ticks->samples,
+		.captured_ns = ticks->weight,
+		.growth_samples = growth->samples,
+		.growth_bytes = growth->weight,
+		.dropped_samples = ticks->dropped + growth->dropped + c.bad_records,
 		.untimed_samples = r->aggregate.untimed,
 		.sideband_lost = c.sideband.lost,
 		.processes = r->sampled_processes,
@@ -539,13 +575,17 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
 		losses_add_jit(&ret->losses, ((struct process *)(uintptr_t)slot->key)->jit);
 	memcpy(ret->counters, c.counters, sizeof(ret->counters));
-	memcpy(ret->ends, r->aggregate.ends, sizeof(ret->ends));
+	for (size_t i = 0; i < STACK_END_MAX; i++)
+		for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+			ret->ends[i] += r->aggregate.totals[kind].ends[i];
 	memcpy(ret->frames_of_type, r->built.of_type, sizeof(ret->frames_of_type));
 	/* Rejected after all: they belong to the unselected ticks. */
 	ret->counters[COUNTER_SAMPLES] -= c.rejected;
 	ret->counters[COUNTER_CAPTURED_NS] -= c.rejected_ns;
 	ret->counters[COUNTER_UNSELECTED] += c.rejected;
 	ret->counters[COUNTER_UNSELECTED_NS] += c.rejected_ns;
+	ret->counters[COUNTER_GROWTH_SAMPLES] -= c.rejected_growth;
+	ret->counters[COUNTER_GROWTH_BYTES] -= c.rejected_growth_bytes;
 }
 
 size_t recording_get_maps(const struct recording *r, struct map_usage *ret, size_t capacity)

@@ -13,6 +13,7 @@
 #include "collect/selection.h"
 #include "profile/losses.h"
 #include "profile/profile.h"
+#include "profile/profile_kind.h"
 
 /* Zero: the default. */
 struct recording_limits {
@@ -26,6 +27,7 @@ struct recording_limits {
 
 struct recording_options {
 	struct selection selection;
+	unsigned kinds;		   /* PROFILE_KIND_BIT of what is looked at; 0: the CPU */
 	uint32_t frequency;	   /* Hz per CPU, 1..10000; 0: default 99 */
 	uint32_t max_frames;	   /* user frames, 1..1024; 0: default 1024 */
 	uint32_t ring_bytes;	   /* power of two; 0: default by number of CPUs */
@@ -58,8 +60,9 @@ struct recording_phases {
 struct recording_statistics {
 	uint64_t counters[COUNTER_MAX];	  /* of the BPF side, see bpf/counters.h */
 	uint64_t ends[STACK_END_MAX];	  /* samples by the reason their stack ended */
-	uint64_t samples;		  /* in the aggregate */
+	uint64_t samples;		  /* of the CPU, in the aggregate */
 	uint64_t captured_ns;		  /* their CPU time */
+	uint64_t growth_samples, growth_bytes; /* of growth, in the aggregate; new and copied */
 	uint64_t dropped_samples;	  /* reached userspace but not the aggregate (limits) */
 	uint64_t untimed_samples;	  /* in the aggregate without their time (limit) */
 	uint64_t sideband_lost;
@@ -119,18 +122,24 @@ int recording_resume(struct recording *recording);
 /* Stops sampling and drains what is on the way. */
 int recording_stop(struct recording *recording);
 
-/* The profile of everything since the start or the last call. After recording_stop() it waits for
- * the parser child (bounded); while running it uses the names known by now. The caller frees it
- * with profile_free(). Returns 0 or -errno. */
+/*
+ * The profiles of everything since the start or the last call: of each kind that the recording looks at
+ * one, NULL for the others. After recording_stop() it waits for the parser child (bounded); while running
+ * it uses the names known by now. The caller frees them with profile_free(). Returns 0 or -errno: none.
+ */
+int recording_take_profiles(struct recording *recording, struct profile *ret[PROFILE_KIND_COUNT]);
+
+/* The same for a recording of the CPU alone. */
 int recording_take_profile(struct recording *recording, struct profile **ret);
 
 /*
- * A profile of a stretch of time beside the intervals: everything sampled between opening and closing, of
- * one process or (pid 0) of all. recording_close_window() gives its profile (of names known by now; the
+ * A profile of a stretch of time beside the intervals: everything of a kind sampled between opening and
+ * closing, of one process or (pid 0) of all. recording_close_window() gives its profile (of names known by now; the
  * caller frees it) or, when `ret` is NULL, none. Both return 0 or -errno; the window is gone in any case.
  */
 struct recording_window;
-int recording_open_window(struct recording *recording, uint32_t pid, struct recording_window **ret);
+int recording_open_window(struct recording *recording, enum profile_kind kind, uint32_t pid,
+			  struct recording_window **ret);
 int recording_close_window(struct recording *recording, struct recording_window *window,
 			   struct profile **ret);
 

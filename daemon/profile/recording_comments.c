@@ -30,14 +30,23 @@ static uint64_t difference(uint64_t now, uint64_t since)
 	return now > since ? now - since : 0;
 }
 
+/* Those of the ticks come first in the list, then those of all stacks. */
+static bool tells_about(enum profile_kind kind, size_t counter)
+{
+	if (counter >= COUNTER_GROWTH_FAULTS)
+		return kind == PROFILE_KIND_GROWTH;
+	return kind == PROFILE_KIND_CPU || counter >= COUNTER_STACKS_SENT;
+}
+
 int recording_add_comments(const struct recording_statistics *now,
-			   const struct recording_statistics *since, bool times,
-			   struct profile *profile)
+			   const struct recording_statistics *since, enum profile_kind kind,
+			   bool times, struct profile *profile)
 {
 	bool failed = false;
 #define ADD_COUNTED(name, field) add(profile, &failed, name, difference(now->field, since->field))
 	for (size_t i = 0; i < COUNTER_MAX; i++)
-		ADD_COUNTED(counter_names[i], counters[i]);
+		if (tells_about(kind, i))
+			ADD_COUNTED(counter_names[i], counters[i]);
 	ADD_COUNTED("dropped_samples", dropped_samples);
 	ADD_COUNTED("sideband_lost", sideband_lost);
 	if (times)

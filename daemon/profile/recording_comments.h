@@ -9,7 +9,8 @@
 #include "profile/recording.h"
 
 /* Adds what was counted between two readings. Memory, and how long the start took, are as they are now.
- * `times`: the samples' times were to be kept. Returns 0 or -ENOMEM. */
+ * Of the programs' counters those
+ * that `kind` is about. `times`: the samples' times were to be kept. Returns 0 or -ENOMEM. */
 int recording_add_comments(const struct recording_statistics *now,
-			   const struct recording_statistics *since, bool times,
-			   struct profile *profile);
+			   const struct recording_statistics *since, enum profile_kind kind,
+			   bool times, struct profile *profile);

@@ -137,7 +137,7 @@ unsigned local_pprof_count(const struct local_server *local)
 static int open_window(struct profile_request *request, uint32_t pid, uint64_t seconds)
 {
 	struct daemon *daemon = request->local->daemon;
-	int r = recording_open_window(daemon->recording, pid, &request->window);
+	int r = recording_open_window(daemon->recording, PROFILE_KIND_CPU, pid, &request->window);
 	if (r == 0)
 		r = loop_add_timer(daemon->loop, seconds * NS_PER_SECOND, 0, on_window_end,
 				   request, &request->timer);

@@ -20,10 +20,11 @@ static void percent_signs(void **state)
 		{"", ""},
 		{"a-%h-%p-%t.html", "a-server-42-19700101-000140.html"},
 		{"%%h%%", "%h%"},
+		{"%e.pb.gz", "growth.pb.gz"},
 	};
 	setenv("TZ", "UTC", 1);
 	tzset();
-	const struct output_names names = {"server", 42, 100};
+	const struct output_names names = {"server", 42, 100, "growth"};
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
 		_cleanup_free_ char *path = NULL;
 		assert_int_equal(output_expand(cases[i].pattern, &names, &path), 0);
@@ -35,10 +36,22 @@ static void percent_signs(void **state)
 	assert_null(path);
 }
 
+static void names_tell_the_kind_or_not(void **state)
+{
+	assert_true(output_tells_kind("%e"));
+	assert_true(output_tells_kind("a-%h-%e.pb.gz"));
+	assert_true(output_tells_kind("%%%e"));
+	assert_false(output_tells_kind(""));
+	assert_false(output_tells_kind("-"));
+	assert_false(output_tells_kind("%%e"));
+	assert_false(output_tells_kind("e%h%"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(percent_signs),
+		cmocka_unit_test(names_tell_the_kind_or_not),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

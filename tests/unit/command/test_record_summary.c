@@ -63,6 +63,12 @@ static struct profile *some_profile(void)
 	return profile;
 }
 
+static void write_summary(const struct recording_statistics *s, struct profile *profile, struct text *out)
+{
+	struct profile *profiles[PROFILE_KIND_COUNT] = {[PROFILE_KIND_CPU] = profile};
+	summary_write(s, profiles, 99, false, out);
+}
+
 static void summary_says_everything(void **state)
 {
 	_cleanup_profile_ struct profile *profile = some_profile();
@@ -76,7 +82,7 @@ static void summary_says_everything(void **state)
 	s.ends[STACK_END_TABLES_NOT_READY] = 15;
 	s.ends[STACK_END_DEPTH_LIMIT] = 5;
 	struct text out = {0};
-	summary_write(&s, profile, 99, false, &out);
+	write_summary(&s, profile, &out);
 	assert_string_equal(
 		out.bytes,
 		"1,000 samples  10.00 s of CPU time in 3 processes, 5.00 s at 99 Hz\n"
@@ -98,7 +104,7 @@ static void nothing_lost_is_said(void **state)
 	assert_int_equal(profile_new(&profile), 0);
 	struct recording_statistics s = {.elapsed_ns = NS_PER_SECOND};
 	struct text out = {0};
-	summary_write(&s, profile, 99, false, &out);
+	write_summary(&s, profile, &out);
 	assert_non_null(strstr(out.bytes, "\nlost       0 %\ntruncated  0 %\n"));
 	text_free(&out);
 

@@ -15,6 +15,7 @@ static const uint64_t frames[] = {FRAME_WORD_FILE(2, 0x1000), FRAME_WORD_END(STA
 static void add(struct aggregate *a, uint64_t stack_id, uint64_t time, uint32_t cpu)
 {
 	struct record_sample sample = {
+		.event = EVENT_CPU,
 		.header.time = time,
 		.weight = 10,
 		.stack_id = stack_id,
@@ -31,9 +32,9 @@ static size_t count_times(const struct aggregate *a, const struct aggregate_entr
 {
 	size_t count = 0;
 	uint64_t after = UINT64_MAX;
-	for (uint32_t i = entry->last_time; i != AGGREGATE_NO_TIME; i = a->current.times.items[i].previous) {
-		assert_true(a->current.times.items[i].time < after);
-		after = a->current.times.items[i].time;
+	for (uint32_t i = entry->last_time; i != AGGREGATE_NO_TIME; i = a->current[PROFILE_KIND_CPU].times.items[i].previous) {
+		assert_true(a->current[PROFILE_KIND_CPU].times.items[i].time < after);
+		after = a->current[PROFILE_KIND_CPU].times.items[i].time;
 		count++;
 	}
 	return count;
@@ -45,11 +46,11 @@ static void test_no_times(void **state)
 	aggregate_init(&a, NULL);
 	add(&a, 1, 100, 0);
 	add(&a, 1, 200, 1);
-	assert_int_equal(a.current.entries.count, 1);
-	assert_int_equal(a.current.entries.items[0].count, 2);
-	assert_int_equal(a.current.entries.items[0].weight, 20);
-	assert_int_equal(a.current.entries.items[0].time, 100);
-	assert_int_equal(count_times(&a, &a.current.entries.items[0]), 0);
+	assert_int_equal(a.current[PROFILE_KIND_CPU].entries.count, 1);
+	assert_int_equal(a.current[PROFILE_KIND_CPU].entries.items[0].count, 2);
+	assert_int_equal(a.current[PROFILE_KIND_CPU].entries.items[0].weight, 20);
+	assert_int_equal(a.current[PROFILE_KIND_CPU].entries.items[0].time, 100);
+	assert_int_equal(count_times(&a, &a.current[PROFILE_KIND_CPU].entries.items[0]), 0);
 	assert_int_equal(a.untimed, 0);
 	aggregate_deinit(&a);
 	assert_int_equal(program.references, 1);
@@ -62,21 +63,21 @@ static void test_times(void **state)
 	aggregate_init(&a, &limits);
 	for (uint64_t i = 0; i < 4; i++)
 		add(&a, 1 + i % 2, 100 * i, 0);
-	assert_int_equal(a.current.entries.count, 2);
+	assert_int_equal(a.current[PROFILE_KIND_CPU].entries.count, 2);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(a.current.entries.items[i].count, 2);
-		assert_int_equal(count_times(&a, &a.current.entries.items[i]), 2);
+		assert_int_equal(a.current[PROFILE_KIND_CPU].entries.items[i].count, 2);
+		assert_int_equal(count_times(&a, &a.current[PROFILE_KIND_CPU].entries.items[i]), 2);
 	}
 	for (uint64_t i = 4; i < 10; i++)
 		add(&a, 1, 100 * i, 0);
-	assert_int_equal(a.samples, 10);
-	assert_int_equal(a.current.entries.items[0].count, 8);
-	assert_int_equal(count_times(&a, &a.current.entries.items[0]), 3);
+	assert_int_equal(a.totals[PROFILE_KIND_CPU].samples, 10);
+	assert_int_equal(a.current[PROFILE_KIND_CPU].entries.items[0].count, 8);
+	assert_int_equal(count_times(&a, &a.current[PROFILE_KIND_CPU].entries.items[0]), 3);
 	assert_int_equal(a.untimed, 5);
 
 	aggregate_next(&a); /* the limit is for one interval */
 	add(&a, 1, 2000, 0);
-	assert_int_equal(count_times(&a, &a.current.entries.items[0]), 1);
+	assert_int_equal(count_times(&a, &a.current[PROFILE_KIND_CPU].entries.items[0]), 1);
 	assert_int_equal(a.untimed, 5);
 	aggregate_deinit(&a);
 }
@@ -89,9 +90,9 @@ static void test_cpus(void **state)
 	add(&a, 1, 100, 0);
 	add(&a, 1, 200, 3);
 	add(&a, 1, 300, 3);
-	assert_int_equal(a.current.entries.count, 2);
-	assert_int_equal(a.current.entries.items[1].cpu, 3);
-	assert_int_equal(a.current.entries.items[1].count, 2);
+	assert_int_equal(a.current[PROFILE_KIND_CPU].entries.count, 2);
+	assert_int_equal(a.current[PROFILE_KIND_CPU].entries.items[1].cpu, 3);
+	assert_int_equal(a.current[PROFILE_KIND_CPU].entries.items[1].count, 2);
 	aggregate_deinit(&a);
 }
 
@@ -110,11 +111,11 @@ static void test_windows(void **state)
 	assert_int_equal(all.entries.count, 2);
 	assert_int_equal(all.entries.items[0].count, 1);
 	assert_int_equal(none.entries.count, 0);
-	assert_int_equal(a.current.entries.count, 1);
+	assert_int_equal(a.current[PROFILE_KIND_CPU].entries.count, 1);
 	aggregate_close(&a, &all);
 	add(&a, 2, 400, 0);
-	assert_int_equal(a.current.entries.items[0].count, 2);
-	assert_int_equal(a.samples, 4);
+	assert_int_equal(a.current[PROFILE_KIND_CPU].entries.items[0].count, 2);
+	assert_int_equal(a.totals[PROFILE_KIND_CPU].samples, 4);
 	aggregate_deinit(&a);
 	assert_int_equal(program.references, 1);
 }
@@ -154,10 +155,53 @@ static void test_forget_old(void **state)
 	assert_int_equal(a.stacks.count, 0);
 	assert_int_equal(a.frames.count, 0);
 	add(&a, 1, 600, 0);
-	assert_int_equal(a.samples, 6);
-	assert_int_equal(a.dropped, 0);
+	assert_int_equal(a.totals[PROFILE_KIND_CPU].samples, 6);
+	assert_int_equal(a.totals[PROFILE_KIND_CPU].dropped, 0);
 	aggregate_deinit(&a);
 	assert_int_equal(program.references, 1);
+}
+
+static void add_event(struct aggregate *a, uint16_t event, uint64_t weight)
+{
+	struct record_sample sample = {
+		.event = event,
+		.header.time = 100,
+		.weight = weight,
+		.stack_id = 1,
+		.pid = 7,
+		.tid = 8,
+		.user_frames = 2,
+		.comm = "thread",
+	};
+	aggregate_add(a, &sample, frames, &program);
+}
+
+static void kinds_are_kept_apart(void **state)
+{
+	struct aggregate a;
+	struct aggregate_window opened = {.kind = PROFILE_KIND_GROWTH};
+	aggregate_init(&a, NULL);
+	aggregate_open(&a, &opened);
+	add_event(&a, EVENT_CPU, 10);
+	add_event(&a, EVENT_GROWTH, 4096);
+	add_event(&a, EVENT_GROWTH, 8192);
+	add_event(&a, EVENT_COPIED, 4096);
+	add_event(&a, UINT16_MAX, 1);
+	assert_int_equal(a.stacks.count, 1);
+	assert_int_equal(a.current[PROFILE_KIND_CPU].entries.count, 1);
+	assert_int_equal(a.current[PROFILE_KIND_CPU].entries.items[0].weight, 10);
+	const struct aggregate_window *growth = &a.current[PROFILE_KIND_GROWTH];
+	assert_int_equal(growth->entries.count, 2);
+	assert_int_equal(growth->entries.items[0].event, EVENT_GROWTH);
+	assert_int_equal(growth->entries.items[0].weight, 12288);
+	assert_int_equal(growth->entries.items[1].event, EVENT_COPIED);
+	assert_int_equal(growth->entries.items[1].weight, 4096);
+	assert_int_equal(opened.entries.count, 2);
+	assert_int_equal(a.totals[PROFILE_KIND_CPU].samples, 1);
+	assert_int_equal(a.totals[PROFILE_KIND_GROWTH].samples, 3);
+	aggregate_next(&a);
+	assert_int_equal(growth->entries.count, 0);
+	aggregate_deinit(&a);
 }
 
 int main(void)
@@ -168,6 +212,7 @@ int main(void)
 		cmocka_unit_test(test_cpus),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_forget_old),
+		cmocka_unit_test(kinds_are_kept_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
