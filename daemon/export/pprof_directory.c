@@ -142,11 +142,12 @@ static int compress_payload(const struct payload *payload, struct text *out)
 }
 
 /* Gives the file a name that no other has. */
-static int give_name(struct pprof_directory *recorder, const char *temporary, int64_t start_ns)
+static int give_name(struct pprof_directory *recorder, const char *temporary, const char *kind,
+		     int64_t start_ns)
 {
 	char name[PPROF_FILE_NAME_SIZE];
 	for (unsigned int attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-		pprof_file_name(name, recorder->host, start_ns, attempt);
+		pprof_file_name(name, recorder->host, kind, start_ns, attempt);
 		if (linkat(recorder->directory, temporary, recorder->directory, name, 0) == 0) {
 			unlinkat(recorder->directory, temporary, 0);
 			return 0;
@@ -158,7 +159,8 @@ static int give_name(struct pprof_directory *recorder, const char *temporary, in
 	return renameat(recorder->directory, temporary, recorder->directory, name) < 0 ? -errno : 0;
 }
 
-static int write_file(struct pprof_directory *recorder, const struct text *bytes, int64_t start_ns)
+static int write_file(struct pprof_directory *recorder, const struct text *bytes, const char *kind,
+		      int64_t start_ns)
 {
 	char temporary[64];
 	snprintf(temporary, sizeof(temporary), TEMPORARY_PREFIX "%d" TEMPORARY_SUFFIX, (int)getpid());
@@ -171,7 +173,7 @@ static int write_file(struct pprof_directory *recorder, const struct text *bytes
 	if (r == 0 && fdatasync(fd) < 0)
 		r = -errno;
 	if (r == 0)
-		r = give_name(recorder, temporary, start_ns);
+		r = give_name(recorder, temporary, kind, start_ns);
 	if (r == 0)
 		fsync(recorder->directory); /* failed: a loss of power now may take the name */
 	if (r < 0)
@@ -180,11 +182,11 @@ static int write_file(struct pprof_directory *recorder, const struct text *bytes
 }
 
 static int write_making_room(struct pprof_directory *recorder, const struct text *bytes,
-			     int64_t start_ns)
+			     const char *kind, int64_t start_ns)
 {
 	int r;
 	do {
-		r = write_file(recorder, bytes, start_ns);
+		r = write_file(recorder, bytes, kind, start_ns);
 	} while ((r == -ENOSPC || r == -EDQUOT) && sacrifice_oldest(recorder) == 0);
 	return r;
 }
@@ -205,7 +207,9 @@ static void write_payload(struct pprof_directory *recorder, const struct payload
 		r = open_directory(recorder);
 	if (r == 0) {
 		rotate(recorder, bytes.length);
-		r = write_making_room(recorder, &bytes, payload->start_ns);
+		r = write_making_room(recorder, &bytes,
+				      payload->kind == PAYLOAD_PPROF_GROWTH ? "growth" : "",
+				      payload->start_ns);
 	}
 	ret->outcome = r == 0 ? SINK_SENT : SINK_RETRY;
 	if (r < 0)
@@ -226,7 +230,7 @@ static void directory_send(struct sink *sink, const struct payload *payload, uin
 			   struct sink_result *ret)
 {
 	*ret = (struct sink_result){.outcome = SINK_REJECTED};
-	if (payload->kind == PAYLOAD_PPROF)
+	if (payload_is_pprof(payload->kind))
 		write_payload(of_sink(sink), payload, ret);
 	else
 		snprintf(ret->message, sizeof(ret->message), "not a pprof profile");

@@ -29,7 +29,7 @@ struct pprof_directory_statistics {
 	uint64_t failures;		       /* attempts to write that failed */
 };
 
-/* Takes PAYLOAD_PPROF, compressed or not. While the directory cannot be written, send() answers SINK_RETRY.
+/* Takes pprof payloads, compressed or not. While the directory cannot be written, send() answers SINK_RETRY.
  * On a full disk the oldest own files go first. Returns 0 or -ENOMEM. */
 int pprof_directory_new(const struct pprof_directory_options *options, struct sink **ret);
 

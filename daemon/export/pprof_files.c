@@ -30,8 +30,8 @@ static void host_part(char part[static HOST_MAX + 1], const char *host)
 	part[length] = '\0';
 }
 
-void pprof_file_name(char name[static PPROF_FILE_NAME_SIZE], const char *host, int64_t start_ns,
-		     unsigned int attempt)
+void pprof_file_name(char name[static PPROF_FILE_NAME_SIZE], const char *host, const char *kind,
+		     int64_t start_ns, unsigned int attempt)
 {
 	struct tm utc;
 	char part[HOST_MAX + 1], again[16] = "", date[32];
@@ -45,7 +45,8 @@ void pprof_file_name(char name[static PPROF_FILE_NAME_SIZE], const char *host, i
 	strftime(date, sizeof(date), "%Y%m%dT%H%M%S", &utc);
 	if (attempt > 1)
 		snprintf(again, sizeof(again), "-%u", attempt);
-	snprintf(name, PPROF_FILE_NAME_SIZE, PREFIX "%s-%s.%03ldZ%s" SUFFIX, part, date, ms, again);
+	snprintf(name, PPROF_FILE_NAME_SIZE, PREFIX "%s-%s.%03ldZ%s%s%.16s" SUFFIX, part, date, ms, again,
+		 kind[0] ? "." : "", kind);
 }
 
 /* Two digits and more of a time, all of them digits. */
@@ -75,19 +76,29 @@ static bool parse_time(const char *text, int64_t *ret_ns)
 	return true;
 }
 
-bool pprof_file_parse(const char *name, const char *host, int64_t *ret_start_ns)
+/* Where a name without its suffix ends when its kind, ".growth", is left out too. */
+static const char *end_without_kind(const char *name, const char *end)
+{
+	const char *word = end;
+	while (word > name && islower((unsigned char)word[-1]))
+		word--;
+	return word < end && word > name && word[-1] == '.' ? word - 1 : end;
+}
+
+bool pprof_file_parse(const char *name, const char *host, int64_t *ret_start_ns, bool *ret_is_cpu)
 {
 	size_t length = strlen(name), prefix = strlen(PREFIX), suffix = strlen(SUFFIX);
 	if (length >= PPROF_FILE_NAME_SIZE || length < prefix + 1 + TIME_LENGTH + suffix ||
 	    strncmp(name, PREFIX, prefix) || strcmp(name + length - suffix, SUFFIX))
 		return false;
-	const char *end = name + length - suffix, *digits = end;
-	while (isdigit((unsigned char)digits[-1]))
+	const char *whole = name + length - suffix, *end = end_without_kind(name, whole), *digits = end;
+	*ret_is_cpu = end == whole;
+	while (digits > name && isdigit((unsigned char)digits[-1]))
 		digits--;
-	if (digits < end && digits[-1] == '-')
+	if (digits > name && digits < end && digits[-1] == '-')
 		end = digits - 1; /* "-2" */
 	const char *time = end - TIME_LENGTH;
-	if (time < name + prefix + 1 || time[-1] != '-' || !parse_time(time, ret_start_ns))
+	if (end - name < TIME_LENGTH || time < name + prefix + 1 || time[-1] != '-' || !parse_time(time, ret_start_ns))
 		return false;
 	if (!host)
 		return true;
@@ -112,7 +123,7 @@ static int list_entries(DIR *listing, const char *host, bool only_own, pprof_fil
 	while ((entry = readdir(listing))) {
 		struct stat st;
 		struct pprof_file file;
-		if (!pprof_file_parse(entry->d_name, host, &file.start_ns) ||
+		if (!pprof_file_parse(entry->d_name, host, &file.start_ns, &file.is_cpu) ||
 		    fstatat(dirfd(listing), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !S_ISREG(st.st_mode) || (only_own && st.st_uid != geteuid()))
 			continue;

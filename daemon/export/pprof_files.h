@@ -5,7 +5,7 @@
  *	bolometer-HOST-20261123T101500.123Z.pb.gz
  *
  * by the start of the interval in UTC; "-2" follows the time when that name was taken, as after a clock
- * that was set back. A host's characters outside [A-Za-z0-9._-] are '_'.
+ * that was set back; a profile of another kind than CPU time has its kind there, ".growth". A host's characters outside [A-Za-z0-9._-] are '_'.
  */
 #pragma once
 
@@ -15,18 +15,19 @@
 
 struct pprof_file {
 	char name[PPROF_FILE_NAME_SIZE];
+	bool is_cpu; /* the name says no other kind */
 	int64_t start_ns; /* CLOCK_REALTIME, to the millisecond */
 	int64_t written_ns;
 	uint64_t size;
 };
 typedef ARRAY(struct pprof_file) pprof_files;
 
-/* The name of a file; `attempt` > 1 gives it its "-2". */
-void pprof_file_name(char name[static PPROF_FILE_NAME_SIZE], const char *host, int64_t start_ns,
-		     unsigned int attempt);
+/* The name of a file; `kind` "" is CPU time, `attempt` > 1 gives it its "-2". */
+void pprof_file_name(char name[static PPROF_FILE_NAME_SIZE], const char *host, const char *kind,
+		     int64_t start_ns, unsigned int attempt);
 
 /* Foreign text: is this such a name, of this host (NULL: of any)? */
-bool pprof_file_parse(const char *name, const char *host, int64_t *ret_start_ns);
+bool pprof_file_parse(const char *name, const char *host, int64_t *ret_start_ns, bool *ret_is_cpu);
 
 /* All such files in an open directory, oldest first: regular ones, and with `only_own` only this user's.
  * Free with array_free(). Returns 0 or -errno. */

@@ -79,7 +79,7 @@ static int merge_batch(struct selection *selection)
 static int add_file(struct selection *selection, const struct pprof_file *file)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
-	if (file->start_ns >= selection->until_ns ||
+	if (!file->is_cpu || file->start_ns >= selection->until_ns ||
 	    (file->start_ns < selection->since_ns && file->written_ns <= selection->since_ns))
 		return 0;
 	int r = decode_file(selection, file->name, &profile);

@@ -144,7 +144,7 @@ static void pyroscope_send(struct sink *sink, const struct payload *payload, uin
 	_cleanup_(text_free) struct text body = {0};
 	_cleanup_(http_answer_free) struct http_answer answer = {0};
 	char id[37], type[96] = "Content-Type: application/json", detail[ANSWER_MESSAGE_BYTES];
-	if (payload->kind != PAYLOAD_PPROF) {
+	if (!payload_is_pprof(payload->kind)) {
 		http_sink_refuse(ret, SINK_REJECTED, "a pprof destination takes no OTLP");
 		return;
 	}

@@ -13,8 +13,14 @@
 
 enum payload_kind {
 	PAYLOAD_OTLP = 1,  /* ExportProfilesServiceRequest, protobuf */
-	PAYLOAD_PPROF = 2, /* profile.proto, protobuf */
+	PAYLOAD_PPROF = 2, /* profile.proto, protobuf: of CPU time */
+	PAYLOAD_PPROF_GROWTH = 3, /* the same, of growth: it has another name as a file */
 };
+
+static inline bool payload_is_pprof(enum payload_kind kind)
+{
+	return kind == PAYLOAD_PPROF || kind == PAYLOAD_PPROF_GROWTH;
+}
 
 /* One encoded batch, not compressed. Its bytes never change once it is queued, so that a batch sent
  * again is the same batch. */

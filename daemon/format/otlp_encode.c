@@ -92,7 +92,7 @@ static int find_column(const struct profile *profile, const char *type, const ch
 
 static void find_columns(struct otlp_encoder *e)
 {
-	e->count_column = find_column(e->profile, "samples", "count");
+	e->count_column = e->samples_column = find_column(e->profile, "samples", "count");
 	e->cpu_column = find_column(e->profile, "cpu", "nanoseconds");
 	if (e->count_column < 0 || e->cpu_column < 0)
 		e->count_column = e->cpu_column = -1;

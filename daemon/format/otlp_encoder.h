@@ -56,6 +56,7 @@ struct otlp_encoder {
 	const struct otlp_options *options;
 	struct otlp_statistics *statistics;
 	int count_column, cpu_column; /* of values; -1: the profile does not count CPU time */
+	int samples_column; /* of events, of any kind; -1: each sample counts as one */
 	int64_t start_ns, end_ns;     /* holds every timestamp */
 
 	uint8_t *key_classes; /* enum otlp_key_class of each string of the model */

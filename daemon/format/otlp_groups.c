@@ -200,6 +200,8 @@ static int add_sample(struct otlp_encoder *e, uint32_t index)
 		r = find_group(e, &item.group);
 	if (r < 0)
 		return r;
+	if (e->samples_column >= 0)
+		item.count = values[e->samples_column];
 	if (e->count_column < 0)
 		return add_item(e, item);
 	item.count = values[e->count_column];

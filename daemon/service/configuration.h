@@ -32,6 +32,10 @@ struct sampling_configuration {
 	bool symbolize, inlines, labels, ignore_kernel_bugs;
 };
 
+struct memory_configuration {
+	bool growth;
+};
+
 struct selection_configuration {
 	struct setting_texts comms, executables, cgroups;
 };
@@ -82,6 +86,7 @@ struct exporter_configuration {
 
 struct configuration {
 	struct sampling_configuration sampling;
+	struct memory_configuration memory;
 	struct selection_configuration selection;
 	uint64_t interval_ns;
 	struct sink_pairs resource_attributes;

@@ -58,6 +58,8 @@ int daemon_selection(const struct configuration *c, struct selection *ret)
 int daemon_recording_options(const struct configuration *c, struct recording_options *ret)
 {
 	*ret = (struct recording_options){
+		.kinds = PROFILE_KIND_BIT(PROFILE_KIND_CPU) |
+			 (c->memory.growth ? PROFILE_KIND_BIT(PROFILE_KIND_GROWTH) : 0),
 		.frequency = (uint32_t)c->sampling.frequency,
 		.max_frames = (uint32_t)c->sampling.max_frames,
 		.ring_bytes = (uint32_t)c->sampling.ring_bytes,
@@ -95,6 +97,7 @@ void daemon_log_problems(const struct configuration_problems *problems)
 uint64_t daemon_lost_samples(const struct recording_statistics *statistics)
 {
 	return statistics->counters[COUNTER_LOST_RING_FULL] +
+	       statistics->counters[COUNTER_GROWTH_LOST] +
 	       statistics->counters[COUNTER_LOST_SCRATCH] + statistics->dropped_samples;
 }
 
@@ -129,21 +132,27 @@ static void tell_status(struct daemon *daemon)
 
 int daemon_flush(struct daemon *daemon)
 {
-	_cleanup_profile_ struct profile *profile = NULL;
+	struct profile *profiles[PROFILE_KIND_COUNT];
 	struct recording_statistics now;
 	if (daemon->is_paused)
 		return 0;
-	int r = recording_take_profile(daemon->recording, &profile);
+	int r = recording_take_profiles(daemon->recording, profiles);
 	if (r < 0) {
 		log_error("the profile of this interval is lost: %s", strerror(-r));
 		return r;
 	}
-	exporters_add(daemon->exporters, profile);
+	struct profile *profile = profiles[PROFILE_KIND_CPU];
+	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++) {
+		if (profiles[kind])
+			exporters_add(daemon->exporters, (enum profile_kind)kind, profiles[kind]);
+		if (kind != PROFILE_KIND_CPU)
+			profile_free(profiles[kind]);
+	}
 	open_interval_begin(daemon->open_interval, profile->time_ns + profile->duration_ns);
 	recording_get_statistics(daemon->recording, &now);
 	keep_figures(daemon, &now, profile->duration_ns);
 	tell_status(daemon);
-	local_server_keep(daemon->local, take_pointer(profile));
+	local_server_keep(daemon->local, profile);
 	return 0;
 }
 
@@ -371,8 +380,9 @@ static void tell_account(struct daemon *daemon)
 	struct recording_statistics s;
 	recording_get_statistics(daemon->recording, &s);
 	log_info("recording: samples taken=%llu dropped=%llu lost=%llu",
-		 (unsigned long long)s.samples, (unsigned long long)s.dropped_samples,
-		 (unsigned long long)s.counters[COUNTER_LOST_RING_FULL]);
+		 (unsigned long long)(s.samples + s.growth_samples), (unsigned long long)s.dropped_samples,
+		 (unsigned long long)(s.counters[COUNTER_LOST_RING_FULL] +
+				      s.counters[COUNTER_GROWTH_LOST]));
 }
 
 int daemon_run(struct daemon *daemon)

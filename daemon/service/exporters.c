@@ -330,10 +330,11 @@ static int start_again(struct exporters *exporters, size_t index)
 	return r;
 }
 
-void exporters_add(struct exporters *exporters, const struct profile *profile)
+void exporters_add(struct exporters *exporters, enum profile_kind kind, const struct profile *profile)
 {
 	struct encoding encoding = {.configuration = exporters->configuration,
-				    .profile = profile};
+				    .profile = profile,
+				    .kind = kind};
 	for (size_t i = 0; i < exporters->count; i++) {
 		const struct exporter_configuration *c =
 			&exporters->configuration->exporters.items[i];

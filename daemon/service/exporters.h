@@ -7,6 +7,7 @@
 
 #include "export/exporter.h"
 #include "profile/profile.h"
+#include "profile/profile_kind.h"
 #include "service/configuration.h"
 
 struct exporters;
@@ -24,7 +25,7 @@ struct exporters *exporters_free(struct exporters *exporters);
 
 /* Encodes the profile and hands it to every queue. What fails is logged. A queue that could not be opened
  * again after a reload is tried anew; until it is there its samples are lost, counted as DROP_NO_QUEUE. */
-void exporters_add(struct exporters *exporters, const struct profile *profile);
+void exporters_add(struct exporters *exporters, enum profile_kind kind, const struct profile *profile);
 
 /* Sends all that waits, for at most `timeout_ns` in all. */
 void exporters_flush(struct exporters *exporters, uint64_t timeout_ns);

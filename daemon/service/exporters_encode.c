@@ -48,7 +48,7 @@ static int add_pprof(struct encoding *e, struct exporter *exporter, uint64_t *re
 			return r;
 	}
 	struct payload payload = {
-		.kind = PAYLOAD_PPROF,
+		.kind = e->kind == PROFILE_KIND_GROWTH ? PAYLOAD_PPROF_GROWTH : PAYLOAD_PPROF,
 		.bytes = e->pprof.bytes,
 		.size = e->pprof.length,
 		.samples = e->samples,

@@ -4,6 +4,7 @@
 
 #include "export/exporter.h"
 #include "profile/profile.h"
+#include "profile/profile_kind.h"
 #include "service/configuration.h"
 
 /* What was encoded of one profile; made once for all exporters that send the same. Zero-initialise the
@@ -11,6 +12,7 @@
 struct encoding {
 	const struct configuration *configuration;
 	const struct profile *profile;
+	enum profile_kind kind;
 	struct text pprof;
 	uint64_t samples; /* in the profile, when they are counted */
 	bool is_counted;

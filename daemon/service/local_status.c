@@ -58,6 +58,8 @@ static void write_sampling(const struct daemon *daemon, const struct recording_s
 	json_real(json, "captured_seconds", seconds(s->captured_ns));
 	json_number(json, "processes", s->tracked_processes);
 	json_number(json, "binaries", s->binaries);
+	json_number(json, "growth_samples", s->growth_samples);
+	json_number(json, "growth_bytes", s->growth_bytes);
 	json_number(json, "frames", s->frames);
 	json_number(json, "frames_unnamed", s->frames_unnamed);
 	json_close(json, '}');
@@ -227,6 +229,10 @@ static void describe_interval(const struct daemon *daemon, const struct recordin
 	text_add(out, "in all      %llu samples, %llu lost; %llu processes, %llu binaries known\n",
 		 (unsigned long long)s->samples, (unsigned long long)daemon_lost_samples(s),
 		 (unsigned long long)s->tracked_processes, (unsigned long long)s->binaries);
+	if (s->growth_samples)
+		text_add(out, "growth      %llu samples, %s of memory\n",
+			 (unsigned long long)s->growth_samples,
+			 text_size(memory, sizeof(memory), s->growth_bytes));
 	text_add(out, "memory      %s, and %s of BPF maps\n",
 		 text_size(memory, sizeof(memory), s->memory_bytes - s->map_bytes),
 		 text_size(maps, sizeof(maps), s->map_bytes));

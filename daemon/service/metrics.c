@@ -87,11 +87,12 @@ static void write_samples(const struct recording_statistics *s, struct text *out
 	sample(out, "ticks_total", "outcome", "missed", s->counters[COUNTER_MISSED]);
 	family(out, "samples_total", "counter", "Samples that are in a profile.");
 	sample(out, "samples_total", "event", "cpu", s->samples);
+	sample(out, "samples_total", "event", "growth", s->growth_samples);
 	family(out, "captured_seconds_total", "counter", "CPU time that these samples stand for.");
 	sample2(out, "captured_seconds_total", "event", "cpu", NULL, NULL, seconds(s->captured_ns));
 	family(out, "samples_lost_total", "counter", "Samples that are in no profile, by reason.");
 	sample(out, "samples_lost_total", "reason", "ring_full",
-	       s->counters[COUNTER_LOST_RING_FULL]);
+	       s->counters[COUNTER_LOST_RING_FULL] + s->counters[COUNTER_GROWTH_LOST]);
 	sample(out, "samples_lost_total", "reason", "no_scratch", s->counters[COUNTER_LOST_SCRATCH]);
 	sample(out, "samples_lost_total", "reason", "limit", s->dropped_samples);
 	single(out, "samples_untimed_total", "counter",
@@ -100,6 +101,22 @@ static void write_samples(const struct recording_statistics *s, struct text *out
 	single(out, "sideband_records_lost_total", "counter",
 	       "Records of forks, programs and mappings that were lost; /proc is read instead.",
 	       (double)s->sideband_lost);
+}
+
+static void write_growth(const struct recording_statistics *s, struct text *out)
+{
+	family(out, "page_faults_total", "counter",
+	       "Minor page faults while growth is looked at, by what became of them. Their sum is all "
+	       "that were.");
+	sample(out, "page_faults_total", "outcome", "new", s->counters[COUNTER_GROWTH_NEW]);
+	sample(out, "page_faults_total", "outcome", "copied", s->counters[COUNTER_GROWTH_COPIED]);
+	sample(out, "page_faults_total", "outcome", "file", s->counters[COUNTER_GROWTH_FILE]);
+	sample(out, "page_faults_total", "outcome", "unselected",
+	       s->counters[COUNTER_GROWTH_UNSELECTED]);
+	sample(out, "page_faults_total", "outcome", "thinned", s->counters[COUNTER_GROWTH_THINNED]);
+	single(out, "growth_bytes_total", "counter",
+	       "Bytes of new and copied memory that samples of growth stand for.",
+	       (double)s->growth_bytes);
 }
 
 static void write_frames(const struct recording_statistics *s, struct text *out)
@@ -301,6 +318,7 @@ void metrics_write(const struct metrics *m, struct text *out)
 {
 	write_state(m, out);
 	write_samples(m->recording, out);
+	write_growth(m->recording, out);
 	write_stacks(m->recording, out);
 	write_cost(m, out);
 	write_requests(m, out);

@@ -48,6 +48,10 @@ const struct setting configuration_settings[] = {
 		.traits = SETTING_NEEDS_RESTART | SETTING_ZERO_IS_AUTO),
 	SETTING(FLAG, "sampling.ignore_kernel_bugs", sampling.ignore_kernel_bugs, "false",
 		"Sample even where this kernel is known to deadlock.", RESTART),
+	SETTING(FLAG, "memory.growth", memory.growth, "false",
+		"Also say where memory grows: page faults become a profile of their own, with the\n"
+		"values growth_space and copied_space.",
+		RESTART),
 	SETTING(TEXTS, "selection.comm", selection.comms, NULL,
 		"Only threads with one of these names, as shell patterns: [\"nginx*\"].\n"
 		"Kinds of selection combine: all that are given must hold."),

@@ -37,18 +37,39 @@ static void test_names(void **state)
 {
 	char name[PPROF_FILE_NAME_SIZE];
 	int64_t start;
-	pprof_file_name(name, "web-1.example", START_NS, 1);
+	bool is_cpu;
+	pprof_file_name(name, "web-1.example", "", START_NS, 1);
 	assert_string_equal(name, "bolometer-web-1.example-20261123T101500.123Z.pb.gz");
-	assert_true(pprof_file_parse(name, "web-1.example", &start));
+	assert_true(pprof_file_parse(name, "web-1.example", &start, &is_cpu));
 	assert_int_equal(start, START_NS);
-	assert_false(pprof_file_parse(name, "web-1", &start));
-	pprof_file_name(name, "a/../b", START_NS, 7);
+	assert_false(pprof_file_parse(name, "web-1", &start, &is_cpu));
+	pprof_file_name(name, "a/../b", "", START_NS, 7);
 	assert_string_equal(name, "bolometer-a_.._b-20261123T101500.123Z-7.pb.gz");
-	assert_true(pprof_file_parse(name, NULL, &start));
+	assert_true(pprof_file_parse(name, NULL, &start, &is_cpu));
 	assert_int_equal(start, START_NS);
-	pprof_file_name(name, "h", -5, 1);
-	assert_true(pprof_file_parse(name, "h", &start));
+	pprof_file_name(name, "h", "", -5, 1);
+	assert_true(pprof_file_parse(name, "h", &start, &is_cpu));
 	assert_int_equal(start, 0);
+	assert_true(is_cpu);
+}
+
+static void test_names_of_other_kinds(void **state)
+{
+	char name[PPROF_FILE_NAME_SIZE];
+	int64_t start;
+	bool is_cpu;
+	pprof_file_name(name, "h", "growth", START_NS, 1);
+	assert_string_equal(name, "bolometer-h-20261123T101500.123Z.growth.pb.gz");
+	assert_true(pprof_file_parse(name, "h", &start, &is_cpu));
+	assert_int_equal(start, START_NS);
+	assert_false(is_cpu);
+	pprof_file_name(name, "h", "growth", START_NS, 2);
+	assert_string_equal(name, "bolometer-h-20261123T101500.123Z-2.growth.pb.gz");
+	assert_true(pprof_file_parse(name, NULL, &start, &is_cpu));
+	assert_int_equal(start, START_NS);
+	assert_false(pprof_file_parse("bolometer-h-20261123T101500.123Z..pb.gz", NULL, &start, &is_cpu));
+	assert_false(pprof_file_parse("bolometer-h-.growth.pb.gz", NULL, &start, &is_cpu));
+	assert_false(pprof_file_parse("bolometer-aaaaaaaaaaaaaaaaaaaaaaaaa.pb.gz", NULL, &start, &is_cpu));
 }
 
 static void test_names_of_others(void **state)
@@ -62,8 +83,9 @@ static void test_names_of_others(void **state)
 		"bolometer-1.pb.gz", "bolometer-11111111111111111111111111111111.pb.gz",
 	};
 	int64_t start;
+	bool is_cpu;
 	for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
-		assert_false(pprof_file_parse(names[i], NULL, &start));
+		assert_false(pprof_file_parse(names[i], NULL, &start, &is_cpu));
 }
 
 /* -- writing -------------------------------------------------------------------------------- */
@@ -161,11 +183,11 @@ static void test_damaged_and_foreign_files(void **state)
 	struct sink *sink = recorder_new(*state, 0, 0);
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(record(sink, i, 1).outcome, SINK_SENT);
-	pprof_file_name(name, "h", START_NS + 3 * INTERVAL_NS, 1);
+	pprof_file_name(name, "h", "", START_NS + 3 * INTERVAL_NS, 1);
 	_cleanup_free_ char *path = text_format("%s/%s", (char *)*state, name);
 	assert_int_equal(truncate(path, 30), 0);
 	/* Another sample type: nothing in common with the others. */
-	pprof_file_name(name, "h", START_NS + 5 * INTERVAL_NS, 1);
+	pprof_file_name(name, "h", "", START_NS + 5 * INTERVAL_NS, 1);
 	_cleanup_free_ char *other = text_format("%s/%s", (char *)*state, name);
 	struct text bytes = {0};
 	bool failed = false;
@@ -288,6 +310,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_names),
 		TEST(test_names_of_others),
+		TEST(test_names_of_other_kinds),
 		TEST(test_write_and_select),
 		TEST(test_same_start_twice),
 		TEST(test_damaged_and_foreign_files),

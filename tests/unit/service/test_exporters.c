@@ -97,7 +97,7 @@ static void test_queue_that_is_gone(void **state)
 	struct exporters *exporters;
 	struct exporters_update *update;
 	assert_int_equal(exporters_new(&before, &exporters), 0);
-	exporters_add(exporters, profile);
+	exporters_add(exporters, PROFILE_KIND_CPU, profile);
 	expect_lost(exporters, true, 3, 0);
 
 	int thief = steal(directory);
@@ -105,12 +105,12 @@ static void test_queue_that_is_gone(void **state)
 	exporters_commit(exporters, update);
 	before = after; /* as the daemon does: the one in force stays in its place */
 	expect_lost(exporters, false, 0, 0);
-	exporters_add(exporters, profile);
-	exporters_add(exporters, profile);
+	exporters_add(exporters, PROFILE_KIND_CPU, profile);
+	exporters_add(exporters, PROFILE_KIND_CPU, profile);
 	expect_lost(exporters, false, 6, 6);
 
 	close(thief);
-	exporters_add(exporters, profile);
+	exporters_add(exporters, PROFILE_KIND_CPU, profile);
 	expect_lost(exporters, true, 9, 6);
 	assert_int_equal(state_of(exporters).statistics.spool.waiting.samples, 3);
 	exporters_stop(exporters);
