@@ -1,51 +1,134 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Direct calls and jumps, found by decoding from the function's first byte on. Arm ARM: B and BL are
- * x001 01 and a signed number of words. */
+/*
+ * Direct calls and jumps, found by decoding from the function's first byte on. Without a size a function
+ * ends behind a return or jump that no branch before it led over. Arm ARM, C4.1: B and BL have 26 bits of
+ * words, B.cond, CBZ and CBNZ 19, TBZ and TBNZ 14.
+ */
 #include "binary/allocator_calls.h"
 
 #include "binary/x86_decode.h"
 
 #include <string.h>
 
-static bool x86_calls_any(const unsigned char *code, size_t size, uint64_t address,
-			  const struct hash *targets)
+struct step {
+	size_t length; /* 0: not understood */
+	bool has_target;
+	bool is_call;
+	bool ends; /* what follows is not reached from here */
+	uint64_t target;
+};
+
+static struct step x86_step(const unsigned char *code, size_t size, uint64_t address)
 {
-	for (size_t at = 0; at < size;) {
-		struct x86_instruction i = x86_decode(code + at, size - at, address + at);
-		if (i.length == 0)
-			return false;
-		bool goes = i.effect == X86_CALL || i.effect == X86_JUMP || i.effect == X86_BRANCH;
-		if (goes && i.has_target && i.target != address && hash_get(targets, i.target))
-			return true;
-		at += i.length;
-	}
-	return false;
+	struct x86_instruction i = x86_decode(code, size, address);
+	bool goes = i.effect == X86_CALL || i.effect == X86_JUMP || i.effect == X86_BRANCH;
+	return (struct step){.length = i.length,
+			     .has_target = goes && i.has_target,
+			     .is_call = i.effect == X86_CALL,
+			     .ends = i.effect == X86_JUMP || i.effect == X86_RETURN ||
+				     i.effect == X86_STOP,
+			     .target = i.target};
 }
 
-static bool arm_calls_any(const unsigned char *code, size_t size, uint64_t address,
-			  const struct hash *targets)
+/* The signed number of words in `bits` bits from `low` on. */
+static uint64_t arm_target(uint32_t word, uint64_t address, unsigned int low, unsigned int bits)
 {
-	for (size_t at = 0; at + 4 <= size; at += 4) {
-		uint32_t word;
-		memcpy(&word, code + at, sizeof(word));
-		if ((word & 0x7c000000) != 0x14000000)
-			continue;
-		int64_t words = (int32_t)(word << 6) >> 6;
-		uint64_t target = address + at + (uint64_t)(words * 4);
-		if (target != address && hash_get(targets, target))
+	int64_t words = (int64_t)((uint64_t)word << (64 - bits - low)) >> (64 - bits);
+	return address + (uint64_t)(words * 4);
+}
+
+static struct step arm_step(const unsigned char *code, size_t size, uint64_t address)
+{
+	uint32_t word;
+	struct step step = {.length = size < 4 ? 0 : 4};
+	if (size < 4)
+		return step;
+	memcpy(&word, code, sizeof(word));
+	if ((word & 0x7c000000) == 0x14000000) {
+		step.has_target = true;
+		step.is_call = word >> 31;
+		step.ends = !step.is_call;
+		step.target = arm_target(word, address, 0, 26);
+	} else if ((word & 0x7e000000) == 0x34000000 || (word & 0xff000010) == 0x54000000) {
+		step.has_target = true;
+		step.target = arm_target(word, address, 5, 19);
+	} else if ((word & 0x7e000000) == 0x36000000) {
+		step.has_target = true;
+		step.target = arm_target(word, address, 5, 14);
+	} else if ((word & 0xff9ffc1f) == 0xd61f0000) { /* br, blr, ret */
+		step.ends = (word & 0x00600000) != 0x00200000;
+	}
+	return step;
+}
+
+/* A way through a function's direct calls and jumps. */
+struct scan {
+	const struct elf_file *elf;
+	const unsigned char *code;
+	size_t size, at;
+	uint64_t address;
+	uint64_t furthest; /* the highest address inside that a branch led to */
+	bool has_size, ended;
+};
+
+static struct scan scan_begin(const struct elf_file *elf, uint64_t address, uint64_t size)
+{
+	struct scan scan = {.elf = elf, .address = address, .has_size = size > 0};
+	scan.code = elf_file_at_address(elf, address, &scan.size);
+	scan.size = scan.code ? MIN_OF(scan.size, (size_t)ALLOCATOR_CODE_LIMIT) : 0;
+	if (size > 0)
+		scan.size = MIN_OF(scan.size, (size_t)MIN_OF(size, (uint64_t)ALLOCATOR_CODE_LIMIT));
+	return scan;
+}
+
+/* The next instruction with a target; false at the end. */
+static bool scan_next(struct scan *scan, struct step *ret)
+{
+	while (!scan->ended && scan->at < scan->size) {
+		const unsigned char *code = scan->code + scan->at;
+		uint64_t here = scan->address + scan->at;
+		struct step step = scan->elf->machine == EM_X86_64
+					   ? x86_step(code, scan->size - scan->at, here)
+					   : arm_step(code, scan->size - scan->at, here);
+		scan->ended = step.length == 0;
+		scan->at += step.length;
+		if (step.has_target && !step.is_call && !step.ends &&
+		    step.target - scan->address < ALLOCATOR_CODE_LIMIT)
+			scan->furthest = MAX_OF(scan->furthest, step.target);
+		if (step.ends && !scan->has_size && here >= scan->furthest)
+			scan->ended = true;
+		*ret = step;
+		if (step.has_target)
 			return true;
 	}
 	return false;
 }
 
 bool allocator_calls_any(const struct elf_file *elf, uint64_t address, uint64_t size,
-			 const struct hash *targets)
+			 const struct hash *targets, unsigned int depth)
 {
-	size_t readable;
-	const unsigned char *code = elf_file_at_address(elf, address, &readable);
-	if (!code)
-		return false;
-	size = MIN_OF(MIN_OF(size, (uint64_t)readable), (uint64_t)ALLOCATOR_CODE_LIMIT);
-	return elf->machine == EM_X86_64 ? x86_calls_any(code, size, address, targets)
-					 : arm_calls_any(code, size, address, targets);
+	struct scan scan = scan_begin(elf, address, size);
+	struct step step;
+	while (scan_next(&scan, &step)) {
+		bool inside = step.target - address < scan.size;
+		if (step.target == address)
+			continue;
+		if (hash_get(targets, step.target))
+			return true;
+		if (depth && !inside && (step.is_call || step.ends) &&
+		    allocator_calls_any(elf, step.target, 0, targets, depth - 1))
+			return true;
+	}
+	return false;
+}
+
+bool allocator_jumps_into(const struct elf_file *elf, uint64_t address, uint64_t size, uint64_t low,
+			  uint64_t high)
+{
+	struct scan scan = scan_begin(elf, address, size);
+	struct step step;
+	while (scan_next(&scan, &step))
+		if (!step.is_call && step.target >= low && step.target <= high)
+			return true;
+	return false;
 }

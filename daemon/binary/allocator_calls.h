@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whom a function calls directly. Private to the finder. */
+/* Where a function's code leads directly. Private to the finder. */
 #pragma once
 
 #include "base/hash.h"
@@ -8,6 +8,11 @@
 #define ALLOCATOR_CODE_LIMIT 4096 /* bytes of a function that are looked at */
 
 /* Does the code in [address, address + size) call or jump to an address that is a key of `targets`, other
- * than `address` itself? */
+ * than `address` itself? With `depth` more than 0, or a function it leads to? A size of 0: up to where the
+ * function seems to end. */
 bool allocator_calls_any(const struct elf_file *elf, uint64_t address, uint64_t size,
-			 const struct hash *targets);
+			 const struct hash *targets, unsigned int depth);
+
+/* Does it jump to somewhere in [low, high]? */
+bool allocator_jumps_into(const struct elf_file *elf, uint64_t address, uint64_t size, uint64_t low,
+			  uint64_t high);

@@ -11,11 +11,15 @@
 #include "base/hash.h"
 #include "binary/allocator_calls.h"
 #include "binary/allocator_names.h"
+#include "binary/allocator_point.h"
 #include "binary/symbol_list.h"
 #include "binary/symbol_table.h"
 
 #include <errno.h>
 #include <string.h>
+
+/* How many calls deep a function is looked for a call of another one. */
+#define NESTING_DEPTH 1
 
 struct candidate {
 	uint64_t address, size;
@@ -23,7 +27,8 @@ struct candidate {
 	enum allocator_spelling spelling;
 	enum allocator_kind kind;
 	uint32_t text; /* the whole name, among the finder's */
-	bool nests, hands_on;
+	bool nests;   /* PROBE_NESTS */
+	bool is_foreign; /* of the same name as an allocator's function only */
 };
 
 /* Symbols that tell whose a plain malloc is. */
@@ -183,10 +188,10 @@ static void keep_owned(struct finder *finder)
 	for (size_t i = 0; i < finder->candidates.count; i++) {
 		struct candidate *c = &finder->candidates.items[i];
 		c->kind = kind_of(c->spelling, plain);
-		c->hands_on = !belongs(finder, c); /* for the moment: is to go */
+		c->is_foreign = !belongs(finder, c);
 	}
 	for (size_t i = 0; i < finder->candidates.count; i++)
-		if (!finder->candidates.items[i].hands_on)
+		if (!finder->candidates.items[i].is_foreign)
 			finder->candidates.items[kept++] = finder->candidates.items[i];
 	finder->candidates.count = kept;
 }
@@ -261,9 +266,12 @@ static void drop_wrappers(struct finder *finder)
 	size_t kept = 0;
 	for (size_t i = 0; i < finder->candidates.count; i++) {
 		struct candidate *c = &finder->candidates.items[i];
-		c->nests = allocator_calls_any(finder->elf, c->address, c->size, &finder->targets);
-		if (!c->nests || !may_hand_on(c))
-			finder->candidates.items[kept++] = *c;
+		if (may_hand_on(c) &&
+		    allocator_calls_any(finder->elf, c->address, c->size, &finder->targets, 0))
+			continue;
+		c->nests = allocator_calls_any(finder->elf, c->address, c->size, &finder->targets,
+					       NESTING_DEPTH);
+		finder->candidates.items[kept++] = *c;
 	}
 	finder->candidates.count = kept;
 }
@@ -281,19 +289,29 @@ static uint8_t argument_register(const struct elf_file *elf, int position)
 
 static void add_probe(const struct finder *finder, const struct candidate *c, struct text *probes)
 {
+	bool frees = c->name->role == ALLOCATOR_FREE;
+	struct allocator_function function = {
+		.address = c->address,
+		.size = c->size,
+		.size_register = argument_register(finder->elf, c->name->size),
+		.count_register = argument_register(finder->elf, c->name->count),
+		.pointer_register = argument_register(finder->elf, c->name->pointer),
+		.needs_return = !frees,
+		.null_is_trivial = frees,
+	};
+	struct allocator_point point = allocator_point_find(finder->elf, &function);
 	struct allocator_probe probe = {
 		.name = finder->names.offsets[c->text],
 		.role = c->name->role,
 		.kind = (uint8_t)c->kind,
-		.flags = PROBE_CAN_RETURN | (c->nests ? PROBE_NESTS : 0),
-		.size = argument_register(finder->elf, c->name->size),
-		.count = argument_register(finder->elf, c->name->count),
-		.pointer = argument_register(finder->elf, c->name->pointer),
+		.flags = point.flags | (c->nests ? PROBE_NESTS : 0),
+		.size = point.size_register,
+		.count = point.count_register,
+		.pointer = point.pointer_register,
 	};
-	if (!elf_file_address_to_offset(finder->elf, c->address, &probe.entry))
-		return;
-	probe.offset = probe.entry;
-	text_add_bytes(probes, &probe, sizeof(probe));
+	if (elf_file_address_to_offset(finder->elf, c->address, &probe.entry) &&
+	    elf_file_address_to_offset(finder->elf, point.address, &probe.offset))
+		text_add_bytes(probes, &probe, sizeof(probe));
 }
 
 static void write_sections(const struct finder *finder, struct allocator_sections *ret)

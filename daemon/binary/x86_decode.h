@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What one x86-64 instruction does to the stack pointer, the frame pointer and the flow of control, and
- * how long it is. Nothing else of it is understood. Encodings: Intel SDM, volume 2, chapter 2 and
+ * What one x86-64 instruction does to the stack pointer, the frame pointer and the flow of control, how
+ * long it is, and which general registers it writes. Nothing else of it is understood. Encodings: Intel SDM, volume 2, chapter 2 and
  * appendix A; XOP: AMD APM, volume 6.
  */
 #pragma once
@@ -35,6 +35,9 @@ struct x86_instruction {
 	uint8_t effect; /* enum x86_effect */
 	bool has_target;
 	bool takes_address; /* `target` is computed or loaded, not gone to: lea target(%rip), mov $target */
+	bool copies; /* all of register copy_from to copy_to */
+	uint8_t copy_from, copy_to; /* hardware numbers */
+	uint16_t written; /* general registers, bits by hardware number; not those of a callee */
 	int32_t value;
 	uint64_t target;
 };

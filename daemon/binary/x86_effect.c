@@ -8,137 +8,9 @@
 #define SP 4
 #define FP 5
 
-/* ---- Which general registers an instruction writes ------------------------------------------------ */
-
-#define WRITES_REG 1
-#define WRITES_RM 2
-#define WRITES_LOW 4   /* the register in the opcode's low bits */
-#define WRITES_VVVV 8
-#define BYTE_SIZED 16
-
-static unsigned one_byte_writes(const struct x86_decoder *d)
+static enum x86_effect effect_by_writes(uint32_t written)
 {
-	uint8_t op = d->opcode, group = d->reg & 7;
-	if (op < 0x40) {
-		unsigned form = op & 7, byte = form & 1 ? 0 : BYTE_SIZED;
-		return form >= 4 || op >> 3 == 7 ? 0 : byte | (form & 2 ? WRITES_REG : WRITES_RM);
-	}
-	switch (op) {
-	case 0x63: case 0x69: case 0x6b: case 0x8b: case 0x8d:
-		return WRITES_REG;
-	case 0x80:
-		return group == 7 ? 0 : WRITES_RM | BYTE_SIZED;
-	case 0x81: case 0x83:
-		return group == 7 ? 0 : WRITES_RM;
-	case 0x86:
-		return WRITES_REG | WRITES_RM | BYTE_SIZED;
-	case 0x87:
-		return WRITES_REG | WRITES_RM;
-	case 0x88: case 0xc0: case 0xc6: case 0xd0: case 0xd2: case 0xfe:
-		return WRITES_RM | BYTE_SIZED;
-	case 0x89: case 0x8c: case 0x8f: case 0xc1: case 0xc7: case 0xd1: case 0xd3:
-		return WRITES_RM;
-	case 0x8a:
-		return WRITES_REG | BYTE_SIZED;
-	case 0x91 ... 0x97: case 0xb8 ... 0xbf:
-		return WRITES_LOW;
-	case 0xb0 ... 0xb7:
-		return WRITES_LOW | BYTE_SIZED;
-	case 0xf6:
-		return group == 2 || group == 3 ? WRITES_RM | BYTE_SIZED : 0;
-	case 0xf7:
-		return group == 2 || group == 3 ? WRITES_RM : 0;
-	case 0xff:
-		return group < 2 ? WRITES_RM : 0;
-	}
-	return 0;
-}
-
-static unsigned two_byte_writes(const struct x86_decoder *d)
-{
-	uint8_t group = d->reg & 7;
-	switch (d->opcode) {
-	case 0x00:
-		return group < 2 ? WRITES_RM : 0;
-	case 0x01:
-		return group == 4 ? WRITES_RM : 0;
-	case 0x1e: /* rdssp */
-		return d->repeat && group == 1 ? WRITES_RM : 0;
-	case 0xae: /* rdfsbase, rdgsbase; ptwrite and others only read */
-		return d->repeat && group < 2 ? WRITES_RM : 0;
-	case 0x7e:
-		return d->repeat ? 0 : WRITES_RM;
-	case 0x20: case 0x21: case 0x78: case 0xa4: case 0xa5: case 0xab: case 0xac: case 0xad:
-	case 0xb1: case 0xb3: case 0xbb:
-		return WRITES_RM;
-	case 0xb0: case 0x90 ... 0x9f:
-		return WRITES_RM | BYTE_SIZED;
-	case 0xba:
-		return group > 4 ? WRITES_RM : 0;
-	case 0xc0:
-		return WRITES_REG | WRITES_RM | BYTE_SIZED;
-	case 0xc1:
-		return WRITES_REG | WRITES_RM;
-	case 0xc7:
-		return group >= 6 ? WRITES_RM : 0;
-	case 0xc8 ... 0xcf:
-		return WRITES_LOW;
-	case 0x02: case 0x03: case 0x2c: case 0x2d: case 0x40 ... 0x4f: case 0x50: case 0xaf: case 0xb2:
-	case 0xb4 ... 0xb8: case 0xbc ... 0xbf: case 0xc5: case 0xd7:
-		return WRITES_REG;
-	}
-	return 0;
-}
-
-static unsigned vector_writes(const struct x86_decoder *d)
-{
-	uint8_t op = d->opcode;
-	if (d->map == MAP_0F && (op == 0x2c || op == 0x2d || op == 0x50 || op == 0x78 || op == 0x79 ||
-				 op == 0x93 || op == 0xc5 || op == 0xd7))
-		return WRITES_REG;
-	if (d->map == MAP_0F && op == 0x7e)
-		return d->repeat ? 0 : WRITES_RM;
-	if (d->map == MAP_0F38 && op >= 0xf2 && op <= 0xf7)
-		return WRITES_REG | WRITES_VVVV;
-	if (d->map == MAP_0F38 && op >= 0xe0 && op <= 0xef) /* cmpccxadd */
-		return WRITES_REG;
-	if (d->map == MAP_0F3A && op == 0xf0)
-		return WRITES_REG;
-	if (d->map == MAP_0F3A && op >= 0x14 && op <= 0x17)
-		return WRITES_RM;
-	return d->map == MAP_OTHER ? WRITES_REG | WRITES_RM | WRITES_VVVV : 0;
-}
-
-static unsigned writes_of(const struct x86_decoder *d)
-{
-	if (d->vector)
-		return vector_writes(d);
-	switch (d->map) {
-	case MAP_ONE:
-		return one_byte_writes(d);
-	case MAP_0F:
-		return two_byte_writes(d);
-	case MAP_0F38:
-		return d->opcode == 0xf0 || d->opcode == 0xf1 || d->opcode == 0xf6 ? WRITES_REG : 0;
-	default:
-		return d->opcode >= 0x14 && d->opcode <= 0x17 ? WRITES_RM : 0;
-	}
-}
-
-static bool writes_register(const struct x86_decoder *d, unsigned writes, unsigned number)
-{
-	if ((writes & BYTE_SIZED) && !d->rex_present)
-		return false; /* ah, ch, dh, bh have these numbers */
-	return ((writes & WRITES_REG) && d->reg == number) ||
-	       ((writes & WRITES_RM) && d->mod == 3 && d->rm == number) ||
-	       ((writes & WRITES_LOW) && ((d->opcode & 7) | d->rex_b << 3) == (int)number) ||
-	       ((writes & WRITES_VVVV) && d->vvvv == number);
-}
-
-static enum x86_effect effect_by_writes(const struct x86_decoder *d)
-{
-	unsigned writes = writes_of(d);
-	bool sp = writes_register(d, writes, SP), fp = writes_register(d, writes, FP);
+	bool sp = written & 1U << SP, fp = written & 1U << FP;
 	return sp ? fp ? X86_WRITES_BOTH : X86_WRITES_SP : fp ? X86_WRITES_FP : X86_PLAIN;
 }
 
@@ -161,6 +33,17 @@ static void understand_mov(const struct x86_decoder *d, struct x86_instruction *
 		set(i, X86_SET_SP_TO_FP, 0);
 	else if (d->mod != 3 && d->reg == FP && d->base == SP && !d->indexed && !d->address_32)
 		set(i, load ? X86_LOAD_FP : X86_STORE_FP, d->displacement);
+}
+
+/* mov of a whole register to another */
+static void understand_copy(const struct x86_decoder *d, struct x86_instruction *i)
+{
+	bool mov = d->opcode == 0x89 || d->opcode == 0x8b;
+	if (d->vector || d->map != MAP_ONE || !mov || !d->rex_w || d->mod != 3)
+		return;
+	i->copies = true;
+	i->copy_from = d->opcode == 0x8b ? d->rm : d->reg;
+	i->copy_to = d->opcode == 0x8b ? d->reg : d->rm;
 }
 
 static void understand_lea(const struct x86_decoder *d, struct x86_instruction *i)
@@ -310,7 +193,10 @@ static void understand_two_byte(const struct x86_decoder *d, struct x86_instruct
 
 void x86_understand(const struct x86_decoder *d, struct x86_instruction *instruction)
 {
-	instruction->effect = effect_by_writes(d);
+	uint32_t written = x86_registers_written(d);
+	instruction->effect = effect_by_writes(written);
+	instruction->written = (uint16_t)written;
+	understand_copy(d, instruction);
 	if (!d->vector && d->map == MAP_ONE)
 		understand_one_byte(d, instruction);
 	else if (!d->vector && d->map == MAP_0F)

@@ -26,3 +26,6 @@ struct x86_decoder {
 
 /* Fills in the effect and what belongs to it. */
 void x86_understand(const struct x86_decoder *d, struct x86_instruction *instruction);
+
+/* The general registers it writes, as bits by hardware number. */
+uint32_t x86_registers_written(const struct x86_decoder *d);
