@@ -20,21 +20,38 @@ static uint64_t hash_seed(void)
 	return atomic_compare_exchange_strong(&seed, &known, drawn) ? drawn : known;
 }
 
+static uint64_t read_word(const unsigned char *p)
+{
+	uint64_t word;
+	memcpy(&word, p, sizeof(word));
+	return word;
+}
+
+/* Fewer than 8 bytes, whose number the hash has already: every byte is in it, some twice. */
+static uint64_t hash_tail(const unsigned char *p, size_t size)
+{
+	uint32_t first, last;
+	if (size == 0)
+		return 0;
+	if (size < 4)
+		return (uint64_t)p[0] << 16 | (uint64_t)p[size / 2] << 8 | p[size - 1];
+	memcpy(&first, p, sizeof(first));
+	memcpy(&last, p + size - sizeof(last), sizeof(last));
+	return (uint64_t)first << 32 | last;
+}
+
+/* The last word overlaps the one before it, which saves looking at single bytes. */
 uint64_t hash_bytes(const void *data, size_t size)
 {
 	const unsigned char *p = data;
 	uint64_t h = hash_seed() ^ (size * 0x9e3779b97f4a7c15ULL);
-	while (size >= 8) {
-		uint64_t word;
-		memcpy(&word, p, 8);
-		h = (h ^ word) * 0x9fb21c651e98df25ULL;
+	if (size < 8)
+		return hash_mix(h ^ hash_tail(p, size));
+	for (const unsigned char *end = p + size - 8; p < end; p += 8) {
+		h = (h ^ read_word(p)) * 0x9fb21c651e98df25ULL;
 		h ^= h >> 32;
-		p += 8;
-		size -= 8;
 	}
-	uint64_t tail = 0;
-	memcpy(&tail, p, size);
-	return hash_mix(h ^ tail);
+	return hash_mix(h ^ read_word((const unsigned char *)data + size - 8));
 }
 
 static size_t hash_home(const struct hash *h, uint64_t key)
@@ -173,25 +190,59 @@ static int strings_reserve(struct strings *s, size_t length)
 	return strings_rehash(s, s->bucket_count ? s->bucket_count * 2 : 64);
 }
 
+#define EXPECTED_LENGTH ((size_t)16)
+
 int strings_expect(struct strings *s, size_t count)
 {
 	size_t bucket_count = 64;
+	if (count + 2 > s->capacity) {
+		uint32_t *offsets = realloc(s->offsets, (count + 2) * sizeof(*offsets));
+		if (!offsets)
+			return -ENOMEM;
+		s->offsets = offsets;
+		s->capacity = count + 2;
+	}
+	if (count * EXPECTED_LENGTH > s->bytes_capacity) {
+		char *bytes = realloc(s->bytes, count * EXPECTED_LENGTH);
+		if (!bytes)
+			return -ENOMEM;
+		s->bytes = bytes;
+		s->bytes_capacity = count * EXPECTED_LENGTH;
+	}
 	while (count * 4 > bucket_count * 3)
 		bucket_count *= 2;
 	return bucket_count > s->bucket_count ? strings_rehash(s, bucket_count) : 0;
+}
+
+/* The bucket of the string, or the empty one where it belongs. */
+static size_t strings_bucket(const struct strings *s, const char *text, size_t length)
+{
+	size_t b = hash_bytes(text, length) & (s->bucket_count - 1);
+	for (; s->buckets[b]; b = (b + 1) & (s->bucket_count - 1)) {
+		uint32_t i = s->buckets[b] - 1;
+		if (strings_length(s, i) == length && !memcmp(strings_get(s, i), text, length))
+			break;
+	}
+	return b;
+}
+
+bool strings_find(const struct strings *s, const char *text, size_t length, uint32_t *ret_index)
+{
+	size_t b = s->count ? strings_bucket(s, text, length) : 0;
+	if (!s->count || !s->buckets[b])
+		return false;
+	*ret_index = s->buckets[b] - 1;
+	return true;
 }
 
 int strings_add(struct strings *s, const char *text, size_t length, uint32_t *ret_index)
 {
 	if (strings_reserve(s, length) < 0)
 		return -ENOMEM;
-	size_t b = hash_bytes(text, length) & (s->bucket_count - 1);
-	for (; s->buckets[b]; b = (b + 1) & (s->bucket_count - 1)) {
-		uint32_t i = s->buckets[b] - 1;
-		if (strings_length(s, i) == length && !memcmp(strings_get(s, i), text, length)) {
-			*ret_index = i;
-			return 0;
-		}
+	size_t b = strings_bucket(s, text, length);
+	if (s->buckets[b]) {
+		*ret_index = s->buckets[b] - 1;
+		return 0;
 	}
 	s->buckets[b] = (uint32_t)s->count + 1;
 	s->offsets[s->count] = (uint32_t)s->bytes_used;

@@ -69,6 +69,9 @@ struct strings {
 /* Index of the string, added when new. Returns 0 or -ENOMEM (also past 4 GiB of text). */
 int strings_add(struct strings *s, const char *text, size_t length, uint32_t *ret_index);
 
+/* The index of a string that is there. */
+bool strings_find(const struct strings *s, const char *text, size_t length, uint32_t *ret_index);
+
 /* Makes room for so many strings at once, which saves finding it again and again. Returns 0 or -ENOMEM. */
 int strings_expect(struct strings *s, size_t count);
 

@@ -11,6 +11,19 @@
 #define OTLP_UNKNOWN UINT32_MAX
 #define MAX_MAPPING_ATTRIBUTES 8
 
+static bool is_ascii(const char *text, size_t size)
+{
+	uint64_t all = 0, word;
+	size_t i = 0;
+	for (; i + sizeof(word) <= size; i += sizeof(word)) {
+		memcpy(&word, text + i, sizeof(word));
+		all |= word;
+	}
+	for (; i < size; i++)
+		all |= (uint8_t)text[i];
+	return (all & 0x8080808080808080ULL) == 0;
+}
+
 static int reset_indices(uint32_t **indices, size_t count)
 {
 	if (!*indices)
@@ -23,12 +36,13 @@ static int reset_indices(uint32_t **indices, size_t count)
 
 int otlp_dictionary_reset(struct otlp_dictionary *d, const struct profile *profile)
 {
+	if (d->profile != profile)
+		d->is_ascii = is_ascii(profile->strings.bytes, profile->strings.bytes_used);
 	d->profile = profile;
 	d->failed = false;
 	const size_t expected[OTLP_TABLES] = {
 		[OTLP_LOCATIONS] = profile->locations.count,
 		[OTLP_FUNCTIONS] = profile->functions.count,
-		[OTLP_STRINGS] = profile->strings.count,
 		[OTLP_STACKS] = profile->samples.count,
 	};
 	for (int i = OTLP_MAPPINGS; i < OTLP_TABLES; i++) {
@@ -40,18 +54,31 @@ int otlp_dictionary_reset(struct otlp_dictionary *d, const struct profile *profi
 	}
 	for (size_t i = 0; i < FRAME_TYPE_MAX; i++)
 		d->frame_type_of[i] = OTLP_UNKNOWN;
+	if (!d->known_labels)
+		d->known_labels = calloc(OTLP_KNOWN_LABELS, sizeof(*d->known_labels));
+	else
+		memset(d->known_labels, 0, OTLP_KNOWN_LABELS * sizeof(*d->known_labels));
+	if (!d->known_labels || profile->strings.count >= OTLP_OWN_STRING)
+		return -ENOMEM;
 	if (reset_indices(&d->string_of, profile->strings.count) < 0 ||
 	    reset_indices(&d->mapping_of, profile->mappings.count) < 0 ||
 	    reset_indices(&d->function_of, profile->functions.count) < 0 ||
 	    reset_indices(&d->location_of, profile->locations.count) < 0)
 		return -ENOMEM;
-	return 0;
+	strings_free(&d->own_strings);
+	d->own_string_of.count = d->strings.count = 0;
+	d->string_of[0] = 0; /* "" in the model too */
+	return array_add(&d->strings, 0);
 }
 
 void otlp_dictionary_free(struct otlp_dictionary *d)
 {
 	for (int i = OTLP_MAPPINGS; i < OTLP_TABLES; i++)
 		strings_free(&d->tables[i]);
+	array_free(&d->strings);
+	strings_free(&d->own_strings);
+	array_free(&d->own_string_of);
+	free(d->known_labels);
 	free(d->string_of);
 	free(d->mapping_of);
 	free(d->function_of);
@@ -81,37 +108,64 @@ static uint32_t intern_text(struct otlp_dictionary *d, enum otlp_table table,
 
 /* ---- Strings --------------------------------------------------------------------------------- */
 
-static bool is_ascii(const char *text, size_t size)
+static uint32_t add_string(struct otlp_dictionary *d, uint32_t string)
 {
-	uint64_t all = 0, word;
-	size_t i = 0;
-	for (; i + sizeof(word) <= size; i += sizeof(word)) {
-		memcpy(&word, text + i, sizeof(word));
-		all |= word;
+	if (array_add(&d->strings, string) < 0)
+		d->failed = true;
+	return (uint32_t)d->strings.count - 1;
+}
+
+static uint32_t model_string(struct otlp_dictionary *d, uint32_t string)
+{
+	uint32_t *index = &d->string_of[string];
+	if (*index == OTLP_UNKNOWN)
+		*index = add_string(d, string);
+	return *index;
+}
+
+/* A text that is valid. */
+static uint32_t valid_text(struct otlp_dictionary *d, const char *text, size_t size)
+{
+	uint32_t known;
+	if (strings_find(&d->profile->strings, text, size, &known))
+		return model_string(d, known);
+	if (strings_add(&d->own_strings, text, size, &known) < 0) {
+		d->failed = true;
+		return 0;
 	}
-	for (; i < size; i++)
-		all |= (uint8_t)text[i];
-	return (all & 0x8080808080808080ULL) == 0;
+	if (known < d->own_string_of.count)
+		return d->own_string_of.items[known];
+	uint32_t index = add_string(d, OTLP_OWN_STRING | known);
+	if (array_add(&d->own_string_of, index) < 0)
+		d->failed = true;
+	return index;
 }
 
 uint32_t otlp_text(struct otlp_dictionary *d, const char *text, size_t size)
 {
 	if (is_ascii(text, size))
-		return intern(d, OTLP_STRINGS, text, size);
+		return valid_text(d, text, size);
 	struct text valid = {0};
 	text_add_utf8(&valid, text, size);
-	uint32_t index = intern_text(d, OTLP_STRINGS, &valid);
+	d->failed |= valid.failed;
+	uint32_t index = valid.failed ? 0 : valid_text(d, valid.bytes, valid.length);
 	text_free(&valid);
 	return index;
 }
 
 uint32_t otlp_string(struct otlp_dictionary *d, uint32_t string)
 {
-	uint32_t *index = &d->string_of[string];
-	if (*index == OTLP_UNKNOWN)
-		*index = otlp_text(d, profile_text(d->profile, string),
-				   strings_length(&d->profile->strings, string));
-	return *index;
+	uint32_t index = d->string_of[string];
+	if (index != OTLP_UNKNOWN)
+		return index;
+	const char *text = profile_text(d->profile, string);
+	size_t size = strings_length(&d->profile->strings, string);
+	if (d->is_ascii || is_ascii(text, size))
+		return model_string(d, string);
+	/* Where it is valid this is the model's own, else the text that it becomes. */
+	index = otlp_text(d, text, size);
+	d->string_of[string] = index;
+	return index;
 }
 
 void otlp_put_utf8(struct text *out, uint32_t number, const char *text)
@@ -139,7 +193,7 @@ uint32_t otlp_attribute(struct otlp_dictionary *d, uint32_t key, const struct te
 	return intern_text(d, OTLP_ATTRIBUTES, &d->packed);
 }
 
-uint32_t otlp_label(struct otlp_dictionary *d, const struct profile_label *label)
+static uint32_t make_label(struct otlp_dictionary *d, const struct profile_label *label)
 {
 	uint32_t key = otlp_string(d, label->key), unit = 0;
 	d->scratch.length = 0;
@@ -150,6 +204,22 @@ uint32_t otlp_label(struct otlp_dictionary *d, const struct profile_label *label
 		unit = otlp_string(d, label->unit);
 	}
 	return otlp_attribute(d, key, &d->scratch, unit);
+}
+
+static bool are_equal(const struct profile_label *a, const struct profile_label *b)
+{
+	return a->key == b->key && a->text == b->text && a->number == b->number &&
+	       a->unit == b->unit;
+}
+
+uint32_t otlp_label(struct otlp_dictionary *d, const struct profile_label *label)
+{
+	uint64_t hash = hash_mix(((uint64_t)label->key << 32 | label->text) ^
+				 (uint64_t)label->number * 0x9e3779b97f4a7c15ULL);
+	struct otlp_known_label *known = &d->known_labels[hash % OTLP_KNOWN_LABELS];
+	if (!known->attribute || !are_equal(&known->label, label))
+		*known = (struct otlp_known_label){*label, make_label(d, label)};
+	return known->attribute;
 }
 
 uint32_t otlp_text_attribute(struct otlp_dictionary *d, const char *key, const char *text)
@@ -286,18 +356,28 @@ static uint32_t frame_type_attribute(struct otlp_dictionary *d, enum frame_type 
 
 #define LINE_MAX_SIZE (4 * WIRE_NUMBER_MAX)
 
+/* A field below 16 that cannot have 128 bytes: what precedes it is two bytes, so it is written in place. */
+#define SHORT_HEAD 2
+
+static uint8_t *short_field_at(uint8_t *at, uint32_t field, uint8_t *end)
+{
+	at[0] = (uint8_t)(field << 3 | WIRE_BYTES);
+	at[1] = (uint8_t)(end - at - SHORT_HEAD);
+	return end;
+}
+
 static uint8_t *line_at(struct otlp_dictionary *d, const struct profile_line *line, uint8_t *at)
 {
-	uint8_t bytes[3 * WIRE_NUMBER_MAX], *end = bytes;
+	uint8_t *end = at + SHORT_HEAD;
 	end = wire_number_at(end, 1, function_index(d, line->function));
 	end = wire_number_at(end, 2, line->line);
 	end = wire_number_at(end, 3, line->column);
-	at = wire_size_at(at, 3, (size_t)(end - bytes));
-	memcpy(at, bytes, (size_t)(end - bytes));
-	return at + (end - bytes);
+	return short_field_at(at, 3, end);
 }
 
-static uint32_t add_location(struct otlp_dictionary *d, const struct profile_location *location)
+/* Not inline: it would push the few numbers of the loop over a stack out of registers. */
+__attribute__((noinline)) static uint32_t add_location(struct otlp_dictionary *d,
+						       const struct profile_location *location)
 {
 	uint32_t attributes[2] = {frame_type_attribute(d, location->type)};
 	size_t count = 1;
@@ -312,15 +392,14 @@ static uint32_t add_location(struct otlp_dictionary *d, const struct profile_loc
 		d->failed = true;
 		return 0;
 	}
-	uint8_t *at = wire_number_at(room, 1, mapping), packed[2 * WIRE_VARINT_MAX], *end = packed;
+	uint8_t *at = wire_number_at(room, 1, mapping);
 	at = wire_number_at(at, 2, location->address);
 	for (uint32_t i = 0; i < location->line_count; i++)
 		at = line_at(d, &d->profile->lines.items[location->first_line + i], at);
+	uint8_t *end = at + SHORT_HEAD;
 	for (size_t i = 0; i < count; i++)
 		end = wire_varint_at(end, attributes[i]);
-	at = wire_size_at(at, 4, (size_t)(end - packed));
-	memcpy(at, packed, (size_t)(end - packed));
-	at += end - packed;
+	at = short_field_at(at, 4, end);
 	return intern(d, OTLP_LOCATIONS, room, (size_t)(at - room));
 }
 
@@ -368,6 +447,46 @@ uint32_t otlp_link(struct otlp_dictionary *d, const struct profile_link *link)
 	return intern_text(d, OTLP_LINKS, &d->scratch);
 }
 
+/* ---- The message ----------------------------------------------------------------------------- */
+
+static const char *string_at(const struct otlp_dictionary *d, uint32_t string, size_t *ret_size)
+{
+	uint32_t own = string & ~OTLP_OWN_STRING;
+	const struct strings *from = string == own ? &d->profile->strings : &d->own_strings;
+	*ret_size = strings_length(from, own);
+	return strings_get(from, own);
+}
+
+static size_t strings_size(const struct otlp_dictionary *d)
+{
+	size_t total = 0, size;
+	for (size_t i = 0; i < d->strings.count; i++) {
+		string_at(d, d->strings.items[i], &size);
+		total += wire_size_of_size(OTLP_STRINGS, size) + size;
+	}
+	return total;
+}
+
+static uint8_t *strings_at(const struct otlp_dictionary *d, uint8_t *at)
+{
+	for (size_t i = 0; i < d->strings.count; i++) {
+		size_t size;
+		const char *bytes = string_at(d, d->strings.items[i], &size);
+		at = wire_size_at(at, OTLP_STRINGS, size);
+		memcpy(at, bytes, size);
+		at += size;
+	}
+	return at;
+}
+
+static size_t table_size(const struct strings *table, uint32_t field)
+{
+	size_t total = table->bytes_used - table->count; /* without the NULs */
+	for (uint32_t i = 0; i < table->count; i++)
+		total += wire_size_of_size(field, strings_length(table, i));
+	return total;
+}
+
 static uint8_t *table_at(const struct strings *table, uint32_t field, uint8_t *at)
 {
 	for (uint32_t i = 0; i < table->count; i++) {
@@ -379,13 +498,16 @@ static uint8_t *table_at(const struct strings *table, uint32_t field, uint8_t *a
 	return at;
 }
 
-void otlp_dictionary_write(const struct otlp_dictionary *d, struct text *out)
+void otlp_dictionary_write(const struct otlp_dictionary *d, uint32_t number, struct text *out)
 {
-	for (int i = OTLP_MAPPINGS; i < OTLP_TABLES; i++) {
-		const struct strings *table = &d->tables[i];
-		uint8_t *room = (uint8_t *)text_room(out, table->bytes_used +
-								  table->count * WIRE_NUMBER_MAX);
-		if (room)
-			out->length += (size_t)(table_at(table, (uint32_t)i, room) - room);
-	}
+	size_t total = 0;
+	for (uint32_t i = OTLP_MAPPINGS; i < OTLP_TABLES; i++)
+		total += i == OTLP_STRINGS ? strings_size(d) : table_size(&d->tables[i], i);
+	uint8_t *room = (uint8_t *)text_room(out, WIRE_NUMBER_MAX + total);
+	if (!room)
+		return;
+	uint8_t *at = wire_size_at(room, number, total);
+	for (uint32_t i = OTLP_MAPPINGS; i < OTLP_TABLES; i++)
+		at = i == OTLP_STRINGS ? strings_at(d, at) : table_at(&d->tables[i], i, at);
+	out->length += (size_t)(at - room);
 }

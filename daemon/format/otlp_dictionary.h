@@ -3,6 +3,9 @@
  * The ProfilesDictionary of one message: each entry of its tables once, as its encoded bytes, so that
  * equal entries have equal indices by construction and entry 0, the zero value, is the empty message.
  * An entry is made when something refers to it: there are no orphans.
+ *
+ * Texts are the bulk of a message, and the model has each of them once already. So the table of strings
+ * holds which of the model's it has, and only texts that the model lacks are interned here.
  */
 #pragma once
 
@@ -23,13 +26,28 @@ enum otlp_table {
 	OTLP_TABLES
 };
 
+/* Attributes of samples come again and again: what was made last of a label is remembered. */
+#define OTLP_KNOWN_LABELS 256
+
+struct otlp_known_label {
+	struct profile_label label;
+	uint32_t attribute; /* 0: none is known here */
+};
+
+#define OTLP_OWN_STRING (1U << 31)
+
 struct otlp_dictionary {
 	const struct profile *profile;
-	struct strings tables[OTLP_TABLES];
+	struct strings tables[OTLP_TABLES]; /* that of OTLP_STRINGS stays empty */
+	ARRAY(uint32_t) strings; /* of the model, or OTLP_OWN_STRING with an index of own_strings */
+	struct strings own_strings;
+	ARRAY(uint32_t) own_string_of; /* index in `strings` */
+	struct otlp_known_label *known_labels; /* OTLP_KNOWN_LABELS, by a hash of the label */
 	/* By index of the model: index in the table, or OTLP_UNKNOWN. */
 	uint32_t *string_of, *mapping_of, *function_of, *location_of;
 	uint32_t frame_type_of[FRAME_TYPE_MAX];
 	struct text scratch, packed, line, stack; /* of the entry being made */
+	bool is_ascii; /* all of the model's strings */
 	bool failed; /* out of memory: indices returned since mean nothing */
 };
 
@@ -56,8 +74,8 @@ uint32_t otlp_stack(struct otlp_dictionary *dictionary, const struct profile_sam
 
 uint32_t otlp_link(struct otlp_dictionary *dictionary, const struct profile_link *link);
 
-/* Writes the message's fields. */
-void otlp_dictionary_write(const struct otlp_dictionary *dictionary, struct text *out);
+/* Appends the dictionary as field `number`. */
+void otlp_dictionary_write(const struct otlp_dictionary *dictionary, uint32_t number, struct text *out);
 
 /* Appends `text` made valid UTF-8 as field `number`. */
 void otlp_put_utf8(struct text *out, uint32_t number, const char *text);

@@ -118,6 +118,8 @@ static void encoder_release(struct otlp_encoder *e)
 	array_free(&e->groups);
 	array_free(&e->group_attributes);
 	strings_free(&e->group_keys);
+	free(e->origins);
+	array_free(&e->origin_attributes);
 	array_free(&e->origin);
 	array_free(&e->items);
 	otlp_dictionary_free(&e->dictionary);

@@ -26,6 +26,16 @@ enum otlp_key_class {
 	OTLP_KEY_INVALID, /* empty, or not UTF-8: no attribute may have it */
 };
 
+/* What a resource of the model says, collected when a sample of it comes. */
+struct otlp_origin {
+	uint32_t first_attribute; /* index into origin_attributes */
+	uint32_t attribute_count;
+	bool is_known;
+	uint32_t group; /* of samples whose labels add nothing; OTLP_NO_GROUP: not looked up */
+};
+
+#define OTLP_NO_GROUP UINT32_MAX
+
 struct otlp_group {
 	uint32_t first_attribute; /* index into group_attributes */
 	uint32_t attribute_count;
@@ -63,7 +73,10 @@ struct otlp_encoder {
 	ARRAY(struct otlp_group) groups;
 	ARRAY(struct profile_label) group_attributes;
 	struct strings group_keys; /* index = group's */
+	struct otlp_origin *origins; /* of each resource of the model, and of none (0) */
+	ARRAY(struct profile_label) origin_attributes;
 	ARRAY(struct profile_label) origin; /* of the sample being looked at: resource and labels */
+	bool origin_is_resource; /* the labels added nothing to it */
 	ARRAY(struct otlp_item) items; /* sorted by group */
 
 	/* Of the message being made. */
@@ -81,9 +94,21 @@ struct otlp_encoder {
 /* Sorts samples into groups and fills `items`. Returns 0 or -ENOMEM. */
 int otlp_make_items(struct otlp_encoder *encoder);
 
-bool otlp_has_key(const struct profile_label *labels, size_t count, uint32_t key);
+static inline bool otlp_has_key(const struct profile_label *labels, size_t count, uint32_t key)
+{
+	for (size_t i = 0; i < count; i++)
+		if (labels[i].key == key)
+			return true;
+	return false;
+}
 
-enum otlp_key_class otlp_class_of(struct otlp_encoder *encoder, uint32_t key);
+enum otlp_key_class otlp_find_class(struct otlp_encoder *encoder, uint32_t key);
+
+static inline enum otlp_key_class otlp_class_of(struct otlp_encoder *encoder, uint32_t key)
+{
+	enum otlp_key_class known = (enum otlp_key_class)encoder->key_classes[key];
+	return known == OTLP_KEY_UNKNOWN ? otlp_find_class(encoder, key) : known;
+}
 
 /* Fills `origin` with where a sample comes from: its resource's attributes, and of its labels those that
  * say so. Returns 0 or -ENOMEM. */

@@ -52,20 +52,11 @@ static enum otlp_key_class class_of_text(const char *key)
 	return OTLP_KEY_OTHER;
 }
 
-enum otlp_key_class otlp_class_of(struct otlp_encoder *e, uint32_t key)
+enum otlp_key_class otlp_find_class(struct otlp_encoder *e, uint32_t key)
 {
-	uint8_t *class = &e->key_classes[key];
-	if (*class == OTLP_KEY_UNKNOWN)
-		*class = (uint8_t)class_of_text(profile_text(e->profile, key));
-	return (enum otlp_key_class)*class;
-}
-
-bool otlp_has_key(const struct profile_label *labels, size_t count, uint32_t key)
-{
-	for (size_t i = 0; i < count; i++)
-		if (labels[i].key == key)
-			return true;
-	return false;
+	enum otlp_key_class class = class_of_text(profile_text(e->profile, key));
+	e->key_classes[key] = (uint8_t)class;
+	return class;
 }
 
 /* What was only guessed gives way to what an operator configured. */
@@ -93,23 +84,44 @@ static int add_origin(struct otlp_encoder *e, const struct profile_label *labels
 	return 0;
 }
 
+static int collect_resource(struct otlp_encoder *e, uint32_t index, struct otlp_origin *origin)
+{
+	*origin = (struct otlp_origin){
+		.first_attribute = (uint32_t)e->origin_attributes.count,
+		.is_known = true,
+		.group = OTLP_NO_GROUP,
+	};
+	if (index == 0)
+		return 0;
+	const struct profile_resource *resource = &e->profile->resources.items[index - 1];
+	const struct profile_label *attributes =
+		&e->profile->resource_attributes.items[resource->first_attribute];
+	for (uint32_t i = 0; i < resource->attribute_count; i++) {
+		if (otlp_class_of(e, attributes[i].key) == OTLP_KEY_INVALID ||
+		    gives_way(e, &attributes[i]) ||
+		    otlp_has_key(e->origin_attributes.items + origin->first_attribute,
+				 origin->attribute_count, attributes[i].key))
+			continue;
+		if (array_add(&e->origin_attributes, attributes[i]) < 0)
+			return -ENOMEM;
+		origin->attribute_count++;
+	}
+	return 0;
+}
+
 int otlp_collect_origin(struct otlp_encoder *e, const struct profile_sample *sample)
 {
-	const struct profile *profile = e->profile;
-	e->origin.count = 0;
-	if (sample->resource) {
-		const struct profile_resource *resource =
-			&profile->resources.items[sample->resource - 1];
-		const struct profile_label *attributes =
-			&profile->resource_attributes.items[resource->first_attribute];
-		for (uint32_t i = 0; i < resource->attribute_count; i++)
-			if (otlp_class_of(e, attributes[i].key) != OTLP_KEY_INVALID &&
-			    !gives_way(e, &attributes[i]) &&
-			    !otlp_has_key(e->origin.items, e->origin.count, attributes[i].key) &&
-			    array_add(&e->origin, attributes[i]) < 0)
-				return -ENOMEM;
-	}
-	return add_origin(e, profile->labels.items + sample->first_label, sample->label_count);
+	struct otlp_origin *origin = &e->origins[sample->resource];
+	int r = origin->is_known ? 0 : collect_resource(e, sample->resource, origin);
+	if (r < 0 || array_reserve(&e->origin, origin->attribute_count) < 0)
+		return -ENOMEM;
+	if (origin->attribute_count)
+		memcpy(e->origin.items, e->origin_attributes.items + origin->first_attribute,
+		       origin->attribute_count * sizeof(*e->origin.items));
+	e->origin.count = origin->attribute_count;
+	r = add_origin(e, e->profile->labels.items + sample->first_label, sample->label_count);
+	e->origin_is_resource = e->origin.count == origin->attribute_count;
+	return r;
 }
 
 static bool origin_has_container(struct otlp_encoder *e)
@@ -195,9 +207,14 @@ static int add_sample(struct otlp_encoder *e, uint32_t index)
 	const struct profile *profile = e->profile;
 	const int64_t *values = profile->values.items + (size_t)index * profile->sample_types.count;
 	struct otlp_item item = {.sample = index, .count = 1};
+	struct otlp_origin *origin = &e->origins[profile->samples.items[index].resource];
 	int r = otlp_collect_origin(e, &profile->samples.items[index]);
-	if (r == 0)
+	if (r == 0 && e->origin_is_resource && origin->group != OTLP_NO_GROUP)
+		item.group = origin->group;
+	else if (r == 0)
 		r = find_group(e, &item.group);
+	if (r == 0 && e->origin_is_resource)
+		origin->group = item.group;
 	if (r < 0)
 		return r;
 	if (e->samples_column >= 0)
@@ -233,7 +250,9 @@ static int sort_items(struct otlp_encoder *e)
 int otlp_make_items(struct otlp_encoder *e)
 {
 	e->key_classes = calloc(e->profile->strings.count + 1, 1);
-	if (!e->key_classes)
+	e->origins = calloc(e->profile->resources.count + 1, sizeof(*e->origins));
+	if (!e->key_classes || !e->origins ||
+	    array_reserve(&e->items, e->profile->samples.count) < 0)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < e->profile->samples.count; i++) {
 		int r = add_sample(e, i);

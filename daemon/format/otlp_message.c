@@ -185,8 +185,6 @@ int otlp_make_message(struct otlp_encoder *e, const struct otlp_item *items, siz
 	}
 	if (r < 0 || e->message.length == 0)
 		return r;
-	e->scope_message.length = 0;
-	otlp_dictionary_write(&e->dictionary, &e->scope_message);
-	wire_put_text(&e->message, 2, &e->scope_message);
+	otlp_dictionary_write(&e->dictionary, 2, &e->message);
 	return e->message.failed || e->dictionary.failed ? -ENOMEM : 0;
 }

@@ -108,7 +108,8 @@ static int fill_slots(struct otlp_encoder *e, const struct otlp_profile_range *r
 	strings_free(&e->sample_keys);
 	e->slots.count = e->key.count = 0;
 	e->dropped_attributes = 0;
-	if (array_reserve(&e->next_item, range->count) < 0)
+	if (array_reserve(&e->next_item, range->count) < 0 ||
+	    strings_expect(&e->sample_keys, range->count) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < range->count; i++) {
 		const struct otlp_item *item = &range->items[i];
@@ -148,26 +149,44 @@ static int collect_times(struct otlp_encoder *e, const struct otlp_profile_range
 	return 0;
 }
 
+/* A packed list as field 2. */
+static uint8_t *attributes_at(const uint32_t *attributes, size_t count, uint8_t *at)
+{
+	size_t size = 0;
+	for (size_t i = 0; i < count; i++)
+		size += wire_varint_size(attributes[i]);
+	if (count)
+		at = wire_size_at(at, 2, size);
+	for (size_t i = 0; i < count; i++)
+		at = wire_varint_at(at, attributes[i]);
+	return at;
+}
+
 static int write_sample(struct otlp_encoder *e, const struct otlp_profile_range *range,
 			const struct otlp_slot *slot, struct text *out)
 {
-	struct text *sample = &e->sample;
-	sample->length = 0;
-	wire_put_number(sample, 1, slot->stack);
-	wire_put_packed(sample, 2, e->key.items + slot->first_key, slot->attribute_count,
-			&e->scratch);
-	wire_put_number(sample, 3, slot->link);
+	if (range->timed && collect_times(e, range, slot) < 0)
+		return -ENOMEM;
+	size_t times = range->timed ? e->timestamps.count * sizeof(*e->timestamps.items) : 0;
+	size_t bound = 6 * WIRE_NUMBER_MAX + slot->attribute_count * WIRE_VARINT_MAX + times;
+	/* Its size comes before it: both are made behind where it will lie. */
+	uint8_t *room = (uint8_t *)text_room(out, WIRE_NUMBER_MAX + 2 * bound);
+	if (!room)
+		return -ENOMEM;
+	uint8_t *body = room + WIRE_NUMBER_MAX + bound, *end = wire_number_at(body, 1, slot->stack);
+	end = attributes_at(e->key.items + slot->first_key, slot->attribute_count, end);
+	end = wire_number_at(end, 3, slot->link);
 	if (range->timed) {
-		if (collect_times(e, range, slot) < 0)
-			return -ENOMEM;
-		wire_put_bytes(sample, 5, e->timestamps.items,
-			       e->timestamps.count * sizeof(*e->timestamps.items));
+		end = wire_size_at(end, 5, times);
+		memcpy(end, e->timestamps.items, times);
+		end += times;
 	} else {
-		uint8_t value[WIRE_VARINT_MAX];
-		wire_put_bytes(sample, 4, value,
-			       wire_encode_varint(value, (uint64_t)slot->value));
+		end = wire_size_at(end, 4, wire_varint_size((uint64_t)slot->value));
+		end = wire_varint_at(end, (uint64_t)slot->value);
 	}
-	wire_put_text(out, 2, sample);
+	uint8_t *at = wire_size_at(room, 2, (size_t)(end - body));
+	memcpy(at, body, (size_t)(end - body));
+	out->length += (size_t)(at - room) + (size_t)(end - body);
 	return 0;
 }
 

@@ -17,6 +17,16 @@
 static inline size_t wire_encode_varint(uint8_t *at, uint64_t value)
 {
 	size_t length = 0;
+	/* Nearly all are indices: one byte or two. */
+	if (value < 0x80) {
+		at[0] = (uint8_t)value;
+		return 1;
+	}
+	if (value < 0x4000) {
+		at[0] = (uint8_t)(value | 0x80);
+		at[1] = (uint8_t)(value >> 7);
+		return 2;
+	}
 	for (; value >= 0x80; value >>= 7)
 		at[length++] = (uint8_t)(value | 0x80);
 	at[length++] = (uint8_t)value;
@@ -42,6 +52,17 @@ static inline uint8_t *wire_number_at(uint8_t *at, uint32_t field, uint64_t valu
 static inline uint8_t *wire_size_at(uint8_t *at, uint32_t field, size_t size)
 {
 	return wire_varint_at(wire_varint_at(at, (uint64_t)field << 3 | WIRE_BYTES), size);
+}
+
+static inline size_t wire_varint_size(uint64_t value)
+{
+	return value ? (size_t)(70 - __builtin_clzll(value)) / 7 : 1;
+}
+
+/* How many bytes wire_size_at() writes. */
+static inline size_t wire_size_of_size(uint32_t field, size_t size)
+{
+	return wire_varint_size((uint64_t)field << 3) + wire_varint_size(size);
 }
 
 /* A number, also when it is 0: of a oneof. */
