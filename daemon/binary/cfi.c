@@ -78,7 +78,8 @@ static int next_entry(const struct cfi_section *section, uint64_t *offset, struc
 {
 	while (*offset < section->size) {
 		struct cursor c = cursor_over(section->bytes + *offset, section->size - *offset);
-		*ret = (struct entry){.offset = *offset};
+		ret->offset = *offset;
+		ret->wide = false;
 		uint64_t length = cursor_u32(&c);
 		if (length == UINT32_MAX) {
 			length = cursor_u64(&c);
@@ -219,8 +220,15 @@ static bool is_signal_frame(struct reader *r, const struct cfi_cie *cie, uint64_
 
 static int read_function(struct reader *r, const struct cfi_cie *cie, struct cursor *c)
 {
-	uint64_t address = cfi_encoded(c, cie->encoding, r->section);
-	uint64_t size = read_signed_or_not(c, cie->encoding);
+	uint64_t address, size;
+	if (cie->encoding == (DW_EH_PE_pcrel | DW_EH_PE_sdata4)) { /* what linkers write */
+		address = r->section->address + (c->at - r->section->bytes);
+		address += (int32_t)cursor_u32(c);
+		size = (int32_t)cursor_u32(c);
+	} else {
+		address = cfi_encoded(c, cie->encoding, r->section);
+		size = read_signed_or_not(c, cie->encoding);
+	}
 	if (cie->augmented)
 		cursor_take(c, cursor_uleb(c));
 	if (c->failed)

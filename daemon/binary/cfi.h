@@ -15,6 +15,7 @@
 /* Registers by DWARF number. */
 struct cfi_registers {
 	uint16_t stack, frame, return_address;
+	uint64_t kept; /* a bit for each of them */
 };
 
 enum cfi_place_kind {
@@ -31,8 +32,10 @@ enum cfi_place_kind {
 struct cfi_place {
 	uint8_t kind; /* enum cfi_place_kind */
 	uint32_t expression_size;
-	int64_t offset;
-	const unsigned char *expression;
+	union { /* by kind; small, because states are copied a lot */
+		int64_t offset;
+		const unsigned char *expression;
+	};
 };
 
 /* One row of the table that CFI describes. */

@@ -17,15 +17,27 @@
 #endif
 #define DW_CFA_AARCH64_negate_ra_state_with_pc 0x2c
 
+/* The last rule made, and how far it is from what the state says by now. */
+struct made_rule {
+	uint64_t bits;
+	int64_t cfa_offset; /* that it was made for */
+	uint32_t lower;	    /* half of the bits: all but the CFA's offset */
+	bool plain; /* RULE_CFA_SP with nothing in it that depends on the CFA's offset */
+	bool outdated; /* more has changed than the CFA's offset */
+};
+
+struct remembered {
+	struct cfi_state state;
+	struct made_rule made;
+};
+
 struct machine_state {
 	struct cfi_program *program;
 	struct cfi_state *now;
 	bool changed; /* anything, since the last row was given away */
-	bool changed_more; /* more than the CFA's offset */
-	struct unwind_rule rule; /* of the last row */
-	bool plain; /* that rule is RULE_CFA_SP with nothing in it that depends on the CFA's offset */
+	struct made_rule made;
 	unsigned remembered;
-	struct cfi_state stack[MAX_REMEMBERED];
+	struct remembered stack[MAX_REMEMBERED];
 };
 
 static struct cfi_place *place_of(struct cfi_state *state, const struct cfi_registers *registers,
@@ -46,7 +58,7 @@ static void set_place(struct machine_state *m, uint64_t number, struct cfi_place
 	if (!kept)
 		return;
 	*kept = place;
-	m->changed = m->changed_more = true;
+	m->changed = m->made.outdated = true;
 }
 
 static void restore_place(struct machine_state *m, uint64_t number)
@@ -54,33 +66,46 @@ static void restore_place(struct machine_state *m, uint64_t number)
 	struct cfi_place *kept = place_of(m->now, m->program->registers, number);
 	if (!kept)
 		return;
-	struct cfi_state initial = m->program->cie->initial;
-	*kept = *place_of(&initial, m->program->registers, number);
-	m->changed = m->changed_more = true;
+	/* The initial state's place for it, which is at the same distance. */
+	const struct cfi_state *initial = &m->program->cie->initial;
+	*kept = *(const struct cfi_place *)((const char *)initial + ((char *)kept - (char *)m->now));
+	m->changed = m->made.outdated = true;
 }
 
 static bool is_plain(const struct machine_state *m)
 {
-	return m->program->machine == EM_X86_64 && m->rule.kind == RULE_CFA_SP &&
+	return m->program->machine == EM_X86_64 && unwind_rule_of(m->made.bits).kind == RULE_CFA_SP &&
 	       m->now->frame.kind != CFI_AT_EXPRESSION;
 }
 
-/* Gives the row away whose code starts at `address`. */
-static inline int emit_row(struct machine_state *m, uint64_t address)
+static __attribute__((noinline)) uint64_t make_rule(struct machine_state *m)
 {
-	struct cfi_program *p = m->program;
-	if (!m->changed || !p->rows)
-		return 0;
-	/* Nine rows of ten only move the CFA; what is relative to it stays. */
+	m->made.bits = unwind_rule_bits(cfi_rule(m->now, m->program->machine));
+	m->made.cfa_offset = m->now->cfa_offset;
+	m->made.lower = m->made.bits;
+	m->made.plain = is_plain(m);
+	m->made.outdated = false;
+	return m->made.bits;
+}
+
+/* Gives the row away whose code starts at `address`. */
+static inline int emit_changed_row(struct machine_state *m, uint64_t address)
+{
 	int64_t offset = m->now->cfa_offset;
-	if (!m->changed_more && m->plain && offset >= 8 && offset <= INT32_MAX) {
-		m->rule.cfa_offset = offset;
-	} else {
-		m->rule = cfi_rule(m->now, p->machine);
-		m->plain = is_plain(m);
+	uint64_t bits = m->made.bits;
+	if (!m->made.outdated && m->made.plain && offset >= 8 && offset <= INT32_MAX) {
+		/* Nine rows of ten only move the CFA; what is relative to it stays. */
+		bits = m->made.lower | (uint64_t)offset << 32;
+	} else if (m->made.outdated || offset != m->made.cfa_offset) {
+		bits = make_rule(m);
 	}
-	m->changed = m->changed_more = false;
-	return unwind_rows_add(p->rows, address, m->rule);
+	m->changed = false;
+	return unwind_rows_add_bits(m->program->rows, address, bits);
+}
+
+static int emit_row(struct machine_state *m, uint64_t address)
+{
+	return m->changed && m->program->rows ? emit_changed_row(m, address) : 0;
 }
 
 static int advance(struct machine_state *m, uint64_t by)
@@ -115,7 +140,7 @@ static int64_t factored(struct machine_state *m, uint64_t n)
 static void set_cfa(struct machine_state *m, uint64_t reg, int64_t offset)
 {
 	reg = MIN_OF(reg, (uint64_t)UINT32_MAX);
-	m->changed_more |= m->now->cfa_expression || m->now->cfa_register != reg;
+	m->made.outdated |= m->now->cfa_expression || m->now->cfa_register != reg;
 	m->now->cfa_expression = NULL;
 	m->now->cfa_register = reg;
 	m->now->cfa_offset = offset;
@@ -124,7 +149,7 @@ static void set_cfa(struct machine_state *m, uint64_t reg, int64_t offset)
 
 static void set_cfa_offset(struct machine_state *m, int64_t offset)
 {
-	m->changed_more |= m->now->cfa_expression != NULL;
+	m->made.outdated |= m->now->cfa_expression != NULL;
 	m->now->cfa_expression = NULL;
 	m->now->cfa_offset = offset;
 	m->changed = true;
@@ -139,7 +164,7 @@ static int set_cfa_expression(struct machine_state *m)
 		return -EBADMSG;
 	m->now->cfa_expression = expression;
 	m->now->cfa_expression_size = size;
-	m->changed = m->changed_more = true;
+	m->changed = m->made.outdated = true;
 	return 0;
 }
 
@@ -151,7 +176,7 @@ static int set_expression(struct machine_state *m, enum cfi_place_kind kind)
 	const unsigned char *expression = cursor_take(c, size);
 	if (!expression || size > UINT32_MAX)
 		return -EBADMSG;
-	set_place(m, number, (struct cfi_place){kind, size, 0, expression});
+	set_place(m, number, (struct cfi_place){kind, size, .expression = expression});
 	return 0;
 }
 
@@ -159,7 +184,7 @@ static int remember(struct machine_state *m)
 {
 	if (m->remembered == MAX_REMEMBERED)
 		return -ENOTSUP;
-	m->stack[m->remembered++] = *m->now;
+	m->stack[m->remembered++] = (struct remembered){*m->now, m->made};
 	return 0;
 }
 
@@ -167,8 +192,10 @@ static int restore(struct machine_state *m)
 {
 	if (!m->remembered)
 		return -EBADMSG;
-	*m->now = m->stack[--m->remembered];
-	m->changed = m->changed_more = true;
+	const struct remembered *then = &m->stack[--m->remembered];
+	*m->now = then->state;
+	m->made = then->made;
+	m->changed = true;
 	return 0;
 }
 
@@ -272,22 +299,68 @@ static int run_extended(struct machine_state *m, uint8_t op)
 	}
 }
 
+/* The instructions that are nine of ten: steps, what a push or pop does to the CFA, and registers that
+ * nobody here asks for. Stops before any other one. */
+static inline int run_usual(struct machine_state *m)
+{
+	struct cfi_program *p = m->program;
+	const unsigned char *at = p->code.at, *end = p->code.end;
+	uint64_t kept = p->registers->kept, address = p->address;
+	int r = 0;
+	if (address >= UINT64_MAX / 2) /* its end must stay far away */
+		return 0;
+	while (at < end && r == 0) {
+		uint8_t op = *at, low = op & 0x3f;
+		if ((op & 0xc0) == DW_CFA_advance_loc) {
+			if (m->changed && low)
+				r = emit_changed_row(m, address);
+			address += low;
+			at++;
+		} else if (op == DW_CFA_def_cfa_offset) {
+			if (at + 1 == end || at[1] >= 0x80 || m->now->cfa_expression)
+				break;
+			m->now->cfa_offset = at[1];
+			m->changed = true;
+			at += 2;
+		} else if (op >= DW_CFA_offset) {
+			unsigned operands = op < DW_CFA_restore;
+			if (kept >> low & 1 || at + operands >= end || (operands && at[1] >= 0x80))
+				break;
+			at += 1 + operands;
+		} else if (op == DW_CFA_nop) {
+			at++;
+		} else {
+			break;
+		}
+	}
+	p->code.at = at;
+	p->address = address;
+	return r;
+}
+
+/* A CIE's own instructions make no rows; and steps may be of more than a byte. */
+static bool has_usual_steps(const struct cfi_program *p)
+{
+	return p->rows && p->cie->code_factor == 1;
+}
+
 int cfi_run(struct cfi_program *program, struct cfi_state *state)
 {
 	struct machine_state m;
 	m.program = program;
 	m.now = state;
-	m.rule = program->cie->initial_rule;
-	m.plain = is_plain(&m);
+	m.made = (struct made_rule){.bits = unwind_rule_bits(program->cie->initial_rule),
+				    .cfa_offset = state->cfa_offset};
+	m.made.lower = m.made.bits;
+	m.made.plain = is_plain(&m);
 	m.changed = true;
-	m.changed_more = false;
 	m.remembered = 0;
 	struct cursor *c = &program->code;
-	int r = 0;
+	bool usual = has_usual_steps(program);
+	int r = usual ? run_usual(&m) : 0;
 	while (c->at < c->end && r == 0) {
 		uint8_t op = *c->at++;
 		uint8_t low = op & 0x3f;
-		/* The first two are two thirds of all: a step, and what a push or pop does to the CFA. */
 		if ((op & 0xc0) == DW_CFA_advance_loc)
 			r = advance(&m, low);
 		else if (op == DW_CFA_def_cfa_offset)
@@ -298,6 +371,8 @@ int cfi_run(struct cfi_program *program, struct cfi_state *state)
 			restore_place(&m, low);
 		else
 			r = run_extended(&m, op);
+		if (r == 0 && usual)
+			r = run_usual(&m);
 	}
 	if (r == 0 && c->failed)
 		return -EBADMSG;

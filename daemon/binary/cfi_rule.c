@@ -25,9 +25,11 @@ struct form {
 bool cfi_registers_of(uint16_t machine, struct cfi_registers *ret)
 {
 	if (machine == EM_X86_64)
-		*ret = (struct cfi_registers){.stack = 7, .frame = 6, .return_address = 16};
+		*ret = (struct cfi_registers){.stack = 7, .frame = 6, .return_address = 16,
+					      .kept = 1U << 7 | 1U << 6 | 1U << 16};
 	else if (machine == EM_AARCH64)
-		*ret = (struct cfi_registers){.stack = 31, .frame = 29, .return_address = 30};
+		*ret = (struct cfi_registers){.stack = 31, .frame = 29, .return_address = 30,
+					      .kept = 1U << 31 | 1U << 29 | 1U << 30};
 	else
 		return false;
 	return true;
@@ -176,10 +178,10 @@ static bool set_frame_pointer(const struct cfi_state *state, const struct form *
 			      const struct cfi_registers *registers, struct unwind_rule *rule)
 {
 	const struct cfi_place *place = &state->frame;
-	struct form at = {.base = REGISTER_CFA, .offset = place->offset};
 	if (place->kind == CFI_UNCHANGED ||
 	    (place->kind == CFI_REGISTER && place->offset == registers->frame))
 		return true;
+	struct form at = {.base = REGISTER_CFA, .offset = place->offset};
 	if (place->kind == CFI_AT_EXPRESSION) {
 		if (!expression_form(place->expression, place->expression_size, true, &at) ||
 		    at.dereferenced)

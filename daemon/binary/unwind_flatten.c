@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define FUNCTION_ALIGNMENT 16
+#define MERGE_DISTANCE 2
 
 struct flattener {
 	struct unwind_rows *from;
@@ -19,6 +20,7 @@ struct flattener {
 	bool merge;
 	uint32_t outside; /* rule index */
 	uint32_t now;	  /* rule in force after the last row, merges applied */
+	uint32_t close;	  /* rows before this offset are at most two bytes behind the last one */
 	bool mergeable;	  /* the last row may absorb the next */
 };
 
@@ -117,19 +119,19 @@ static bool merged_rule(const struct flattener *f, const struct unwind_row *firs
 			const struct unwind_row *second, uint64_t *ret)
 {
 	uint32_t distance = second->offset - first->offset;
-	if (distance > 2 || !same_page(first->offset, second->offset))
+	if (distance > MERGE_DISTANCE || !same_page(first->offset, second->offset))
 		return false;
-	struct unwind_rule a = unwind_rule_of(f->from->rules.items[first->rule]);
-	struct unwind_rule b = unwind_rule_of(f->from->rules.items[second->rule]);
-	if (a.kind != RULE_CFA_SP || b.kind != RULE_CFA_SP || a.flags != b.flags ||
-	    a.fp_offset != b.fp_offset)
+	/* The lower half has all but the CFA's offset. */
+	uint64_t a = f->from->rules.items[first->rule], b = f->from->rules.items[second->rule];
+	if ((uint32_t)a != (uint32_t)b || unwind_rule_of(a).kind != RULE_CFA_SP)
 		return false;
-	int64_t change = (int64_t)b.cfa_offset - a.cfa_offset;
+	int64_t change = (int64_t)unwind_rule_of(b).cfa_offset - unwind_rule_of(a).cfa_offset;
 	if (change != 8 && change != -8)
 		return false;
 	unsigned merge = change > 0 ? RULE_MERGE_PLUS_AFTER_1 : RULE_MERGE_MINUS_AFTER_1;
-	a.flags |= (merge + distance - 1) << 4;
-	*ret = unwind_rule_bits(a);
+	struct unwind_rule rule = unwind_rule_of(a);
+	rule.flags |= (merge + distance - 1) << 4;
+	*ret = unwind_rule_bits(rule);
 	return true;
 }
 
@@ -139,6 +141,7 @@ static __attribute__((noinline)) int add_close_row(struct flattener *f, struct u
 	struct unwind_flat *to = f->to;
 	struct unwind_row *last = &to->rows.items[to->rows.count - 1];
 	uint64_t merged;
+	f->close = row.offset + MERGE_DISTANCE + 1;
 	if (last->offset == row.offset) {
 		/* Only `outside` after an empty remainder is ever replaced. */
 		*last = row;
@@ -149,6 +152,7 @@ static __attribute__((noinline)) int add_close_row(struct flattener *f, struct u
 		uint32_t index = 0;
 		int r = unwind_rows_rule(f->from, merged, &index);
 		last->rule = index;
+		f->close = last->offset + MERGE_DISTANCE + 1;
 		f->mergeable = false;
 		return r;
 	}
@@ -166,8 +170,9 @@ static inline int add_row(struct flattener *f, uint32_t offset, uint32_t rule)
 	to->raw_rows++;
 	f->now = rule;
 	struct unwind_row row = {offset, rule};
-	if (count && offset - to->rows.items[count - 1].offset <= 2)
+	if (offset < f->close && count)
 		return add_close_row(f, row);
+	f->close = offset + MERGE_DISTANCE + 1;
 	f->mergeable = true;
 	to->rows.items[count] = row;
 	to->rows.count = count + 1;
@@ -212,12 +217,14 @@ static int add_range(struct flattener *f, const struct unwind_range *range, uint
 struct sweep {
 	const struct unwind_range *open[UNWIND_SOURCES];
 	const struct unwind_range *next[UNWIND_SOURCES];
+	uint32_t furthest; /* end of all that were ever open */
 };
 
 static void open_range(struct sweep *s, const struct unwind_range *range)
 {
 	const struct unwind_range **open = &s->open[range->source];
 	const struct unwind_range **next = &s->next[range->source];
+	s->furthest = MAX_OF(s->furthest, range->end);
 	if (!*open || (*open)->end <= range->start)
 		*open = range;
 	else if (range->end > (*open)->end && (!*next || range->end > (*next)->end))
@@ -246,6 +253,26 @@ static int add_gap(struct flattener *f, uint32_t start, uint32_t end)
 	return padding ? 0 : add_row(f, start, f->outside);
 }
 
+/* Nearly all ranges: nothing else is open, and the next one begins behind it. Stops at any other. */
+static int add_ranges_without_overlap(struct flattener *f, const uint64_t **next, const uint64_t *stop,
+				      uint32_t *covered)
+{
+	const uint64_t index_mask = (1U << INDEX_BITS) - 1;
+	int r = 0;
+	for (; *next < stop && r == 0; (*next)++) {
+		const struct unwind_range *range = &f->from->ranges.items[**next & index_mask];
+		if (range->start < *covered || range->end <= range->start ||
+		    (*next + 1 < stop && key_start((*next)[1]) < range->end))
+			break;
+		if (range->start > *covered)
+			r = add_gap(f, *covered, range->start);
+		if (r == 0)
+			r = add_range(f, range, range->start, range->end);
+		*covered = range->end;
+	}
+	return r;
+}
+
 static int add_ranges(struct flattener *f, const uint64_t *order)
 {
 	const struct unwind_range *ranges = f->from->ranges.items;
@@ -255,6 +282,11 @@ static int add_ranges(struct flattener *f, const uint64_t *order)
 	uint32_t covered = 0;
 	int r = 0;
 	while (r == 0) {
+		if (sweep.furthest <= covered) {
+			r = add_ranges_without_overlap(f, &next, stop, &covered);
+			if (r < 0)
+				return r;
+		}
 		for (; next < stop && key_start(*next) <= covered; next++)
 			open_range(&sweep, &ranges[*next & index_mask]);
 		const struct unwind_range *best = best_range(&sweep, covered);

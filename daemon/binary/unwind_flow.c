@@ -27,6 +27,7 @@
 #define MAX_NEVER 32
 #define STACK_ALIGNMENT 16 /* psABI 3.2.2: of the CFA, and of SP at each call */
 #define MAX_ROUNDS 8
+#define LEAST_BLOCKS 256
 
 enum flow_mark {
 	MARK_START = 1,	  /* a certain one */
@@ -46,40 +47,78 @@ int flow_add_code(struct flow *flow, uint64_t address, const unsigned char *byte
 	return array_add(&flow->code, code);
 }
 
+static uint64_t end_of(const struct flow_code *code)
+{
+	return code->address + code->size;
+}
+
+/* Where to look for the stretch that an address is in; the blocks are as small as their number allows. */
+static int make_blocks(struct flow *flow)
+{
+	size_t count = flow->code.count;
+	if (!count)
+		return 0;
+	flow->block_base = flow->code.items[0].address;
+	flow->block_span = end_of(&flow->code.items[count - 1]) - flow->block_base;
+	while (flow->block_span >> flow->block_shift > MAX_OF(2 * count, (size_t)LEAST_BLOCKS))
+		flow->block_shift++;
+	size_t blocks = (flow->block_span >> flow->block_shift) + 1, code = 0;
+	flow->blocks = malloc(blocks * sizeof(*flow->blocks));
+	if (!flow->blocks)
+		return -ENOMEM;
+	for (size_t i = 0; i < blocks; i++) {
+		uint64_t start = (uint64_t)i << flow->block_shift;
+		while (code < count - 1 && end_of(&flow->code.items[code]) - flow->block_base <= start)
+			code++;
+		flow->blocks[i] = code;
+	}
+	return 0;
+}
+
 int flow_begin(struct flow *flow)
 {
 	flow->at = calloc(flow->size + 1UL, sizeof(*flow->at));
+	flow->decoded = calloc(flow->size + 1UL, sizeof(*flow->decoded));
 	flow->marks = calloc(flow->size + 1UL, sizeof(*flow->marks));
-	return flow->at && flow->marks ? 0 : -ENOMEM;
+	return flow->at && flow->decoded && flow->marks ? make_blocks(flow) : -ENOMEM;
 }
 
 void flow_free(struct flow *flow)
 {
 	array_free(&flow->code);
 	array_free(&flow->steps);
+	array_free(&flow->instructions);
 	array_free(&flow->certain);
 	array_free(&flow->possible);
 	array_free(&flow->waiting);
 	array_free(&flow->never);
 	free(flow->at);
+	free(flow->decoded);
 	free(flow->marks);
-	flow->at = NULL;
+	free(flow->blocks);
+	flow->at = flow->decoded = flow->blocks = NULL;
 	flow->marks = NULL;
 }
 
-static const struct flow_code *code_at(const struct flow *flow, uint64_t address)
+static __attribute__((noinline)) const struct flow_code *search_code(const struct flow *flow,
+								     uint64_t address)
 {
-	size_t low = 0, high = flow->code.count;
-	while (high - low > 1) {
-		size_t middle = low + (high - low) / 2;
-		if (flow->code.items[middle].address <= address)
-			low = middle;
-		else
-			high = middle;
-	}
-	if (low == high || address - flow->code.items[low].address >= flow->code.items[low].size)
+	uint64_t distance = address - flow->block_base;
+	if (distance >= flow->block_span)
 		return NULL;
-	return &flow->code.items[low];
+	const struct flow_code *code = &flow->code.items[flow->blocks[distance >> flow->block_shift]];
+	const struct flow_code *stop = flow->code.items + flow->code.count;
+	for (; code < stop && code->address <= address; code++)
+		if (address - code->address < code->size)
+			return code;
+	return NULL;
+}
+
+/* The stretch that the address is in, mostly the one at hand; or NULL. */
+static inline const struct flow_code *code_at(const struct flow *flow, uint64_t address)
+{
+	const struct flow_code *here = flow->here;
+	return here && address - here->address < here->size ? here : search_code(flow, address);
 }
 
 static uint32_t position_of(const struct flow_code *code, uint64_t address)
@@ -249,17 +288,29 @@ static int follow_call(struct flow *flow, const struct flow_step *step,
 	return follow_next(flow, step, &frame, guess);
 }
 
-static struct x86_instruction decode(const struct flow *flow, const struct flow_step *step)
+/* NULL: no memory */
+static const struct x86_instruction *decode(struct flow *flow, const struct flow_step *step)
 {
+	uint32_t *index = &flow->decoded[step->position];
+	if (*index)
+		return &flow->instructions.items[*index - 1];
 	const struct flow_code *code = code_at(flow, step->address);
 	uint64_t skip = step->address - code->address;
-	return x86_decode(code->bytes + skip, code->size - skip, step->address);
+	if (array_add(&flow->instructions,
+		      x86_decode(code->bytes + skip, code->size - skip, step->address)) < 0)
+		return NULL;
+	*index = flow->instructions.count;
+	return &flow->instructions.items[*index - 1];
 }
 
 static int follow_step(struct flow *flow, uint32_t index)
 {
 	struct flow_step step = flow->steps.items[index];
-	struct x86_instruction i = decode(flow, &step);
+	flow->here = code_at(flow, step.address);
+	const struct x86_instruction *decoded = decode(flow, &step);
+	if (!decoded)
+		return -ENOMEM;
+	struct x86_instruction i = *decoded;
 	step.length = flow->steps.items[index].length = i.length;
 	struct flow_frame frame = step.frame;
 	int r = 0;
@@ -298,7 +349,8 @@ static const struct flow_step *step_at(const struct flow *flow, uint64_t address
 
 static bool leads_to_proof(const struct flow *flow, const struct flow_step *step)
 {
-	struct x86_instruction i = decode(flow, step);
+	/* What could not be followed for want of memory was not decoded. */
+	struct x86_instruction i = flow->instructions.items[flow->decoded[step->position] - 1];
 	bool goes_on = i.effect != X86_JUMP && i.effect != X86_STOP && i.effect != X86_RETURN;
 	bool call = i.effect == X86_CALL;
 	/* A thread's start ends in pthread_exit(): the ABI's alignment at the call vouches for the height. */
@@ -443,14 +495,20 @@ int flow_follow(struct flow *flow)
 	return r;
 }
 
-static int compare_steps(const void *a, const void *b)
+int flow_sort(struct flow *flow)
 {
-	const struct flow_step *x = a, *y = b;
-	return x->address < y->address ? -1 : x->address > y->address;
-}
-
-void flow_sort(struct flow *flow)
-{
-	if (flow->steps.count)
-		qsort(flow->steps.items, flow->steps.count, sizeof(*flow->steps.items), compare_steps);
+	struct flow_step *sorted = malloc(MAX_OF(flow->steps.count, 1u) * sizeof(*sorted));
+	size_t count = 0;
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < flow->code.count; i++) {
+		const struct flow_code *code = &flow->code.items[i];
+		for (uint32_t position = code->position; position < code->position + code->size; position++)
+			if (flow->at[position])
+				sorted[count++] = flow->steps.items[flow->at[position] - 1];
+	}
+	free(flow->steps.items);
+	flow->steps.items = sorted;
+	flow->steps.capacity = flow->steps.count;
+	return 0;
 }

@@ -36,11 +36,17 @@ struct flow {
 
 	ARRAY(struct flow_step) steps; /* what was found, in no order */
 	uint32_t *at;		       /* by position: index into `steps` + 1 */
+	uint32_t *decoded;	       /* by position: index into `instructions` + 1 */
+	ARRAY(struct x86_instruction) instructions; /* each decoded once, however often it is followed */
+	uint64_t block_base, block_span; /* all code lies there */
+	unsigned block_shift;
+	uint32_t *blocks; /* by address / block size: the first stretch that ends behind the block's start */
 	uint8_t *marks;		       /* by position: enum flow_mark */
 	ARRAY(uint64_t) certain;       /* starts to follow */
 	ARRAY(uint64_t) possible;      /* addresses that are taken: maybe starts */
 	ARRAY(uint32_t) waiting;       /* indices into `steps` */
 	uint64_t budget;	       /* steps, all together */
+	const struct flow_code *here;  /* the stretch of the step at hand */
 	uint32_t first;		       /* step of the function at hand */
 	uint64_t start;		       /* of it */
 	uint32_t returns;	       /* seen in it, with the stack as at the start */
@@ -71,8 +77,8 @@ int flow_add_never(struct flow *flow, uint64_t address);
 /* Follows all starts, and the calls found on the way. Returns 0 or -ENOMEM. */
 int flow_follow(struct flow *flow);
 
-/* Sorts the steps by address. */
-void flow_sort(struct flow *flow);
+/* Sorts the steps by address, after all is followed. Returns 0 or -ENOMEM. */
+int flow_sort(struct flow *flow);
 
 /* RULE_NONE when the caller's registers are not all known. */
 struct unwind_rule flow_rule(const struct flow_step *step);

@@ -27,7 +27,7 @@
 /* Described code this many times larger than the rest is not searched for calls into the rest. */
 #define SEARCH_RATIO 16
 /* Less code than the start files of a compiler are not worth reading names for. */
-#define FEW_BYTES (32U << 10)
+#define FEW_BYTES (256U << 10) /* libraries with loops in assembly have about as much */
 #define LEAST_FOR_NAMES 1024
 
 struct gaps {
@@ -397,7 +397,7 @@ static int read_gaps(struct gaps *g)
 		r = flow_follow(&g->flow);
 	if (r < 0)
 		return r;
-	flow_sort(&g->flow);
+	r = flow_sort(&g->flow);
 	for (size_t i = 0; i < g->flow.code.count && r == 0; i++)
 		r = add_rows(g, &g->flow.code.items[i], &next);
 	return r;

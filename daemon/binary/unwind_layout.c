@@ -32,9 +32,10 @@ struct layout {
 
 /* Rows of one page. */
 struct page {
-	const struct unwind_row *rows;
+	const struct unwind_row *rows; /* with palette indices for rules */
 	uint32_t count;
 	uint32_t before; /* palette index in force at its start */
+	uint32_t highest; /* palette index in them */
 };
 
 struct usage {
@@ -88,12 +89,8 @@ static uint32_t order_palette(struct layout *l, struct usage *usage)
 
 static bool needs_wide(const struct page *page, bool repeated)
 {
-	if (repeated && page->before >= UNWIND_PALETTE_NARROW)
-		return true;
-	for (uint32_t i = 0; i < page->count; i++)
-		if (page->rows[i].rule >= UNWIND_PALETTE_NARROW)
-			return true;
-	return false;
+	return page->highest >= UNWIND_PALETTE_NARROW ||
+	       (repeated && page->before >= UNWIND_PALETTE_NARROW);
 }
 
 static void put_row(struct layout *l, uint32_t offset, uint32_t rule, bool wide)
@@ -106,6 +103,14 @@ static void put_row(struct layout *l, uint32_t offset, uint32_t rule, bool wide)
 	uint32_t row = offset << 23 | rule;
 	l->words[l->used++] = row;
 	l->words[l->used++] = row >> 16;
+}
+
+static void put_narrow_rows(struct layout *l, const struct unwind_row *rows, uint32_t count)
+{
+	uint16_t *words = l->words + l->used;
+	for (uint32_t i = 0; i < count; i++)
+		words[i] = (rows[i].offset & (UNWIND_PAGE_SIZE - 1)) << 7 | rows[i].rule;
+	l->used += count;
 }
 
 static size_t chunk_of(const struct layout *l, size_t word)
@@ -151,8 +156,11 @@ static uint32_t put_page(struct layout *l, struct page *page)
 	uint32_t count = MIN_OF(page->count, room);
 	if (repeat)
 		put_row(l, 0, page->before, wide);
-	for (uint32_t i = 0; i < count; i++)
-		put_row(l, page->rows[i].offset, page->rows[i].rule, wide);
+	if (wide)
+		for (uint32_t i = 0; i < count; i++)
+			put_row(l, page->rows[i].offset, page->rows[i].rule, true);
+	else
+		put_narrow_rows(l, page->rows, count);
 	l->wide = wide;
 	/* More rows than a page can count: no compiler does that; what is left stays unwritten and
 	 * the next page starts afresh. */
@@ -162,16 +170,20 @@ static uint32_t put_page(struct layout *l, struct page *page)
 
 static int put_pages(struct layout *l)
 {
-	const struct unwind_row *row = l->flat->rows.items;
-	const struct unwind_row *stop = row + l->flat->rows.count;
+	struct unwind_row *row = l->flat->rows.items;
+	struct unwind_row *stop = row + l->flat->rows.count;
 	struct unwind_table_header *header = &l->image->header;
 	uint64_t first_page = header->first_page - (l->base >> UNWIND_PAGE_SHIFT);
 	uint32_t before = l->place[0];
 	bool was_empty = false;
 	for (uint32_t i = 0; i < header->page_count; i++) {
 		struct page page = {.rows = row, .before = before};
-		while (row < stop && row->offset >> UNWIND_PAGE_SHIFT == first_page + i)
-			row++;
+		uint64_t end = (first_page + i + 1) << UNWIND_PAGE_SHIFT;
+		for (; row < stop && row->offset < end; row++) {
+			uint32_t rule = l->place[row->rule];
+			row->rule = rule;
+			page.highest = MAX_OF(page.highest, rule);
+		}
 		page.count = row - page.rows;
 		/* Two pages without a row say the same. */
 		if (was_empty && !page.count) {
@@ -264,8 +276,6 @@ static int lay_out(struct layout *l, struct unwind_rows *rows, struct unwind_fla
 	uint64_t *palette = (uint64_t *)(l->image->body + l->image->header.palette_offset);
 	for (uint32_t i = 0; i < palette_count; i++)
 		palette[i] = usage[i].bits;
-	for (size_t i = 0; i < flat->rows.count; i++)
-		flat->rows.items[i].rule = place[flat->rows.items[i].rule];
 	find_settled(l, rows, usage, palette_count);
 	r = put_pages(l);
 	if (r == 0)

@@ -74,23 +74,20 @@ bool unwind_rows_begin(struct unwind_rows *rows, uint64_t address, uint64_t size
 	size = MIN_OF(size, segment->size - skip);
 	if (start >= UINT32_MAX || size > UINT32_MAX - start)
 		return false;
-	rows->range = (struct unwind_range){start, start + size, rows->rows.count, 0, source};
+	rows->range.start = start;
+	rows->range.end = start + size;
+	rows->range.first_row = rows->rows.count;
+	rows->range.source = source;
 	rows->address = address;
 	rows->size = size;
 	rows->last_rule = UINT64_MAX;
 	return true;
 }
 
-static struct unwind_cached_rule *cache_slot(struct unwind_rows *rows, uint64_t rule_bits)
-{
-	/* Kind, flags and offsets lie in different bytes: a multiplication brings them together. */
-	return &rows->cache[rule_bits * 0x9e3779b97f4a7c15ULL >> (64 - UNWIND_RULE_CACHE_BITS)];
-}
-
 int unwind_rows_rule(struct unwind_rows *rows, uint64_t rule_bits, uint32_t *ret_index)
 {
 	/* Nothing cached reads as rule 0 at index 0, which is true. */
-	struct unwind_cached_rule *cached = cache_slot(rows, rule_bits);
+	struct unwind_cached_rule *cached = unwind_rows_cached(rows, rule_bits);
 	if (cached->rule == rule_bits) {
 		*ret_index = cached->index;
 		return 0;
@@ -101,42 +98,15 @@ int unwind_rows_rule(struct unwind_rows *rows, uint64_t rule_bits, uint32_t *ret
 	return r;
 }
 
-/* Makes what unwind_rows_add() needs be there, and adds. Apart from it, because the few lines that run
- * for every row then need no stack frame. */
-static __attribute__((noinline)) int add_with_room(struct unwind_rows *rows, uint64_t address,
-						   struct unwind_rule rule)
+int unwind_rows_add_with_room(struct unwind_rows *rows, uint64_t address, uint64_t rule_bits)
 {
 	uint32_t index;
 	if (rows->rows.count == MAX_ROWS)
 		return -E2BIG;
-	int r = unwind_rows_rule(rows, unwind_rule_bits(rule), &index);
+	int r = unwind_rows_rule(rows, rule_bits, &index);
 	if (r == 0)
 		r = array_reserve(&rows->rows, rows->rows.count + 1);
-	return r < 0 ? r : unwind_rows_add(rows, address, rule);
-}
-
-int unwind_rows_add(struct unwind_rows *rows, uint64_t address, struct unwind_rule rule)
-{
-	uint64_t bits = unwind_rule_bits(rule);
-	uint64_t skip = address - rows->address;
-	if (skip >= rows->size || bits == rows->last_rule)
-		return 0;
-	const struct unwind_cached_rule *cached = cache_slot(rows, bits);
-	size_t count = rows->rows.count;
-	if (cached->rule != bits || count == rows->rows.capacity)
-		return add_with_room(rows, address, rule);
-	struct unwind_row row = {rows->range.start + skip, cached->index};
-	struct unwind_row *next = &rows->rows.items[count];
-	if (count > rows->range.first_row && row.offset <= next[-1].offset) {
-		if (row.offset < next[-1].offset)
-			return 0;
-		next--;
-		count--;
-	}
-	*next = row;
-	rows->rows.count = count + 1;
-	rows->last_rule = bits;
-	return 0;
+	return r < 0 ? r : unwind_rows_add_bits(rows, address, rule_bits);
 }
 
 int unwind_rows_end(struct unwind_rows *rows)

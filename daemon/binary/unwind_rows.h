@@ -91,10 +91,46 @@ void unwind_rows_free(struct unwind_rows *rows);
 bool unwind_rows_begin(struct unwind_rows *rows, uint64_t address, uint64_t size,
 		       enum unwind_source source);
 
+/* Makes what unwind_rows_add() needs be there, and adds. */
+int unwind_rows_add_with_room(struct unwind_rows *rows, uint64_t address, uint64_t rule_bits);
+
+static inline struct unwind_cached_rule *unwind_rows_cached(struct unwind_rows *rows, uint64_t rule_bits)
+{
+	/* Kind, flags and offsets lie in different bytes: a multiplication brings them together. */
+	return &rows->cache[rule_bits * 0x9e3779b97f4a7c15ULL >> (64 - UNWIND_RULE_CACHE_BITS)];
+}
+
+/* unwind_rows_add() by unwind_rule_bits(). In the header because it runs for every row. */
+static inline int unwind_rows_add_bits(struct unwind_rows *rows, uint64_t address, uint64_t bits)
+{
+	uint64_t skip = address - rows->address;
+	if (skip >= rows->size || bits == rows->last_rule)
+		return 0;
+	const struct unwind_cached_rule *cached = unwind_rows_cached(rows, bits);
+	size_t count = rows->rows.count;
+	if (cached->rule != bits || count == rows->rows.capacity)
+		return unwind_rows_add_with_room(rows, address, bits);
+	struct unwind_row row = {rows->range.start + skip, cached->index};
+	struct unwind_row *next = &rows->rows.items[count];
+	if (count > rows->range.first_row && row.offset <= next[-1].offset) {
+		if (row.offset < next[-1].offset)
+			return 0;
+		next--;
+		count--;
+	}
+	*next = row;
+	rows->rows.count = count + 1;
+	rows->last_rule = bits;
+	return 0;
+}
+
 /* From `address` on this rule holds. Addresses ascend within a range; a rule at the address of the
  * one before replaces it; one outside the range is ignored. Returns 0, -ENOMEM, or -E2BIG past the
  * limits of rows and rules. */
-int unwind_rows_add(struct unwind_rows *rows, uint64_t address, struct unwind_rule rule);
+static inline int unwind_rows_add(struct unwind_rows *rows, uint64_t address, struct unwind_rule rule)
+{
+	return unwind_rows_add_bits(rows, address, unwind_rule_bits(rule));
+}
 
 /* Closes the range. Returns 0, -ENOMEM or -E2BIG. */
 int unwind_rows_end(struct unwind_rows *rows);

@@ -90,7 +90,7 @@ static struct flow follow(const char *code, size_t size)
 	assert_int_equal(flow_begin(&flow), 0);
 	assert_int_equal(flow_add_start(&flow, ADDRESS, true), 0);
 	assert_int_equal(flow_follow(&flow), 0);
-	flow_sort(&flow);
+	assert_int_equal(flow_sort(&flow), 0);
 	return flow;
 }
 
