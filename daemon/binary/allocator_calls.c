@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#define MAX_STEPS 4096
+
 struct step {
 	size_t length; /* 0: not understood */
 	bool has_target;
@@ -104,22 +106,37 @@ static bool scan_next(struct scan *scan, struct step *ret)
 	return false;
 }
 
-bool allocator_calls_any(const struct elf_file *elf, uint64_t address, uint64_t size,
-			 const struct hash *targets, unsigned int depth)
+struct search {
+	const struct elf_file *elf;
+	const struct hash *targets;
+	uint64_t mask;
+	size_t steps; /* left: a file may be made so that everything leads everywhere */
+};
+
+static bool leads_to(struct search *search, uint64_t address, uint64_t size, unsigned int depth)
 {
-	struct scan scan = scan_begin(elf, address, size);
+	struct scan scan = scan_begin(search->elf, address, size);
 	struct step step;
-	while (scan_next(&scan, &step)) {
-		bool inside = step.target - address < scan.size;
+	while (search->steps && scan_next(&scan, &step)) {
+		search->steps--;
+		bool inside = size && step.target - address < size;
+		uint64_t *value = hash_get(search->targets, step.target);
 		if (step.target == address)
 			continue;
-		if (hash_get(targets, step.target))
+		if (value && (*value & search->mask))
 			return true;
 		if (depth && !inside && (step.is_call || step.ends) &&
-		    allocator_calls_any(elf, step.target, 0, targets, depth - 1))
+		    leads_to(search, step.target, 0, depth - 1))
 			return true;
 	}
 	return false;
+}
+
+bool allocator_calls_any(const struct elf_file *elf, uint64_t address, uint64_t size,
+			 const struct hash *targets, uint64_t mask, unsigned int depth)
+{
+	struct search search = {.elf = elf, .targets = targets, .mask = mask, .steps = MAX_STEPS};
+	return leads_to(&search, address, size, depth);
 }
 
 bool allocator_jumps_into(const struct elf_file *elf, uint64_t address, uint64_t size, uint64_t low,

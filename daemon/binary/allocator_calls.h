@@ -7,11 +7,11 @@
 
 #define ALLOCATOR_CODE_LIMIT 4096 /* bytes of a function that are looked at */
 
-/* Does the code in [address, address + size) call or jump to an address that is a key of `targets`, other
- * than `address` itself? With `depth` more than 0, or a function it leads to? A size of 0: up to where the
- * function seems to end. */
+/* Does the code in [address, address + size) call or jump to an address other than `address` whose value in
+ * `targets` has a bit of `mask`? With `depth` more than 0, or a function it leads to? A size of 0: up to
+ * where the function seems to end. */
 bool allocator_calls_any(const struct elf_file *elf, uint64_t address, uint64_t size,
-			 const struct hash *targets, unsigned int depth);
+			 const struct hash *targets, uint64_t mask, unsigned int depth);
 
 /* Does it jump to somewhere in [low, high]? */
 bool allocator_jumps_into(const struct elf_file *elf, uint64_t address, uint64_t size, uint64_t low,

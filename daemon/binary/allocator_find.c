@@ -19,7 +19,8 @@
 #include <string.h>
 
 /* How many calls deep a function is looked for a call of another one. */
-#define NESTING_DEPTH 1
+#define NESTING_DEPTH 2
+#define ANY_ROLE UINT64_MAX
 
 struct candidate {
 	uint64_t address, size;
@@ -55,7 +56,7 @@ struct finder {
 	ARRAY(struct candidate) candidates;
 	struct strings names;
 	uint32_t evidence;
-	struct hash targets; /* where a call reaches a candidate: its address, its stub */
+	struct hash targets; /* where a call reaches a candidate (its address, its stub) -> 1 << role */
 	int error;
 };
 
@@ -235,7 +236,8 @@ static int add_stub_targets(struct finder *finder)
 		enum allocator_spelling spelling;
 		const struct allocator_name *name = allocator_name_find(stub, length, &spelling);
 		if (name && find_role(finder, spelling, ALLOCATOR_MALLOC))
-			r = hash_put(&finder->targets, list.symbols.items[i].address, 1);
+			r = hash_put(&finder->targets, list.symbols.items[i].address,
+				     1ULL << name->role);
 	}
 	return r < 0 ? r : list.error;
 }
@@ -244,21 +246,25 @@ static int collect_targets(struct finder *finder)
 {
 	int r = add_stub_targets(finder);
 	for (size_t i = 0; r == 0 && i < finder->candidates.count; i++)
-		r = hash_put(&finder->targets, finder->candidates.items[i].address, 1);
+		r = hash_put(&finder->targets, finder->candidates.items[i].address,
+			     1ULL << finder->candidates.items[i].name->role);
 	return r;
 }
 
-/* Is a function that calls another one no more than a way to that one? In the C libraries that is known:
- * glibc's memalign and calloc allocate themselves and call malloc in special cases only. */
-static bool may_hand_on(const struct candidate *c)
+/* The roles that a function may be no more than a way to. In the C libraries that is known: glibc's memalign
+ * and calloc allocate themselves and call malloc in special cases only. */
+static uint64_t hands_on_to(const struct candidate *c)
 {
 	const char *base = c->name->base;
+	bool is_last = c->name->role == ALLOCATOR_MALLOC || c->name->role == ALLOCATOR_FREE;
 	if (c->kind == ALLOCATOR_GLIBC)
-		return !strcmp(base, "reallocarray");
+		return strcmp(base, "reallocarray") ? 0 : ANY_ROLE;
 	if (c->kind == ALLOCATOR_MUSL)
-		return strcmp(base, "malloc") && strcmp(base, "realloc") && strcmp(base, "free") &&
-		       strcmp(base, "aligned_alloc");
-	return c->name->may_hand_on;
+		return strcmp(base, "realloc") && strcmp(base, "aligned_alloc") && !is_last ? ANY_ROLE : 0;
+	if (c->name->may_hand_on)
+		return ANY_ROLE;
+	/* To malloc and free realloc goes at times, to another realloc only to hand on. */
+	return c->name->role == ALLOCATOR_REALLOC ? 1ULL << ALLOCATOR_REALLOC : 0;
 }
 
 static void drop_wrappers(struct finder *finder)
@@ -266,11 +272,12 @@ static void drop_wrappers(struct finder *finder)
 	size_t kept = 0;
 	for (size_t i = 0; i < finder->candidates.count; i++) {
 		struct candidate *c = &finder->candidates.items[i];
-		if (may_hand_on(c) &&
-		    allocator_calls_any(finder->elf, c->address, c->size, &finder->targets, 0))
+		uint64_t roles = hands_on_to(c);
+		if (roles && allocator_calls_any(finder->elf, c->address, c->size, &finder->targets,
+						 roles, 0))
 			continue;
 		c->nests = allocator_calls_any(finder->elf, c->address, c->size, &finder->targets,
-					       NESTING_DEPTH);
+					       ANY_ROLE, NESTING_DEPTH);
 		finder->candidates.items[kept++] = *c;
 	}
 	finder->candidates.count = kept;
