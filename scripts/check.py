@@ -7,6 +7,9 @@ Tests come from Meson's list. Those Meson calls serial (is_parallel: false: they
 host or boot machines) run alone; the others run beside each other. A second build with
 AddressSanitizer and UndefinedBehaviorSanitizer runs the unit tests and replays the fuzz corpora.
 
+Each test runs below tests/alone.py, which ends all that it leaves behind. What a passed test could not
+decide, and what it left, is said in its line.
+
 Usage: check.py [--minutes N] [--only SUBSTRING] [--suite SUITE]... [--no-sanitizers]"""
 import argparse
 import json
@@ -20,6 +23,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+ALONE = [sys.executable, str(ROOT / "tests/alone.py")]
+LEFT_BEHIND = "left behind: "  # alone.py's last line
+UNDECIDED = "undecided "  # how the line of such a comparison begins
+END_SECONDS = 15  # alone.py has ten for ending what is left of a test
 SKIPPED = 77  # Meson's and automake's status for "this machine lacks what the test needs"
 SANITIZED_SUITES = {"unit", "fuzz"}
 # Fast and narrow first, so that a mistake shows early; suites not named here come in between.
@@ -55,12 +62,18 @@ class Tally:
 
 def last_line(output):
     lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(LEFT_BEHIND)]
     return lines[-1] if lines else "no reason given"
 
 
+def notes(output):
+    """What is said of a test although it passed."""
+    return "; ".join(line[:200] for line in output.splitlines() if line.startswith((UNDECIDED, LEFT_BEHIND)))
+
+
 def run(command, timeout, cwd=None, env=None):
-    """Status (None: timed out) and output. The whole process group ends with the test."""
-    process = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
+    """Status (None: timed out) and output. Whatever it leaves ends with it."""
+    process = subprocess.Popen([*ALONE, *command], cwd=cwd, env=env, stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                start_new_session=True)
     status = None
@@ -68,12 +81,12 @@ def run(command, timeout, cwd=None, env=None):
         output, _ = process.communicate(timeout=max(timeout, 0.1))
         status = process.returncode
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-    try:
-        os.killpg(process.pid, signal.SIGKILL)  # what the test left behind
-    except ProcessLookupError:
-        pass
+        process.terminate()
+        try:
+            output, _ = process.communicate(timeout=END_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
     return status, output.decode(errors="replace")
 
 
@@ -89,7 +102,7 @@ def run_test(test, label, deadline, tally):
     status, output = run(test["cmd"], min(limit, left), test["workdir"], env)
     seconds = time.monotonic() - start
     if status == 0:
-        tally.add("ok", name, seconds)
+        tally.add("ok", name, seconds, notes(output))
     elif status == SKIPPED:
         tally.add("skip", name, seconds, last_line(output))
     elif status is None:
