@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the command tests share: running the built binary, expectations that say what was seen, and
 skipping aloud."""
+import contextlib
 import os
+import pathlib
 import subprocess
 import sys
-import traceback
+import time
 
-SKIPPED = 77
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from load import no_idle_cpu  # noqa: E402
+from verdict import SKIPPED, Failure, Stopwatch, Undecided, run_tests  # noqa: E402,F401
+
 NOBODY = 65534
-
-
-class Failure(Exception):
-    pass
 
 
 def expect(condition, what, result=None):
@@ -45,21 +46,29 @@ class Bolometer:
                                 stderr=subprocess.PIPE, start_new_session=True)
 
 
+def wait_for_sampling(pid, patience=60):
+    """Until a recorder has its clock events, and takes signals."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        links = []
+        with contextlib.suppress(OSError):
+            links = [os.readlink(link) for link in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+        if any("perf_event" in link for link in links):
+            return
+        time.sleep(0.05)
+    raise Failure("the recorder does not begin to sample")
+
+
 def main(tests, needs_root=False):
-    """Runs every test with a Bolometer for argv[1]; ends the process."""
-    if needs_root and os.geteuid() != 0:
+    """Runs every test with a Bolometer for argv[1]; ends the process. Tests that profile need root, and get
+    a host that is not idle."""
+    bolometer = Bolometer(sys.argv[1])
+    named = [(test.__name__, lambda test=test: test(bolometer)) for test in tests]
+    if not needs_root:
+        sys.exit(run_tests(named))
+    if os.geteuid() != 0:
         print("needs root")
         sys.exit(SKIPPED)
-    bolometer = Bolometer(sys.argv[1])
-    failed = 0
-    for test in tests:
-        try:
-            test(bolometer)
-            print(f"ok   {test.__name__}")
-        except Failure as failure:
-            failed += 1
-            print(f"FAIL {test.__name__}: {failure}")
-        except Exception:  # pylint: disable=broad-except # one test's accident is not the others'
-            failed += 1
-            print(f"FAIL {test.__name__}: {traceback.format_exc()}")
-    sys.exit(1 if failed else 0)
+    with no_idle_cpu():
+        status = run_tests(named)
+    sys.exit(status)

@@ -39,6 +39,16 @@ def workload():
         process.wait()
 
 
+@contextlib.contextmanager
+def kernel_workload():
+    process = subprocess.Popen(["dd", "if=/dev/zero", "of=/dev/null", "bs=1M"], stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 # ---- Text and JSON -------------------------------------------------------------------------------------
 
 def batch_names_the_function(bolometer):
@@ -330,7 +340,7 @@ def every_size(bolometer):
 
 
 def colours(bolometer):
-    with tempfile.TemporaryDirectory() as directory, workload(), Screen(directory) as screen:
+    with tempfile.TemporaryDirectory() as directory, kernel_workload(), Screen(directory) as screen:
         for variable, coloured in (("NO_COLOR=", True), ("NO_COLOR=1", False)):
             screen.run(f"{variable} {bolometer.path} top --own -d 300ms")
             screen.sees(r" kernel ", "a kernel function")

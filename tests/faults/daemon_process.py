@@ -14,11 +14,10 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "command"), str(HERE.parent / "export")]
-from harness import SKIPPED, Failure, expect  # noqa: E402
+from harness import SKIPPED, Stopwatch, expect, run_tests  # noqa: E402
 from http_server import HttpServer, answer  # noqa: E402,F401
 
 MIB = 1 << 20
@@ -138,6 +137,7 @@ class Daemon:
         self.process = subprocess.Popen(
             [*prefix, bolometer, "daemon", "--config", self.path, *arguments], stdin=subprocess.DEVNULL,
             stdout=self.log, stderr=self.log, env={**os.environ, **(environment or {})})
+        self.watch = Stopwatch()
         self.until(lambda: "sampling at" in self.messages(), "the daemon samples")
 
     def configure(self, **changes):
@@ -153,7 +153,7 @@ class Daemon:
         end = time.monotonic() + PATIENCE
         while not condition():
             expect(self.process.poll() is None, f"{what}; it ended: {self.messages()[-1500:]}")
-            expect(time.monotonic() < end, f"{what}: {self.messages()[-1500:]}")
+            self.watch.expect(time.monotonic() < end, f"{what}: {self.messages()[-1500:]}")
             time.sleep(0.02)
 
     def reload(self, **changes):
@@ -165,11 +165,11 @@ class Daemon:
     def end(self):
         """SIGTERM. Returns the accounts: a dict for the recording, and one for all its exporter's
         queues together."""
-        start = time.monotonic()
+        watch = Stopwatch()
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(PATIENCE)
         expect(status == 0, f"status {status}: {self.messages()[-1500:]}")
-        expect(time.monotonic() - start < LONGEST_END, f"ends in {time.monotonic() - start:.1f} s")
+        watch.expect_within(LONGEST_END, "the end of the daemon")
         recording = accounts(self.messages(), "recording")
         exporter = accounts(self.messages(), "exporter it")
         expect(len(recording) == 1 and exporter, self.messages()[-1500:])
@@ -211,7 +211,7 @@ class World:
         for queue in queues:
             check_balance(queue)
         expect(recording["dropped"] == 0, f"the recording drops nothing: {recording}")
-        expect(lost is None or recording["lost"] == lost, f"{recording}")
+        daemon.watch.expect(lost is None or recording["lost"] == lost, f"{recording}")
         taken = sum(queue["taken"] for queue in queues)
         expect(taken == recording["taken"], f"all is given to the exporter: {recording} {queues}")
         expect(recording["taken"] > 20, f"there was load: {recording}")
@@ -260,31 +260,23 @@ def load(workload, processes):
         yield
 
 
+def run(test, bolometer, workload):
+    with tempfile.TemporaryDirectory(prefix="bolometer-faults-") as directory:
+        world = World(bolometer, workload, directory)
+        try:
+            return test(world)
+        finally:
+            for daemon in world.daemons:
+                daemon.close()
+
+
 def main(tests, processes=2):
     if os.geteuid() != 0:
         print("SKIPPED: loading BPF programs needs root")
         sys.exit(SKIPPED)
     bolometer, workload = map(os.path.abspath, sys.argv[1:3])
     chosen = sys.argv[3:]
-    failed = 0
     with load(workload, processes):
-        for test in tests:
-            if chosen and test.__name__ not in chosen:
-                continue
-            with tempfile.TemporaryDirectory(prefix="bolometer-faults-") as directory:
-                world = World(bolometer, workload, directory)
-                start = time.monotonic()
-                try:
-                    said = test(world)
-                    print(f"ok   {test.__name__}, {time.monotonic() - start:.1f} s"
-                          f"{': ' + said if said else ''}", flush=True)
-                except Failure as failure:
-                    failed += 1
-                    print(f"FAIL {test.__name__}: {failure}", flush=True)
-                except Exception:  # pylint: disable=broad-except # one test's accident is not the others'
-                    failed += 1
-                    print(f"FAIL {test.__name__}: {traceback.format_exc()}", flush=True)
-                finally:
-                    for daemon in world.daemons:
-                        daemon.close()
-    sys.exit(failed != 0)
+        status = run_tests([(test.__name__, lambda test=test: run(test, bolometer, workload))
+                            for test in tests if not chosen or test.__name__ in chosen])
+    sys.exit(status)

@@ -39,7 +39,8 @@ def gone_for_good(world):
     expect(account["waiting"] == account["taken"] and account["sent"] == 0, f"{account}")
     with Backend() as backend:
         daemon = world.daemon(backend.url)
-        daemon.until(lambda: backend.samples > account["waiting"] + 50, "what waited, and more")
+        waited = account["waiting"]
+        daemon.until(lambda: backend.samples > waited + 100, "what waited, and new ones")
         later = world.finish(daemon, backend)
         expect(later["recovered"] == account["waiting"] and later["waiting"] == 0, f"{later}")
 

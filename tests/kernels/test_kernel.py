@@ -20,11 +20,13 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "truth"))
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "truth")]
 from profile_reader import Profile  # noqa: E402
+from verdict import SKIPPED, Stopwatch  # noqa: E402
 import cross  # noqa: E402
 
-SKIPPED = 77
+LEAST_SAMPLES = 50  # of a workload, once its tables are ready
+LATE = "too late: "  # how what a busy host may bring about begins
 BOOT_TIMEOUT = 240  # seconds under software emulation on a busy machine
 INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -204,14 +206,16 @@ def judge_run(run, profile):
     failures = []
     total, complete, early = completeness(profile, workload)
     print(f"{name}: {total} samples of the program, {complete} complete, {early} too early")
-    if total - early < 50 or complete < 0.99 * (total - early):
+    if total - early < LEAST_SAMPLES:
+        failures.append(f"{LATE}{name}: {total} samples, {early} too early")
+    elif complete < 0.99 * (total - early):
         failures.append(f"{name}: {complete} of {total} complete, {early} too early; the others end in "
                         + ends_early(profile, workload) + "; "
                         + " ".join(text for text in profile.comments if not text.endswith("=0")))
     if name in CHECKS:
         seen, exact = CHECKS[name](profile)
         print(f"  depth exact in {exact} of {seen}")
-        if exact < 0.98 * (seen - early) or not seen:
+        if exact < 0.98 * (seen - early) or (not seen and total - early >= LEAST_SAMPLES):
             failures.append(f"{name}: depth exact in {exact} of {seen}")
     return failures
 
@@ -235,7 +239,7 @@ def judge_hotplug(profile):
     failures = [] if ticks == seen["ticks"] else [f"hotplug: {ticks} ticks of {seen['ticks']}"]
     # both CPUs but for a second; it would be 1.2 times the elapsed time had the clock not come back
     if not 1.3 * elapsed <= seconds <= 2 * elapsed - 0.8:
-        failures.append(f"hotplug: {seconds:.2f} s accounted for in {elapsed:.2f} s")
+        failures.append(f"{LATE}hotplug: {seconds:.2f} s accounted for in {elapsed:.2f} s")
     return failures
 
 
@@ -256,6 +260,19 @@ def judge(console, machine, directory):
     return failures
 
 
+def tell(failures, console, watch):
+    """The exit status: what comes late on a busy host is no failure."""
+    if failures:
+        readable = (line for line in console.splitlines() if not re.fullmatch(r"\S{20,}", line))
+        print("\n".join(readable)[-3000:])
+    for failure in failures:
+        print("FAIL", failure)
+    if failures and all(failure.startswith(LATE) for failure in failures) and watch.host_was_busy():
+        print(f"SKIPPED: {'; '.join(failures)}: others keep this host's CPUs from the machine")
+        return SKIPPED
+    return 1 if failures else 0
+
+
 def main():
     name, source, build = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
     kind = Arm64 if name.startswith("arm64") else Amd64
@@ -273,16 +290,16 @@ def main():
     except cross.CannotBuild as reason:
         print(reason)
         return SKIPPED
+    watch = Stopwatch()
     with tempfile.TemporaryDirectory() as temporary:
         directory = pathlib.Path(temporary)
-        console = boot(fetched.stdout.split()[-1], make_initramfs(directory, machine), machine)
-        failures = judge(console, machine, directory)
-    if failures:
-        readable = (line for line in console.splitlines() if not re.fullmatch(r"\S{20,}", line))
-        print("\n".join(readable)[-3000:])
-    for failure in failures:
-        print("FAIL", failure)
-    return 1 if failures else 0
+        try:
+            console = boot(fetched.stdout.split()[-1], make_initramfs(directory, machine), machine)
+            failures = judge(console, machine, directory)
+        except subprocess.TimeoutExpired as late:
+            console = late.stdout.decode(errors="replace")
+            failures = [f"{LATE}it does not end in {BOOT_TIMEOUT} s"]
+    return tell(failures, console, watch)
 
 
 sys.exit(main())

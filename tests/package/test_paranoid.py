@@ -16,8 +16,9 @@ import tempfile
 
 from debian_root import SKIPPED, Missing, fetch, make_package, make_root, need, HERE
 
-sys.path.insert(0, str(HERE.parent / "truth"))
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "truth")]
 from profile_reader import Profile  # noqa: E402
+from verdict import Failure, Stopwatch, Undecided  # noqa: E402
 
 BOOT_TIMEOUT = 240  # seconds under software emulation on a busy machine
 CAP_SYS_ADMIN, CAP_PERFMON = 1 << 21, 1 << 38
@@ -112,8 +113,12 @@ def boot(kernel, image):
                "-nographic", "-no-reboot", "-nic", "none", "-kernel", kernel, "-initrd", image, "-append",
                "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable rdinit=/sbin/init"
                " systemd.show_status=false systemd.log_target=null"]
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, timeout=BOOT_TIMEOUT, check=False)
+    watch = Stopwatch()
+    try:
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, timeout=BOOT_TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        watch.expect_within(BOOT_TIMEOUT, "the machine does not end")
     return result.stdout.decode(errors="replace").replace("\r", "")
 
 
@@ -189,6 +194,12 @@ def main():
     except (Missing, fetch.FetchError) as missing:
         print(missing)
         return SKIPPED
+    except Undecided as undecided:
+        print("SKIPPED:", undecided)
+        return SKIPPED
+    except Failure as failure:
+        print("FAIL", failure)
+        return 1
     if failures:
         print("\n".join(line for line in console.splitlines() if not re.fullmatch(r"\S{20,}", line))[-4000:])
     for failure in failures:

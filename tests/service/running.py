@@ -17,6 +17,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "command"), str(HERE.parent / "truth"), str(HERE.parent / "browser")]
 
 from harness import Failure, expect  # noqa: E402  pylint: disable=wrong-import-position
+from load import busy  # noqa: E402,F401  pylint: disable=wrong-import-position
 
 TOKEN = "correct horse battery staple"
 START_SECONDS = 60
@@ -155,14 +156,3 @@ http:
                 daemon.end()
             finally:
                 process.kill()
-
-
-@contextlib.contextmanager
-def busy(*arguments, env=None):
-    """A process that takes all the CPU time it gets; yields its pid."""
-    command = ["python3", "-c", "while True: pass", *arguments]
-    with subprocess.Popen(command, env={**os.environ, **(env or {})}) as process:
-        try:
-            yield process.pid
-        finally:
-            process.kill()

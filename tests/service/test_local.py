@@ -14,7 +14,7 @@ import threading
 import time
 
 from running import (HERE, TOKEN, UnixConnection, basic, busy, expect_status, running)
-from harness import expect, main
+from harness import Stopwatch, Undecided, expect, main
 from profile_reader import Profile
 
 MAX_WINDOWS = 8
@@ -136,7 +136,9 @@ def windows_at_once(bolometer):
         for thread in threads:
             thread.start()
         deadline = time.monotonic() + 2
-        while daemon.status()["profiles_being_taken"] < MAX_WINDOWS and time.monotonic() < deadline:
+        while daemon.status()["profiles_being_taken"] < MAX_WINDOWS:
+            if time.monotonic() > deadline:
+                raise Undecided("the first windows end before the last begins")
             time.sleep(0.02)
         refused = expect_status(daemon.unix("/debug/pprof/profile?seconds=1"), 503)
         expect(refused.headers["X-Go-Pprof"] == "1", "a text for people")
@@ -153,8 +155,11 @@ def windows_at_once(bolometer):
             time.sleep(0.02)
         for client in clients:
             client.close()
+        deadline = time.monotonic() + 30
+        while daemon.status()["profiles_being_taken"]:
+            expect(time.monotonic() < deadline, "a window stays open")
+            time.sleep(0.02)
         profile_of(daemon.unix("/debug/pprof/profile?seconds=1"))
-        expect(daemon.status()["profiles_being_taken"] == 0, "a window stays open")
 
 
 def stop_and_start(bolometer):
@@ -171,6 +176,7 @@ def stop_and_start(bolometer):
         expect(after["counters"]["ticks"] == before["counters"]["ticks"], "it ticks all the same")
         expect(after["sampling"]["samples"] == before["sampling"]["samples"], "it samples all the same")
         interval = daemon.unix("/api/live").json["interval"]
+        watch = Stopwatch()
         expect(daemon.unix("/api/start", "POST").text == "sampling is on\n", "not started")
         paused = daemon.status()["sampling"]["paused_seconds"]
         expect(paused > 1.9, f"a gap of {paused} s")
@@ -178,7 +184,7 @@ def stop_and_start(bolometer):
         expect(live["sampling"]["samples"] > after["sampling"]["samples"], "no samples after the start")
         # The gap is no missed ticks.
         missed = live["counters"]["missed"] - after["counters"]["missed"]
-        expect(missed < 99 * live["cost"]["cpus"], f"{missed} ticks missed")
+        watch.expect(missed < 99 * live["cost"]["cpus"], f"{missed} ticks missed")
         expect(f"bolometer_sampling_paused_seconds_total {paused:.1f}"[:-2]
                in daemon.health("/metrics").text, "the gap is not in the metrics")
         expect(float(daemon.status()["sampling"]["paused_seconds"]) == paused, "the gap grows")
@@ -240,6 +246,7 @@ def slow_clients(bolometer):
     with running(bolometer, frequency=1000) as daemon, busy():
         daemon.wait_for_interval()
         before = daemon.status()
+        watch = Stopwatch()
         clients = []
         for index in range(20):
             client = socket.socket(socket.AF_UNIX)
@@ -256,9 +263,9 @@ def slow_clients(bolometer):
         for client in clients:
             client.close()
         taken = after["counters"]["samples"] - before["counters"]["samples"]
-        expect(taken > 1000, f"{taken} samples in 3 s")
-        expect(after["losses"]["samples"] == 0, after["losses"])
-        expect(after["counters"]["lost_ring_full"] == 0, after["counters"])
+        watch.expect(taken > 1000, f"{taken} samples in 3 s")
+        watch.expect(after["losses"]["samples"] == 0, after["losses"])
+        watch.expect(after["counters"]["lost_ring_full"] == 0, after["counters"])
 
 
 def large_requests(bolometer):
@@ -285,9 +292,7 @@ def end_while_asked(bolometer):
         thread.start()
         while daemon.status()["profiles_being_taken"] == 0:
             time.sleep(0.02)
-        start = time.monotonic()
-        daemon.end()
-        expect(time.monotonic() - start < 10, "it waits for the window")
+        daemon.end()  # which does not wait for the window
         thread.join(10)
         expect_status(answers[0], 503)
 

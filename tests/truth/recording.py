@@ -14,7 +14,6 @@ wide that an error of 3 % could pass does not pass: it is tried again, and then 
 quiet host none is.
 """
 
-import contextlib
 import json
 import math
 import os
@@ -24,9 +23,11 @@ import subprocess
 import sys
 import tempfile
 
-from profile_reader import Profile
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from load import no_idle_cpu  # noqa: E402
+from profile_reader import Profile  # noqa: E402
+from verdict import SKIPPED, Failure, Undecided, expect, run_tests  # noqa: E402,F401
 
-SKIPPED = 77
 P_FALSE = 1e-6
 # The higher, the narrower the bounds; but a clock event that comes more than half a period late is a
 # missed one, and the hosts of virtual machines delay many by 0.1 ms.
@@ -41,19 +42,6 @@ OUTSIDE_NS = 15e6
 CLOCK_SHARE = 0.003
 WARM_UP_SECONDS = 0.1
 STACK_ENDS_WHOLE = ("complete", "exiting", "starting a program")
-
-
-class Failure(Exception):
-    """What was seen is not what is true."""
-
-
-class Undecided(Exception):
-    """The host kept so much of its time from the profiler that an error could hide there."""
-
-
-def expect(condition, what):
-    if not condition:
-        raise Failure(what)
 
 
 def bound_ns(pieces, period_ns=PERIOD_NS):
@@ -187,25 +175,6 @@ class Bench:
                            cpu=max(os.sched_getaffinity(0)), **options)
 
 
-SPIN = ("import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0));"
-        " os.sched_setaffinity(0, {{{}}})\nwhile True: pass")
-
-
-@contextlib.contextmanager
-def no_idle_cpu():
-    """Keeps every CPU awake with a task that gives way to any other. On an idle CPU without a scheduler
-    tick the kernel throttles the clock event after a while and wakes it only with the next tick: time
-    that counts as missed, rightly, but makes the bounds here too narrow."""
-    spinners = [subprocess.Popen([sys.executable, "-c", SPIN.format(cpu)])
-                for cpu in os.sched_getaffinity(0)]
-    try:
-        yield
-    finally:
-        for spinner in spinners:
-            spinner.kill()
-            spinner.wait()
-
-
 def main(tests):
     """Runs tests(bench): test BOLOMETER WORKLOADS. Ends the process."""
     if os.geteuid() != 0:
@@ -213,32 +182,5 @@ def main(tests):
         sys.exit(SKIPPED)
     bench = Bench(sys.argv[1], sys.argv[2])
     with no_idle_cpu():
-        results = [run_test(bench, test) for test in tests]
-    if FAILED in results:
-        sys.exit(1)
-    undecided = results.count(UNDECIDED)
-    if undecided:
-        print(f"SKIPPED: {undecided} of {len(tests)} comparisons: other guests or programs keep this "
-              "host's CPUs from the profiler")
-        sys.exit(SKIPPED)
-    sys.exit(0)
-
-
-PASSED, FAILED, UNDECIDED = range(3)
-ATTEMPTS = 3
-
-
-def run_test(bench, test):
-    """Prints how it went. What a noisy host leaves undecided is tried again."""
-    name = test.__name__
-    for attempt in range(ATTEMPTS):
-        try:
-            said = test(bench)
-            print(f"ok     {name}{': ' + said if said else ''}", flush=True)
-            return PASSED
-        except (Failure, subprocess.TimeoutExpired) as failure:
-            print(f"FAILED {name}: {failure}", flush=True)
-            return FAILED
-        except Undecided as undecided:
-            print(f"attempt {attempt + 1} of {name}: {undecided}", flush=True)
-    return UNDECIDED
+        status = run_tests([(test.__name__, lambda test=test: test(bench)) for test in tests])
+    sys.exit(status)

@@ -79,8 +79,10 @@ def suspend(pid):
     """The recorder gets no CPU for a second, as on a host that is far too busy."""
     time.sleep(1)
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(1)
-    os.kill(pid, signal.SIGCONT)
+    try:
+        time.sleep(1)
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def overload(bench):

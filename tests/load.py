@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Load of the tests' own: an idle CPU is not sampled, and a host that only runs a test is idle.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+SPIN = ("import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0));"
+        " os.sched_setaffinity(0, {{{}}})\nwhile True: pass")
+
+
+@contextlib.contextmanager
+def no_idle_cpu():
+    """Keeps every CPU awake with a task that gives way to any other. On an idle CPU without a scheduler
+    tick the kernel also throttles the clock event after a while and wakes it only with the next tick: time
+    that counts as missed, rightly, but makes the bounds of the truth tests too narrow."""
+    spinners = []
+    try:
+        for cpu in os.sched_getaffinity(0):
+            spinners.append(subprocess.Popen([sys.executable, "-c", SPIN.format(cpu)]))
+        yield
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.wait()
+
+
+@contextlib.contextmanager
+def busy(*arguments, env=None):
+    """A process that takes all the CPU time it gets; yields its pid."""
+    command = [sys.executable, "-c", "while True: pass", *arguments]
+    with subprocess.Popen(command, env={**os.environ, **(env or {})}) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
