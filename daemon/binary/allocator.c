@@ -17,6 +17,8 @@ static bool has_arguments(const struct allocator_probe *probe)
 	switch (probe->role) {
 	case ALLOCATOR_MALLOC:
 	case ALLOCATOR_ALIGNED:
+	case ALLOCATOR_SAMPLED:
+	case ALLOCATOR_SAMPLED_FREE:
 		return size;
 	case ALLOCATOR_CALLOC:
 		return size && count;
@@ -40,7 +42,9 @@ static bool probe_is_sound(const struct allocator_table *table, const struct all
 
 static bool facts_are_sound(const struct allocator_table *table, const struct allocator_facts *facts)
 {
-	return facts->kind < ALLOCATOR_KIND_MAX && facts->first_probe <= table->probe_count &&
+	return facts->kind < ALLOCATOR_KIND_MAX && facts->sampling < SAMPLING_MAX &&
+	       (facts->sampling == SAMPLING_NONE) == (facts->interval == 0) &&
+	       facts->first_probe <= table->probe_count &&
 	       facts->probe_count <= table->probe_count - facts->first_probe;
 }
 
@@ -108,6 +112,8 @@ const char *allocator_role_name(enum allocator_role role)
 		[ALLOCATOR_ALIGNED] = "aligned",
 		[ALLOCATOR_POSIX_MEMALIGN] = "posix_memalign",
 		[ALLOCATOR_FREE] = "free",
+		[ALLOCATOR_SAMPLED] = "sampled",
+		[ALLOCATOR_SAMPLED_FREE] = "sampled free",
 	};
 	return (unsigned int)role < ALLOCATOR_ROLE_MAX && names[role] ? names[role] : "?";
 }

@@ -42,6 +42,9 @@ enum allocator_role {
 	ALLOCATOR_ALIGNED,	  /* as malloc: memalign, aligned_alloc, valloc, aligned new */
 	ALLOCATOR_POSIX_MEMALIGN, /* `size` bytes; returns 0 and the block in *`pointer`, or an error */
 	ALLOCATOR_FREE,		  /* `pointer`, NULL allowed */
+	ALLOCATOR_SAMPLED,	  /* the allocator's own sampler picked one of `size` bytes; its block is at
+				   * `pointer` if there is a register. See allocator_facts */
+	ALLOCATOR_SAMPLED_FREE,	  /* a block of `size` bytes that was picked has died */
 	ALLOCATOR_ROLE_MAX
 };
 
@@ -76,12 +79,27 @@ struct allocator_probe {
 	uint8_t padding[6];
 };
 
+/* How an allocator samples by itself. The probes on it cost next to nothing: they are hit once in
+ * `interval` bytes of allocations, and have the roles ALLOCATOR_SAMPLED and ALLOCATOR_SAMPLED_FREE. */
+enum allocator_sampling {
+	SAMPLING_NONE,
+	/* At exponentially distributed distances with the mean `interval`, unless the program chose another
+	 * one: a block of S bytes is picked with the probability 1 - exp(-S / interval). */
+	SAMPLING_POISSON,
+	/* Every `interval` bytes of one thread, the allocation that fills them up: stands for `interval` bytes.
+	 * With the allocator's sampling turned on (environment, API) its distances are exponential and its
+	 * own. */
+	SAMPLING_TICK,
+	SAMPLING_MAX
+};
+
 /* One allocator of the binary; there may be several (Rust's jemalloc beside a static libc). */
 struct allocator_facts {
 	uint32_t kind;	      /* enum allocator_kind */
-	uint32_t first_probe; /* its probes follow each other */
+	uint32_t first_probe; /* its probes follow each other, those of its sampler last */
 	uint32_t probe_count;
-	uint32_t padding;
+	uint32_t sampling; /* enum allocator_sampling */
+	uint64_t interval; /* bytes; 0 without sampling */
 };
 
 #define ALLOCATOR_MAX_FACTS 8

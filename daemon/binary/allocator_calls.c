@@ -149,3 +149,44 @@ bool allocator_jumps_into(const struct elf_file *elf, uint64_t address, uint64_t
 			return true;
 	return false;
 }
+
+/* e8 and e9 with 32 bits; whether an instruction begins there is left open. */
+static bool x86_any_to(const unsigned char *code, size_t size, uint64_t address,
+		       const struct hash *targets)
+{
+	for (size_t at = 0; at + 5 <= size; at++) {
+		int32_t distance;
+		if (code[at] != 0xe8 && code[at] != 0xe9)
+			continue;
+		memcpy(&distance, code + at + 1, sizeof(distance));
+		if (hash_get(targets, address + at + 5 + (uint64_t)(int64_t)distance))
+			return true;
+	}
+	return false;
+}
+
+static bool arm_any_to(const unsigned char *code, size_t size, uint64_t address,
+		       const struct hash *targets)
+{
+	for (size_t at = 0; at + 4 <= size; at += 4) {
+		struct step step = arm_step(code + at, size - at, address + at);
+		if (step.has_target && hash_get(targets, step.target))
+			return true;
+	}
+	return false;
+}
+
+bool allocator_anything_calls(const struct elf_file *elf, const struct hash *targets)
+{
+	Elf64_Phdr segment;
+	for (uint32_t i = 0; elf_file_segment(elf, i, &segment); i++) {
+		const unsigned char *code = elf_file_range(elf, segment.p_offset, segment.p_filesz);
+		if (segment.p_type != PT_LOAD || !(segment.p_flags & PF_X) || !code)
+			continue;
+		if (elf->machine == EM_X86_64
+			    ? x86_any_to(code, segment.p_filesz, segment.p_vaddr, targets)
+			    : arm_any_to(code, segment.p_filesz, segment.p_vaddr, targets))
+			return true;
+	}
+	return false;
+}

@@ -16,3 +16,6 @@ bool allocator_calls_any(const struct elf_file *elf, uint64_t address, uint64_t 
 /* Does it jump to somewhere in [low, high]? */
 bool allocator_jumps_into(const struct elf_file *elf, uint64_t address, uint64_t size, uint64_t low,
 			  uint64_t high);
+
+/* Does any executable byte of the file begin a direct call or jump to a key of `targets`? */
+bool allocator_anything_calls(const struct elf_file *elf, const struct hash *targets);

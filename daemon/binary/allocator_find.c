@@ -12,6 +12,7 @@
 #include "binary/allocator_calls.h"
 #include "binary/allocator_names.h"
 #include "binary/allocator_point.h"
+#include "binary/allocator_sampler.h"
 #include "binary/symbol_list.h"
 #include "binary/symbol_table.h"
 
@@ -21,6 +22,7 @@
 /* How many calls deep a function is looked for a call of another one. */
 #define NESTING_DEPTH 2
 #define ANY_ROLE UINT64_MAX
+#define MAX_CANDIDATES (ALLOCATOR_MAX_PROBES - 2 * ALLOCATOR_MAX_SAMPLER_PROBES)
 
 struct candidate {
 	uint64_t address, size;
@@ -56,6 +58,8 @@ struct finder {
 	ARRAY(struct candidate) candidates;
 	struct strings names;
 	uint32_t evidence;
+	struct allocator_sampler gperftools, go;
+	bool is_go;
 	struct hash targets; /* where a call reaches a candidate (its address, its stub) -> 1 << role */
 	int error;
 };
@@ -81,6 +85,10 @@ static void take_symbol(struct finder *finder, const struct symbol_table *table,
 	if (length == 0)
 		return;
 	take_mark(finder, name, length);
+	if (type == STT_FUNC && length == strlen(GPERFTOOLS_SAMPLER_SYMBOL) &&
+	    !memcmp(name, GPERFTOOLS_SAMPLER_SYMBOL, length))
+		allocator_sampler_of_gperftools(finder->elf, symbol.st_value, symbol.st_size,
+						&finder->gperftools);
 	struct candidate candidate = {.address = symbol.st_value, .size = symbol.st_size};
 	candidate.name = allocator_name_find(name, length, &candidate.spelling);
 	if (!candidate.name || (type != STT_FUNC && type != STT_NOTYPE) || finder->error < 0)
@@ -242,6 +250,25 @@ static int add_stub_targets(struct finder *finder)
 	return r < 0 ? r : list.error;
 }
 
+/* The small library (tcmalloc_minimal) has gperftools' sampler without ever calling it. */
+static int drop_idle_sampler(struct finder *finder)
+{
+	_cleanup_(symbol_list_free) struct symbol_list list;
+	_cleanup_(hash_free) struct hash targets = {0};
+	if (finder->gperftools.function_count == 0)
+		return 0;
+	symbol_list_init(&list, finder->elf);
+	symbol_plt_add(&list, finder->elf);
+	int r = hash_put(&targets, finder->gperftools.functions[0].address, 1);
+	for (size_t i = 0; r == 0 && i < list.symbols.count; i++)
+		if (!strcmp(strings_get(&list.names, list.symbols.items[i].name),
+			    GPERFTOOLS_SAMPLER_SYMBOL "@plt"))
+			r = hash_put(&targets, list.symbols.items[i].address, 1);
+	if (r == 0 && !allocator_anything_calls(finder->elf, &targets))
+		finder->gperftools.function_count = 0;
+	return r;
+}
+
 static int collect_targets(struct finder *finder)
 {
 	int r = add_stub_targets(finder);
@@ -294,9 +321,27 @@ static uint8_t argument_register(const struct elf_file *elf, int position)
 	return elf->machine == EM_X86_64 ? x86[position] : (uint8_t)position;
 }
 
-static void add_probe(const struct finder *finder, const struct candidate *c, struct text *probes)
+/* Sets the probe where it is cheapest. Its name, role, kind and PROBE_NESTS are given. */
+static void add_probe(const struct elf_file *elf, struct allocator_probe probe,
+		      const struct allocator_function *function, struct text *probes)
+{
+	struct allocator_point point = allocator_point_find(elf, function);
+	probe.flags |= point.flags;
+	probe.size = point.size_register;
+	probe.count = point.count_register;
+	probe.pointer = point.pointer_register;
+	if (elf_file_address_to_offset(elf, function->address, &probe.entry) &&
+	    elf_file_address_to_offset(elf, point.address, &probe.offset))
+		text_add_bytes(probes, &probe, sizeof(probe));
+}
+
+static void add_candidate(const struct finder *finder, const struct candidate *c, struct text *probes)
 {
 	bool frees = c->name->role == ALLOCATOR_FREE;
+	struct allocator_probe probe = {.name = finder->names.offsets[c->text],
+					.role = c->name->role,
+					.kind = (uint8_t)c->kind,
+					.flags = c->nests ? PROBE_NESTS : 0};
 	struct allocator_function function = {
 		.address = c->address,
 		.size = c->size,
@@ -306,37 +351,72 @@ static void add_probe(const struct finder *finder, const struct candidate *c, st
 		.needs_return = !frees,
 		.null_is_trivial = frees,
 	};
-	struct allocator_point point = allocator_point_find(finder->elf, &function);
-	struct allocator_probe probe = {
-		.name = finder->names.offsets[c->text],
-		.role = c->name->role,
-		.kind = (uint8_t)c->kind,
-		.flags = point.flags | (c->nests ? PROBE_NESTS : 0),
-		.size = point.size_register,
-		.count = point.count_register,
-		.pointer = point.pointer_register,
-	};
-	if (elf_file_address_to_offset(finder->elf, c->address, &probe.entry) &&
-	    elf_file_address_to_offset(finder->elf, point.address, &probe.offset))
-		text_add_bytes(probes, &probe, sizeof(probe));
+	add_probe(finder->elf, probe, &function, probes);
 }
 
-static void write_sections(const struct finder *finder, struct allocator_sections *ret)
+static int add_sampler(struct finder *finder, const struct allocator_sampler *sampler,
+		       enum allocator_kind kind, struct text *probes)
 {
-	size_t count = MIN_OF(finder->candidates.count, (size_t)ALLOCATOR_MAX_PROBES);
-	for (size_t i = 0; i < count;) {
-		enum allocator_kind kind = finder->candidates.items[i].kind;
-		struct allocator_facts facts = {
-			.kind = kind,
-			.first_probe = (uint32_t)(ret->probes.length / sizeof(struct allocator_probe)),
-		};
-		for (; i < count && finder->candidates.items[i].kind == kind; i++)
-			add_probe(finder, &finder->candidates.items[i], &ret->probes);
-		facts.probe_count = (uint32_t)(ret->probes.length / sizeof(struct allocator_probe)) -
-				    facts.first_probe;
-		text_add_bytes(&ret->facts, &facts, sizeof(facts));
+	for (size_t i = 0; i < sampler->function_count; i++) {
+		const struct sampler_function *f = &sampler->functions[i];
+		struct allocator_probe probe = {.role = f->role, .kind = (uint8_t)kind};
+		struct allocator_function function = {.address = f->address,
+						      .size = f->size,
+						      .size_register = f->size_register,
+						      .count_register = PROBE_NO_REGISTER,
+						      .pointer_register = f->pointer_register};
+		uint32_t text;
+		int r = strings_add_text(&finder->names, f->name, &text);
+		if (r < 0)
+			return r;
+		probe.name = finder->names.offsets[text];
+		add_probe(finder->elf, probe, &function, probes);
 	}
-	text_add_bytes(&ret->names, finder->names.bytes, finder->names.bytes_used);
+	return 0;
+}
+
+static uint32_t count_probes(const struct allocator_sections *sections)
+{
+	return (uint32_t)(sections->probes.length / sizeof(struct allocator_probe));
+}
+
+/* One allocator: the candidates [from, to) and its sampler (NULL: none). */
+static int add_allocator(struct finder *finder, enum allocator_kind kind, size_t from, size_t to,
+			 const struct allocator_sampler *sampler, struct allocator_sections *ret)
+{
+	struct allocator_facts facts = {.kind = kind, .first_probe = count_probes(ret)};
+	int r = 0;
+	for (size_t i = from; i < to; i++)
+		add_candidate(finder, &finder->candidates.items[i], &ret->probes);
+	if (sampler) {
+		facts.sampling = sampler->sampling;
+		facts.interval = sampler->interval;
+		r = add_sampler(finder, sampler, kind, &ret->probes);
+	}
+	facts.probe_count = count_probes(ret) - facts.first_probe;
+	text_add_bytes(&ret->facts, &facts, sizeof(facts));
+	return r;
+}
+
+static int write_sections(struct finder *finder, struct allocator_sections *ret)
+{
+	size_t count = MIN_OF(finder->candidates.count, (size_t)MAX_CANDIDATES);
+	int r = 0;
+	for (size_t from = 0, to; r == 0 && from < count; from = to) {
+		enum allocator_kind kind = finder->candidates.items[from].kind;
+		for (to = from; to < count && finder->candidates.items[to].kind == kind;)
+			to++;
+		bool samples = kind == ALLOCATOR_GPERFTOOLS && finder->gperftools.function_count;
+		r = add_allocator(finder, kind, from, to, samples ? &finder->gperftools : NULL, ret);
+	}
+	if (r == 0 && finder->is_go)
+		r = add_allocator(finder, ALLOCATOR_GO, 0, 0, &finder->go, ret);
+	if (r == 0)
+		text_add_bytes(&ret->names, finder->names.bytes, finder->names.bytes_used);
+	/* A Go program whose sampler is off has no name at all. */
+	if (r == 0 && finder->names.bytes_used == 0)
+		text_add_bytes(&ret->names, "", 1);
+	return r;
 }
 
 static int find(struct finder *finder, struct allocator_sections *ret)
@@ -346,14 +426,21 @@ static int find(struct finder *finder, struct allocator_sections *ret)
 	if (finder->error < 0)
 		return finder->error;
 	keep_owned(finder);
-	if (finder->candidates.count == 0 || (finder->evidence & HAS_LOADER))
+	finder->is_go = allocator_sampler_find_go(finder->elf, &finder->go);
+	if (finder->evidence & HAS_LOADER)
+		finder->candidates.count = 0;
+	if (finder->candidates.count == 0 && !finder->is_go)
 		return -ENODATA;
 	int r = collect_targets(finder);
+	if (r == 0)
+		r = drop_idle_sampler(finder);
 	if (r < 0)
 		return r;
 	drop_aliases(finder);
 	drop_wrappers(finder);
-	write_sections(finder, ret);
+	r = write_sections(finder, ret);
+	if (r < 0)
+		return r;
 	return ret->facts.failed || ret->probes.failed || ret->names.failed ? -ENOMEM : 0;
 }
 

@@ -198,6 +198,24 @@ static void check_library(const char *path, enum allocator_kind kind, bool own_n
 	assert_true(!probe_called(&found, "calloc") == (kind == ALLOCATOR_MUSL));
 }
 
+static void check_sampler(const char *path, enum allocator_sampling sampling)
+{
+	_cleanup_(found_free) struct found found;
+	if (!find_in_file(path, &found))
+		return;
+	assert_int_equal(found.table.facts[0].sampling, sampling);
+	const struct allocator_probe *last = &found.table.probes[found.table.probe_count - 1];
+	assert_true((last->role == ALLOCATOR_SAMPLED) == (sampling == SAMPLING_TICK));
+}
+
+/* The small library has the sampler's function too, but nothing in it calls it: a uprobe on it counted 61
+ * hits in 1008 MB of allocations with the one, and none with the other. */
+static void test_gperftools_sampler(void **state)
+{
+	check_sampler(LIBRARIES "libtcmalloc.so.4", SAMPLING_TICK);
+	check_sampler(LIBRARIES "libtcmalloc_minimal.so.4", SAMPLING_NONE);
+}
+
 static void test_real_libraries(void **state)
 {
 	check_library("/lib/x86_64-linux-gnu/libc.so.6", ALLOCATOR_GLIBC, false);
@@ -212,7 +230,38 @@ static void test_real_libraries(void **state)
 {
 	fprintf(stderr, "skipped: the paths of x86-64's libraries\n");
 }
+
+static void test_gperftools_sampler(void **state)
+{
+}
 #endif
+
+static void build_go(const char *name, const char *body)
+{
+	char file[64];
+	snprintf(file, sizeof(file), "%s.go", name);
+	write_made(file, body);
+	assert_true(shell("HOME=${HOME:-$PWD} GOFLAGS=-mod=mod go build -ldflags='-s -w' -o %s %s.go", name, name));
+}
+
+/* A Go program samples its heap only when something in it can read the profile. */
+static void test_go_sampler(void **state)
+{
+	_cleanup_(found_free) struct found with = {0}, without = {0};
+	build_go("with", "package main\nimport (\"os\"; \"runtime/pprof\")\n"
+			 "func main() { pprof.WriteHeapProfile(os.Stdout) }\n");
+	build_go("without", "package main\nfunc main() { println(1) }\n");
+	assert_int_equal(find_in_made("with", &with), 0);
+	assert_int_equal(find_in_made("without", &without), 0);
+	assert_int_equal(with.table.facts[0].kind, ALLOCATOR_GO);
+	assert_int_equal(with.table.facts[0].sampling, SAMPLING_POISSON);
+	assert_int_equal(with.table.facts[0].interval, 512 << 10);
+	assert_int_equal(probe_called(&with, "runtime.profilealloc")->role, ALLOCATOR_SAMPLED);
+	assert_int_equal(probe_called(&with, "runtime.mProf_Free")->role, ALLOCATOR_SAMPLED_FREE);
+	assert_int_equal(without.table.facts[0].kind, ALLOCATOR_GO);
+	assert_int_equal(without.table.facts[0].sampling, SAMPLING_NONE);
+	assert_int_equal(without.table.probe_count, 0);
+}
 
 /* ---- Damage ------------------------------------------------------------------------------------ */
 
@@ -262,17 +311,24 @@ static void test_damage(void **state)
 	assert_int_equal(open_probe(&probe, &facts), -EBADMSG);
 }
 
-int main(void)
+/* With an argument: the part that builds Go programs, which takes a while the first time. */
+int main(int argc, char **argv)
 {
+	const struct CMUnitTest go_tests[] = {cmocka_unit_test(test_go_sampler)};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_library_like_glibc),
 		cmocka_unit_test(test_operators_of_an_allocator),
 		cmocka_unit_test(test_two_allocators),
 		cmocka_unit_test(test_no_allocator),
 		cmocka_unit_test(test_real_libraries),
+		cmocka_unit_test(test_gperftools_sampler),
 		cmocka_unit_test(test_damage),
 	};
 	made_files_begin();
+	if (argc > 1) {
+		need_tools("go");
+		return cmocka_run_group_tests(go_tests, NULL, made_files_end);
+	}
 	need_tools("gcc strip");
 	return cmocka_run_group_tests(tests, NULL, made_files_end);
 }
