@@ -15,6 +15,7 @@
 #include "collect/held_stacks.h"
 #include "collect/kernel_bugs.h"
 #include "collect/records.h"
+#include "collect/selected_cgroups.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -52,6 +53,7 @@ struct collector {
 	bool whole_host;
 	bool only_by_pid; /* selected by process, and by nothing else */
 	bool running;
+	uint64_t cgroup_ids[MAX_SELECTED_CGROUPS]; /* of the selection's paths; 0: not there */
 	uint64_t last_expiry;
 	uint64_t sideband_seen_ns; /* up to when the side-band was read */
 	struct held_stacks held_stacks;
@@ -150,6 +152,28 @@ static void catch_up(struct collector *c, uint64_t time)
 	sideband_drain(c->sideband, time, on_sideband, c);
 }
 
+/* Other groups may have the selected paths by now. */
+static void refresh_cgroups(struct collector *c)
+{
+	struct programs_selection now = {0};
+	struct collect_failure failure;
+	if (!c->selection->cgroup_paths.count || !c->selection->cgroups_may_come)
+		return;
+	int r = selected_cgroups_resolve(c->selection, &now, &failure);
+	if (r == 0 && selected_cgroups_note_changes(c->selection, &now, c->cgroup_ids))
+		r = programs_select_cgroups(&c->programs, &now, &failure);
+	if (r < 0)
+		log_warning("%s", failure.text);
+	selected_cgroups_free(&now);
+}
+
+static void on_new_cgroup(struct collector *c, const struct record_new_cgroup *cgroup)
+{
+	process_table_note_cgroup(c->processes, cgroup->id, cgroup->path);
+	if (selected_cgroups_may_have(c->selection, cgroup->path))
+		refresh_cgroups(c);
+}
+
 static int on_record(void *userdata, void *data, size_t size)
 {
 	struct collector *c = userdata;
@@ -166,8 +190,7 @@ static int on_record(void *userdata, void *data, size_t size)
 	else if (record.new_binary)
 		binaries_on_notice(&c->binaries, record.new_binary);
 	else
-		process_table_note_cgroup(c->processes, record.new_cgroup->id,
-					  record.new_cgroup->path);
+		on_new_cgroup(c, record.new_cgroup);
 	return 0;
 }
 
@@ -228,6 +251,7 @@ void collector_drain(struct collector *c)
 		process_table_scan(c->processes, wants_maps(c));
 	if (now - c->last_expiry > EXPIRE_INTERVAL_NS) {
 		process_table_expire(c->processes, now);
+		refresh_cgroups(c);
 		c->last_expiry = now;
 	}
 }
@@ -280,24 +304,6 @@ static uint32_t default_ring_bytes(void)
 	return bytes;
 }
 
-static int resolve_cgroups(const struct selection *selection, struct programs_selection *ret,
-			   struct collect_failure *failure)
-{
-	if (selection->cgroup_paths.count > MAX_SELECTED_CGROUPS)
-		return collect_fail(failure, -E2BIG, "at most %d --cgroup can be given",
-				    MAX_SELECTED_CGROUPS);
-	for (size_t i = 0; i < selection->cgroup_paths.count; i++) {
-		const char *path = selection->cgroup_paths.items[i];
-		int r = cgroup_resolve(path, &ret->cgroups[i]);
-		if (r < 0)
-			return collect_fail(failure, r,
-					    "--cgroup %s: no such group in any cgroup hierarchy (%s)",
-					    path, strerror(-r));
-		ret->cgroup_count++;
-	}
-	return 0;
-}
-
 int collector_apply_selection(struct collector *c, struct collect_failure *failure)
 {
 	const struct selection *selection = c->selection;
@@ -307,11 +313,16 @@ int collector_apply_selection(struct collector *c, struct collect_failure *failu
 		.kernel_only = selection->kernel_only,
 		.user_only = selection->user_only,
 	};
-	int r = resolve_cgroups(selection, &programs, failure);
+	int r = selected_cgroups_resolve(selection, &programs, failure);
 	if (r == 0)
 		r = programs_select(&c->programs, &programs, failure);
-	for (size_t i = 0; i < programs.cgroup_count; i++)
-		free(programs.cgroups[i].directory);
+	for (size_t i = 0; r == 0 && i < programs.cgroup_count; i++) {
+		c->cgroup_ids[i] = programs.cgroups[i].id;
+		if (!c->cgroup_ids[i])
+			log_warning("selected cgroup %s: it is not there yet; it is sampled from when "
+				    "it is made", selection->cgroup_paths.items[i]);
+	}
+	selected_cgroups_free(&programs);
 	if (r < 0)
 		return r;
 	c->whole_host = selection_is_whole_host(selection);

@@ -112,10 +112,12 @@ static int subsystem_index(const struct btf *btf, const char *controllers)
 static int find_cgroups(const struct programs_selection *selection, struct selected_cgroup *ret,
 			struct collect_failure *failure)
 {
-	struct btf *btf = selection->cgroup_count ? btf__load_vmlinux_btf() : NULL;
+	struct btf *btf = NULL; /* large: not for nothing */
 	int r = 0;
 	for (size_t i = 0; i < selection->cgroup_count && r == 0; i++) {
 		const struct cgroup_target *target = &selection->cgroups[i];
+		if (!target->unified && !btf)
+			btf = btf__load_vmlinux_btf();
 		int subsystem = target->unified ? CGROUP_DEFAULT_HIERARCHY
 						: subsystem_index(btf, target->controllers);
 		if (subsystem < 0)
@@ -140,8 +142,8 @@ static void forget_verdicts(const struct bpf_map *map)
 		bpf_map_delete_elem(fd, key);
 }
 
-int programs_select(struct programs *programs, const struct programs_selection *selection,
-		    struct collect_failure *failure)
+int programs_select_cgroups(struct programs *programs, const struct programs_selection *selection,
+			    struct collect_failure *failure)
 {
 	struct bolometer_bpf *s = programs->skeleton;
 	struct selected_cgroup cgroups[MAX_SELECTED_CGROUPS];
@@ -153,6 +155,16 @@ int programs_select(struct programs *programs, const struct programs_selection *
 		s->bss->selected_cgroups[i].subsystem = cgroups[i].subsystem;
 	}
 	s->bss->selected_cgroup_count = (uint32_t)selection->cgroup_count;
+	return 0;
+}
+
+int programs_select(struct programs *programs, const struct programs_selection *selection,
+		    struct collect_failure *failure)
+{
+	struct bolometer_bpf *s = programs->skeleton;
+	int r = programs_select_cgroups(programs, selection, failure);
+	if (r < 0)
+		return r;
 	s->bss->select_by_executable = selection->by_executable;
 	s->bss->select_by_comm = selection->by_comm;
 	s->bss->kernel_only = selection->kernel_only;

@@ -44,6 +44,10 @@ void programs_close(struct programs *programs);
 int programs_select(struct programs *programs, const struct programs_selection *selection,
 		    struct collect_failure *failure);
 
+/* Only the cgroups anew; what else is selected stays. */
+int programs_select_cgroups(struct programs *programs, const struct programs_selection *selection,
+			    struct collect_failure *failure);
+
 /* A process's key in the map of selected ones, from its number in our pid namespace. */
 uint32_t programs_pid_key(const struct programs *programs, uint32_t pid);
 

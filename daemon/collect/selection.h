@@ -15,6 +15,7 @@ struct selection {
 	ARRAY(char *) comm_patterns; /* shell patterns on the thread's name; owned */
 	ARRAY(char *) exe_patterns;  /* shell patterns on the executable's path or base name; owned */
 	ARRAY(char *) cgroup_paths;  /* directories of a cgroup file system or paths in it; owned */
+	bool cgroups_may_come;	     /* one that is not there is waited for, and is no error */
 	bool kernel_only;	     /* only ticks in kernel mode */
 	bool user_only;		     /* only ticks in user mode */
 };

@@ -44,6 +44,7 @@ static int copy_texts(const struct setting_texts *texts, char ***items, size_t *
 int daemon_selection(const struct configuration *c, struct selection *ret)
 {
 	*ret = (struct selection){
+		.cgroups_may_come = true,
 		.kernel_only = c->sampling.mode == TICK_KERNEL,
 		.user_only = c->sampling.mode == TICK_USER,
 	};

@@ -59,7 +59,8 @@ const struct setting configuration_settings[] = {
 		"Only processes whose executable matches one of these patterns, by path or by\n"
 		"base name."),
 	SETTING(TEXTS, "selection.cgroup", selection.cgroups, NULL,
-		"Only these cgroups with everything below: [/system.slice/nginx.service]."),
+		"Only these cgroups with everything below, also when they come later: "
+		"[/system.slice/nginx.service]."),
 	SETTING(DURATION, "interval", interval_ns, "10s",
 		"How long one profile lasts before it goes to the exporters.", .low = NS_PER_SECOND,
 		.high = HOUR_NS),

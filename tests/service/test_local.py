@@ -3,12 +3,15 @@
 
     test_local.py BOLOMETER
 """
+import contextlib
 import gzip
 import os
+import pathlib
 import shutil
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -190,6 +193,56 @@ def stop_and_start(bolometer):
         expect(float(daemon.status()["sampling"]["paused_seconds"]) == paused, "the gap grows")
 
 
+def cgroup_root():
+    """Where groups can be made: the v2 hierarchy; None without."""
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        mount, _, kind = line.partition(" - ")
+        if kind.startswith("cgroup2 ") and mount.split()[3] == "/" and os.access(mount.split()[4], os.W_OK):
+            return pathlib.Path(mount.split()[4])
+    return None
+
+
+@contextlib.contextmanager
+def load_in(group):
+    """A new group with a program that takes a CPU; both go at the end."""
+    group.mkdir()
+    try:
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+            try:
+                (group / "cgroup.procs").write_text(str(process.pid))
+                yield
+            finally:
+                process.kill()
+    finally:
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                group.rmdir()
+                break
+            time.sleep(0.05)
+
+
+def cgroups_that_come(bolometer):
+    """A selected group that is not there yet, and one of the same path after it was gone."""
+    root = cgroup_root()
+    if not root:
+        print("SKIPPED: a cgroup that comes later: there is no cgroup2 hierarchy to make it in")
+        return
+    name = f"bolometer-test-{os.getpid()}"
+    with running(bolometer, f"selection.cgroup=/{name}") as daemon, busy():
+        expect("it is not there yet" in daemon.said(), "the log says that it is waited for")
+        first = daemon.wait_for_interval()
+        expect(first["status"]["sampling"]["samples"] == 0, "what is not selected is sampled")
+        seen = 0
+        for turn in ("made", "made again"):
+            with load_in(root / name):
+                deadline = time.monotonic() + 60
+                while (now := daemon.status()["sampling"]["samples"]) < seen + 20:
+                    expect(time.monotonic() < deadline, f"{turn}: {now - seen} samples, {daemon.said()}")
+                    time.sleep(0.1)
+            time.sleep(1)  # what is on the way of the one that is gone
+            seen = daemon.status()["sampling"]["samples"]
+
+
 def dumps(bolometer):
     recorder = "exporters: [{{type: pprof-directory, directory: {directory}/recorder}}]\n"
     with running(bolometer, extra=recorder) as daemon, busy() as pid:
@@ -336,5 +389,5 @@ def listeners(bolometer):
 
 
 if __name__ == "__main__":
-    main([health, profiles, go_tool, who_may_ask, windows_at_once, stop_and_start, dumps,
+    main([health, profiles, go_tool, who_may_ask, windows_at_once, stop_and_start, cgroups_that_come, dumps,
           page_and_secrets, slow_clients, large_requests, end_while_asked, listeners], needs_root=True)
