@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#define AHEAD_BYTES ((uint64_t)8 << 20)
 #define SEGMENT_BYTES ((uint64_t)16 << 20)
 
 const char *drop_reason_name(enum drop_reason reason)
@@ -293,15 +294,21 @@ void spool_record_free(struct spool_record *record)
 	*record = (struct spool_record){0};
 }
 
-/* While the first is sent the disk gets the second. */
-static void read_ahead(const struct spool *spool)
+/* The disk reads what comes next while the first is checked and sent: it is asked for each payload once,
+ * before the first is read. */
+static void read_ahead(struct spool *spool)
 {
-	size_t second = spool->first + 1;
-	if (second >= spool->entries.count)
-		return;
-	const struct spool_entry *next = &spool->entries.items[second];
-	if (!next->is_gone && next->segment)
+	uint64_t bytes = 0;
+	for (size_t i = spool->first; i < spool->entries.count && bytes < AHEAD_BYTES; i++) {
+		const struct spool_entry *next = &spool->entries.items[i];
+		if (next->is_gone || !next->segment)
+			continue;
+		bytes += record_size(&next->header);
+		if (next->id <= spool->asked_id)
+			continue;
 		segment_read_ahead(next->segment, next->offset, &next->header);
+		spool->asked_id = next->id;
+	}
 }
 
 static int take_first(struct spool *spool, struct spool_record *ret)
@@ -310,6 +317,7 @@ static int take_first(struct spool *spool, struct spool_record *ret)
 	char *bytes = NULL;
 	if (spool->out)
 		return -EAGAIN;
+	read_ahead(spool);
 	while ((entry = first_entry(spool))) {
 		int r = spool_load(entry, &bytes);
 		if (r == -ENOMEM)
@@ -332,7 +340,6 @@ static int take_first(struct spool *spool, struct spool_record *ret)
 		spool->statistics.maybe_repeated++;
 	spool_note_sending(spool, entry);
 	spool->out = entry->id;
-	read_ahead(spool);
 	return 0;
 }
 

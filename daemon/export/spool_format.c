@@ -15,7 +15,7 @@ static uint32_t header_checksum(const struct record_header *header, uint64_t non
 void record_seal(struct record_header *header, const void *bytes, uint64_t nonce)
 {
 	header->magic = RECORD_MAGIC;
-	header->payload_checksum = (uint32_t)crc32_z(0, bytes, header->size);
+	header->payload_checksum = record_payload_checksum(0, bytes, header->size);
 	header->checksum = header_checksum(header, nonce);
 }
 
@@ -29,9 +29,9 @@ bool record_is_valid(const struct record_header *header, uint64_t nonce)
 	       header->checksum == header_checksum(header, nonce);
 }
 
-bool record_payload_is_valid(const struct record_header *header, const void *bytes)
+uint32_t record_payload_checksum(uint32_t sum, const void *bytes, size_t size)
 {
-	return header->payload_checksum == (uint32_t)crc32_z(0, bytes, header->size);
+	return (uint32_t)crc32_z(sum, bytes, size);
 }
 
 enum record_state record_state_of(uint32_t word, uint32_t boot)

@@ -58,7 +58,8 @@ void record_seal(struct record_header *header, const void *bytes, uint64_t nonce
 
 /* Foreign bytes: is this a header of the segment with this nonce? Its size fits RECORD_MAX_SIZE. */
 bool record_is_valid(const struct record_header *header, uint64_t nonce);
-bool record_payload_is_valid(const struct record_header *header, const void *bytes);
+/* Goes on with the checksum of a payload, from 0. At the end it must be the header's. */
+uint32_t record_payload_checksum(uint32_t sum, const void *bytes, size_t size);
 
 static inline uint32_t record_state_word(enum record_state state, uint32_t boot)
 {

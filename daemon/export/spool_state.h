@@ -36,6 +36,7 @@ struct spool {
 
 	uint64_t next_id, next_sequence, next_order;
 	uint64_t samples_written; /* in all records ever */
+	uint64_t asked_id;	  /* of the last payload that the disk was asked for ahead */
 	uint64_t out;		  /* id of the payload that is being sent; 0: none */
 	bool is_quiet;		  /* the disk's refusal was logged */
 	struct spool_statistics statistics;
