@@ -82,7 +82,7 @@ static int read_all(const struct elf_file *elf, struct unwind_rows *rows,
 	if (r == 0)
 		r = unwind_code_read(elf, rows);
 	/* Go's compiler keeps frame pointers: see outside_rule(). */
-	return r < 0 || go ? r : unwind_gaps_read(elf, rows);
+	return r < 0 || go ? r : unwind_gaps_read(elf, UNWIND_GAPS_WORTHWHILE, rows);
 }
 
 /* Go code, whose compiler keeps frame pointers, is outside when its table was not understood. */

@@ -39,7 +39,7 @@ enum flow_mark {
 
 int flow_add_code(struct flow *flow, uint64_t address, const unsigned char *bytes, uint64_t size)
 {
-	flow->too_much |= size > (uint64_t)FLOW_MAX_CODE - flow->size;
+	flow->too_much |= size > (uint64_t)flow->max_size - flow->size;
 	if (!size || !bytes || flow->too_much)
 		return 0;
 	struct flow_code code = {address, size, flow->size, bytes};

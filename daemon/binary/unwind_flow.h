@@ -7,16 +7,13 @@
 #include "base/array.h"
 #include "binary/unwind_frame.h"
 
-/* A stretch of code that nobody described. A file with more than FLOW_MAX_CODE bytes of it is left alone:
- * its frames would be few among many, and its table late for all. */
+/* A stretch of code that nobody described. */
 struct flow_code {
 	uint64_t address;
 	uint32_t size;
 	uint32_t position; /* of its first byte, when the stretches are counted through */
 	const unsigned char *bytes;
 };
-
-#define FLOW_MAX_CODE (512U << 10) /* musl has 400 KiB */
 
 struct flow_step {
 	uint64_t address;
@@ -32,7 +29,8 @@ struct flow_step {
 struct flow {
 	ARRAY(struct flow_code) code; /* ascending; filled by the caller before flow_begin() */
 	uint32_t size;		      /* of all code */
-	bool too_much;		      /* past the limit: nothing is to be followed */
+	uint32_t max_size;	      /* set by the caller before flow_add_code(); below 2 GiB */
+	bool too_much;		      /* past max_size: nothing is to be followed */
 
 	ARRAY(struct flow_step) steps; /* what was found, in no order */
 	uint32_t *at;		       /* by position: index into `steps` + 1 */
@@ -57,7 +55,7 @@ struct flow {
 	bool wrong;		       /* the function contradicts itself */
 };
 
-/* Adds a stretch behind the last one; past the limit too_much is set. Returns 0 or -ENOMEM. */
+/* Adds a stretch behind the last one; past max_size too_much is set. Returns 0 or -ENOMEM. */
 int flow_add_code(struct flow *flow, uint64_t address, const unsigned char *bytes, uint64_t size);
 
 /* Once all code is added. Returns 0 or -ENOMEM. Free with flow_free(), also after an error. */

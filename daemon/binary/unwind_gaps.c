@@ -29,6 +29,10 @@
 /* Less code than the start files of a compiler are not worth reading names for. */
 #define FEW_BYTES (256U << 10) /* libraries with loops in assembly have about as much */
 #define LEAST_FOR_NAMES 1024
+/* A file with more of such code is left alone: its frames would be few among many, and its table late for
+ * all. musl has 400 KiB. */
+#define MAX_CODE (512U << 10)
+#define ANY_CODE (64U << 20) /* for UNWIND_GAPS_ALL: some GB of memory */
 
 struct gaps {
 	const struct elf_file *elf;
@@ -36,6 +40,7 @@ struct gaps {
 	uint64_t *described; /* a bit for each unit, by offset from rows->base */
 	uint32_t units;
 	uint64_t described_size;
+	bool all; /* follow code that is not worth it too */
 	struct flow flow;
 };
 
@@ -381,7 +386,7 @@ static bool is_worth_following(const struct gaps *g)
 	uint64_t code = 0;
 	for (size_t i = 0; i < g->rows->segments.count; i++)
 		code += g->rows->segments.items[i].size;
-	return !g->flow.too_much && (g->flow.size <= FEW_BYTES || g->flow.size >= code / 4);
+	return !g->flow.too_much && (g->all || g->flow.size <= FEW_BYTES || g->flow.size >= code / 4);
 }
 
 static int read_gaps(struct gaps *g)
@@ -403,9 +408,14 @@ static int read_gaps(struct gaps *g)
 	return r;
 }
 
-int unwind_gaps_read(const struct elf_file *elf, struct unwind_rows *rows)
+int unwind_gaps_read(const struct elf_file *elf, enum unwind_gaps_effort effort,
+		     struct unwind_rows *rows)
 {
-	struct gaps gaps = {.elf = elf, .rows = rows};
+	bool all = effort == UNWIND_GAPS_ALL;
+	struct gaps gaps = {.elf = elf,
+			    .rows = rows,
+			    .all = all,
+			    .flow.max_size = all ? ANY_CODE : MAX_CODE};
 	if (elf->machine != EM_X86_64)
 		return 0;
 	int r = mark_described(&gaps);

@@ -85,7 +85,7 @@ static void decodes_what_does_not(void **state)
 
 static struct flow follow(const char *code, size_t size)
 {
-	struct flow flow = {0};
+	struct flow flow = {.max_size = 1U << 20};
 	assert_int_equal(flow_add_code(&flow, ADDRESS, (const unsigned char *)code, size), 0);
 	assert_int_equal(flow_begin(&flow), 0);
 	assert_int_equal(flow_add_start(&flow, ADDRESS, true), 0);
