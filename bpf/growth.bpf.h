@@ -17,7 +17,7 @@
  * came. The bytes of each fault, times the faults it stands for, are unbiased for every place.
  *
  * Cost. The daemon sets the event's period, from one fault upwards, so that a CPU runs this program some
- * thousand times a second at most: a large page is one fault, and where faults are few none must be
+ * hundred times a second: a large page is one fault, and where faults are few none must be
  * missed. A run stands for one period of faults. When the period changes, the kernel runs the program at
  * the next fault whatever came before: this run stands for nothing (were it to stand for the faults since
  * the last one, slow faults, which are large ones, would get the weight of fast ones before them). Where
@@ -37,7 +37,7 @@
 #define PROBE_WORDS 8	  /* and how many words at each */
 #define RATE_WINDOW_NS 100000000ULL
 #define MAX_RATE_SHIFT 20
-#define HURRY_RUNS 256 /* in a window, twice as many as the daemon aims at: it is told then */
+#define HURRY_RUNS 128 /* in a window, five times as many as the daemon aims at: it is told then */
 
 /* Which of the candidates of one size on one CPU are taken. */
 struct growth_share {
@@ -73,19 +73,21 @@ struct {
 	__type(value, u32);
 } growth_periods SEC(".maps");
 
-const volatile u32 growth_limit = 10; /* samples that a CPU takes in RATE_WINDOW_NS */
+/* Samples that a CPU takes in RATE_WINDOW_NS; of large pages more, the kernel takes long to clear one. */
+const volatile u32 small_limit = 4;
+const volatile u32 large_limit = 32;
 
 /* By order: are large pages given out everywhere, or where madvise() asked for them? Set by the daemon. */
 volatile u32 large_orders_always;
 volatile u32 large_orders_advised;
 
 /* Of how many candidates, 2^shift, one may be taken so that a window has no more than the limit. */
-static __always_inline u32 shift_for(u64 candidates)
+static __always_inline u32 shift_for(u64 candidates, u32 limit)
 {
 	u32 shift = 0;
 
 	for (u32 i = 0; i < MAX_RATE_SHIFT; i++)
-		if (candidates >> shift > growth_limit)
+		if (candidates >> shift > limit)
 			shift++;
 	return shift;
 }
@@ -110,7 +112,7 @@ static __always_inline bool ends_period(struct growth_rate *rate, u64 faults, u3
 	return faults >= rate->period;
 }
 
-/* Tells the daemon, at 256 runs of a window, at 512, 1024 and so on. */
+/* Tells the daemon, at 128 runs of a window, at 256, 512 and so on. */
 static __always_inline void ask_for_longer_period(u32 cpu, u64 now, u32 runs)
 {
 	if (runs < HURRY_RUNS || runs & (runs - 1))
@@ -137,7 +139,8 @@ static __always_inline void note_run(u32 cpu, struct growth_rate *rate, u64 now)
 }
 
 /* Is this candidate taken? scratch->shift: it stands for 2^shift of them. */
-static __always_inline bool take_growth(struct scratch *s, struct growth_share *share, u64 now)
+static __always_inline bool take_growth(struct scratch *s, struct growth_share *share, u32 limit,
+					u64 now)
 {
 	u64 elapsed = now - share->window_start;
 	bool is_new_window = elapsed >= RATE_WINDOW_NS;
@@ -145,10 +148,10 @@ static __always_inline bool take_growth(struct scratch *s, struct growth_share *
 	/* The share changes between two blocks only: the weights of one are the same. */
 	if (share->position == 0) {
 		if (is_new_window) {
-			u32 shift = shift_for(share->candidates * RATE_WINDOW_NS / elapsed);
+			u32 shift = shift_for(share->candidates * RATE_WINDOW_NS / elapsed, limit);
 			u32 lower = share->shift ? share->shift - 1 : 0;
 			share->shift = shift > lower ? shift : lower;
-		} else if (share->candidates >> (share->shift & 31) > 4 * growth_limit &&
+		} else if (share->candidates >> (share->shift & 31) > 4 * limit &&
 			   share->shift < MAX_RATE_SHIFT) {
 			share->shift++;
 		}
@@ -304,7 +307,8 @@ int on_page_fault(struct bpf_perf_event_data *ctx)
 		count(cpu, COUNTER_GROWTH_FILE, faults);
 		return 0;
 	}
-	if (!take_growth(s, order ? &rate->large : &rate->small, now)) {
+	if (!(order ? take_growth(s, &rate->large, large_limit, now)
+		    : take_growth(s, &rate->small, small_limit, now))) {
 		count(cpu, COUNTER_GROWTH_THINNED, faults);
 		return 0;
 	}

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A run of the program that takes no sample costs less than a microsecond: a thousand a second and CPU are
- * less than 0.1 % of it. Faults that come faster than the longest period allows for are most of what the CPU
- * does, and what looking adds to them is small beside them. A burst is met before the next look: the program
- * asks for a longer period (hurry).
+ * A run of the program that takes no sample costs a microsecond or so, mostly for finding the mapping: some
+ * hundred a second and CPU are a few hundredths of a percent of it. A burst is met before the next look: the
+ * program asks for a longer period (hurry).
  */
 #include "collect/growth_events.h"
 
@@ -14,13 +13,13 @@
 #include <errno.h>
 #include <string.h>
 
-#define RUNS_PER_SECOND 1000
+#define RUNS_PER_SECOND 250
 #define LOOK_INTERVAL_NS (150 * NS_PER_MS) /* the collector calls more often where samples are many */
 #define LEAST_LOOK_NS (100ULL * 1000)	   /* a shorter stretch says nothing of a rate */
 #define LARGE_PAGES_INTERVAL_NS (10 * NS_PER_SECOND) /* an administrator's change is seen then */
 
 /* Primes, so that a program which touches memory in turns of a few pages does not keep in step. */
-static const uint64_t periods[] = {1, 3, 7, 13, 29, 61};
+static const uint64_t periods[] = {1, 3, 7, 13, 29, 61, 127, 251};
 
 void growth_events_init(struct growth_events *growth, struct programs *programs, struct opener *opener,
 			cpu_change_callback on_change, void *userdata)

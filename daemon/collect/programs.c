@@ -378,8 +378,14 @@ uint64_t programs_map_bytes(const struct programs *programs)
 
 uint64_t programs_run_ns(const struct programs *programs)
 {
-	struct bpf_prog_info info = {0};
-	uint32_t size = sizeof(info);
-	int fd = bpf_program__fd(programs->skeleton->progs.on_cpu_tick);
-	return bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ? 0 : info.run_time_ns;
+	struct bpf_program *program;
+	uint64_t run_ns = 0;
+	bpf_object__for_each_program(program, programs->skeleton->obj) {
+		struct bpf_prog_info info = {0};
+		uint32_t size = sizeof(info);
+		int fd = bpf_program__fd(program); /* negative: it is not loaded */
+		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0)
+			run_ns += info.run_time_ns;
+	}
+	return run_ns;
 }

@@ -22,7 +22,7 @@
 #define MEGABYTE (1UL << 20)
 #define LARGE_PAGE (2 * MEGABYTE)
 #define PAUSE_PAGES 128 /* half a megabyte */
-#define PAUSE_NS 3000000
+#define PAUSE_NS 10000000
 
 static void rest(void)
 {

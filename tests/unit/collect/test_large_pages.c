@@ -106,14 +106,14 @@ static void a_garbled_size_is_none(void **state)
 static void the_period_follows_the_rate(void **state)
 {
 	assert_int_equal(growth_period_for(1, 0), 1);
-	assert_int_equal(growth_period_for(1, 1500), 1);
-	assert_int_equal(growth_period_for(1, 2500), 3);
-	assert_int_equal(growth_period_for(1, 20000), 29);
-	assert_int_equal(growth_period_for(1, UINT64_MAX), 61);
-	assert_int_equal(growth_period_for(61, UINT64_MAX), 61);
+	assert_int_equal(growth_period_for(1, 370), 1);
+	assert_int_equal(growth_period_for(1, 600), 3);
+	assert_int_equal(growth_period_for(1, 5000), 29);
+	assert_int_equal(growth_period_for(1, UINT64_MAX), 251);
+	assert_int_equal(growth_period_for(251, UINT64_MAX), 251);
 	/* It stays for a little more or less. */
-	assert_int_equal(growth_period_for(29, 40000), 29);
-	assert_int_equal(growth_period_for(29, 15000), 29);
+	assert_int_equal(growth_period_for(29, 10000), 29);
+	assert_int_equal(growth_period_for(29, 4000), 29);
 	/* Down in steps, so that a pause in a burst does not begin anew. */
 	assert_int_equal(growth_period_for(61, 0), 7);
 	assert_int_equal(growth_period_for(7, 0), 1);
