@@ -333,6 +333,7 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 }
 
 #include "growth.bpf.h"
+#include "oom.bpf.h"
 
 SEC("raw_tp/sched_process_fork")
 int on_fork(struct bpf_raw_tracepoint_args *ctx)

@@ -37,7 +37,8 @@
 	COUNTER(GROWTH_SAMPLES, "growth_samples", "growth samples sent")                          \
 	COUNTER(GROWTH_BYTES, "growth_bytes", "bytes those samples stand for")                    \
 	COUNTER(GROWTH_LOST, "growth_lost", "growth samples the full ring buffer refused")        \
-	COUNTER(GROWTH_LOST_BYTES, "growth_lost_bytes", "bytes those stood for")
+	COUNTER(GROWTH_LOST_BYTES, "growth_lost_bytes", "bytes those stood for")                   \
+	COUNTER(OOM_VICTIMS, "oom_victims", "processes the kernel killed for lack of memory")
 
 /*
  * STACK_END(id, text). Why the walk ended. COMPLETE reached the entry of the thread. EXITING and IN_EXEC

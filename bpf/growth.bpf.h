@@ -104,12 +104,15 @@ static __always_inline u64 take_faults(struct bpf_perf_event_data *ctx, struct g
 	return value.counter - before;
 }
 
-/* Does a run so many faults after the last one end a period, not just begin one? */
-static __always_inline bool ends_period(struct growth_rate *rate, u64 faults, u32 period)
+/* How many faults a run stands for that comes so many after the last one: a period that it ends, or 0 for
+ * the one with which a change of the period has come about. */
+static __always_inline u64 end_period(struct growth_rate *rate, u64 faults, u32 period)
 {
-	if (period != rate->period && faults != rate->period)
-		rate->period = period; /* the change has come about with this fault */
-	return faults >= rate->period;
+	if (period != rate->period && faults != rate->period) {
+		rate->period = period;
+		return period == 1;
+	}
+	return faults >= rate->period ? rate->period : 0;
 }
 
 /* Tells the daemon, at 128 runs of a window, at 256, 512 and so on. */
@@ -268,7 +271,7 @@ static __always_inline void sample_growth(struct bpf_perf_event_data *ctx, u32 c
 
 	count(cpu, is_new ? COUNTER_GROWTH_NEW : COUNTER_GROWTH_COPIED, faults);
 	describe_sample(s, cpu, is_new ? EVENT_GROWTH : EVENT_COPIED, now,
-			(faults << s->shift) * bytes);
+			s->fault_weight * bytes);
 	s->sample.flags = (user_mode ? SAMPLE_USER_MODE : 0) | (undecided ? SAMPLE_UNDECIDED : 0);
 	if (!user_mode)
 		take_kernel_stack(ctx, cpu, s);
@@ -291,7 +294,8 @@ int on_page_fault(struct bpf_perf_event_data *ctx)
 	u64 faults = take_faults(ctx, rate), now = bpf_ktime_get_ns();
 	count(cpu, COUNTER_GROWTH_FAULTS, faults);
 	note_run(cpu, rate, now);
-	if (!ends_period(rate, faults, *period)) {
+	u64 weight = end_period(rate, faults, *period);
+	if (!weight) {
 		count(cpu, COUNTER_GROWTH_THINNED, faults);
 		return 0;
 	}
@@ -318,6 +322,7 @@ int on_page_fault(struct bpf_perf_event_data *ctx)
 		count(cpu, COUNTER_GROWTH_UNSELECTED, faults);
 		return 0;
 	}
+	s->fault_weight = weight << s->shift;
 	sample_growth(ctx, cpu, s, task, now, faults, order, selected == SELECTED_UNDECIDED);
 	return 0;
 }

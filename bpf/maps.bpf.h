@@ -74,6 +74,7 @@ struct scratch {
 	struct file *area_file;
 	u64 fault_address;
 	u64 shift; /* a sample of growth stands for 2^shift of them */
+	u64 fault_weight; /* faults it stands for */
 
 	/* whose executable sample.executable_* were last */
 	struct mm_struct *executable_mm;

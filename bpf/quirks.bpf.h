@@ -81,6 +81,25 @@ struct mm_struct___with_lock_seqcount {
 	struct seqcount___any mm_lock_seq;
 };
 
+/* Pages of a process by kind: an array of numbers, counters by CPU since f1a7941243c1 ("mm: convert mm's rss
+ * stats into percpu_counter", 6.2), whose count lacks what each CPU has not added yet. */
+#define MM_FILE_PAGES 0
+#define MM_ANONYMOUS_PAGES 1
+#define MM_SWAPPED_PAGES 2
+#define MM_SHARED_PAGES 3
+struct percpu_counter {
+	s64 count;
+};
+struct mm_struct___with_percpu_rss {
+	struct percpu_counter rss_stat[4];
+};
+struct mm_rss_stat {
+	s64 count[4];
+};
+struct mm_struct___with_atomic_rss {
+	struct mm_rss_stat rss_stat;
+};
+
 /* vDSO address: mm->context.vdso on both architectures. */
 struct mm_context___any {
 	void *vdso;
@@ -100,6 +119,24 @@ static __always_inline u64 mm_vdso(struct mm_struct *mm)
 	if (!bpf_core_field_exists(with_context->context.vdso))
 		return 0;
 	return (u64)BPF_CORE_READ(with_context, context.vdso);
+}
+
+/* Pages of one kind, about. */
+static __always_inline u64 mm_pages(struct mm_struct *mm, u32 kind)
+{
+	struct mm_struct___with_percpu_rss *with_percpu = (void *)mm;
+	u64 at = 0;
+	s64 pages = 0;
+
+	if (bpf_core_type_exists(struct mm_rss_stat))
+		at = bpf_core_field_offset(struct mm_struct___with_atomic_rss, rss_stat.count) + kind * 8;
+	else if (bpf_core_field_exists(with_percpu->rss_stat))
+		at = bpf_core_field_offset(struct mm_struct___with_percpu_rss, rss_stat) +
+		     kind * bpf_core_type_size(struct percpu_counter) +
+		     bpf_core_field_offset(struct percpu_counter, count);
+	if (at)
+		bpf_probe_read_kernel(&pages, 8, (char *)mm + at);
+	return pages > 0 ? pages : 0;
 }
 
 /* A number that differs from the last reading if the mappings may have changed; 0 when the kernel has

@@ -84,6 +84,7 @@ enum record_kind {
 	RECORD_NEW_BINARY = 2,
 	RECORD_NEW_CGROUP = 3,
 	RECORD_FAST_FAULTS = 4,
+	RECORD_OOM_VICTIM = 5,
 };
 
 enum event_kind {
@@ -188,6 +189,18 @@ struct record_fast_faults {
 	struct record_header header;
 	u32 cpu;
 	u32 padding;
+};
+
+/* The kernel kills a process because memory has run out. Where it tells only a number, that is the pid, of
+ * the host's namespace, and the rest is 0. Pages are about right: the kernel counts by CPU. */
+struct record_oom_victim {
+	struct record_header header;
+	u64 process_start; /* as record_sample.process_start */
+	u64 cgroup_id;
+	u64 file_pages, anonymous_pages, swapped_pages, shared_pages;
+	u32 pid;
+	u32 padding;
+	char comm[COMM_SIZE]; /* of the process */
 };
 
 /* ---- Selection ------------------------------------------------------------------------------- */

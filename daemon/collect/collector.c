@@ -174,6 +174,15 @@ static void on_new_cgroup(struct collector *c, const struct record_new_cgroup *c
 		refresh_cgroups(c);
 }
 
+static void on_oom_victim(struct collector *c, const struct record_oom_victim *victim)
+{
+	const char *path = NULL;
+	if (victim->cgroup_id)
+		path = process_table_cgroup_path(c->processes, victim->cgroup_id);
+	if (c->options.on_oom)
+		c->options.on_oom(c->options.userdata, victim, path);
+}
+
 static int on_record(void *userdata, void *data, size_t size)
 {
 	struct collector *c = userdata;
@@ -187,6 +196,8 @@ static int on_record(void *userdata, void *data, size_t size)
 		on_sample(c, record.sample, record.frames);
 	else if (record.fast_faults)
 		growth_events_hurry(&c->growth, record.fast_faults->cpu, monotonic_ns());
+	else if (record.oom_victim)
+		on_oom_victim(c, record.oom_victim);
 	else if (record.new_binary)
 		binaries_on_notice(&c->binaries, record.new_binary);
 	else
@@ -341,6 +352,7 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 		.select_by_pid = c->selection->pids.count > 0,
 		.select_children = c->selection->children,
 		.growth = c->options.growth,
+		.oom = c->options.on_oom != NULL,
 	};
 	int r = programs_open(&options, &c->programs, failure);
 	return r < 0 ? r : collector_apply_selection(c, failure);
@@ -528,6 +540,8 @@ int collector_start(struct collector *c, struct collect_failure *failure)
 			return collect_fail(failure, r, "cannot select process %u: %s",
 					    c->selection->pids.items[i], strerror(-r));
 	}
+	if (c->options.on_oom)
+		programs_watch_oom(&c->programs);
 	r = programs_attach_tracepoints(&c->programs);
 	if (r < 0)
 		return collect_fail(failure, r, "cannot follow forks: %s", strerror(-r));

@@ -20,6 +20,10 @@ struct collector;
 typedef void (*collector_callback)(void *userdata, const struct record_sample *sample,
 				   const uint64_t *frames, struct process *process);
 
+/* The kernel kills a process for lack of memory; `cgroup_path` NULL: not known. */
+typedef void (*collector_oom_callback)(void *userdata, const struct record_oom_victim *victim,
+				       const char *cgroup_path);
+
 struct collector_options {
 	uint32_t frequency;	 /* Hz */
 	bool no_ticks;		 /* the CPU is not sampled */
@@ -34,6 +38,7 @@ struct collector_options {
 	uint32_t binaries;    /* known at once; 0: 8192 */
 	uint64_t table_bytes; /* of unwind tables in the kernel; 0: 256 MiB */
 	collector_callback on_sample;
+	collector_oom_callback on_oom; /* NULL: nobody asks */
 	void *userdata;
 };
 

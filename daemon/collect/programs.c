@@ -225,6 +225,7 @@ static void set_constants(struct bolometer_bpf *s, const struct programs_options
 	bpf_program__set_autoload(s->progs.on_fork, options->select_children);
 	bpf_program__set_autoload(s->progs.on_free, options->select_children);
 	bpf_program__set_autoload(s->progs.on_page_fault, options->growth);
+	bpf_program__set_autoload(s->progs.on_oom_victim, options->oom);
 }
 
 static int fail_load(struct collect_failure *failure, int error)
@@ -266,6 +267,7 @@ void programs_close(struct programs *programs)
 	bpf_link__destroy(programs->fork_link);
 	bpf_link__destroy(programs->free_link);
 	bpf_link__destroy(programs->cgroup_link);
+	bpf_link__destroy(programs->oom_link);
 	bolometer_bpf__destroy(programs->skeleton);
 	*programs = (struct programs){0};
 }
@@ -282,6 +284,15 @@ void programs_set_large_pages(struct programs *programs)
 	large_pages_read(LARGE_PAGES_DIRECTORY, (uint32_t)sysconf(_SC_PAGESIZE), &pages);
 	programs->skeleton->bss->large_orders_always = pages.always;
 	programs->skeleton->bss->large_orders_advised = pages.advised;
+}
+
+void programs_watch_oom(struct programs *programs)
+{
+	programs->oom_link = bpf_program__attach(programs->skeleton->progs.on_oom_victim);
+	if (!programs->oom_link)
+		log_warning("what is known of a process that is killed for lack of memory is not kept, the "
+			    "kernel does not tell which: %s",
+			    strerror(errno));
 }
 
 int programs_attach_tracepoints(struct programs *programs)

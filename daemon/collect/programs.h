@@ -18,6 +18,7 @@ struct programs_options {
 	uint32_t binaries;	  /* known at once */
 	bool select_by_pid, select_children;
 	bool growth;		  /* page faults are looked at */
+	bool oom;		  /* victims of a lack of memory are told */
 };
 
 /* What the programs test before a sample is taken, beside the process. */
@@ -31,7 +32,7 @@ struct programs_selection {
 struct programs {
 	struct bolometer_bpf *skeleton;
 	int cpu_count; /* possible */
-	struct bpf_link *fork_link, *free_link, *cgroup_link;
+	struct bpf_link *fork_link, *free_link, *cgroup_link, *oom_link;
 };
 
 /* Loads; every task is selected until programs_select(). Returns 0 or -errno with *failure filled. */
@@ -63,6 +64,9 @@ int programs_set_growth_period(struct programs *programs, uint32_t cpu, uint32_t
 
 /* Tells the programs which large pages the kernel gives out now. */
 void programs_set_large_pages(struct programs *programs);
+
+/* Attaches what tells victims of a lack of memory. A kernel that does not tell them is no failure. */
+void programs_watch_oom(struct programs *programs);
 
 /* Attaches what follows forks and ends, if children are selected. Returns 0 or -errno. */
 int programs_attach_tracepoints(struct programs *programs);

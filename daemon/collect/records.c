@@ -45,6 +45,14 @@ static int parse_cgroup(const struct record_new_cgroup *cgroup, size_t size, str
 	return 0;
 }
 
+static int parse_victim(const struct record_oom_victim *victim, size_t size, struct ring_record *ret)
+{
+	if (size < sizeof(*victim) || !memchr(victim->comm, '\0', sizeof(victim->comm)))
+		return -EBADMSG;
+	ret->oom_victim = victim;
+	return 0;
+}
+
 int ring_record_parse(const void *data, size_t size, struct ring_record *ret)
 {
 	const struct record_header *header = data;
@@ -56,6 +64,8 @@ int ring_record_parse(const void *data, size_t size, struct ring_record *ret)
 		return parse_sample(data, header->size, ret);
 	if (header->kind == RECORD_NEW_CGROUP)
 		return parse_cgroup(data, header->size, ret);
+	if (header->kind == RECORD_OOM_VICTIM)
+		return parse_victim(data, header->size, ret);
 	if (header->kind == RECORD_FAST_FAULTS) {
 		ret->fast_faults = data;
 		return header->size < sizeof(*ret->fast_faults) ? -EBADMSG : 0;

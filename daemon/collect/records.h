@@ -15,6 +15,7 @@ struct ring_record {
 	const struct record_new_binary *new_binary;
 	const struct record_new_cgroup *new_cgroup; /* its path ends in NUL */
 	const struct record_fast_faults *fast_faults;
+	const struct record_oom_victim *oom_victim; /* its comm ends in NUL */
 };
 
 /* `data` is 8-byte aligned, as the ring gives it; the result points into it. Returns 0, or -EBADMSG for

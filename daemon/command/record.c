@@ -14,6 +14,7 @@
 #include "command/terminal.h"
 #include "command/workload.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -133,6 +134,47 @@ static bool writes_stdout(const struct record *record)
 	return false;
 }
 
+/* ---- Victims of a lack of memory ------------------------------------------------------------- */
+
+/* Beside the first output: "oom-PID-NAME-growth.pb.gz". */
+static char *victim_path(const struct record *record, const struct recording_victim *victim,
+			 enum profile_kind kind)
+{
+	const char *output = record->outputs.count ? record->outputs.items[0].output.path : "";
+	const char *slash = strrchr(output, '/');
+	struct text path = {0};
+	text_add(&path, "%.*soom-%u-", slash ? (int)(slash + 1 - output) : 0, output, victim->pid);
+	for (const char *c = victim->name; *c; c++)
+		text_add_char(&path, isalnum((unsigned char)*c) || strchr("._-", *c) ? *c : '_');
+	text_add(&path, "-%s.pb.gz", profile_kind_word(kind));
+	return text_take(&path);
+}
+
+static void write_victim(const struct record *record, const struct recording_victim *victim,
+			 enum profile_kind kind)
+{
+	_cleanup_free_ char *path = victim_path(record, victim, kind);
+	struct output output = {.fd = -1};
+	if (!path || command_open_output(&command_record, path, NULL, &output) != STATUS_OK) {
+		output_close(&output);
+		return;
+	}
+	int r = output_write(&output, victim->profiles[kind]);
+	if (r < 0)
+		command_error(&command_record, "cannot write %s: %s", path, strerror(-r));
+	else
+		fprintf(stderr, "\rbolometer record: process %u (%s) was killed for lack of memory: wrote %s\n",
+			victim->pid, victim->name, path);
+	output_close(&output);
+}
+
+static void on_victim(void *userdata, const struct recording_victim *victim)
+{
+	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+		if (victim->profiles[kind])
+			write_victim(userdata, victim, (enum profile_kind)kind);
+}
+
 /* ---- Events while sampling ------------------------------------------------------------------- */
 
 /* Without a command, INT, TERM and HUP end the capture. A command gets its signals and decides for
@@ -235,6 +277,9 @@ static int prepare(struct record *record)
 	uint32_t command_pid = record->workload.pid > 0 ? (uint32_t)record->workload.pid : 0;
 	int r = record_options_apply(&record->options, command_pid, &options);
 	options.times = has_format(record, FILE_FORMAT_OTLP);
+	options.victim_userdata = record;
+	if (options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_GROWTH))
+		options.on_victim = on_victim;
 	if (r == 0)
 		r = loop_new(&record->loop);
 	if (r == 0)

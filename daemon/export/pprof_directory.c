@@ -191,6 +191,20 @@ static int write_making_room(struct pprof_directory *recorder, const struct text
 	return r;
 }
 
+static const char *name_of_kind(enum payload_kind kind)
+{
+	switch (kind) {
+	case PAYLOAD_PPROF_GROWTH:
+		return "growth";
+	case PAYLOAD_PPROF_OOM_CPU:
+		return "oom-cpu";
+	case PAYLOAD_PPROF_OOM_GROWTH:
+		return "oom-growth";
+	default:
+		return "";
+	}
+}
+
 static void write_payload(struct pprof_directory *recorder, const struct payload *payload,
 			  struct sink_result *ret)
 {
@@ -208,7 +222,7 @@ static void write_payload(struct pprof_directory *recorder, const struct payload
 	if (r == 0) {
 		rotate(recorder, bytes.length);
 		r = write_making_room(recorder, &bytes,
-				      payload->kind == PAYLOAD_PPROF_GROWTH ? "growth" : "",
+				      name_of_kind(payload->kind),
 				      payload->start_ns);
 	}
 	ret->outcome = r == 0 ? SINK_SENT : SINK_RETRY;

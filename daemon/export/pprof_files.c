@@ -80,7 +80,7 @@ static bool parse_time(const char *text, int64_t *ret_ns)
 static const char *end_without_kind(const char *name, const char *end)
 {
 	const char *word = end;
-	while (word > name && islower((unsigned char)word[-1]))
+	while (word > name && (islower((unsigned char)word[-1]) || word[-1] == '-'))
 		word--;
 	return word < end && word > name && word[-1] == '.' ? word - 1 : end;
 }

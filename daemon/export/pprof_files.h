@@ -5,7 +5,7 @@
  *	bolometer-HOST-20261123T101500.123Z.pb.gz
  *
  * by the start of the interval in UTC; "-2" follows the time when that name was taken, as after a clock
- * that was set back; a profile of another kind than CPU time has its kind there, ".growth". A host's characters outside [A-Za-z0-9._-] are '_'.
+ * that was set back; a profile of another kind than CPU time has its kind there, ".growth", ".oom-cpu". A host's characters outside [A-Za-z0-9._-] are '_'.
  */
 #pragma once
 

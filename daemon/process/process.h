@@ -101,6 +101,9 @@ void process_table_expire(struct process_table *table, uint64_t now);
 void process_table_resolve_cgroup(struct process_table *table, struct process *process,
 				  uint64_t cgroup_id);
 
+/* The path of a v2 cgroup from the hierarchy's root, until the next call; NULL: not known. */
+const char *process_table_cgroup_path(struct process_table *table, uint64_t cgroup_id);
+
 /* Notes the path of a v2 cgroup, from the hierarchy's root, for when it is gone. */
 void process_table_note_cgroup(struct process_table *table, uint64_t cgroup_id, const char *path);
 

@@ -114,6 +114,11 @@ static bool read_cgroup(struct process_table *table, struct process *process, ui
 	return true;
 }
 
+const char *process_table_cgroup_path(struct process_table *table, uint64_t cgroup_id)
+{
+	return cgroup_paths_find(table->cgroups, cgroup_id);
+}
+
 void process_table_note_cgroup(struct process_table *table, uint64_t cgroup_id, const char *path)
 {
 	char *shared = path[0] == '/' ? shared_text_new(path, strlen(path)) : NULL;

@@ -222,7 +222,8 @@ static int add_entry(const struct aggregate *a, struct aggregate_window *window,
 		     uint32_t stack, uint32_t cpu, const struct record_sample *sample,
 		     struct process *process)
 {
-	if (window->entries.count >= a->limits.entries)
+	size_t limit = window->max_entries ? window->max_entries : a->limits.entries;
+	if (window->entries.count >= limit)
 		return -ENOSPC;
 	struct aggregate_entry entry = {
 		.key = key,
@@ -285,7 +286,7 @@ void aggregate_add(struct aggregate *a, const struct record_sample *sample, cons
 	if (sample->end < STACK_END_MAX)
 		totals->ends[sample->end]++;
 	for (struct aggregate_window *w = a->opened; w; w = w->next)
-		if (w->kind == (enum profile_kind)kind && (!w->pid || w->pid == sample->pid) &&
+		if (w->kind == (enum profile_kind)kind && !w->is_complete && (!w->pid || w->pid == sample->pid) &&
 		    add_to_window(a, w, stack, sample, process) < 0)
 			w->dropped++;
 }

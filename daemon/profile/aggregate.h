@@ -67,7 +67,9 @@ struct aggregate_window {
 	struct hash entries_by_key;
 	uint32_t pid;  /* only this process's samples; 0: all */
 	bool no_times; /* none are kept, whatever the limit */
-	uint64_t dropped; /* of one opened beside: samples past the limit of entries */
+	bool is_complete; /* gets no more samples, but stays open for its stacks' sake */
+	size_t max_entries; /* of one opened beside; 0: as many as the current one */
+	uint64_t dropped; /* of one opened beside: samples past its limit of entries */
 	struct aggregate_window *next; /* opened before it */
 };
 
@@ -99,7 +101,7 @@ void aggregate_deinit(struct aggregate *aggregate);
 void aggregate_next(struct aggregate *aggregate);
 
 /* Opens a window beside the current one: it gets the samples that are added from now on. The caller
- * initialises kind, pid and no_times, and owns it; aggregate_close() before it goes. */
+ * initialises kind, pid, no_times and max_entries, and owns it; aggregate_close() before it goes. */
 void aggregate_open(struct aggregate *aggregate, struct aggregate_window *window);
 void aggregate_close(struct aggregate *aggregate, struct aggregate_window *window);
 

@@ -442,6 +442,13 @@ static void add_header(struct builder *b)
 	p->period = 1; /* at least: it is raised where they are many, and each sample weighed by it */
 }
 
+static bool is_wanted(const struct builder *b, const struct aggregate_entry *entry)
+{
+	const struct process *only = b->options->only;
+	return !only || (entry->process->pid == only->pid &&
+			 entry->process->start_time == only->start_time);
+}
+
 int profile_build(const struct aggregate *aggregate, const struct aggregate_window *window,
 		  const struct binaries *binaries, const struct profile_builder_options *options,
 		  struct profile_builder_statistics *statistics, struct profile **ret)
@@ -458,7 +465,8 @@ int profile_build(const struct aggregate *aggregate, const struct aggregate_wind
 			    .profile = profile};
 	add_header(&b);
 	for (size_t i = 0; i < window->entries.count && !b.failed; i++)
-		add_sample(&b, &window->entries.items[i]);
+		if (is_wanted(&b, &window->entries.items[i]))
+			add_sample(&b, &window->entries.items[i]);
 	hash_free(&b.locations);
 	hash_free(&b.mappings);
 	hash_free(&b.functions);

@@ -16,6 +16,7 @@ struct profile_builder_options {
 	bool labels; /* and resources */
 	struct pod_names *pod_names; /* for them; NULL: none */
 	uint64_t period_ns;
+	const struct process *only; /* samples of this process, also before an exec; NULL: of all */
 	int64_t realtime_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC, for the sample times kept */
 };
 

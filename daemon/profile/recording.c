@@ -8,11 +8,15 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
 #include "collect/collector.h"
 #include "process/host.h"
 #include "process/jit_map.h"
 #include "process/pod_names.h"
 #include "profile/aggregate.h"
+#include "profile/history.h"
+#include "profile/merge.h"
 #include "profile/profile_builder.h"
 #include "profile/recording_comments.h"
 #include "profile/symbolizer.h"
@@ -37,6 +41,8 @@ struct recording {
 	struct recording_options options;
 	struct collector *collector;
 	struct aggregate aggregate;
+	struct history history; /* for victims of a lack of memory */
+	uint64_t victims, victims_known;
 	struct symbolizer *symbolizer;
 	struct loop_source *timer;
 	struct hash jit_processes; /* address of a struct process -> 1; each holds a reference */
@@ -135,8 +141,11 @@ static int on_prepare(struct loop_source *source, uint32_t events, void *userdat
 	prepare_names(r);
 	if (r->symbolizer)
 		symbolizer_request_lines(r->symbolizer, false);
+	history_turn(&r->history, monotonic_ns());
 	return 0;
 }
+
+static void on_victim(void *userdata, const struct record_oom_victim *victim, const char *cgroup_path);
 
 int recording_new(struct loop *loop, struct recording_options *options,
 		  struct recording_failure *failure, struct recording **ret)
@@ -179,9 +188,12 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.binaries = r->options.limits.binaries,
 		.table_bytes = r->options.limits.table_bytes,
 		.on_sample = on_sample,
+		.on_oom = r->options.on_victim ? on_victim : NULL,
 		.userdata = r,
 	};
 	int error = pod_names_new(r->options.root, &r->pod_names);
+	if (error == 0 && r->options.on_victim)
+		error = history_begin(&r->history, &r->aggregate, r->options.kinds, r->new_ns);
 	if (error == 0)
 		error = collector_new(loop, &r->options.selection, &collector, &cause,
 				      &r->collector);
@@ -207,6 +219,7 @@ struct recording *recording_free(struct recording *r)
 	loop_remove(r->timer);
 	if (r->collector)
 		collector_stop(r->collector);
+	history_end(&r->history);
 	aggregate_deinit(&r->aggregate);
 	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
 		process_unreference((struct process *)(uintptr_t)slot->key);
@@ -468,6 +481,112 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 	return error;
 }
 
+/* ---- Victims of a lack of memory --------------------------------------------------------------- */
+
+static int build_of_process(struct recording *r, const struct aggregate_window *window,
+			    const struct process *process, struct profile **ret)
+{
+	struct profile_builder_options options = {
+		.symbolizer = r->symbolizer,
+		.labels = r->options.labels,
+		.pod_names = r->pod_names,
+		.period_ns = NS_PER_SECOND / r->options.frequency,
+		.only = process,
+		.realtime_offset_ns = (int64_t)(realtime_ns() - monotonic_ns()),
+	};
+	struct profile_builder_statistics built = {0};
+	return profile_build(&r->aggregate, window, collector_binaries(r->collector), &options, &built,
+			     ret);
+}
+
+/* What history has of a process in one kind; *ret stays NULL when that is nothing. */
+static int build_history(struct recording *r, const struct history_kind *kind,
+			 const struct process *process, uint64_t end_ns, struct profile **ret)
+{
+	_cleanup_profile_ struct profile *older = NULL, *newer = NULL;
+	const struct profile *both[2];
+	size_t count = 0;
+	int error = 0;
+	if (kind->older)
+		error = build_of_process(r, kind->older, process, &older);
+	if (error == 0 && kind->newer)
+		error = build_of_process(r, kind->newer, process, &newer);
+	if (error == 0 && older && older->samples.count)
+		both[count++] = older;
+	if (error == 0 && newer && newer->samples.count)
+		both[count++] = newer;
+	if (error < 0 || count == 0)
+		return error;
+	if (count == 2)
+		error = profile_merge(both, count, ret);
+	else
+		*ret = both[0] == older ? take_pointer(older) : take_pointer(newer);
+	if (error < 0)
+		return error;
+	(*ret)->time_ns = (int64_t)(kind->begin_ns + realtime_ns() - monotonic_ns());
+	(*ret)->duration_ns = (int64_t)(end_ns - kind->begin_ns);
+	return 0;
+}
+
+static int add_victim_comments(const struct recording_victim *victim, struct profile *profile)
+{
+	struct text line = {0};
+	text_add(&line, "oom_victim=%u %s", victim->pid, victim->name);
+	if (victim->cgroup_path)
+		text_add(&line, "\noom_cgroup=%s", victim->cgroup_path);
+	if (victim->anonymous_bytes)
+		text_add(&line, "\nrss_anonymous_bytes=%llu\nrss_file_bytes=%llu\nrss_shared_bytes=%llu"
+				"\nswapped_bytes=%llu",
+			 (unsigned long long)victim->anonymous_bytes,
+			 (unsigned long long)victim->file_bytes,
+			 (unsigned long long)victim->shared_bytes,
+			 (unsigned long long)victim->swapped_bytes);
+	bool failed = line.failed || !line.bytes;
+	for (char *at = line.bytes; at && !failed;) {
+		char *end = strchr(at, '\n');
+		if (end)
+			*end = '\0';
+		if (array_add(&profile->comments, profile_string(profile, at, &failed)) < 0)
+			failed = true;
+		at = end ? end + 1 : NULL;
+	}
+	text_free(&line);
+	return failed ? -ENOMEM : 0;
+}
+
+static void on_victim(void *userdata, const struct record_oom_victim *record, const char *cgroup_path)
+{
+	struct recording *r = userdata;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	struct process *process = history_find_process(&r->history, record->pid, record->process_start);
+	struct recording_victim victim = {
+		.pid = process ? process->pid : record->pid,
+		.name = process ? process->executable_name : record->comm,
+		.cgroup_path = process && process->cgroup_path ? process->cgroup_path : cgroup_path,
+		.file_bytes = record->file_pages * page,
+		.anonymous_bytes = record->anonymous_pages * page,
+		.shared_bytes = record->shared_pages * page,
+		.swapped_bytes = record->swapped_pages * page,
+	};
+	int error = 0;
+	r->victims++;
+	r->victims_known += process != NULL;
+	prepare_names(r);
+	for (int kind = 0; process && kind < PROFILE_KIND_COUNT && error == 0; kind++) {
+		error = build_history(r, &r->history.kinds[kind], process, record->header.time,
+				      &victim.profiles[kind]);
+		if (error == 0 && victim.profiles[kind])
+			error = add_victim_comments(&victim, victim.profiles[kind]);
+	}
+	if (error < 0)
+		log_error("what is known of process %u, killed for lack of memory, is lost: %s",
+			  victim.pid, strerror(-error));
+	else
+		r->options.on_victim(r->options.victim_userdata, &victim);
+	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+		profile_free(victim.profiles[kind]);
+}
+
 /* ---- Windows --------------------------------------------------------------------------------- */
 
 struct recording_window {
@@ -545,6 +664,8 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 	*ret = (struct recording_statistics){
 		.samples = ticks->samples,
 		.captured_ns = ticks->weight,
+		.victims = r->victims,
+		.victims_known = r->victims_known,
 		.growth_samples = growth->samples,
 		.growth_bytes = growth->weight,
 		.dropped_samples = ticks->dropped + growth->dropped + c.bad_records,

@@ -15,6 +15,18 @@
 #include "profile/profile.h"
 #include "profile/profile_kind.h"
 
+/* A process that the kernel killed for lack of memory, and what it did lately. */
+struct recording_victim {
+	uint32_t pid;
+	const char *name;	 /* of the process */
+	const char *cgroup_path; /* NULL: not known */
+	uint64_t file_bytes, anonymous_bytes, shared_bytes, swapped_bytes; /* it had; all 0: not known */
+	struct profile *profiles[PROFILE_KIND_COUNT]; /* NULL: no samples of that kind */
+};
+
+/* `victim` and its profiles are only lent. */
+typedef void (*recording_victim_callback)(void *userdata, const struct recording_victim *victim);
+
 /* Zero: the default. */
 struct recording_limits {
 	uint32_t binaries;    /* known at once */
@@ -42,6 +54,8 @@ struct recording_options {
 	const char *root; /* of the host's files, such as /var/log/pods; NULL: by itself */
 	const char *cache_directory; /* tables and symbols; NULL: default; "" : none */
 	uint64_t names_timeout_ns;   /* what recording_take_profile() waits after a stop; 0: 30 s */
+	recording_victim_callback on_victim; /* NULL: nothing is kept for it */
+	void *victim_userdata;
 	struct recording_limits limits;
 };
 
@@ -62,6 +76,7 @@ struct recording_statistics {
 	uint64_t ends[STACK_END_MAX];	  /* samples by the reason their stack ended */
 	uint64_t samples;		  /* of the CPU, in the aggregate */
 	uint64_t captured_ns;		  /* their CPU time */
+	uint64_t victims, victims_known;  /* killed for lack of memory; of them, with samples */
 	uint64_t growth_samples, growth_bytes; /* of growth, in the aggregate; new and copied */
 	uint64_t dropped_samples;	  /* reached userspace but not the aggregate (limits) */
 	uint64_t untimed_samples;	  /* in the aggregate without their time (limit) */

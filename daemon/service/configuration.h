@@ -34,6 +34,8 @@ struct sampling_configuration {
 
 struct memory_configuration {
 	bool growth;
+	char *oom_directory; /* NULL: nothing is kept */
+	uint64_t oom_bytes;
 };
 
 struct selection_configuration {

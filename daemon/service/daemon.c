@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "service/daemon_state.h"
+#include "service/oom_files.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -281,6 +282,22 @@ static int load_configuration(struct daemon *daemon)
 	return r;
 }
 
+static void on_victim(void *userdata, const struct recording_victim *victim)
+{
+	oom_files_add(((struct daemon *)userdata)->oom_files, victim);
+}
+
+static void keep_victims(struct daemon *daemon)
+{
+	const struct memory_configuration *memory = &daemon->configuration.memory;
+	if (!memory->growth || !memory->oom_directory)
+		return;
+	int r = oom_files_new(memory->oom_directory, memory->oom_bytes, &daemon->oom_files);
+	if (r < 0)
+		log_warning("profiles of processes that are killed for lack of memory are not kept: %s",
+			    strerror(-r));
+}
+
 static int start_recording(struct daemon *daemon)
 {
 	struct recording_options options;
@@ -288,6 +305,10 @@ static int start_recording(struct daemon *daemon)
 	int r = daemon_recording_options(&daemon->configuration, &options);
 	if (r == 0)
 		options.opener = daemon->opener;
+	if (r == 0 && daemon->oom_files) {
+		options.on_victim = on_victim;
+		options.victim_userdata = daemon;
+	}
 	if (r == 0)
 		r = recording_new(daemon->loop, &options, &failure, &daemon->recording);
 	selection_free(&options.selection);
@@ -339,6 +360,8 @@ static int start(struct daemon *daemon)
 		return r;
 	}
 	r = exporters_new(&daemon->configuration, &daemon->exporters);
+	if (r == 0)
+		keep_victims(daemon);
 	if (r == 0)
 		r = start_recording(daemon);
 	if (r == 0)
@@ -404,6 +427,7 @@ int daemon_run(struct daemon *daemon)
 		daemon->open_interval = open_interval_close(daemon->open_interval);
 	exporters_flush(daemon->exporters, FLUSH_TIMEOUT_NS);
 	exporters_stop(daemon->exporters);
+	daemon->oom_files = oom_files_free(daemon->oom_files, FLUSH_TIMEOUT_NS);
 	tell_account(daemon);
 	log_info("ended");
 	return r < 0 ? r : flushed;
@@ -421,6 +445,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 	loop_remove(daemon->interrupt);
 	local_server_free(daemon->local);
 	recording_free(daemon->recording);
+	oom_files_free(daemon->oom_files, 0);
 	exporters_free(daemon->exporters);
 	opener_free(daemon->opener);
 	loop_free(daemon->loop);

@@ -29,6 +29,7 @@ struct daemon {
 	struct configuration configuration; /* in force */
 	struct loop *loop;
 	struct recording *recording;
+	struct oom_files *oom_files; /* NULL: none are kept */
 	struct exporters *exporters;
 	struct local_server *local;
 	struct notifier notifier;

@@ -60,6 +60,8 @@ static void write_sampling(const struct daemon *daemon, const struct recording_s
 	json_number(json, "binaries", s->binaries);
 	json_number(json, "growth_samples", s->growth_samples);
 	json_number(json, "growth_bytes", s->growth_bytes);
+	json_number(json, "oom_victims", s->victims);
+	json_number(json, "oom_victims_known", s->victims_known);
 	json_number(json, "frames", s->frames);
 	json_number(json, "frames_unnamed", s->frames_unnamed);
 	json_close(json, '}');

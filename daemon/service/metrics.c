@@ -117,6 +117,11 @@ static void write_growth(const struct recording_statistics *s, struct text *out)
 	single(out, "growth_bytes_total", "counter",
 	       "Bytes of new and copied memory that samples of growth stand for.",
 	       (double)s->growth_bytes);
+	single(out, "oom_victims_total", "counter",
+	       "Processes the kernel killed for lack of memory while growth is looked at.",
+	       (double)s->victims);
+	single(out, "oom_victims_known_total", "counter",
+	       "Of them, those whose profiles were kept.", (double)s->victims_known);
 }
 
 static void write_frames(const struct recording_statistics *s, struct text *out)

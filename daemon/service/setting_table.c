@@ -52,6 +52,13 @@ const struct setting configuration_settings[] = {
 		"Also say where memory grows: page faults become a profile of their own, with the\n"
 		"values growth_space and copied_space.",
 		RESTART),
+	SETTING(TEXT, "memory.oom_directory", memory.oom_directory, "/var/lib/bolometer/oom",
+		"With memory.growth: when the kernel kills a process for lack of memory, of the host\n"
+		"or of a cgroup, what was seen of it is kept here: its growth of the last hour or\n"
+		"more and its stacks of the last minute; \"\": nowhere.",
+		RESTART),
+	SETTING(SIZE, "memory.oom_size", memory.oom_bytes, "64MiB",
+		"Past it the oldest of these files go.", .low = MIB, .high = TIB, RESTART),
 	SETTING(TEXTS, "selection.comm", selection.comms, NULL,
 		"Only threads with one of these names, as shell patterns: [\"nginx*\"].\n"
 		"Kinds of selection combine: all that are given must hold."),

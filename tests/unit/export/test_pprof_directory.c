@@ -63,6 +63,10 @@ static void test_names_of_other_kinds(void **state)
 	assert_true(pprof_file_parse(name, "h", &start, &is_cpu));
 	assert_int_equal(start, START_NS);
 	assert_false(is_cpu);
+	pprof_file_name(name, "h", "oom-cpu", START_NS, 2);
+	assert_true(pprof_file_parse(name, NULL, &start, &is_cpu));
+	assert_int_equal(start, START_NS);
+	assert_false(is_cpu);
 	pprof_file_name(name, "h", "growth", START_NS, 2);
 	assert_string_equal(name, "bolometer-h-20261123T101500.123Z-2.growth.pb.gz");
 	assert_true(pprof_file_parse(name, NULL, &start, &is_cpu));

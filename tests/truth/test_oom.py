@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+A process that the kernel kills because its cgroup may have no more memory: its growth, and its stacks on the
+CPU, are kept as files beside the recording's, and say where its memory went.
+
+    test_oom.py BOLOMETER WORKLOADS
+"""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+
+from profile_reader import Profile
+from recording import Undecided, expect, main
+
+LIMIT = 48 << 20
+
+
+def memory_hierarchy():
+    """Where groups with a limit can be made: the controller's own hierarchy, or the unified one."""
+    for line in pathlib.Path("/proc/mounts").read_text(encoding="ascii").splitlines():
+        _, path, kind, options = line.split()[:4]
+        if kind == "cgroup" and "memory" in options.split(","):
+            return pathlib.Path(path), "memory.limit_in_bytes"
+        if kind == "cgroup2":
+            with contextlib.suppress(OSError):
+                if "memory" in (pathlib.Path(path) / "cgroup.subtree_control").read_text(encoding="ascii"):
+                    return pathlib.Path(path), "memory.max"
+    return None, None
+
+
+@contextlib.contextmanager
+def limited_group():
+    """Enters nothing; yields the file that a process writes itself into."""
+    hierarchy, limit = memory_hierarchy()
+    if not hierarchy:
+        yield None
+        return
+    group = hierarchy / f"bolometer-test-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / limit).write_text(str(LIMIT), encoding="ascii")
+        for swap in ("memory.memsw.limit_in_bytes", "memory.swap.max"):
+            with contextlib.suppress(OSError):
+                (group / swap).write_text(str(LIMIT if "memsw" in swap else 0), encoding="ascii")
+        yield group / "cgroup.procs"
+    finally:
+        for _ in range(50):
+            with contextlib.suppress(OSError):
+                group.rmdir()
+                break
+            time.sleep(0.1)
+
+
+def victim(bench):
+    with limited_group() as procs, tempfile.TemporaryDirectory() as directory:
+        if procs is None:
+            return "SKIPPED: no cgroup hierarchy with a memory controller"
+        grow = bench.workload("growth", "small", 512)
+        # Once outside the group, so that its tables are ready.
+        script = f'"$0" small 4; echo $$ > {procs}; exec "$0" "$@"'
+        with subprocess.Popen([bench.bolometer, "record", "-e", "cpu,growth", "-d", "12s", "-o",
+                               f"{directory}/%e.pb.gz"], stdin=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True) as recorder:
+            try:
+                time.sleep(2)
+                killed = subprocess.Popen(["sh", "-c", script, *grow], stdout=subprocess.DEVNULL)
+                status = killed.wait(timeout=60)
+                _, said = recorder.communicate(timeout=60)
+            finally:
+                recorder.kill()
+        expect(status == -9, f"the workload ended with {status}, it should be killed")
+        expect(recorder.returncode == 0, said)
+        return check_files(pathlib.Path(directory), killed.pid, said)
+
+
+def check_files(directory, pid, said):
+    found = sorted(path.name for path in directory.iterdir())
+    growth = directory / f"oom-{pid}-growth-growth.pb.gz"
+    expect(growth.exists(), f"no {growth.name} among {found}: {said}")
+    expect(f"process {pid} (growth) was killed for lack of memory" in said, said)
+    profile = Profile.read(growth)
+    expect({sample.labels["process.pid"] for sample in profile.samples} == {pid}, "only the victim's samples")
+    total = profile.total("growth_space")
+    of_function = sum(sample.values["growth_space"] for sample in profile.samples
+                      if "touch_small_pages" in sample.names)
+    text = f"{total >> 20} MiB of growth of {LIMIT >> 20}, {of_function / max(total, 1):.1%} in touch_small_pages"
+    comments = dict(comment.split("=", 1) for comment in profile.comments)
+    expect(comments.get("oom_victim") == f"{pid} growth", f"{profile.comments}")
+    # A kernel that tells only the victim's number does not tell how much it had.
+    if "rss_anonymous_bytes" in comments:
+        anonymous = int(comments["rss_anonymous_bytes"])
+        text += f", {anonymous >> 20} MiB resident"
+        expect(0.7 * LIMIT <= anonymous <= 1.05 * LIMIT, f"{anonymous} bytes of {LIMIT} resident")
+    if max(sample.values["growth_space"] / sample.count for sample in profile.samples) > LIMIT / 20:
+        raise Undecided(f"{text}: others' page faults make a sample stand for too much")
+    expect(of_function >= 0.8 * total, text)
+    expect(0.7 * LIMIT <= total <= 1.3 * LIMIT, text)
+    cpu = directory / f"oom-{pid}-growth-cpu.pb.gz"
+    expect(not cpu.exists() or Profile.read(cpu).total("cpu") > 0, "the CPU profile has samples")
+    return f"{text}; {'with' if cpu.exists() else 'without'} a CPU profile"
+
+
+if __name__ == "__main__":
+    main([victim])
