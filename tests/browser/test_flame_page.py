@@ -11,11 +11,26 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from devtools import Browser, find_chromium
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from devtools import Browser, find_chromium  # noqa: E402
+from verdict import ATTEMPTS, Failure, Stopwatch, Undecided  # noqa: E402
 
 STACKS = 50_000
 PAINT_MILLISECONDS = 1000
 ACTION_MILLISECONDS = 100
+# A measure of the machine: what the limits are for does it in REFERENCE_MILLISECONDS. A slower one is allowed
+# as many times more.
+REFERENCE_MILLISECONDS = 13
+REFERENCE = """(() => {
+    const began = performance.now();
+    const values = new Map();
+    for (let i = 0, seed = 1; i < 200000; i++) {
+        seed = seed * 1103515245 + 12345 & 0x7fffffff;
+        values.set(seed, i);
+    }
+    [...values.keys()].sort((a, b) => a - b);
+    return performance.now() - began;
+})()"""
 
 
 def write_page(path, stacks, *options):
@@ -63,11 +78,31 @@ class FlamePage(unittest.TestCase):
         if SCREENSHOTS:
             self.browser.screenshot(f"{SCREENSHOTS}/{name}.png")
 
-    def least(self, name, limit, expression, times=5):
-        """The quickest of some: what the page costs, not what else the machine does."""
-        taken = [self.browser.evaluate(expression) for _ in range(times)]
-        print(f"{name}: {min(taken):.1f} ms (slowest {max(taken):.1f}, limit {limit})")
-        self.assertLessEqual(min(taken), limit, name)
+    def quickest(self, name, limit, measure, times=5):
+        """The quickest of some, beside what this machine takes for the reference: what the page costs, not
+        what else the machine does. On a busy one nothing is decided."""
+        watch = Stopwatch()
+        for _ in range(ATTEMPTS):
+            taken, references = [], []
+            for _ in range(times):
+                references.append(self.browser.evaluate(REFERENCE))
+                taken.append(measure())
+            allowed = limit * max(1, min(references) / REFERENCE_MILLISECONDS)
+            said = (f"{name}: {min(taken):.1f} ms (slowest {max(taken):.1f}, allowed {allowed:.0f}, the "
+                    f"reference takes {min(references):.0f})")
+            print(said)
+            if min(taken) <= allowed:
+                return
+        try:
+            watch.expect(False, said)
+        except Undecided as why:
+            print(f"undecided {why}")
+            self.skipTest(str(why))
+        except Failure as why:
+            self.fail(str(why))
+
+    def least(self, name, limit, expression):
+        self.quickest(name, limit, lambda: self.browser.evaluate(expression))
 
     def test_structure(self):
         state = self.state()
@@ -89,10 +124,7 @@ class FlamePage(unittest.TestCase):
         def paint():
             self.browser.open(self.page)
             return self.browser.evaluate("flameGraph.painted")
-        taken = [paint() for _ in range(4)]
-        print(f"first paint: {min(taken):.0f} ms (slowest {max(taken):.0f}, "
-              f"limit {PAINT_MILLISECONDS}), {self.truth['bytes']} bytes")
-        self.assertLessEqual(min(taken), PAINT_MILLISECONDS)
+        self.quickest(f"first paint of {self.truth['bytes']} bytes", PAINT_MILLISECONDS, paint, 4)
 
     def test_zoom(self):
         self.click_frame("sql::Executor::resolve_541")

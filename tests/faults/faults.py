@@ -33,8 +33,8 @@ class Result(Recording):
     """With what the recording cost."""
 
     def __init__(self, path, errors, watch, memory):
-        super().__init__(path, "", errors, 0)
-        self.watch, self.seconds = watch, watch.seconds()
+        super().__init__(path, "", errors, 0, watch=watch)
+        self.seconds = watch.seconds()
         self.largest_own, self.largest_rss = memory
 
     def named(self, program):

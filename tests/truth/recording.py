@@ -26,7 +26,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from load import no_idle_cpu  # noqa: E402
 from profile_reader import Profile  # noqa: E402
-from verdict import SKIPPED, Failure, Undecided, expect, run_tests  # noqa: E402,F401
+from verdict import SKIPPED, Failure, Stopwatch, Undecided, expect, run_tests  # noqa: E402,F401
 
 P_FALSE = 1e-6
 # The higher, the narrower the bounds; but a clock event that comes more than half a period late is a
@@ -67,11 +67,13 @@ def expect_near(what, seen_ns, true_ns, allowed_ns, recording, share=1, hidden_n
 
 
 class Recording:
-    """A profile with its counters and, for a workload, what the workload said of itself."""
+    """A profile with its counters and, for a workload, what the workload said of itself. `watch` judges what
+    a host that was busy meanwhile may have made worse: how much came before the tables were ready."""
 
-    def __init__(self, path, output, errors, stolen, cpu=None):
+    def __init__(self, path, output, errors, stolen, cpu=None, watch=None):
         self.profile = Profile.read(path)
         self.output, self.errors, self.stolen_ns, self.cpu = output, errors, stolen, cpu
+        self.watch = watch
         lines = output.strip().splitlines()
         self.truth = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
         comments = [text.split("=", 1) for text in self.profile.comments if "=" in text]
@@ -150,7 +152,7 @@ class Bench:
             command = ["taskset", "-c", str(cpu), *command]
         with tempfile.TemporaryDirectory() as directory:
             path = f"{directory}/x.pb.gz"
-            stolen_before = stolen_ns(cpu)
+            stolen_before, watch = stolen_ns(cpu), Stopwatch()
             # Not a pipe: nobody reads it while `meanwhile` runs, and a verbose recorder would wait.
             with open(f"{directory}/errors", "w+", encoding="utf-8", errors="replace") as errors_file, \
                     subprocess.Popen(
@@ -165,7 +167,7 @@ class Bench:
                 errors = errors_file.read()
             expect(process.returncode == 0,
                    f"bolometer record: status {process.returncode}: {errors[-600:]}")
-            return Recording(path, output, errors, stolen_ns(cpu) - stolen_before, cpu)
+            return Recording(path, output, errors, stolen_ns(cpu) - stolen_before, cpu, watch)
 
     def record_workload(self, name, seconds, *arguments, **options):
         """Runs it briefly first, so that the tables of its binaries are ready; the truth is that of the

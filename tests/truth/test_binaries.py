@@ -58,11 +58,11 @@ def count(samples):
     return sum(sample.count for sample in samples)
 
 
-def check_complete(samples, entry):
+def check_complete(recording, samples, entry):
     """Those that came in time reach the entry, and it has its name."""
     early = [sample for sample in samples if mark(sample) == NOT_READY]
-    expect(count(early) <= LARGEST_EARLY * count(samples),
-           f"{count(early)} of {count(samples)} samples before the tables were ready")
+    recording.watch.expect(count(early) <= LARGEST_EARLY * count(samples),
+                           f"{count(early)} of {count(samples)} samples before the tables were ready")
     in_time = [sample for sample in samples if mark(sample) != NOT_READY]
     whole = [sample for sample in in_time if sample.frames[-1].function == entry
              or mark(sample) in ("[exiting]", "[starting a program]")]
@@ -110,7 +110,7 @@ def check_lines(samples, file="split.c"):
 
 
 def check(recording, program, entry="_start", lines=True):
-    samples = check_complete(samples_of(recording, program), entry)
+    samples = check_complete(recording, samples_of(recording, program), entry)
     check_split(recording, samples)
     check_callers(samples)
     if lines:
@@ -285,7 +285,7 @@ def replaced_while_it_runs(bench):
             expect(f"{expected}_leaf" in names and f"{wrong}_leaf" not in names,
                    f"{expected}_leaf expected in process {pid}: {sorted(names)}")
         new = [s for s in samples if s.labels["process.pid"] == recording.truth["pid"]]
-        check_split(recording, check_complete(new, "_start"), "other")
+        check_split(recording, check_complete(recording, new, "_start"), "other")
     return f"{count(samples)} samples"
 
 
@@ -307,7 +307,7 @@ def jit_in_a_pid_namespace(bench):
               " /mnt/jit 0.2 >/dev/null; /mnt/jit 2.5")
     recording = bench.record(command=["unshare", "-m", "-p", "-f", "--mount-proc", "sh", "-c", script,
                                       *bench.workload("jit")])
-    samples = check_complete(samples_of(recording, "jit"), "_start")
+    samples = check_complete(recording, samples_of(recording, "jit"), "_start")
     named = [s for s in samples if s.names[:4] == ["jit_inner", "jit_outer", "jit_driver", "main"]]
     expect(cpu_ns(named) >= 0.85 * cpu_ns(samples),
            f"{cpu_ns(named) / cpu_ns(samples):.1%} of the time has the names of the JIT code")

@@ -22,7 +22,7 @@ def complete_samples(recording, program):
     samples = recording.samples_of(program)
     complete = [sample for sample in samples if not mark(sample)]
     share = sum(s.count for s in complete) / max(1, sum(s.count for s in samples))
-    expect(share >= COMPLETE, f"{share:.2%} of the stacks are complete")
+    recording.watch.expect(share >= COMPLETE, f"{share:.2%} of the stacks are complete")
     return complete
 
 

@@ -11,8 +11,10 @@ else.
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 from recording import (OUTSIDE_NS, Failure, bound_ns, cpu_ns, expect, expect_near, main, mark)
@@ -21,6 +23,7 @@ SECONDS = 4
 COMPLETE = 0.95
 CHILD_NS = 5e6
 THREAD_NS = 3e6
+WANTED = f"split{os.getpid()}"
 LAST_CPU = max(os.sched_getaffinity(0))
 
 
@@ -38,7 +41,7 @@ def check_command(bench, name, kind, pieces_per_second):
         ends[mark(sample)] = ends.get(mark(sample), 0) + sample.count
     whole = ends.pop("", 0) + ends.pop("[exiting]", 0) + ends.pop("[starting a program]", 0)
     total = recording.profile.total("samples")
-    expect(whole >= COMPLETE * total, f"{whole / total:.2%} complete, the others: {ends}")
+    recording.watch.expect(whole >= COMPLETE * total, f"{whole / total:.2%} complete, the others: {ends}")
     return recording, f"{whole / total:.2%} complete {ends or ''}"
 
 
@@ -57,7 +60,7 @@ def children_of_five_ms(bench):
     expect(len(pids) - 1 >= 0.99 * started, f"{len(pids) - 1} of {started} children were seen")
     # the rest is forking, starting the program and ending it
     work = share_of(samples, lambda s: "short_child_work" in s.names)
-    expect(work >= 0.60, f"{work:.2%} of the time is in the children's function")
+    recording.watch.expect(work >= 0.60, f"{work:.2%} of the time is in the children's function")
     return f"{said}, {started} children"
 
 
@@ -70,15 +73,17 @@ def threads_of_three_ms(bench):
     started = recording.truth["threads_started"]
     expect(len(threads) - 1 >= 0.99 * started, f"{len(threads) - 1} of {started} threads were seen")
     work = share_of(samples, lambda s: "thread_work" in s.names)
-    expect(work >= 0.90, f"{work:.2%} of the time is in the threads' function")
+    recording.watch.expect(work >= 0.90, f"{work:.2%} of the time is in the threads' function")
     return f"{said}, {started} threads"
 
 
 class Running:
-    """Two programs side by side, of which one is asked for."""
+    """Two programs side by side, of which one is asked for; no other on this host has its name."""
 
     def __init__(self, bench):
-        self.wanted = subprocess.Popen(bench.workload("split", 20), stdout=subprocess.DEVNULL)
+        self.directory = tempfile.TemporaryDirectory()
+        self.executable = shutil.copy(bench.workloads / "split", f"{self.directory.name}/{WANTED}")
+        self.wanted = subprocess.Popen([self.executable, "20"], stdout=subprocess.DEVNULL)
         self.other = subprocess.Popen(bench.workload("signals", 20), stdout=subprocess.DEVNULL)
 
     def __enter__(self):
@@ -88,6 +93,7 @@ class Running:
         for process in (self.wanted, self.other):
             process.kill()
             process.wait()
+        self.directory.cleanup()
 
 
 def process_cpu_ns(pid):
@@ -127,9 +133,9 @@ def check_selection(bench, *options):
     expect(pids == {running.wanted.pid}, f"processes {pids}, wanted {running.wanted.pid}")
     seen = cpu_ns(recording.profile.samples)
     allowed = bound_ns(at_least / 1e6) + recording.unsure_ns()
-    expect(at_least - allowed <= seen <= at_most + recording.stolen_ns,
-           f"{seen / 1e6:.0f} ms seen of {at_least / 1e6:.0f} to {at_most / 1e6:.0f} ms, "
-           f"{allowed / 1e6:.0f} ms allowed")
+    recording.watch.expect(at_least - allowed <= seen <= at_most + recording.stolen_ns,
+                           f"{seen / 1e6:.0f} ms seen of {at_least / 1e6:.0f} to {at_most / 1e6:.0f} ms, "
+                           f"{allowed / 1e6:.0f} ms allowed")
     expect(recording["unselected"] > 0, "the other program was not even there")
     return f"{recording['samples']} samples, {recording['unselected']} unselected"
 
@@ -139,16 +145,16 @@ def by_pid(bench):
 
 
 def by_comm(bench):
-    return check_selection(bench, "--comm", "spl?t")
+    return check_selection(bench, "--comm", WANTED.replace("i", "?"))
 
 
 def by_executable(bench):
-    return check_selection(bench, "--exe", str(bench.workloads / "split"))
+    return check_selection(bench, "--exe", lambda running: running.executable)
 
 
 def by_two_kinds(bench):
     """Several kinds must all hold."""
-    return check_selection(bench, "--comm", "s*", "--exe", "split")
+    return check_selection(bench, "--comm", "s*", "--exe", WANTED)
 
 
 def cgroup_root():
@@ -195,8 +201,10 @@ def children_of_a_process(bench):
             truth.update(json.loads(shell.stdout.readline()))
             os.kill(pid, signal.SIGINT)
 
-        recording = bench.record("-p", shell.pid, "--children", meanwhile=start_and_stop)
-        shell.kill()
+        try:
+            recording = bench.record("-p", shell.pid, "--children", meanwhile=start_and_stop)
+        finally:
+            shell.kill()
     pids = {sample.labels.get("process.pid") for sample in recording.profile.samples}
     expect(pids <= {shell.pid, truth["pid"]}, f"only the shell and its child, not {pids}")
     seen = cpu_ns(s for s in recording.profile.samples

@@ -34,7 +34,7 @@ def check_complete(recording, program):
         marks[mark(sample)] = marks.get(mark(sample), 0) + sample.count
     total = sum(marks.values())
     ended = marks.pop("", 0) + marks.pop("[exiting]", 0) + marks.pop("[starting a program]", 0)
-    expect(ended >= COMPLETE * total, f"{ended / total:.2%} complete of {total}; the others: {marks}")
+    recording.watch.expect(ended >= COMPLETE * total, f"{ended / total:.2%} complete of {total}; the others: {marks}")
     return f"{ended / total:.2%} complete {marks or ''}", cpu_ns(s for s in samples if mark(s))
 
 
