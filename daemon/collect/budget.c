@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See budget.h for the theory. */
+#include "collect/budget.h"
+
+#include "base/hash.h"
+
+/* The bucket, in units of the budget: what flows in, and how many seconds of it there may be. */
+#define INFLOW 0.95
+#define BUCKET 3.0
+#define DEBT 6.0	    /* most that is remembered: older cost is in no minute any more */
+#define FIRST_INFLOW 0.65 /* in the first minute, which may begin with */
+#define FIRST_BUCKET 18.0
+#define MINUTE 60.0
+#define BUCKET_PART 10	    /* a second may use one part in so many of what is in it */
+#define LARGEST_BURST 2.0   /* times the budget, in one step */
+#define FAR_ABOVE 1.5
+#define DEAD_BAND 0.15	    /* of the rate, */
+#define COST_DEAD_BAND 0.05 /* and of a cost above what is allowed */
+#define FASTER 1.05	    /* a step, at most */
+#define FALL 0.2	    /* how far the smoothed cost follows a lower one; a higher one at once */
+#define READING_DEBT 1.0    /* seconds of the budget */
+#define TICKS_PART 0.25	    /* of the budget that chance leaves to ticks whatever else costs */
+#define PATIENCE 4	    /* steps above the allowance at the floor before the next lever */
+#define CALM 20		    /* steps well below it before one is given back */
+#define CALM_SHARE 0.7
+
+void budget_init(struct budget *budget, const struct budget_options *options)
+{
+	*budget = (struct budget){
+		.options = *options,
+		.setting = {.frequency = options->highest_hz,
+			    .lines = true,
+			    .reading = true,
+			    .on = true,
+			    .weight = 1},
+		.tokens = FIRST_BUCKET * options->share,
+		.chance = 1,
+		.random = options->seed,
+	};
+}
+
+static uint32_t lowest_hz(const struct budget *budget)
+{
+	return MIN_OF(budget->options.highest_hz, (uint32_t)BUDGET_LOWEST_HZ);
+}
+
+void budget_change(struct budget *budget, double share, uint32_t highest_hz)
+{
+	bool was_highest = budget->setting.frequency == budget->options.highest_hz;
+	budget->options.share = share;
+	budget->options.highest_hz = highest_hz;
+	if (was_highest || budget->setting.frequency > highest_hz)
+		budget->setting.frequency = highest_hz;
+	budget->setting.frequency = MAX_OF(budget->setting.frequency, lowest_hz(budget));
+}
+
+/* ---- The window ------------------------------------------------------------------------------ */
+
+static void keep(struct budget *budget, double cost, double capacity)
+{
+	budget->cost_ns[budget->steps % BUDGET_WINDOW] = cost;
+	budget->capacity_ns[budget->steps % BUDGET_WINDOW] = capacity;
+	budget->steps++;
+}
+
+static void sum(const struct budget *budget, double *cost, double *capacity)
+{
+	size_t count = MIN_OF(budget->steps, (uint64_t)BUDGET_WINDOW);
+	*cost = *capacity = 0;
+	for (size_t i = 0; i < count; i++) {
+		*cost += budget->cost_ns[i];
+		*capacity += budget->capacity_ns[i];
+	}
+}
+
+/* The share that the next step may cost. */
+static double allowance(struct budget *budget, double cost, double seconds)
+{
+	double share = budget->options.share;
+	bool is_first = budget->age < MINUTE;
+	double inflow = share * (is_first ? FIRST_INFLOW : INFLOW);
+	double bucket = share * (is_first ? FIRST_BUCKET : BUCKET);
+	budget->age += seconds;
+	budget->tokens = MIN_OF(budget->tokens + (inflow - cost) * seconds, bucket);
+	budget->tokens = MAX_OF(budget->tokens, -DEBT * share);
+	return MIN_OF(inflow + budget->tokens / BUCKET_PART, LARGEST_BURST * share);
+}
+
+/* ---- Levers ---------------------------------------------------------------------------------- */
+
+static uint32_t rate_for(const struct budget *budget, double allowed)
+{
+	double now = budget->setting.frequency, cost = budget->tick + budget->rest;
+	double wanted = cost > 0 ? now * MAX_OF(allowed, 0.0) / cost : budget->options.highest_hz;
+	if (budget->above > 1)
+		wanted = MIN_OF(wanted, now / 2);
+	if (wanted > now)
+		/* At least one Hz, or a low rate would never leave its place. */
+		wanted = MIN_OF(wanted, MAX_OF(now * FASTER, now + 1));
+	wanted = MIN_OF(wanted, (double)budget->options.highest_hz);
+	wanted = MAX_OF(wanted, (double)lowest_hz(budget));
+	bool is_end = wanted == budget->options.highest_hz || wanted == lowest_hz(budget);
+	bool is_far = wanted > now ? wanted > now * (FASTER - 0.01) || wanted >= now + 1
+				   : wanted < now * (1 - DEAD_BAND) ||
+					     budget->above >= PATIENCE;
+	return is_far || is_end ? (uint32_t)(wanted + 0.5) : budget->setting.frequency;
+}
+
+/* Ticks cost what their number is: what was measured at the old rate is taken to the new one. */
+static void set_rate(struct budget *budget, uint32_t frequency)
+{
+	double ratio = (double)frequency / budget->setting.frequency;
+	budget->tick *= ratio;
+	budget->usual_tick *= ratio;
+	budget->setting.frequency = frequency;
+}
+
+/* With the rate at its floor: the chance that makes the mean of on and off what is allowed. */
+static void set_chance(struct budget *budget, double allowed)
+{
+	double tick = MAX_OF(budget->usual_tick, 1e-9);
+	double lowest = MAX_OF(TICKS_PART * budget->options.share / tick, BUDGET_LOWEST_CHANCE);
+	/* Back up no faster than the rate. */
+	double chance = MIN_OF((allowed - budget->rest) / tick, budget->chance * FASTER);
+	budget->chance = MIN_OF(1.0, MAX_OF(chance, lowest));
+	/* The start is no sign of what is to come. */
+	budget->infeasible = budget->age > MINUTE &&
+			     budget->chance * tick + budget->rest > allowed * (1 + COST_DEAD_BAND);
+}
+
+/* Reading a large binary is seconds of one CPU at worst, in one piece: what debt it leaves is paid before the
+ * next one. */
+static void set_reading(struct budget *budget)
+{
+	double seconds = budget->tokens / budget->options.share;
+	if (seconds < -READING_DEBT)
+		budget->setting.reading = false;
+	else if (seconds >= 0)
+		budget->setting.reading = true;
+}
+
+static void lower(struct budget *budget, double allowed)
+{
+	struct budget_setting *setting = &budget->setting;
+	if (setting->lines) {
+		setting->lines = false;
+		/* Only what is far above cannot wait to see what that saves. */
+		if (budget->tick + budget->rest < FAR_ABOVE * allowed)
+			return;
+	}
+	bool at_floor = setting->frequency <= lowest_hz(budget);
+	set_rate(budget, rate_for(budget, allowed));
+	if (at_floor && budget->above >= PATIENCE)
+		set_chance(budget, allowed);
+}
+
+static void give_back(struct budget *budget, double allowed)
+{
+	struct budget_setting *setting = &budget->setting;
+	if (budget->chance < 1)
+		set_chance(budget, allowed);
+	else if (setting->frequency < budget->options.highest_hz)
+		set_rate(budget, rate_for(budget, allowed));
+	else if (budget->calm >= CALM)
+		setting->lines = true;
+	budget->infeasible = false;
+}
+
+/* A number in [0, 1). */
+static double roll(struct budget *budget)
+{
+	budget->random += 0x9e3779b97f4a7c15ULL; /* a counter through a finaliser, as in splitmix64 */
+	return (double)(hash_mix(budget->random) >> 11) / 9007199254740992.0; /* 2^53 */
+}
+
+static void follow(double *value, double latest)
+{
+	*value += (latest > *value ? 1 : FALL) * (latest - *value);
+}
+
+struct budget_setting budget_step(struct budget *budget, const struct budget_reading *reading)
+{
+	double capacity = (double)reading->elapsed_ns * MAX_OF(reading->cpus, 1u);
+	if (capacity <= 0)
+		return budget->setting;
+	double cost = (double)reading->cost_ns / capacity;
+	double tick = MIN_OF((double)reading->tick_ns / capacity, cost);
+	if (budget->setting.on) {
+		follow(&budget->tick, tick);
+		budget->usual_tick += (budget->usual_tick > 0 ? FALL : 1) * (tick - budget->usual_tick);
+	}
+	follow(&budget->rest, cost - tick);
+	keep(budget, (double)reading->cost_ns, capacity);
+	double allowed = allowance(budget, cost, (double)reading->elapsed_ns / 1e9);
+	double mean = budget->chance * budget->tick + budget->rest;
+	set_reading(budget);
+	budget->above = mean > allowed * (1 + COST_DEAD_BAND) ? budget->above + 1 : 0;
+	budget->calm = mean < allowed * CALM_SHARE ? budget->calm + 1 : 0;
+	if (budget->above || (budget->chance < 1 && mean > allowed))
+		lower(budget, allowed);
+	else
+		give_back(budget, allowed);
+	budget->setting.on = budget->chance >= 1 || roll(budget) < budget->chance;
+	budget->setting.weight = 1 / budget->chance;
+	return budget->setting;
+}
+
+void budget_get_report(const struct budget *budget, struct budget_report *ret)
+{
+	double cost = 0, capacity = 0, last_cost = 0, last_capacity = 1;
+	sum(budget, &cost, &capacity);
+	if (budget->steps) {
+		last_cost = budget->cost_ns[(budget->steps - 1) % BUDGET_WINDOW];
+		last_capacity = budget->capacity_ns[(budget->steps - 1) % BUDGET_WINDOW];
+	}
+	*ret = (struct budget_report){
+		.share = budget->options.share,
+		.cost = last_cost / last_capacity,
+		.window_cost = capacity > 0 ? cost / capacity : 0,
+		.chance = budget->chance,
+		.infeasible = budget->infeasible,
+		.setting = budget->setting,
+	};
+}

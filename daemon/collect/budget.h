@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The budget controller: how fast to sample so that profiling stays under a share of the host's CPU time. It
+ * has no clock and no kernel in it: readings go in, a setting comes out, so that tests run it through hours of
+ * made-up load in a moment.
+ *
+ * Theory. The budget is a share of what all CPUs can do, kept over every 60 s. It fills a bucket: 95 % of it
+ * flow in, 3 s of it is what the bucket holds, so that no minute can cost more than the budget (57 + 3). The
+ * start may cost 18 s of it at once, and the first minute is that much poorer. A step (half a second) may cost
+ * what flows in and a tenth of what is in the bucket, twice the budget at most. Its cost goes with the rate,
+ * so the rate that fits is the present one times allowed over measured cost; it is followed when it is more
+ * than 15 % away or the excess stays, downwards at once, upwards 5 % a step. Levers in order: source lines,
+ * then the binaries that were not met before, which wait to be read while the bucket is in debt (until then their
+ * stacks end in "tables not ready"), then the rate down to its floor, then the whole host on and off, each step by chance, where a sample weighs
+ * the inverse of the chance: every total stays unbiased. Where most of the cost is not that of ticks (programs
+ * that come and go), chance would save little and blur much: ticks keep a quarter of the budget. They are given back in the reverse order.
+ */
+#pragma once
+
+#include "base/attributes.h"
+
+#define BUDGET_STEP_NS 500000000ULL
+#define BUDGET_WINDOW 120 /* steps: a minute */
+#define BUDGET_LOWEST_HZ 11
+#define BUDGET_LOWEST_CHANCE (1.0 / 16)
+
+struct budget_options {
+	double share;	     /* of the CPU time of all CPUs: 0.005 */
+	uint32_t highest_hz; /* what was asked for; the rate is never above it */
+	uint64_t seed;	     /* of the chances */
+};
+
+/* What one step cost. */
+struct budget_reading {
+	uint64_t elapsed_ns; /* wall time; steps need not be equally long */
+	uint32_t cpus;	     /* online */
+	uint64_t cost_ns;    /* CPU time of our own, of BPF programs and of interrupts */
+	uint64_t tick_ns;    /* of it, what goes with the ticks: the programs and interrupts */
+};
+
+struct budget_setting {
+	uint32_t frequency; /* Hz, for the next step */
+	bool lines;	    /* look up source lines and inlined functions */
+	bool reading;	    /* read binaries that were not met before */
+	bool on;	    /* sample at all in the next step */
+	double weight;	    /* of each of its samples: the inverse of the chance that it is on, >= 1 */
+};
+
+struct budget_report {
+	double share;	     /* asked for */
+	double cost;	     /* share that the last step cost */
+	double window_cost;  /* share that the last 60 s cost, or all since the start when that is less */
+	double chance;	     /* that a step is on */
+	bool infeasible;     /* all levers are used up and the cost is still above */
+	struct budget_setting setting;
+};
+
+struct budget {
+	struct budget_options options;
+	struct budget_setting setting;
+	double cost_ns[BUDGET_WINDOW], capacity_ns[BUDGET_WINDOW]; /* rings; next = steps % size */
+	uint64_t steps;
+	double tokens;	  /* in the bucket: seconds of all CPUs; below 0: debt */
+	double age;	  /* seconds since the start */
+	double tick, rest; /* shares: ticks while on, all else; they rise at once and fall slowly */
+	double usual_tick; /* as tick, rising slowly too */
+	double chance;
+	unsigned above, calm; /* steps in a row */
+	bool infeasible;
+	uint64_t random;
+};
+
+/* The first setting is everything at the rate asked for, at the floor if that is higher. */
+void budget_init(struct budget *budget, const struct budget_options *options);
+
+/* Another share or rate from now on; what was spent stays spent. A share of 0 is not allowed. */
+void budget_change(struct budget *budget, double share, uint32_t highest_hz);
+
+/* Takes what the step since the last call cost; returns the setting of the next one. */
+struct budget_setting budget_step(struct budget *budget, const struct budget_reading *reading);
+
+void budget_get_report(const struct budget *budget, struct budget_report *ret);

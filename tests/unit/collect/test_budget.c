@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The budget controller over made-up hosts: what a step costs is worked out from the setting the controller
+ * chose, and from a load that changes. Looked at: is the budget kept over every minute, does the rate come
+ * back, is every total unbiased.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "collect/budget.h"
+
+#define MINUTE BUDGET_WINDOW
+#define STEP_SECONDS ((double)BUDGET_STEP_NS / 1e9)
+
+/* What the world costs: nanoseconds a second. */
+struct load {
+	double busy_cpus;	   /* their ticks become samples */
+	double sample_ns;	   /* of a sample, interrupt included */
+	double fixed_ns;	   /* whatever the rate: processes that come and go */
+	double lines_ns;	   /* of it, saved without source lines */
+	double noise;		   /* the cost is off by up to so much of itself */
+};
+
+struct world {
+	struct budget budget;
+	struct budget_setting setting;
+	uint32_t cpus;
+	uint64_t random;
+	double history[8192]; /* share of each step */
+	size_t steps;
+	double true_samples, weighed; /* CPU seconds there were, and CPU seconds the samples stand for */
+	bool ever_infeasible;
+};
+
+static void begin(struct world *world, uint32_t cpus, double share)
+{
+	*world = (struct world){.cpus = cpus, .random = 7};
+	struct budget_options options = {.share = share, .highest_hz = 99, .seed = 42};
+	budget_init(&world->budget, &options);
+	world->setting = world->budget.setting;
+}
+
+static double roll(struct world *world)
+{
+	world->random = world->random * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (double)(world->random >> 11) / 9007199254740992.0;
+}
+
+static double tick_cost(const struct world *world, const struct load *load)
+{
+	const struct budget_setting *s = &world->setting;
+	return s->on ? load->busy_cpus * s->frequency * load->sample_ns * STEP_SECONDS : 0;
+}
+
+static double rest_cost(const struct world *world, const struct load *load)
+{
+	return (load->fixed_ns - (world->setting.lines ? 0 : load->lines_ns)) * STEP_SECONDS;
+}
+
+static void run(struct world *world, const struct load *load, size_t steps)
+{
+	for (size_t i = 0; i < steps; i++) {
+		double noise = 1 + load->noise * (2 * roll(world) - 1);
+		double tick = tick_cost(world, load) * noise;
+		double cost = tick + rest_cost(world, load) * noise;
+		struct budget_reading reading = {.elapsed_ns = BUDGET_STEP_NS,
+						 .cpus = world->cpus,
+						 .cost_ns = (uint64_t)cost,
+						 .tick_ns = (uint64_t)tick};
+		struct budget_report report;
+		world->history[world->steps++] = cost / (double)BUDGET_STEP_NS / world->cpus;
+		world->true_samples += load->busy_cpus;
+		if (world->setting.on)
+			world->weighed += load->busy_cpus * world->setting.weight;
+		world->setting = budget_step(&world->budget, &reading);
+		budget_get_report(&world->budget, &report);
+		world->ever_infeasible |= report.infeasible;
+	}
+}
+
+/* The highest share of any `length` steps in a row from `first` on. */
+static double highest(const struct world *world, size_t first, size_t length)
+{
+	double most = 0;
+	for (size_t start = first; start + length <= world->steps; start++) {
+		double sum = 0;
+		for (size_t i = 0; i < length; i++)
+			sum += world->history[start + i];
+		most = MAX_OF(most, sum / (double)length);
+	}
+	return most;
+}
+
+static const struct load calm = {.busy_cpus = 0.2, .sample_ns = 40e3, .fixed_ns = 1e6};
+static const struct load storm = {
+	.busy_cpus = 4, .sample_ns = 90e3, .fixed_ns = 9e6, .lines_ns = 4e6, .noise = 0.2};
+
+static void calm_has_the_full_rate(void **state)
+{
+	struct world world;
+	begin(&world, 4, 0.005);
+	run(&world, &calm, 3 * MINUTE);
+	assert_int_equal(world.setting.frequency, 99);
+	assert_true(world.setting.lines && world.setting.on);
+	assert_true(world.setting.weight == 1);
+	assert_false(world.ever_infeasible);
+}
+
+static void storm_is_kept_and_ends(void **state)
+{
+	struct world world;
+	begin(&world, 4, 0.005);
+	run(&world, &calm, 2 * MINUTE);
+	run(&world, &storm, 5 * MINUTE);
+	assert_true(world.setting.frequency < 99);
+	assert_true(world.setting.frequency >= BUDGET_LOWEST_HZ);
+
+	assert_true(highest(&world, 0, MINUTE) <= 0.005 * 1.02);
+	/* At most twice the budget for at most two seconds. */
+	assert_true(highest(&world, 0, 2) <= 2 * 0.005);
+	assert_true(highest(&world, 0, 6) <= 1.5 * 0.005);
+	/* What is there is used, not just kept under. */
+	assert_true(highest(&world, 4 * MINUTE, MINUTE) >= 0.005 * 0.75);
+	run(&world, &calm, MINUTE);
+	assert_int_equal(world.setting.frequency, 99);
+	assert_true(world.setting.lines);
+}
+
+/* The floor is too much: steps are on by chance, and what they weigh makes up for it. */
+static void off_and_on_is_unbiased(void **state)
+{
+	static const struct load heavy = {
+		.busy_cpus = 4, .sample_ns = 900e3, .fixed_ns = 2e6, .noise = 0.2};
+	double ratios = 0;
+	const size_t runs = 40, steps = 60 * MINUTE;
+	for (size_t i = 0; i < runs; i++) {
+		struct world world;
+		begin(&world, 4, 0.005);
+		world.budget.random = i * 1000003;
+		run(&world, &heavy, steps);
+		assert_int_equal(world.setting.frequency, BUDGET_LOWEST_HZ);
+		assert_true(highest(&world, 2 * MINUTE, MINUTE) <= 0.005 * 1.6);
+		double sum = 0;
+		for (size_t k = 2 * MINUTE; k < steps; k++)
+			sum += world.history[k];
+		assert_true(sum / (double)(steps - 2 * MINUTE) <= 0.005 * 1.02);
+		ratios += world.weighed / world.true_samples;
+	}
+	/* The chance is about 0.45 over 144,000 steps: a standard deviation of 0.3 %, allowed 4. */
+	assert_true(ratios / (double)runs > 1 - 0.012);
+	assert_true(ratios / (double)runs < 1 + 0.012);
+}
+
+static void floor_that_is_too_high_is_told(void **state)
+{
+	static const struct load hopeless = {.busy_cpus = 1, .sample_ns = 40e3, .fixed_ns = 60e6};
+	struct world world;
+	begin(&world, 4, 0.005);
+	run(&world, &hopeless, 2 * MINUTE);
+	assert_true(world.ever_infeasible);
+	run(&world, &calm, 3 * MINUTE);
+	struct budget_report report;
+	budget_get_report(&world.budget, &report);
+	assert_false(report.infeasible);
+	assert_int_equal(world.setting.frequency, 99);
+	assert_true(world.setting.weight == 1);
+}
+
+/* Chance cannot help against what is not the ticks' cost: they go on. */
+static void other_cost_leaves_ticks_on(void **state)
+{
+	static const struct load forks = {.busy_cpus = 2, .sample_ns = 40e3, .fixed_ns = 80e6};
+	struct world world;
+	begin(&world, 4, 0.005);
+	run(&world, &forks, 2 * MINUTE);
+	assert_int_equal(world.setting.frequency, BUDGET_LOWEST_HZ);
+	assert_true(world.setting.weight == 1);
+	assert_true(world.ever_infeasible);
+}
+
+static void thousand_cpus(void **state)
+{
+	static const struct load all_busy = {
+		.busy_cpus = 1000, .sample_ns = 60e3, .fixed_ns = 500e6, .noise = 0.05};
+	struct world world;
+	begin(&world, 1000, 0.002);
+	run(&world, &all_busy, 10 * MINUTE);
+
+	assert_true(highest(&world, 0, MINUTE) <= 0.002 * 1.02);
+	assert_true(world.setting.frequency >= BUDGET_LOWEST_HZ && world.setting.frequency < 99);
+}
+
+/* Steps that come late are as long as they are. */
+static void uneven_steps(void **state)
+{
+	struct budget budget;
+	struct budget_options options = {.share = 0.01, .highest_hz = 99, .seed = 1};
+	budget_init(&budget, &options);
+	for (int i = 0; i < 200; i++) {
+		uint64_t elapsed = NS_PER_SECOND * (i % 3 ? 1 : 4);
+		struct budget_reading reading = {
+			.elapsed_ns = elapsed, .cpus = 2, .cost_ns = elapsed / 100};
+		budget_step(&budget, &reading); /* half the budget, at any length */
+	}
+	assert_int_equal(budget.setting.frequency, 99);
+	struct budget_reading nothing = {0};
+	assert_int_equal(budget_step(&budget, &nothing).frequency, 99);
+}
+
+static void change_while_running(void **state)
+{
+	struct world world;
+	begin(&world, 4, 0.5);
+	run(&world, &storm, MINUTE);
+	assert_int_equal(world.setting.frequency, 99);
+	budget_change(&world.budget, 0.5, 499);
+	run(&world, &storm, 1);
+	assert_int_equal(world.setting.frequency, 499);
+	budget_change(&world.budget, 0.005, 499);
+	run(&world, &storm, 2 * MINUTE);
+	assert_true(world.setting.frequency < 60);
+	budget_change(&world.budget, 0.005, 7);
+	run(&world, &storm, 1);
+	assert_int_equal(world.setting.frequency, 7); /* below the floor only when asked to */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(calm_has_the_full_rate),
+		cmocka_unit_test(storm_is_kept_and_ends),
+		cmocka_unit_test(off_and_on_is_unbiased),
+		cmocka_unit_test(floor_that_is_too_high_is_told),
+		cmocka_unit_test(other_cost_leaves_ticks_on),
+		cmocka_unit_test(thousand_cpus),
+		cmocka_unit_test(uneven_steps),
+		cmocka_unit_test(change_while_running),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
