@@ -191,6 +191,22 @@ int text_parse_duration(const char *string, uint64_t *ret_ns)
 	return -EINVAL;
 }
 
+int text_parse_share(const char *string, uint64_t *ret_ppm)
+{
+	char *end;
+	if (*string < '0' || *string > '9')
+		return -EINVAL;
+	double number = strtod(string, &end);
+	while (*end == ' ')
+		end++;
+	if (strcmp(end, "%") != 0)
+		return -EINVAL;
+	if (!(number <= 100)) /* also refuses NaN */
+		return -ERANGE;
+	*ret_ppm = (uint64_t)(number * 10000 + 0.5);
+	return 0;
+}
+
 int text_parse_size(const char *string, uint64_t *ret_bytes)
 {
 	static const struct {

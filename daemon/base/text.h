@@ -54,6 +54,9 @@ int text_parse_u64(const char *string, uint64_t low, uint64_t high, uint64_t *re
  * -EINVAL or -ERANGE. */
 int text_parse_duration(const char *string, uint64_t *ret_ns);
 
+/* Parses "0.5%" into parts in a million (5000). Returns 0, -EINVAL, or -ERANGE above 100 %. */
+int text_parse_share(const char *string, uint64_t *ret_ppm);
+
 /* Parses "64MiB", "512 KiB", "1.5GiB", "20MB" (powers of 1000); a bare number is bytes. Returns 0,
  * -EINVAL or -ERANGE. */
 int text_parse_size(const char *string, uint64_t *ret_bytes);

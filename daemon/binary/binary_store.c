@@ -417,6 +417,11 @@ int binary_store_request_lines(struct binary_store *store, int dwarf_file, int s
 	return ask(store, &wanted, dwarf_file, supplementary_file);
 }
 
+void binary_store_set_held(struct binary_store *store, bool held)
+{
+	parser_set_held(store->parser, held);
+}
+
 int binary_store_drain(struct binary_store *store, uint64_t timeout_ns)
 {
 	uint64_t start = monotonic_ns();

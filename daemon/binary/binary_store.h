@@ -45,6 +45,9 @@ int binary_store_request_lines(struct binary_store *store, int dwarf_file, int s
  * -ETIMEDOUT or -errno (-EBUSY from within a callback). */
 int binary_store_drain(struct binary_store *store, uint64_t timeout_ns);
 
+/* Held, files wait to be read, and what they ask for waits with them. Not while draining. */
+void binary_store_set_held(struct binary_store *store, bool held);
+
 /* The threads for what may hang; stay the store's user's. */
 struct offload *binary_store_offload(const struct binary_store *store);
 

@@ -178,6 +178,13 @@ int parser_drain(struct parser *parser, uint64_t timeout_ns)
 	return 0;
 }
 
+void parser_set_held(struct parser *parser, bool held)
+{
+	parser->is_held = held;
+	if (!held)
+		parser_schedule(parser);
+}
+
 size_t parser_pending(const struct parser *parser)
 {
 	return parser->pending;

@@ -74,6 +74,9 @@ int parser_request_lines(struct parser *parser, int dwarf_file, int supplementar
  * -ETIMEDOUT or -errno (-EBUSY from within a callback). */
 int parser_drain(struct parser *parser, uint64_t timeout_ns);
 
+/* Held, no further request is given to the child: they wait in their order, none is lost. */
+void parser_set_held(struct parser *parser, bool held);
+
 size_t parser_pending(const struct parser *parser);
 void parser_get_statistics(const struct parser *parser, struct parser_statistics *ret);
 

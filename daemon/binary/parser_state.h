@@ -22,6 +22,7 @@ struct parser {
 	struct parser_request *with_child[PARSER_PIPELINE]; /* [0] is being worked on */
 	size_t with_child_count;
 	size_t pending;
+	bool is_held;
 	uint64_t next_id;
 
 	struct parser_process *child;

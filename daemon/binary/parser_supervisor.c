@@ -248,7 +248,7 @@ static bool hand_out(struct parser *parser)
 int parser_on_wake(struct loop_source *source, uint32_t events, void *userdata)
 {
 	struct parser *parser = userdata;
-	if (parser_queue_is_empty(&parser->queue))
+	if (parser->is_held || parser_queue_is_empty(&parser->queue))
 		return 0;
 	if (!parser->child) {
 		if (parser->failed_starts >= MAX_FAILED_STARTS) {

@@ -15,6 +15,7 @@ static const char *const kinds[] = {
 	[OPTION_YES_NO] = "choice",
 	[OPTION_NUMBER] = "number",
 	[OPTION_DURATION] = "duration",
+	[OPTION_SHARE] = "share",
 	[OPTION_TEXT] = "text",
 	[OPTION_TEXT_LIST] = "text",
 	[OPTION_NUMBER_LIST] = "number",

@@ -90,6 +90,15 @@ static int set_duration(const struct parse *p, const struct option_spec *spec, c
 	return 0;
 }
 
+static int set_share(const struct parse *p, const struct option_spec *spec, const char *value)
+{
+	uint64_t ppm;
+	if (text_parse_share(value, &ppm) < 0 || ppm == 0)
+		return refuse(p, spec, value, "a share such as 0.5% or 2%, at most 100%");
+	*(uint64_t *)(p->target + spec->offset) = ppm;
+	return 0;
+}
+
 static int set_yes_no(const struct parse *p, const struct option_spec *spec, const char *value)
 {
 	bool yes = strcmp(value, "yes") == 0;
@@ -113,6 +122,8 @@ static int set_value(const struct parse *p, const struct option_spec *spec, cons
 		return set_number(p, spec, value);
 	case OPTION_NUMBER_LIST:
 		return add_numbers(p, spec, value);
+	case OPTION_SHARE:
+		return set_share(p, spec, value);
 	case OPTION_DURATION:
 		return set_duration(p, spec, value);
 	case OPTION_TEXT:

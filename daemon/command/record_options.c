@@ -24,6 +24,9 @@ const struct option_spec record_option_specs[] = {
 	       "samples a second and CPU (default 99)", .low = 1, .high = 10000),
 	OPTION(DURATION, 'd', "duration", "TIME", AT(duration_ns),
 	       "stop by itself: 10s, 500ms, 2m (default: at Ctrl-C)"),
+	OPTION(SHARE, 0, "max-cpu", "SHARE", AT(max_cpu_ppm),
+	       "what this may cost of the CPU time of all CPUs: 0.5%. The rate goes\n"
+	       "down, to 11 Hz and then by chance to nothing, as long as it must"),
 	OPTION(NUMBER, 0, "max-frames", "N", AT(max_frames),
 	       "user frames of a stack (default 1024)", .low = 1, .high = MAX_USER_FRAMES),
 	OPTION(UNFLAG, 0, "no-symbolize", NULL, AT(symbolize),
@@ -166,6 +169,7 @@ int record_options_apply(const struct record_options *options, uint32_t command_
 	ret->kinds = options->kinds;
 	ret->frequency = (uint32_t)options->frequency;
 	ret->max_frames = (uint32_t)options->max_frames;
+	ret->max_cpu = (double)options->max_cpu_ppm / 1e6;
 	ret->symbolize = options->symbolize;
 	ret->inlines = options->inlines;
 	ret->labels = options->labels;

@@ -133,6 +133,17 @@ static void write_own_cost(const struct recording_statistics *s, struct text *ou
 	text_add(out, ", %s of memory\n", text_size(memory, sizeof(memory), s->memory_bytes));
 }
 
+static void write_budget(const struct budget_report *b, struct text *out)
+{
+	if (b->share == 0)
+		return;
+	text_add(out, "budget     %.2f %% of all CPUs, cost %.2f %% (interrupts included); at the end at %u Hz",
+		 100 * b->share, 100 * b->window_cost, b->setting.frequency);
+	if (b->chance < 1)
+		text_add(out, " %.0f %% of the time", 100 * b->chance);
+	text_add_string(out, b->infeasible ? "; it could not be kept\n" : "\n");
+}
+
 /* The TOP_FUNCTIONS names with the most time of their own, largest first. */
 static size_t find_top(const struct call_tree *tree, const int64_t *self, uint32_t *top)
 {
@@ -227,6 +238,7 @@ void summary_write(const struct recording_statistics *s,
 	text_add(out, "unnamed    %s of the frames have no function name\n", unnamed);
 	write_not_used(s, out);
 	write_own_cost(s, out);
+	write_budget(&s->budget, out);
 	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
 		if (profiles[kind])
 			write_top(profiles[kind], kind, colour, out);

@@ -18,6 +18,7 @@
 #include "profile/history.h"
 #include "profile/merge.h"
 #include "profile/profile_builder.h"
+#include "profile/recording_budget.h"
 #include "profile/recording_comments.h"
 #include "profile/symbolizer.h"
 
@@ -61,6 +62,13 @@ struct recording {
 	uint64_t new_ns; /* when recording_new() was called */
 	struct recording_phases phases;
 	struct profile_builder_statistics built;
+	struct recording_budget *budget; /* NULL: none */
+	uint32_t rate;	       /* Hz now; with a budget not always options.frequency */
+	struct budget_report last_budget; /* when sampling stopped */
+	bool rate_was_changed; /* within the profile being collected */
+	bool without_lines;
+	double weight;	       /* of a CPU sample, times its time */
+	bool is_resting;       /* without ticks, as chance and the budget have it */
 	bool running;
 };
 
@@ -78,11 +86,23 @@ static uint64_t own_cpu_ns(const struct recording *r)
 	return cpu_ns(RUSAGE_SELF) + collector_parser_cpu_ns(r->collector);
 }
 
+static void add_sample(struct recording *r, const struct record_sample *sample, const uint64_t *frames,
+		       struct process *process)
+{
+	if (r->weight == 1 || sample->event != EVENT_CPU) {
+		aggregate_add(&r->aggregate, sample, frames, process);
+		return;
+	}
+	struct record_sample weighed = *sample;
+	weighed.weight = (uint64_t)((double)sample->weight * r->weight + 0.5);
+	aggregate_add(&r->aggregate, &weighed, frames, process);
+}
+
 static void on_sample(void *userdata, const struct record_sample *sample, const uint64_t *frames,
 		      struct process *process)
 {
 	struct recording *r = userdata;
-	aggregate_add(&r->aggregate, sample, frames, process);
+	add_sample(r, sample, frames, process);
 	if (!process->sampled) {
 		struct pod_name name;
 		r->sampled_processes++;
@@ -139,7 +159,7 @@ static int on_prepare(struct loop_source *source, uint32_t events, void *userdat
 {
 	struct recording *r = userdata;
 	prepare_names(r);
-	if (r->symbolizer)
+	if (r->symbolizer && !r->without_lines)
 		symbolizer_request_lines(r->symbolizer, false);
 	history_turn(&r->history, monotonic_ns());
 	return 0;
@@ -157,11 +177,13 @@ int recording_new(struct loop *loop, struct recording_options *options,
 	r->loop = loop;
 	r->new_ns = monotonic_ns();
 	r->options = *options;
+	r->weight = 1;
 	options->selection = (struct selection){0};
 	if (!r->options.kinds)
 		r->options.kinds = PROFILE_KIND_BIT(PROFILE_KIND_CPU);
 	if (!r->options.frequency)
 		r->options.frequency = DEFAULT_FREQUENCY;
+	r->rate = r->options.frequency;
 	if (!r->options.names_timeout_ns)
 		r->options.names_timeout_ns = NAMES_TIMEOUT_NS;
 	if (!r->options.max_frames)
@@ -217,6 +239,7 @@ struct recording *recording_free(struct recording *r)
 	if (!r)
 		return NULL;
 	loop_remove(r->timer);
+	recording_budget_free(r->budget);
 	if (r->collector)
 		collector_stop(r->collector);
 	history_end(&r->history);
@@ -233,6 +256,78 @@ struct recording *recording_free(struct recording *r)
 	return NULL;
 }
 
+/* ---- Budget ---------------------------------------------------------------------------------- */
+
+static void set_rate(struct recording *r, uint32_t frequency)
+{
+	if (r->options.on_rate_change)
+		r->options.on_rate_change(r->options.rate_userdata);
+	else
+		r->rate_was_changed = true;
+	int error = collector_set_frequency(r->collector, frequency);
+	if (error < 0)
+		log_warning("a CPU keeps its old rate: %s", strerror(-error));
+	r->rate = frequency;
+}
+
+static void set_lines(struct recording *r, bool lines)
+{
+	r->without_lines = !lines;
+}
+
+static void set_reading(struct recording *r, bool reading)
+{
+	binary_store_set_held(collector_binary_store(r->collector), !reading);
+}
+
+/* What was sampled by now has the weight of its time: it is delivered first. */
+static void set_sampling(struct recording *r, bool on, double weight)
+{
+	collector_drain(r->collector);
+	r->weight = weight;
+	r->is_resting = !on;
+	int error = collector_set_paused(r->collector, !on);
+	if (error < 0)
+		log_warning("a CPU %s: %s", on ? "does not tick again" : "ticks on",
+			    strerror(-error));
+}
+
+static bool is_paused(const struct recording *r)
+{
+	return r->paused_since_ns != 0;
+}
+
+static int start_budget(struct recording *r)
+{
+	static const struct recording_levers levers = {set_rate, set_lines, set_reading,
+						      set_sampling, is_paused};
+	struct budget_options options = {.share = r->options.max_cpu,
+					 .highest_hz = r->options.frequency,
+					 .seed = monotonic_ns()};
+	return recording_budget_new(r->loop, r, &levers, &options, r->options.opener, &r->budget);
+}
+
+int recording_set_max_cpu(struct recording *r, double max_cpu)
+{
+	r->options.max_cpu = max_cpu;
+	if (r->budget && max_cpu > 0) {
+		recording_budget_change(r->budget, max_cpu, r->options.frequency);
+		return 0;
+	}
+	if (max_cpu > 0)
+		return start_budget(r);
+	r->budget = recording_budget_free(r->budget);
+	r->without_lines = false;
+	set_reading(r, true);
+	if (r->weight != 1 && !is_paused(r))
+		set_sampling(r, true, 1);
+	if (r->rate != r->options.frequency)
+		set_rate(r, r->options.frequency);
+	return 0;
+}
+
+/* ---- Start and end --------------------------------------------------------------------------- */
+
 int recording_start(struct recording *r, struct recording_failure *failure)
 {
 	struct collect_failure cause = {{0}};
@@ -244,6 +339,8 @@ int recording_start(struct recording *r, struct recording_failure *failure)
 		error = loop_add_timer(r->loop, PREPARE_INTERVAL_NS, PREPARE_INTERVAL_NS, on_prepare,
 				       r, &r->timer);
 	r->running = error == 0;
+	if (error == 0 && r->options.max_cpu > 0)
+		error = start_budget(r);
 	if (error < 0)
 		snprintf(failure->text, sizeof(failure->text), "%s",
 			 cause.text[0] ? cause.text : strerror(-error));
@@ -257,9 +354,14 @@ int recording_select_pid(struct recording *r, uint32_t pid)
 
 int recording_set_frequency(struct recording *r, uint32_t frequency)
 {
+	if (r->budget) {
+		r->options.frequency = frequency;
+		recording_budget_change(r->budget, r->options.max_cpu, frequency);
+		return 0;
+	}
 	int error = collector_set_frequency(r->collector, frequency);
 	if (error == 0)
-		r->options.frequency = frequency;
+		r->options.frequency = r->rate = frequency;
 	return error;
 }
 
@@ -297,7 +399,7 @@ int recording_resume(struct recording *r)
 		r->paused_ns += now - r->paused_since_ns;
 	r->paused_since_ns = 0;
 	r->interval_ns = now;
-	return collector_set_paused(r->collector, false);
+	return collector_set_paused(r->collector, r->is_resting);
 }
 
 int recording_stop(struct recording *r)
@@ -305,6 +407,10 @@ int recording_stop(struct recording *r)
 	if (!r->running)
 		return 0;
 	r->running = false;
+	if (r->budget)
+		recording_budget_report(r->budget, &r->last_budget);
+	r->budget = recording_budget_free(r->budget);
+	set_reading(r, true);
 	collector_stop(r->collector);
 	r->stop_ns = monotonic_ns();
 	r->phases.capture_cpu_ns = own_cpu_ns(r);
@@ -345,6 +451,17 @@ static uint64_t drain(struct recording *r)
 	return now;
 }
 
+/* Of the samples since then: that of the clock, or where that changed or chance decided, the mean. */
+static uint64_t period_since(struct recording *r, const struct recording_statistics *since)
+{
+	struct recording_statistics now;
+	if (!r->rate_was_changed && r->weight == 1)
+		return NS_PER_SECOND / r->rate;
+	recording_get_statistics(r, &now);
+	uint64_t samples = now.samples - since->samples;
+	return samples ? (now.captured_ns - since->captured_ns) / samples : NS_PER_SECOND / r->rate;
+}
+
 /* The profile of a window from `start_ns` to `end_ns`, with the names known by now; *since is what was
  * counted at its start. */
 static int build_profile(struct recording *r, const struct aggregate_window *window,
@@ -356,7 +473,7 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 		.symbolizer = r->symbolizer,
 		.labels = r->options.labels,
 		.pod_names = r->pod_names,
-		.period_ns = NS_PER_SECOND / r->options.frequency,
+		.period_ns = period_since(r, since),
 		.realtime_offset_ns = (int64_t)(realtime_ns() - monotonic_ns()),
 	};
 	int error = profile_build(&r->aggregate, window, collector_binaries(r->collector), &options,
@@ -467,6 +584,7 @@ int recording_take_profiles(struct recording *r, struct profile *ret[PROFILE_KIN
 	recording_get_statistics(r, &r->counted);
 	memcpy(ret, profiles, sizeof(profiles));
 	r->interval_ns = end;
+	r->rate_was_changed = false;
 	aggregate_next(&r->aggregate);
 	forget_old(r);
 	return 0;
@@ -686,6 +804,9 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.drained_ns = c.drained_ns,
 		.phases = r->phases,
 	};
+	ret->budget = r->last_budget;
+	if (r->budget)
+		recording_budget_report(r->budget, &ret->budget);
 	losses_collect(&ret->losses, &c);
 	ret->losses.jit_lines_bad = r->forgotten.jit_lines_bad;
 	ret->losses.jit_entries_dropped = r->forgotten.jit_entries_dropped;

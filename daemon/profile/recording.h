@@ -8,6 +8,7 @@
 
 #include "base/loop.h"
 #include "bpf/wire.h"
+#include "collect/budget.h"
 #include "collect/map_usage.h"
 #include "collect/opener.h"
 #include "collect/selection.h"
@@ -53,6 +54,11 @@ struct recording_options {
 	struct opener *opener;	   /* opens events for us, stays the caller's; NULL: this process does */
 	const char *root; /* of the host's files, such as /var/log/pods; NULL: by itself */
 	const char *cache_directory; /* tables and symbols; NULL: default; "" : none */
+	double max_cpu; /* share of the host's CPU time that this may cost, 0.005; 0: no budget */
+	/* With a budget: the rate is about to change, so that a profile of one rate ends here. NULL: each
+	 * profile's period is the mean of its samples'. */
+	void (*on_rate_change)(void *userdata);
+	void *rate_userdata;
 	uint64_t names_timeout_ns;   /* what recording_take_profile() waits after a stop; 0: 30 s */
 	recording_victim_callback on_victim; /* NULL: nothing is kept for it */
 	void *victim_userdata;
@@ -97,6 +103,7 @@ struct recording_statistics {
 	uint64_t tracked_processes;	  /* known now */
 	uint64_t drained_ns;		  /* when the rings were last read, CLOCK_MONOTONIC */
 	struct recording_phases phases;
+	struct budget_report budget;	  /* share 0: none was set */
 };
 
 struct recording;
@@ -119,9 +126,12 @@ int recording_start(struct recording *recording, struct recording_failure *failu
 /* Adds a process (with what it starts, if selection.children) while running: `-- CMD`. */
 int recording_select_pid(struct recording *recording, uint32_t pid);
 
-/* Changes the rate while sampling. Each profile names one period: take one just before. Returns 0 or
- * -errno. */
+/* Changes the rate while sampling; with a budget, the highest one. Each profile names one period: take one
+ * just before. Returns 0 or -errno. */
 int recording_set_frequency(struct recording *recording, uint32_t frequency);
+
+/* Sets, changes or (0) takes away the budget while sampling. Returns 0 or -errno. */
+int recording_set_max_cpu(struct recording *recording, double max_cpu);
 
 /* Replaces the selection while sampling, except processes chosen by number. Moves *selection on
  * success. Returns 0 or -errno with *failure filled; then the old one stays. */

@@ -38,6 +38,16 @@ static bool tells_about(enum profile_kind kind, size_t counter)
 	return kind == PROFILE_KIND_CPU || counter >= COUNTER_STACKS_SENT;
 }
 
+/* Shares in parts in a million of the CPU time of all CPUs. */
+static void add_budget(const struct budget_report *budget, struct profile *profile, bool *failed)
+{
+	add(profile, failed, "budget_cpu_ppm", (uint64_t)(budget->share * 1e6));
+	add(profile, failed, "budget_minute_cost_ppm", (uint64_t)(budget->window_cost * 1e6));
+	add(profile, failed, "budget_frequency_hz", budget->setting.frequency);
+	add(profile, failed, "budget_chance_ppm", (uint64_t)(budget->chance * 1e6));
+	add(profile, failed, "budget_infeasible", budget->infeasible);
+}
+
 int recording_add_comments(const struct recording_statistics *now,
 			   const struct recording_statistics *since, enum profile_kind kind,
 			   bool times, struct profile *profile)
@@ -62,6 +72,8 @@ int recording_add_comments(const struct recording_statistics *now,
 	ADD_COUNTED("own_cpu_ns", own_cpu_ns);
 	ADD_COUNTED("bpf_ns", bpf_ns);
 #undef ADD_COUNTED
+	if (now->budget.share > 0)
+		add_budget(&now->budget, profile, &failed);
 	add(profile, &failed, "memory_bytes", now->memory_bytes);
 	add(profile, &failed, "load_ns", now->phases.load_ns);
 	add(profile, &failed, "load_cpu_ns", now->phases.load_cpu_ns);

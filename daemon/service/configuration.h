@@ -38,6 +38,10 @@ struct memory_configuration {
 	uint64_t oom_bytes;
 };
 
+struct budget_configuration {
+	uint64_t cpu_ppm; /* of the CPU time of all CPUs; 0: none */
+};
+
 struct selection_configuration {
 	struct setting_texts comms, executables, cgroups;
 };
@@ -89,6 +93,7 @@ struct exporter_configuration {
 struct configuration {
 	struct sampling_configuration sampling;
 	struct memory_configuration memory;
+	struct budget_configuration budget;
 	struct selection_configuration selection;
 	uint64_t interval_ns;
 	struct sink_pairs resource_attributes;

@@ -71,6 +71,7 @@ int daemon_recording_options(const struct configuration *c, struct recording_opt
 		.environment = c->resource_environment,
 		.times = true,
 		.ignore_kernel_bugs = c->sampling.ignore_kernel_bugs,
+		.max_cpu = (double)c->budget.cpu_ppm / 1e6,
 		.cache_directory = c->cache.enabled ? c->cache.directory : "",
 		.names_timeout_ns = NAMES_TIMEOUT_NS,
 		.limits = {.binaries = (uint32_t)c->limits.binaries,
@@ -298,13 +299,22 @@ static void keep_victims(struct daemon *daemon)
 			    strerror(-r));
 }
 
+/* A profile is of one rate. */
+static void on_rate_change(void *userdata)
+{
+	daemon_flush(userdata);
+}
+
 static int start_recording(struct daemon *daemon)
 {
 	struct recording_options options;
 	struct recording_failure failure = {0};
 	int r = daemon_recording_options(&daemon->configuration, &options);
-	if (r == 0)
+	if (r == 0) {
 		options.opener = daemon->opener;
+		options.on_rate_change = on_rate_change;
+		options.rate_userdata = daemon;
+	}
 	if (r == 0 && daemon->oom_files) {
 		options.on_victim = on_victim;
 		options.victim_userdata = daemon;

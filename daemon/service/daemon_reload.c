@@ -63,6 +63,11 @@ static void apply_rest(struct daemon *daemon, const struct configuration_changes
 		if (r < 0)
 			log_error("a CPU keeps its old rate: %s", strerror(-r));
 	}
+	if (has_changed(changes, "budget.cpu")) {
+		int r = recording_set_max_cpu(daemon->recording, (double)c->budget.cpu_ppm / 1e6);
+		if (r < 0)
+			log_error("the budget is not in force: %s", strerror(-r));
+	}
 	if (has_changed(changes, "interval"))
 		loop_set_timer(daemon->interval, c->interval_ns, c->interval_ns);
 }

@@ -109,6 +109,21 @@ static void write_interval(const struct interval_figures *f, struct json *json)
 	json_close(json, '}');
 }
 
+static void write_budget(const struct budget_report *b, struct json *json)
+{
+	if (b->share == 0)
+		return;
+	json_open(json, "budget", '{');
+	json_real(json, "cpu_ratio", b->share);
+	json_real(json, "cost_ratio", b->cost);
+	json_real(json, "minute_cost_ratio", b->window_cost);
+	json_number(json, "frequency_hz", b->setting.frequency);
+	json_flag(json, "source_lines", b->setting.lines);
+	json_real(json, "chance", b->chance);
+	json_flag(json, "infeasible", b->infeasible);
+	json_close(json, '}');
+}
+
 static void write_cost(const struct recording_statistics *s, struct json *json)
 {
 	json_open(json, "cost", '{');
@@ -185,6 +200,7 @@ void local_status_write(struct local_server *local, struct json *json, const cha
 	write_interval(&daemon->interval_figures, json);
 	write_losses(&s, json);
 	write_cost(&s, json);
+	write_budget(&s.budget, json);
 	write_exporters(daemon, json);
 	json_number(json, "profiles_being_taken", local_pprof_count(local));
 	json_close(json, '}');
@@ -216,6 +232,16 @@ static void describe_exporter(const struct exporter_state *e, struct text *out)
 	text_add_char(out, '\n');
 }
 
+static void describe_budget(const struct budget_report *b, struct text *out)
+{
+	text_add(out, "budget      %.2f %% of all CPUs, the last minute cost %.2f %%; at %u Hz%s",
+		 100 * b->share, 100 * b->window_cost, b->setting.frequency,
+		 b->setting.lines ? "" : ", without source lines");
+	if (b->chance < 1)
+		text_add(out, ", %.0f %% of the time", 100 * b->chance);
+	text_add_string(out, b->infeasible ? "; it cannot be kept (budget_infeasible)\n" : "\n");
+}
+
 static void describe_interval(const struct daemon *daemon, const struct recording_statistics *s,
 			      struct text *out)
 {
@@ -235,6 +261,8 @@ static void describe_interval(const struct daemon *daemon, const struct recordin
 		text_add(out, "growth      %llu samples, %s of memory\n",
 			 (unsigned long long)s->growth_samples,
 			 text_size(memory, sizeof(memory), s->growth_bytes));
+	if (s->budget.share > 0)
+		describe_budget(&s->budget, out);
 	text_add(out, "memory      %s, and %s of BPF maps\n",
 		 text_size(memory, sizeof(memory), s->memory_bytes - s->map_bytes),
 		 text_size(maps, sizeof(maps), s->map_bytes));

@@ -279,6 +279,19 @@ static void write_amounts(const struct metrics *m, struct text *out)
 
 /* ---- The daemon -------------------------------------------------------------------------------------- */
 
+static void write_budget(const struct budget_report *b, struct text *out)
+{
+	single(out, "budget_cpu_ratio", "gauge", "Share of all CPUs that profiling may cost.", b->share);
+	single(out, "budget_cost_ratio", "gauge", "Share of all CPUs that the last minute cost.",
+	       b->window_cost);
+	single(out, "budget_frequency_hertz", "gauge", "Samples a second and CPU, as the budget allows.",
+	       b->setting.frequency);
+	single(out, "budget_chance_ratio", "gauge", "Share of the time in which sampling is on at all.",
+	       b->chance);
+	single(out, "budget_infeasible", "gauge", "Is the cost above the budget with every lever used?",
+	       b->infeasible);
+}
+
 static void write_state(const struct metrics *m, struct text *out)
 {
 	family(out, "build_info", "gauge", "The version that runs.");
@@ -288,6 +301,8 @@ static void write_state(const struct metrics *m, struct text *out)
 	single(out, "sampling_enabled", "gauge", "Is sampling on?", !m->is_paused);
 	single(out, "sampling_frequency_hertz", "gauge", "Samples a second and CPU.",
 	       (double)m->frequency);
+	if (m->recording->budget.share > 0)
+		write_budget(&m->recording->budget, out);
 	single(out, "sampling_paused_seconds_total", "counter",
 	       "Time in which sampling was off because somebody stopped it.",
 	       seconds(m->recording->paused_ns));

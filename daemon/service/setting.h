@@ -14,6 +14,7 @@ enum setting_kind {
 	SETTING_NUMBER,	  /* uint64_t */
 	SETTING_SIZE,	  /* uint64_t bytes: 64MiB */
 	SETTING_DURATION, /* uint64_t ns: 10s */
+	SETTING_SHARE,	  /* uint64_t parts in a million: 0.5% */
 	SETTING_CHOICE,	  /* an enum: low + the index of the word in `choices` */
 	SETTING_TEXT,	  /* char *, NULL when empty */
 	SETTING_TEXTS,	  /* struct setting_texts */
@@ -23,7 +24,7 @@ enum setting_kind {
 enum setting_trait {
 	SETTING_NEEDS_RESTART = 1,
 	SETTING_SECRET = 2,	 /* its values are never printed */
-	SETTING_ZERO_IS_AUTO = 4, /* the word "auto" is 0, which is outside the range */
+	SETTING_ZERO_IS_AUTO = 4, /* "auto" (of a share: "none") is 0, which is outside the range */
 };
 
 struct setting {

@@ -59,6 +59,11 @@ const struct setting configuration_settings[] = {
 		RESTART),
 	SETTING(SIZE, "memory.oom_size", memory.oom_bytes, "64MiB",
 		"Past it the oldest of these files go.", .low = MIB, .high = TIB, RESTART),
+	SETTING(SHARE, "budget.cpu", budget.cpu_ppm, "none",
+		"What profiling may cost of the CPU time of all CPUs, over every minute: its own\n"
+		"processes, its programs in the kernel, its interrupts. The rate goes down from\n"
+		"sampling.frequency as far as it must; totals stay right.",
+		.low = 100, .high = 1000000, .traits = SETTING_ZERO_IS_AUTO),
 	SETTING(TEXTS, "selection.comm", selection.comms, NULL,
 		"Only threads with one of these names, as shell patterns: [\"nginx*\"].\n"
 		"Kinds of selection combine: all that are given must hold."),

@@ -34,7 +34,9 @@ static void write_number(const struct setting *setting, uint64_t number, struct 
 				 times[i].unit);
 			return;
 		}
-	if (setting->kind == SETTING_DURATION)
+	if (setting->kind == SETTING_SHARE)
+		text_add(out, "%g%%", (double)number / 1e4);
+	else if (setting->kind == SETTING_DURATION)
 		text_add(out, "%.9fs", (double)number / 1e9);
 	else
 		text_add(out, "%llu", (unsigned long long)number);
@@ -47,11 +49,18 @@ static void write_choices(const struct setting *setting, struct text *out)
 			 setting->choices[i]);
 }
 
+/* What stands for 0 where 0 is outside the range. */
+static const char *zero_word(const struct setting *setting)
+{
+	return setting->kind == SETTING_SHARE ? "none" : "auto";
+}
+
 void setting_write_range(const struct setting *setting, struct text *out)
 {
 	static const char *const forms[] = {[SETTING_NUMBER] = "a whole number",
 					    [SETTING_SIZE] = "a size",
-					    [SETTING_DURATION] = "a duration"};
+					    [SETTING_DURATION] = "a duration",
+					    [SETTING_SHARE] = "a share"};
 	switch (setting->kind) {
 	case SETTING_FLAG:
 		text_add_string(out, "true or false");
@@ -59,12 +68,13 @@ void setting_write_range(const struct setting *setting, struct text *out)
 	case SETTING_NUMBER:
 	case SETTING_SIZE:
 	case SETTING_DURATION:
+	case SETTING_SHARE:
 		text_add(out, "%s from ", forms[setting->kind]);
 		write_number(setting, setting->low, out);
 		text_add_string(out, " to ");
 		write_number(setting, setting->high, out);
 		if (setting->traits & SETTING_ZERO_IS_AUTO)
-			text_add_string(out, ", or auto");
+			text_add(out, ", or %s", zero_word(setting));
 		break;
 	case SETTING_CHOICE:
 		write_choices(setting, out);
@@ -113,7 +123,7 @@ static int parse_number(const struct setting *setting, void *target, const char 
 {
 	uint64_t number;
 	int r;
-	if (setting->traits & SETTING_ZERO_IS_AUTO && strcmp(value, "auto") == 0) {
+	if (setting->traits & SETTING_ZERO_IS_AUTO && strcmp(value, zero_word(setting)) == 0) {
 		*FIELD(uint64_t, setting, target) = 0;
 		return 0;
 	}
@@ -121,6 +131,8 @@ static int parse_number(const struct setting *setting, void *target, const char 
 		r = text_parse_u64(value, setting->low, setting->high, &number);
 	else if (setting->kind == SETTING_SIZE)
 		r = text_parse_size(value, &number);
+	else if (setting->kind == SETTING_SHARE)
+		r = text_parse_share(value, &number);
 	else
 		r = text_parse_duration(value, &number);
 	if (r < 0 || number < setting->low || number > setting->high)
@@ -254,6 +266,7 @@ int setting_parse(const struct setting *setting, void *target, const char *value
 	case SETTING_NUMBER:
 	case SETTING_SIZE:
 	case SETTING_DURATION:
+	case SETTING_SHARE:
 		return parse_number(setting, target, value, problem);
 	case SETTING_CHOICE:
 		return parse_choice(setting, target, value, problem);
@@ -283,9 +296,10 @@ void setting_write(const struct setting *setting, const void *target, struct tex
 	case SETTING_NUMBER:
 	case SETTING_SIZE:
 	case SETTING_DURATION:
+	case SETTING_SHARE:
 		number = VALUE(uint64_t, setting, target);
 		if (setting->traits & SETTING_ZERO_IS_AUTO && !number)
-			text_add_string(out, "auto");
+			text_add_string(out, zero_word(setting));
 		else
 			write_number(setting, number, out);
 		break;

@@ -169,12 +169,12 @@ class Bench:
                    f"bolometer record: status {process.returncode}: {errors[-600:]}")
             return Recording(path, output, errors, stolen_ns(cpu) - stolen_before, cpu, watch)
 
-    def record_workload(self, name, seconds, *arguments, **options):
+    def record_workload(self, name, seconds, *arguments, options=(), **more):
         """Runs it briefly first, so that the tables of its binaries are ready; the truth is that of the
         second run."""
         script = f'"$0" {WARM_UP_SECONDS} "$@" >/dev/null && "$0" {seconds} "$@" && exit'
-        return self.record(command=["sh", "-c", script, *self.workload(name, *arguments)],
-                           cpu=max(os.sched_getaffinity(0)), **options)
+        return self.record(*options, command=["sh", "-c", script, *self.workload(name, *arguments)],
+                           cpu=max(os.sched_getaffinity(0)), **more)
 
 
 def main(tests):

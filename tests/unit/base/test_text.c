@@ -148,6 +148,24 @@ static void test_durations(void **state)
 	}
 }
 
+static void shares(void **state)
+{
+	static const struct {
+		const char *text;
+		int result;
+		uint64_t ppm;
+	} cases[] = {
+		{"0.5%", 0, 5000},    {"2 %", 0, 20000},   {"100%", 0, 1000000}, {"0.01%", 0, 100},
+		{"0%", 0, 0},	      {"101%", -ERANGE, 0}, {"nan%", -EINVAL, 0}, {"0.5", -EINVAL, 0},
+		{"-1%", -EINVAL, 0},  {"", -EINVAL, 0},	   {"1%%", -EINVAL, 0},
+	};
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		uint64_t ppm = 0;
+		assert_int_equal(text_parse_share(cases[i].text, &ppm), cases[i].result);
+		assert_int_equal(ppm, cases[i].ppm);
+	}
+}
+
 static void test_for_people(void **state)
 {
 	char buffer[32];
@@ -166,7 +184,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_growing),	  cmocka_unit_test(test_failed),
 		cmocka_unit_test(test_foreign_bytes), cmocka_unit_test(test_patterns),
-		cmocka_unit_test(test_numbers),	  cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_numbers),	  cmocka_unit_test(test_durations), cmocka_unit_test(shares),
 		cmocka_unit_test(test_for_people),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See recording_budget.h. The first step pays for the start: loading is part of the cost. */
+#include "profile/recording_budget.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "collect/interrupt_cost.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where the kernel does not tell the run time of its programs, ns: a high guess costs rate, a low one would
+ * break the budget. */
+#define GUESSED_SAMPLE_NS 20000
+#define GUESSED_TICK_NS 3000
+
+struct recording_budget {
+	struct budget controller;
+	struct recording *recording;
+	struct recording_levers levers;
+	struct loop_source *timer;
+	uint64_t interrupt_ns; /* of one tick */
+	uint64_t own_ns, tick_ns; /* spent at the last step */
+	uint64_t read_ns;	  /* when that was, CLOCK_MONOTONIC */
+	bool was_infeasible;
+};
+
+static uint64_t busy_ticks(const struct recording_statistics *s)
+{
+	uint64_t without = s->counters[COUNTER_IDLE] + s->counters[COUNTER_MISSED];
+	return s->counters[COUNTER_TICKS] > without ? s->counters[COUNTER_TICKS] - without : 0;
+}
+
+/* What the ticks cost since the start, ns. */
+static uint64_t tick_cost(const struct recording_budget *budget, const struct recording_statistics *s)
+{
+	uint64_t ticks = busy_ticks(s);
+	uint64_t bpf = s->bpf_ns;
+	if (!bpf)
+		bpf = s->counters[COUNTER_SAMPLES] * GUESSED_SAMPLE_NS + ticks * GUESSED_TICK_NS;
+	return bpf + ticks * budget->interrupt_ns;
+}
+
+static void tell_infeasible(struct recording_budget *budget, const struct recording_statistics *s)
+{
+	struct budget_report report;
+	budget_get_report(&budget->controller, &report);
+	if (report.infeasible && !budget->was_infeasible)
+		log_warning("budget_infeasible: %.2f %% of the CPU time cannot be kept, with every lever "
+			    "used the last minute cost %.2f %% (since the start: own processes %.1f s, kernel "
+			    "programs %.1f s, interrupts %.1f s); allow more, or select less",
+			    100 * report.share, 100 * report.window_cost, (double)s->own_cpu_ns / 1e9,
+			    (double)s->bpf_ns / 1e9,
+			    (double)(busy_ticks(s) * budget->interrupt_ns) / 1e9);
+	else if (!report.infeasible && budget->was_infeasible)
+		log_info("the budget of %.2f %% of the CPU time can be kept again",
+			 100 * report.share);
+	budget->was_infeasible = report.infeasible;
+}
+
+static void move_levers(struct recording_budget *budget, const struct budget_setting *old,
+			const struct budget_setting *new)
+{
+	if (new->lines != old->lines)
+		budget->levers.set_lines(budget->recording, new->lines);
+	if (new->reading != old->reading)
+		budget->levers.set_reading(budget->recording, new->reading);
+	if (new->frequency != old->frequency)
+		budget->levers.set_rate(budget->recording, new->frequency);
+	if (new->on != old->on || new->weight != old->weight)
+		budget->levers.set_sampling(budget->recording, new->on, new->weight);
+}
+
+static uint64_t spent_since(uint64_t now, uint64_t *last)
+{
+	uint64_t spent = now > *last ? now - *last : 0;
+	*last = now;
+	return spent;
+}
+
+static int on_step(struct loop_source *source, uint32_t events, void *userdata)
+{
+	struct recording_budget *budget = userdata;
+	struct recording_statistics s;
+	recording_get_statistics(budget->recording, &s);
+	uint64_t now = monotonic_ns();
+	uint64_t tick = spent_since(tick_cost(budget, &s), &budget->tick_ns);
+	struct budget_setting old = budget->controller.setting;
+	struct budget_reading reading = {
+		.elapsed_ns = now - budget->read_ns,
+		.cpus = (uint32_t)MAX_OF(sysconf(_SC_NPROCESSORS_ONLN), 1),
+		.cost_ns = tick + spent_since(s.own_cpu_ns, &budget->own_ns),
+		.tick_ns = tick,
+	};
+	budget->read_ns = now;
+	if (budget->levers.is_paused(budget->recording))
+		return 0;
+	struct budget_setting new = budget_step(&budget->controller, &reading);
+	move_levers(budget, &old, &new);
+	log_debug("budget: a step of %.1f s cost %.4f %%, ticks %.4f %% of it; next at %u Hz%s%s",
+		  (double)reading.elapsed_ns / 1e9,
+		  100.0 * (double)reading.cost_ns / (double)reading.elapsed_ns / reading.cpus,
+		  100.0 * (double)reading.tick_ns / (double)reading.elapsed_ns / reading.cpus,
+		  new.frequency, new.on ? "" : ", off", new.reading ? "" : ", binaries wait");
+	tell_infeasible(budget, &s);
+	return 0;
+}
+
+int recording_budget_new(struct loop *loop, struct recording *recording,
+			 const struct recording_levers *levers, const struct budget_options *options,
+			 struct opener *opener, struct recording_budget **ret)
+{
+	struct recording_budget *budget = calloc(1, sizeof(*budget));
+	if (!budget)
+		return -ENOMEM;
+	budget->recording = recording;
+	budget->levers = *levers;
+	budget_init(&budget->controller, options);
+	int64_t price = interrupt_cost_measure(opener);
+	if (price < 0)
+		log_warning("what an interrupt costs cannot be measured, %d ns are assumed: %s",
+			    INTERRUPT_COST_DEFAULT_NS, strerror((int)-price));
+	budget->interrupt_ns = price < 0 ? INTERRUPT_COST_DEFAULT_NS : (uint64_t)price;
+	budget->read_ns = monotonic_ns() - BUDGET_STEP_NS; /* the start is one step more */
+	int r = loop_add_timer(loop, BUDGET_STEP_NS, BUDGET_STEP_NS, on_step, budget, &budget->timer);
+	if (r < 0) {
+		free(budget);
+		return r;
+	}
+	log_debug("an interrupt costs %llu ns here", (unsigned long long)budget->interrupt_ns);
+	*ret = budget;
+	return 0;
+}
+
+struct recording_budget *recording_budget_free(struct recording_budget *budget)
+{
+	if (!budget)
+		return NULL;
+	loop_remove(budget->timer);
+	free(budget);
+	return NULL;
+}
+
+void recording_budget_change(struct recording_budget *budget, double share, uint32_t highest_hz)
+{
+	struct budget_setting old = budget->controller.setting;
+	budget_change(&budget->controller, share, highest_hz);
+	move_levers(budget, &old, &budget->controller.setting);
+}
+
+void recording_budget_report(const struct recording_budget *budget, struct budget_report *ret)
+{
+	budget_get_report(&budget->controller, ret);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A recording kept under a share of the host's CPU time: reads what it costs twice a second, asks the
+ * controller (collect/budget.h), and moves the levers. What it costs is all of it: our own processes, the
+ * programs in the kernel, and the interrupts of busy CPUs, whose price is measured at the start.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "collect/budget.h"
+#include "collect/opener.h"
+#include "profile/recording.h"
+
+struct recording_budget;
+
+/* The levers, and what they act on: the recording's. Each moves at once. */
+struct recording_levers {
+	void (*set_rate)(struct recording *recording, uint32_t frequency);
+	void (*set_lines)(struct recording *recording, bool lines);
+	void (*set_reading)(struct recording *recording, bool reading);
+	/* Ticks on or off; a sample from now on weighs so many times its time. */
+	void (*set_sampling)(struct recording *recording, bool on, double weight);
+	bool (*is_paused)(const struct recording *recording);
+};
+
+/* Measures the price of an interrupt (some 40 ms). Returns 0 or -errno. */
+int recording_budget_new(struct loop *loop, struct recording *recording,
+			 const struct recording_levers *levers, const struct budget_options *options,
+			 struct opener *opener, struct recording_budget **ret);
+
+/* Accepts NULL, returns NULL. */
+struct recording_budget *recording_budget_free(struct recording_budget *budget);
+
+/* See budget_change(). */
+void recording_budget_change(struct recording_budget *budget, double share, uint32_t highest_hz);
+
+void recording_budget_report(const struct recording_budget *budget, struct budget_report *ret);
