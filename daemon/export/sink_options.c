@@ -58,7 +58,7 @@ static int pairs_copy(struct sink_pairs *to, const struct sink_pairs *from)
 	return r;
 }
 
-static bool pairs_equal(const struct sink_pairs *a, const struct sink_pairs *b)
+bool sink_pairs_equal(const struct sink_pairs *a, const struct sink_pairs *b)
 {
 	if (a->count != b->count)
 		return false;
@@ -108,7 +108,7 @@ bool sink_options_equal(const struct sink_options *a, const struct sink_options 
 	return a->protocol == b->protocol && a->compression == b->compression &&
 	       a->timeout_ns == b->timeout_ns && a->endpoint_is_exact == b->endpoint_is_exact &&
 	       a->plain == b->plain && a->skip_verification == b->skip_verification &&
-	       pairs_equal(&a->headers, &b->headers) && pairs_equal(&a->labels, &b->labels);
+	       sink_pairs_equal(&a->headers, &b->headers) && sink_pairs_equal(&a->labels, &b->labels);
 }
 
 void sink_options_free(struct sink_options *options)

@@ -62,6 +62,9 @@ struct sink_options {
 /* Appends a copy of both strings. Returns 0 or -ENOMEM. */
 int sink_pairs_add(struct sink_pairs *pairs, const char *name, const char *value);
 
+/* The same names and values in the same order? */
+bool sink_pairs_equal(const struct sink_pairs *a, const struct sink_pairs *b);
+
 /* Returns 0 or -ENOMEM, then *to is empty. */
 int sink_options_copy(struct sink_options *to, const struct sink_options *from);
 bool sink_options_equal(const struct sink_options *a, const struct sink_options *b);

@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "profile/losses.h"
 
-void losses_collect(struct recording_losses *losses, const struct collector_statistics *collector)
+void losses_collect(struct recording_losses *losses, const struct collector_statistics *c)
 {
-	*losses = (struct recording_losses){
-		.binaries_failed = collector->binaries.failed,
-		.binaries_unopened = collector->binaries.unopened,
-		.binaries_arena_full = collector->binaries.arena_full,
-		.binaries_forgotten = collector->binaries.forgotten,
-		.parser_refused = collector->parser.failed,
-		.parser_children_killed = collector->parser.children_killed,
-		.parser_children_lost = collector->parser.children_lost,
-		.parser_answers_rejected = collector->parser.answers_rejected,
-		.cache_damaged = collector->cache.damaged,
-		.cache_not_stored = collector->cache.store_failures,
-		.maps_lines_skipped = collector->processes.bad_lines,
-		.processes_unnamed = collector->processes.unnamed,
-		.processes_forgotten = collector->processes.evicted,
-	};
+#define LOSS_SOURCE(name, source, what) .name = (source),
+	*losses = (struct recording_losses){RECORDING_LOSSES(LOSS_SOURCE)};
+#undef LOSS_SOURCE
 }
 
 void losses_add_jit(struct recording_losses *losses, const struct jit_map *map)
@@ -31,7 +19,7 @@ void losses_add_jit(struct recording_losses *losses, const struct jit_map *map)
 
 void losses_each(const struct recording_losses *losses, losses_callback callback, void *userdata)
 {
-#define LOSS_CALL(name, what)    \
+#define LOSS_CALL(name, source, what)    \
 	if (losses->name)        \
 		callback(userdata, #name, losses->name);
 	RECORDING_LOSSES(LOSS_CALL)

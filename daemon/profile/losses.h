@@ -8,29 +8,38 @@
 #include "collect/collector.h"
 #include "process/jit_map.h"
 
-/* LOSS(name, what it counts) */
-#define RECORDING_LOSSES(LOSS)                                                                     \
-	LOSS(binaries_failed, "files whose unwind table could not be made: frame pointers only")   \
-	LOSS(binaries_unopened, "files that could not be opened: frame pointers only, no names")   \
-	LOSS(binaries_arena_full, "files whose table found no room: frame pointers only")          \
-	LOSS(binaries_forgotten, "files forgotten because there were too many; met again, they are new") \
-	LOSS(names_refused, "files without some of their names, for lack of room")                 \
-	LOSS(names_forgotten, "files whose names were given up to make room")                      \
-	LOSS(parser_refused, "requests the parser child answered with an error")                   \
-	LOSS(parser_children_killed, "parser children ended for hanging, being stopped or lying")  \
-	LOSS(parser_children_lost, "parser children that crashed or that somebody killed")         \
-	LOSS(parser_answers_rejected, "answers of a parser child that were wrong")                 \
-	LOSS(cache_damaged, "cache entries that were damaged and deleted")                         \
-	LOSS(cache_not_stored, "cache entries that could not be written")                          \
-	LOSS(maps_lines_skipped, "lines of /proc/PID/maps not understood or past the limit")       \
-	LOSS(processes_unnamed, "processes whose executable could not be found")                   \
-	LOSS(processes_forgotten, "processes forgotten because there were too many")               \
-	LOSS(jit_lines_bad, "lines and records of JIT maps that were not understood")              \
-	LOSS(jit_entries_dropped, "JIT functions past the memory limit")                           \
-	LOSS(jit_bytes_unread, "bytes of JIT maps there was no time to read")
+/* LOSS(name, source, what it counts): of a collector_statistics `c`; 0: somebody else adds it */
+#define RECORDING_LOSSES(LOSS)                                                             \
+	LOSS(binaries_failed, c->binaries.failed,                                          \
+	     "files whose unwind table could not be made: frame pointers only")            \
+	LOSS(binaries_unopened, c->binaries.unopened,                                      \
+	     "files that could not be opened: frame pointers only, no names")              \
+	LOSS(binaries_arena_full, c->binaries.arena_full,                                  \
+	     "files whose table found no room: frame pointers only")                       \
+	LOSS(binaries_forgotten, c->binaries.forgotten,                                    \
+	     "files forgotten because there were too many; met again, they are new")       \
+	LOSS(names_refused, 0, "files without some of their names, for lack of room")      \
+	LOSS(names_forgotten, 0, "files whose names were given up to make room")           \
+	LOSS(parser_refused, c->parser.failed, "requests the parser child answered with an error") \
+	LOSS(parser_children_killed, c->parser.children_killed,                            \
+	     "parser children ended for hanging, being stopped or lying")                  \
+	LOSS(parser_children_lost, c->parser.children_lost,                                \
+	     "parser children that crashed or that somebody killed")                       \
+	LOSS(parser_answers_rejected, c->parser.answers_rejected,                          \
+	     "answers of a parser child that were wrong")                                  \
+	LOSS(cache_damaged, c->cache.damaged, "cache entries that were damaged and deleted") \
+	LOSS(cache_not_stored, c->cache.store_failures, "cache entries that could not be written") \
+	LOSS(maps_lines_skipped, c->processes.bad_lines,                                   \
+	     "lines of /proc/PID/maps not understood or past the limit")                   \
+	LOSS(processes_unnamed, c->processes.unnamed, "processes whose executable could not be found") \
+	LOSS(processes_forgotten, c->processes.evicted,                                    \
+	     "processes forgotten because there were too many")                            \
+	LOSS(jit_lines_bad, 0, "lines and records of JIT maps that were not understood")   \
+	LOSS(jit_entries_dropped, 0, "JIT functions past the memory limit")                \
+	LOSS(jit_bytes_unread, 0, "bytes of JIT maps there was no time to read")
 
 struct recording_losses {
-#define LOSS_FIELD(name, what) uint64_t name;
+#define LOSS_FIELD(name, source, what) uint64_t name;
 	RECORDING_LOSSES(LOSS_FIELD)
 #undef LOSS_FIELD
 };

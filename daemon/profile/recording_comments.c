@@ -64,7 +64,7 @@ int recording_add_comments(const struct recording_statistics *now,
 	for (size_t i = 0; i < STACK_END_MAX; i++)
 		if (now->ends[i] > since->ends[i])
 			ADD_COUNTED(end_names[i], ends[i]);
-#define ADD_LOSS(name, what)                             \
+#define ADD_LOSS(name, source, what)                             \
 	if (now->losses.name > since->losses.name)       \
 		ADD_COUNTED(#name, losses.name);
 	RECORDING_LOSSES(ADD_LOSS)

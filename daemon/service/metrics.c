@@ -160,7 +160,7 @@ static void write_stacks(const struct recording_statistics *s, struct text *out)
 	write_frames(s, out);
 	family(out, "losses_total", "counter",
 	       "What was not understood, refused or given up, by kind.");
-#define WRITE_LOSS(name, what) sample(out, "losses_total", "kind", #name, s->losses.name);
+#define WRITE_LOSS(name, source, what) sample(out, "losses_total", "kind", #name, s->losses.name);
 	RECORDING_LOSSES(WRITE_LOSS)
 #undef WRITE_LOSS
 	single(out, "tracked_processes", "gauge", "Processes that are known now.",

@@ -95,17 +95,6 @@ static bool texts_equal(const struct setting_texts *a, const struct setting_text
 	return true;
 }
 
-static bool pairs_equal(const struct sink_pairs *a, const struct sink_pairs *b)
-{
-	if (a->count != b->count)
-		return false;
-	for (size_t i = 0; i < a->count; i++)
-		if (strcmp(a->items[i].name, b->items[i].name) != 0 ||
-		    strcmp(a->items[i].value, b->items[i].value) != 0)
-			return false;
-	return true;
-}
-
 static bool strings_equal(const char *a, const char *b)
 {
 	return a && b ? strcmp(a, b) == 0 : a == b;
@@ -124,7 +113,7 @@ bool setting_equal(const struct setting *setting, const void *a, const void *b)
 		return texts_equal(&VALUE(struct setting_texts, setting, a),
 				   &VALUE(struct setting_texts, setting, b));
 	case SETTING_PAIRS:
-		return pairs_equal(&VALUE(struct sink_pairs, setting, a),
+		return sink_pairs_equal(&VALUE(struct sink_pairs, setting, a),
 				   &VALUE(struct sink_pairs, setting, b));
 	default:
 		return VALUE(uint64_t, setting, a) == VALUE(uint64_t, setting, b);
