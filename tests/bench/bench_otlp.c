@@ -10,10 +10,10 @@
  * host that builds software have.
  */
 #include "base/clock.h"
-#include "base/file.h"
 #include "format/gzip.h"
 #include "format/otlp.h"
 #include "format/pprof.h"
+#include "tests/bench/made_profile.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -30,46 +30,27 @@
 #define GZIP_LEVEL 3
 #define ZSTD_LEVEL 3
 
-static uint32_t draw(uint64_t *state, uint32_t below)
-{
-	*state += 0x9e3779b97f4a7c15ULL;
-	return (uint32_t)(hash_mix(*state) % below);
-}
-
-static uint32_t string(struct profile *p, const char *text)
-{
-	bool failed = false;
-	uint32_t index = profile_string(p, text, &failed);
-	if (failed)
-		abort();
-	return index;
-}
-
 /* Hex digits as a hash has them. */
 static uint32_t digest(struct profile *p, uint64_t *state, int words)
 {
 	char text[65];
 	for (int i = 0; i < words; i++)
 		snprintf(text + 8 * i, 9, "%08x", draw(state, UINT32_MAX));
-	return string(p, text);
+	return made_string(p, text);
 }
 
 static void add_function(struct profile *p, uint64_t *state, uint32_t i)
 {
-	static const char *const words[] = {"std",  "vector", "parse", "node",	 "emit", "visit",
-					    "tree", "insert", "hash",  "symbol", "type", "scope"};
 	char name[128], system_name[128], file[64];
-	uint32_t w[4];
+	const char *w[4];
 	for (int k = 0; k < 4; k++)
-		w[k] = draw(state, 12);
-	snprintf(name, sizeof(name), "%s::%s_%s<%s>(int, char const*)", words[w[0]], words[w[1]],
-		 words[w[2]], words[w[3]]);
-	snprintf(system_name, sizeof(system_name), "_ZN%s%s_%s%u%sEiPKc", words[w[0]], words[w[1]],
-		 words[w[2]], i, words[w[3]]);
-	snprintf(file, sizeof(file), "/src/%s/%s_%u.cc", words[w[0]], words[w[1]], i / 20);
+		w[k] = draw_word(state);
+	snprintf(name, sizeof(name), "%s::%s_%s<%s>(int, char const*)", w[0], w[1], w[2], w[3]);
+	snprintf(system_name, sizeof(system_name), "_ZN%s%s_%s%u%sEiPKc", w[0], w[1], w[2], i, w[3]);
+	snprintf(file, sizeof(file), "/src/%s/%s_%u.cc", w[0], w[1], i / 20);
 	array_add(&p->functions, (struct profile_function){
-		.name = string(p, name), .system_name = string(p, system_name),
-		.file = string(p, file), .start_line = draw(state, 3000)});
+		.name = made_string(p, name), .system_name = made_string(p, system_name),
+		.file = made_string(p, file), .start_line = draw(state, 3000)});
 }
 
 static void add_tables(struct profile *p, uint64_t *state)
@@ -79,27 +60,24 @@ static void add_tables(struct profile *p, uint64_t *state)
 		snprintf(path, sizeof(path), "/usr/lib/x86_64-linux-gnu/lib%u.so.%u", i, i % 7);
 		array_add(&p->mappings, (struct profile_mapping){.start = 0x1000,
 			.limit = 0x100000 + 4096 * draw(state, 500), .offset = 0x1000,
-			.file = string(p, path), .build_id = digest(p, state, 5),
+			.file = made_string(p, path), .build_id = digest(p, state, 5),
 			.htlhash = digest(p, state, 4), .has_functions = true,
 			.has_filenames = true, .has_line_numbers = true});
 	}
 	for (uint32_t i = 0; i < FUNCTIONS; i++) {
 		add_function(p, state, i);
 		for (uint32_t k = 0; k < 2; k++) {
-			uint32_t line = (uint32_t)p->lines.count;
-			array_add(&p->lines, (struct profile_line){.function = i,
-				.line = draw(state, 3000)});
-			array_add(&p->locations, (struct profile_location){.mapping = i / 50,
-				.first_line = line, .line_count = 1,
-				.address = 0x1000 + i % 50 * 1600 + draw(state, 1600)});
+			uint32_t line = draw(state, 3000);
+			add_made_location(p, i, line, i / 50,
+					  0x1000 + i % 50 * 1600 + draw(state, 1600));
 		}
 	}
 }
 
 static void add_attribute(struct profile *p, const char *key, const char *text, int64_t number)
 {
-	array_add(&p->resource_attributes, (struct profile_label){.key = string(p, key),
-		.text = text ? string(p, text) : 0, .number = number});
+	array_add(&p->resource_attributes, (struct profile_label){.key = made_string(p, key),
+		.text = text ? made_string(p, text) : 0, .number = number});
 	p->resources.items[p->resources.count - 1].attribute_count++;
 }
 
@@ -114,29 +92,25 @@ static void add_resources(struct profile *p)
 		add_attribute(p, "process.executable.path", path, 0);
 		add_attribute(p, "process.executable.name", path + 10, 0);
 	}
-	array_add(&p->host_attributes, (struct profile_label){.key = string(p, "host.name"),
-		.text = string(p, "server-17.example.org")});
+	array_add(&p->host_attributes, (struct profile_label){.key = made_string(p, "host.name"),
+		.text = made_string(p, "server-17.example.org")});
 }
 
 static void add_label(struct profile *p, const char *key, const char *text, int64_t number)
 {
-	array_add(&p->labels, (struct profile_label){.key = string(p, key),
-		.text = text ? string(p, text) : 0, .number = number});
+	array_add(&p->labels, (struct profile_label){.key = made_string(p, key),
+		.text = text ? made_string(p, text) : 0, .number = number});
 	p->samples.items[p->samples.count - 1].label_count++;
 }
 
-/* A stack leaves the one before it at some depth, as neighbours in a tree do. */
 static void add_sample(struct profile *p, uint64_t *state, uint32_t *stack, uint32_t i)
 {
 	uint32_t process = i * PROCESSES / STACKS;
-	for (uint32_t k = draw(state, DEPTH); k < DEPTH; k++)
-		stack[k] = draw(state, FUNCTIONS * 2);
 	array_add(&p->samples, (struct profile_sample){
 		.first_location = (uint32_t)p->stack_locations.count, .location_count = DEPTH,
 		.first_label = (uint32_t)p->labels.count, .resource = process + 1,
 		.first_timestamp = i, .timestamp_count = 1});
-	for (uint32_t k = DEPTH; k-- > 0;)
-		array_add(&p->stack_locations, stack[k]);
+	add_made_stack(p, state, stack, DEPTH, FUNCTIONS * 2);
 	char name[16];
 	snprintf(name, sizeof(name), "program-%u", process);
 	add_label(p, "process.pid", NULL, 4000 + 13 * process);
@@ -155,11 +129,7 @@ static struct profile *make_profile(void)
 	uint32_t stack[DEPTH] = {0};
 	if (profile_new(&p) < 0)
 		abort();
-	array_add(&p->sample_types,
-		  (struct profile_value_type){string(p, "samples"), string(p, "count")});
-	array_add(&p->sample_types,
-		  (struct profile_value_type){string(p, "cpu"), string(p, "nanoseconds")});
-	p->period_type = p->sample_types.items[1];
+	add_cpu_types(p);
 	p->time_ns = START;
 	p->duration_ns = SECONDS * NS_PER_SECOND;
 	add_tables(p, &state);
@@ -185,19 +155,6 @@ static void add_times(struct profile *p)
 			array_add(&p->timestamps, p->time_ns + (int64_t)(at % span));
 		}
 	}
-}
-
-static struct profile *read_profile(const char *path)
-{
-	_cleanup_free_ char *bytes = NULL;
-	struct pprof_failure failure;
-	struct profile *profile = NULL;
-	size_t size;
-	if (read_whole_file(path, PPROF_SIZE_LIMIT, &bytes, &size) == 0)
-		pprof_decode(bytes, size, 0, &failure, &profile);
-	if (profile)
-		add_times(profile);
-	return profile;
 }
 
 static int append(void *userdata, const struct otlp_message *message)
@@ -273,6 +230,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "no profile\n");
 		return 1;
 	}
+	if (argc > 1)
+		add_times(profile);
 	struct otlp_options options = OTLP_OPTIONS_DEFAULT, few = OTLP_OPTIONS_PYROSCOPE;
 	printf("%zu stacks, %.1f frames each, %d s\n", profile->samples.count,
 	       (double)profile->stack_locations.count / (double)profile->samples.count, SECONDS);

@@ -6,9 +6,9 @@
  * Usage: bench_pprof [FILE]     FILE: a pprof file to measure instead of the made profile
  */
 #include "base/clock.h"
-#include "base/file.h"
 #include "format/gzip.h"
 #include "format/pprof.h"
+#include "tests/bench/made_profile.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,48 +18,30 @@
 #define FUNCTIONS 12000
 #define ROUNDS 5
 
-static uint32_t draw(uint64_t *state, uint32_t below)
+static void add_functions(struct profile *p, uint64_t *state)
 {
-	*state += 0x9e3779b97f4a7c15ULL;
-	return (uint32_t)(hash_mix(*state) % below);
-}
-
-static void add_functions(struct profile *p, uint64_t *state, bool *failed)
-{
-	static const char *const words[] = {"std",  "vector", "parse", "node",	 "emit", "visit",
-					    "tree", "insert", "hash",  "symbol", "type", "scope"};
 	for (uint32_t i = 0; i < FUNCTIONS; i++) {
 		char name[128], file[64];
-		snprintf(name, sizeof(name), "%s::%s_%s<%s>::%s_%u",
-			 words[draw(state, 12)], words[draw(state, 12)], words[draw(state, 12)],
-			 words[draw(state, 12)], words[draw(state, 12)], i);
-		snprintf(file, sizeof(file), "/src/%s/%s_%u.cc", words[draw(state, 12)],
-			 words[draw(state, 12)], i / 20);
+		snprintf(name, sizeof(name), "%s::%s_%s<%s>::%s_%u", draw_word(state),
+			 draw_word(state), draw_word(state), draw_word(state), draw_word(state), i);
+		snprintf(file, sizeof(file), "/src/%s/%s_%u.cc", draw_word(state),
+			 draw_word(state), i / 20);
 		array_add(&p->functions, (struct profile_function){
-			.name = profile_string(p, name, failed),
-			.file = profile_string(p, file, failed), .start_line = draw(state, 3000)});
-		for (uint32_t k = 0; k < 2; k++) {
-			uint32_t line = (uint32_t)p->lines.count;
-			array_add(&p->lines, (struct profile_line){.function = i,
-				.line = draw(state, 3000)});
-			array_add(&p->locations, (struct profile_location){.first_line = line,
-				.line_count = 1, .address = 0x1000 + i * 160 + k * 48});
-		}
+			.name = made_string(p, name), .file = made_string(p, file),
+			.start_line = draw(state, 3000)});
+		for (uint32_t k = 0; k < 2; k++)
+			add_made_location(p, i, draw(state, 3000), 0, 0x1000 + i * 160 + k * 48);
 	}
 }
 
-/* A stack leaves the one before it at some depth, as neighbours in a tree do. */
-static void add_stacks(struct profile *p, uint64_t *state, bool *failed)
+static void add_stacks(struct profile *p, uint64_t *state)
 {
 	uint32_t stack[FRAMES] = {0};
-	uint32_t pid = profile_string(p, "process.pid", failed);
-	uint32_t name = profile_string(p, "process.executable.name", failed);
+	uint32_t pid = made_string(p, "process.pid");
+	uint32_t name = made_string(p, "process.executable.name");
 	for (uint32_t i = 0; i < STACKS; i++) {
-		for (uint32_t k = draw(state, FRAMES); k < FRAMES; k++)
-			stack[k] = draw(state, FUNCTIONS * 2);
 		uint32_t first = (uint32_t)p->stack_locations.count;
-		for (uint32_t k = FRAMES; k-- > 0;)
-			array_add(&p->stack_locations, stack[k]);
+		add_made_stack(p, state, stack, FRAMES, FUNCTIONS * 2);
 		array_add(&p->samples, (struct profile_sample){.first_location = first,
 			.location_count = FRAMES, .first_label = 2 * i, .label_count = 2});
 		array_add(&p->labels, (struct profile_label){.key = pid, .number = 900 + i / 500});
@@ -73,30 +55,15 @@ static void add_stacks(struct profile *p, uint64_t *state, bool *failed)
 static struct profile *make_profile(void)
 {
 	struct profile *p;
-	bool failed = false;
 	uint64_t state = 1;
 	if (profile_new(&p) < 0)
-		return NULL;
-	array_add(&p->sample_types, (struct profile_value_type){
-		profile_string(p, "samples", &failed), profile_string(p, "count", &failed)});
-	array_add(&p->sample_types, (struct profile_value_type){
-		profile_string(p, "cpu", &failed), profile_string(p, "nanoseconds", &failed)});
+		abort();
+	add_cpu_types(p);
 	array_add(&p->mappings, (struct profile_mapping){.start = 0x1000, .limit = 0x1000000,
-		.file = profile_string(p, "/usr/bin/program", &failed)});
-	add_functions(p, &state, &failed);
-	add_stacks(p, &state, &failed);
-	return failed || profile_check(p) < 0 ? profile_free(p) : p;
-}
-
-static struct profile *read_profile(const char *path)
-{
-	_cleanup_free_ char *bytes = NULL;
-	struct pprof_failure failure;
-	struct profile *profile = NULL;
-	size_t size;
-	if (read_whole_file(path, PPROF_SIZE_LIMIT, &bytes, &size) == 0)
-		pprof_decode(bytes, size, 0, &failure, &profile);
-	return profile;
+		.file = made_string(p, "/usr/bin/program")});
+	add_functions(p, &state);
+	add_stacks(p, &state);
+	return profile_check(p) < 0 ? profile_free(p) : p;
 }
 
 /* Best of ROUNDS, in ms; the result of the last is in `out`. */
