@@ -3,19 +3,67 @@
 #include "command/doctor.h"
 
 #include "command/command.h"
+#include "command/doctor_memory.h"
 #include "command/terminal.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 struct doctor_options {
 	bool json;
+	uint64_t memory; /* a process; 0: none */
+	const char *budget;
 };
 
 static const struct option_spec specs[] = {
 	OPTION(FLAG, 0, "json", NULL, offsetof(struct doctor_options, json), "machine-readable"),
+	OPTION(NUMBER, 0, "memory", "PID", offsetof(struct doctor_options, memory),
+	       "how an allocation profile of this process would be taken, and at what cost;\n"
+	       "counts its allocations for a moment",
+	       .low = 1, .high = UINT32_MAX / 2),
+	OPTION(TEXT, 0, "heap-budget", "PERCENT", offsetof(struct doctor_options, budget),
+	       "with --memory: what the profile may cost of the process's own CPU time (1%)"),
 	OPTIONS_END,
 };
+
+/* "1%", "0.5%" or "1" as a share. */
+static bool parse_percent(const char *text, double *ret)
+{
+	char *end;
+	double percent = strtod(text, &end);
+	if (end == text || (*end && strcmp(end, "%") != 0) || !(percent > 0 && percent <= 100))
+		return false;
+	*ret = percent / 100;
+	return true;
+}
+
+static int examine_memory(const struct doctor_options *options)
+{
+	struct doctor_memory memory;
+	struct text out = {0};
+	double budget = 0.01;
+	if (options->budget && !parse_percent(options->budget, &budget))
+		return command_usage_error(&command_doctor, "--heap-budget %s: no percentage, as 1%%",
+					   options->budget);
+	int r = doctor_memory_read((uint32_t)options->memory, &memory);
+	if (r < 0) {
+		doctor_memory_free(&memory);
+		command_error(&command_doctor, "process %llu: %s", (unsigned long long)options->memory,
+			      r == -ESRCH ? "there is none" : strerror(-r));
+		return r == -EACCES || r == -EPERM ? STATUS_UNSUPPORTED : STATUS_ERROR;
+	}
+	memory.budget = budget;
+	doctor_memory_count(&memory);
+	doctor_memory_judge(&memory);
+	if (options->json)
+		doctor_memory_write_json(&memory, &out);
+	else
+		doctor_memory_write_text(&memory, &out);
+	doctor_memory_free(&memory);
+	return command_print(&out);
+}
 
 static int doctor_run(int argc, char **argv)
 {
@@ -26,6 +74,8 @@ static int doctor_run(int argc, char **argv)
 	option_words_free(&words);
 	if (!go)
 		return status;
+	if (options.memory)
+		return examine_memory(&options);
 
 	struct doctor_facts facts;
 	struct doctor_trials trials;

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What uprobes are like on this host, tried on functions of this very process: which kinds of links the
+ * kernel has, what a hit costs, and whether it has the fault that damages the stack of probed functions.
+ */
+#pragma once
+
+#include "base/attributes.h"
+
+#define UPROBE_TRIAL_UNKNOWN INT32_MIN
+
+struct uprobe_trials {
+	int perf;    /* a uprobe as a perf event: 0 or -errno */
+	int multi;   /* UPROBE_MULTI: 0 or -errno */
+	int session; /* UPROBE_MULTI_SESSION: 0 or -errno */
+	/* Does a uprobe on a five-byte nop overwrite what the function keeps below its stack pointer? 0, 1 or
+	 * UPROBE_TRIAL_UNKNOWN (not allowed, or not x86-64). Probes are never set on one inside a function,
+	 * whatever the answer. */
+	int damages_red_zone;
+	/* Of one hit, in ns; 0: unknown. */
+	uint64_t emulated_ns; /* on an instruction that the kernel emulates */
+	uint64_t stepped_ns;  /* on one that it steps through out of line */
+};
+
+/* Takes about a second: taking a perf uprobe away does. */
+void uprobe_trials_run(struct uprobe_trials *ret);
