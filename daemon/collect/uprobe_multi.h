@@ -3,6 +3,10 @@
  * One link for many uprobes of one file (Linux 6.6), which attaches and detaches in milliseconds, and the
  * smallest program for it: one that counts. Without libbpf's help, whose support is younger than the
  * version this is built with.
+ *
+ * Where the kernel has no such links, a uprobe is a perf event. Never one with `inherit`: for each new thread
+ * or child the kernel copies the event, and reads the file's path again, from the address that it had in this
+ * process, but now in the probed one: fork() and pthread_create() there fail with EFAULT (seen on 6.18.44).
  */
 #pragma once
 

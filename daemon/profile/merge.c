@@ -6,6 +6,7 @@
 #include "profile/merge.h"
 
 #include "base/arithmetic.h"
+#include "profile/merge_states.h"
 
 #include <errno.h>
 #include <string.h>
@@ -16,6 +17,8 @@ struct merger {
 	uint32_t *string_of, *mapping_of, *function_of, *location_of; /* of the source */
 	ARRAY(size_t) columns; /* of each source: its value for each sample type of the sum */
 	ARRAY(uint32_t) key;
+	struct merge_states states;
+	size_t source; /* index of the one that is being merged */
 };
 
 /* Interns `size` bytes; *ret_new tells whether they were unknown. */
@@ -183,7 +186,10 @@ static int merge_sample(struct merger *merger, const struct profile *source, siz
 	if (r < 0)
 		return r;
 	size_t types = sum->sample_types.count;
+	bool state_counts = merge_states_count(&merger->states, source, merger->source, sample);
 	for (size_t i = 0; i < types; i++) {
+		if (!state_counts && merge_is_state(sum, sum->sample_types.items[i]))
+			continue;
 		int64_t value = source->values.items[index * source->sample_types.count +
 						     merger->columns.items[i]];
 		int64_t *total = &sum->values.items[target * types + i];
@@ -321,6 +327,7 @@ static void merger_release(struct merger *merger)
 	strings_free(&merger->samples);
 	array_free(&merger->columns);
 	array_free(&merger->key);
+	merge_states_free(&merger->states);
 }
 
 int profile_merge(const struct profile *const *profiles, size_t count, struct profile **ret)
@@ -333,8 +340,10 @@ int profile_merge(const struct profile *const *profiles, size_t count, struct pr
 		r = merge_sample_types(merger.sum, profiles, count);
 	if (r == 0)
 		r = merge_header(merger.sum, profiles, count);
-	for (size_t i = 0; r == 0 && i < count; i++)
-		r = merge_source(&merger, profiles[i]);
+	if (r == 0)
+		r = merge_states_init(&merger.states, profiles, count);
+	for (; r == 0 && merger.source < count; merger.source++)
+		r = merge_source(&merger, profiles[merger.source]);
 	if (r == 0)
 		*ret = take_pointer(merger.sum);
 	return r;

@@ -168,12 +168,71 @@ static void test_header(void **state)
 	assert_non_null(strstr(profile_text(differ, differ->comments.items[0]), "periods"));
 }
 
+/* A heap profile of one interval: "alloc_space" and "inuse_space" of one stack in one process (0: no label). */
+static struct profile *heap_profile(int64_t time_ns, int64_t pid, int64_t allocated, int64_t in_use)
+{
+	struct profile *p = TEST_PROFILE({"main;work", allocated});
+	bool failed = false;
+	uint32_t bytes = profile_string(p, "bytes", &failed);
+	p->sample_types.items[0] =
+		(struct profile_value_type){profile_string(p, "alloc_space", &failed), bytes};
+	array_add(&p->sample_types,
+		  (struct profile_value_type){profile_string(p, "inuse_space", &failed), bytes});
+	array_add(&p->values, in_use);
+	p->time_ns = time_ns;
+	p->duration_ns = 10;
+	if (pid) {
+		p->samples.items[0].label_count = 1;
+		array_add(&p->labels, (struct profile_label){
+					      .key = profile_string(p, "process.pid", &failed),
+					      .number = pid});
+	}
+	assert_false(failed);
+	return p;
+}
+
+static void expect_heap(const struct profile *const *profiles, size_t count, int64_t allocated,
+			int64_t in_use)
+{
+	struct profile *sum = NULL;
+	int64_t seen[2] = {0};
+	assert_int_equal(profile_merge(profiles, count, &sum), 0);
+	assert_int_equal(profile_check(sum), 0);
+	for (size_t i = 0; i < sum->values.count; i++)
+		seen[i % 2] += sum->values.items[i];
+	assert_int_equal(seen[0], allocated);
+	assert_int_equal(seen[1], in_use);
+	profile_free(sum);
+}
+
+/* What was allocated adds up; what is in use is so at the end of each process's last interval. */
+static void test_states_do_not_add(void **state)
+{
+	_cleanup_profile_ struct profile *first = heap_profile(100, 7, 1000, 400);
+	_cleanup_profile_ struct profile *second = heap_profile(110, 7, 50, 300);
+	_cleanup_profile_ struct profile *other = heap_profile(100, 8, 6, 5);
+	_cleanup_profile_ struct profile *unnamed = heap_profile(90, 0, 20, 10);
+	expect_heap((const struct profile *[]){first, second}, 2, 1050, 300);
+	expect_heap((const struct profile *[]){second, first}, 2, 1050, 300);
+	expect_heap((const struct profile *[]){first, other, second}, 3, 1056, 305);
+	expect_heap((const struct profile *[]){first, second, unnamed, unnamed}, 4, 1090, 320);
+	/* Merged in steps it is the same. */
+	_cleanup_profile_ struct profile *sum = merge_two(first, second);
+	_cleanup_profile_ struct profile *third = heap_profile(120, 7, 1, 2);
+	expect_heap((const struct profile *[]){sum, third}, 2, 1051, 2);
+	expect_heap((const struct profile *[]){third, sum}, 2, 1051, 2);
+	/* Of two that end at once, the later in the list. */
+	_cleanup_profile_ struct profile *same = heap_profile(110, 7, 0, 299);
+	expect_heap((const struct profile *[]){second, same}, 2, 50, 299);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values_add),    cmocka_unit_test(test_overflow_saturates),
 		cmocka_unit_test(test_labels_keep_apart), cmocka_unit_test(test_mappings),
 		cmocka_unit_test(test_common_types),  cmocka_unit_test(test_header),
+		cmocka_unit_test(test_states_do_not_add),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
