@@ -94,7 +94,9 @@ struct mm_struct___with_percpu_rss {
 	struct percpu_counter rss_stat[4];
 };
 struct mm_rss_stat {
-	s64 count[4];
+	struct {
+		s64 counter;
+	} count[4];
 };
 struct mm_struct___with_atomic_rss {
 	struct mm_rss_stat rss_stat;
@@ -128,12 +130,17 @@ static __always_inline u64 mm_pages(struct mm_struct *mm, u32 kind)
 	u64 at = 0;
 	s64 pages = 0;
 
-	if (bpf_core_type_exists(struct mm_rss_stat))
+	/* The offset of what this kernel has not is no valid instruction: it must stay in its branch, which
+	 * the compiler, left alone, makes a choice between two numbers. */
+	if (bpf_core_type_exists(struct mm_rss_stat)) {
 		at = bpf_core_field_offset(struct mm_struct___with_atomic_rss, rss_stat.count) + kind * 8;
-	else if (bpf_core_field_exists(with_percpu->rss_stat))
+		asm volatile("" : "+r"(at));
+	} else if (bpf_core_field_exists(with_percpu->rss_stat)) {
 		at = bpf_core_field_offset(struct mm_struct___with_percpu_rss, rss_stat) +
 		     kind * bpf_core_type_size(struct percpu_counter) +
 		     bpf_core_field_offset(struct percpu_counter, count);
+		asm volatile("" : "+r"(at));
+	}
 	if (at)
 		bpf_probe_read_kernel(&pages, 8, (char *)mm + at);
 	return pages > 0 ? pages : 0;

@@ -48,6 +48,10 @@ done
 bolometer record -q -F 199 -o /tmp/x.pb.gz -- hotplug
 echo "RECORD hotplug $?"
 echo "BEGIN hotplug"; base64 /tmp/x.pb.gz; echo "END hotplug"
+growth small 4 > /dev/null & bolometer record -q -e growth -d 3s -o /tmp/x.pb.gz
+bolometer record -q -e growth -o /tmp/x.pb.gz -- growth small 64 > /dev/null
+echo "RECORD growth $?"
+echo "BEGIN growth"; base64 /tmp/x.pb.gz; echo "END growth"
 poweroff -f
 """
 # Runs while CPU 1 comes and goes; off for a second.
@@ -69,7 +73,8 @@ class Amd64:
 
     def __init__(self, _, build):
         self.binaries = [build / target for target in ("bolometer", "tests/kernels/load")]
-        self.binaries += [build / "tests/truth/workloads" / run.split()[0] for run in self.runs]
+        self.binaries += [build / "tests/truth/workloads" / name
+                          for name in sorted({run.split()[0] for run in self.runs} | {"growth"})]
         self.busybox = pathlib.Path("/bin/busybox")
 
     @staticmethod
@@ -93,7 +98,7 @@ class Arm64:
     def __init__(self, source, build):
         self.cross = cross.CrossBuild(source, build / "arm64")
         self.binaries = self.cross.build("bolometer", "tests/kernels/load", *(
-            f"tests/truth/workloads/{name}" for name in sorted({run.split()[0] for run in self.runs})))
+            f"tests/truth/workloads/{name}" for name in sorted({run.split()[0] for run in self.runs} | {"growth"})))
         self.busybox = self.cross.sysroot / "bin/busybox"
 
     def libraries(self, binary):
@@ -243,6 +248,32 @@ def judge_hotplug(profile):
     return failures
 
 
+def judge_growth(profile):
+    """64 MiB of small pages, touched in one function."""
+    if profile is None:
+        return ["growth: no profile came back"]
+    mib = 1 << 20
+    bytes_of = {"touch_small_pages": 0, "[tables not ready]": 0}
+    for sample in profile.samples:
+        for name in bytes_of:
+            if name in [frame.function for frame in sample.frames]:
+                bytes_of[name] += sample.values["growth_space"]
+    total, seen = profile.total("growth_space"), bytes_of["touch_small_pages"]
+    counters = counters_of(profile)
+    print(f"growth: {total / mib:.1f} MiB, {seen / mib:.1f} of 64 MiB in touch_small_pages, "
+          f"{bytes_of['[tables not ready]'] / mib:.1f} MiB too early; {counters['growth_faults']} faults, "
+          f"{counters['growth_samples']} samples")
+    parts = ("new", "copied", "file", "unselected", "thinned")
+    failures = []
+    if counters["growth_faults"] != sum(counters["growth_" + part] for part in parts):
+        failures.append("growth: the faults do not add up: "
+                        + " ".join(text for text in profile.comments if text.startswith("growth_")))
+    # Samples are few, and one stands for up to a few MiB.
+    if not 50 * mib <= total <= 80 * mib or seen + bytes_of["[tables not ready]"] < 0.9 * total:
+        failures.append(f"growth: {seen / mib:.1f} MiB of {total / mib:.1f} in touch_small_pages")
+    return failures
+
+
 def judge(console, machine, directory):
     failures = []
     for line in re.findall(r"^.* instructions of .*$", console, re.M):
@@ -253,6 +284,7 @@ def judge(console, machine, directory):
         failures.append("the machine has no pointer authentication")
     for run in machine.runs:
         failures += judge_run(run, profile_of(console, name_of(run), directory))
+    failures += judge_growth(profile_of(console, "growth", directory))
     if "CPU1 1\n" not in console:
         print("hotplug: SKIPPED, this kernel keeps its CPUs")
     else:
