@@ -116,9 +116,9 @@ static __always_inline void describe_sample(struct scratch *s, u32 cpu, u32 even
 }
 
 /* Adds the kernel frames already in place to the stack's hash. */
-__noinline int hash_kernel_stack(u32 cpu)
+__noinline int hash_kernel_stack(u32 walk)
 {
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 
 	if (!s)
 		return 0;
@@ -133,13 +133,13 @@ __noinline int hash_kernel_stack(u32 cpu)
 	return 0;
 }
 
-static __always_inline void take_kernel_stack(struct bpf_perf_event_data *ctx, u32 cpu,
+static __always_inline void take_kernel_stack(struct bpf_perf_event_data *ctx, u32 walk,
 					      struct scratch *s)
 {
 	long size = bpf_get_stack(ctx, s->frames, MAX_KERNEL_FRAMES * sizeof(u64), 0);
 
 	s->sample.kernel_frames = size > 0 ? (u32)size / sizeof(u64) : 0;
-	hash_kernel_stack(cpu);
+	hash_kernel_stack(walk);
 }
 
 #if defined(__TARGET_ARCH_x86)
@@ -155,9 +155,9 @@ static __always_inline s64 system_call_at(void *registers, const struct user_reg
 #endif
 
 /* Registers of a tick in kernel mode: those saved on the way in. Returns 0 or -1. */
-__noinline int take_entry_registers(u32 cpu)
+__noinline int take_entry_registers(u32 walk)
 {
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 	struct user_registers *copy;
 
 	if (!s)
@@ -199,7 +199,7 @@ static __always_inline int take_interrupted_registers(struct bpf_perf_event_data
 }
 
 /* Walks the user part of the stack if the task has one. */
-static __always_inline void take_user_stack(struct bpf_perf_event_data *ctx, u32 cpu,
+static __always_inline void take_user_stack(struct bpf_perf_event_data *ctx, u32 walk,
 					    struct scratch *s, struct task_struct *task, bool user_mode)
 {
 	if (!s->mm) {
@@ -209,11 +209,11 @@ static __always_inline void take_user_stack(struct bpf_perf_event_data *ctx, u32
 			s->sample.end = STACK_END_EXITING;
 		return;
 	}
-	int r = user_mode ? take_interrupted_registers(ctx, s) : take_entry_registers(cpu);
+	int r = user_mode ? take_interrupted_registers(ctx, s) : take_entry_registers(walk);
 	if (r < 0)
 		s->sample.end = STACK_END_COMPAT_TASK;
 	else
-		unwind_user(cpu, s);
+		unwind_user(walk, s);
 	if (s->sample.end > STACK_END_IN_EXEC)
 		push_frame(s, FRAME_WORD_END(s->sample.end));
 }
@@ -231,26 +231,26 @@ static __always_inline u64 finish_stack_id(const struct scratch *s)
 	return hash ? hash : 1;
 }
 
-static __always_inline void count_sent(u32 cpu, const struct scratch *s)
+static __always_inline void count_sent(u32 walk, const struct scratch *s)
 {
 	bool is_tick = s->sample.event == EVENT_CPU;
 
-	count(cpu, is_tick ? COUNTER_SAMPLES : COUNTER_GROWTH_SAMPLES, 1);
-	count(cpu, is_tick ? COUNTER_CAPTURED_NS : COUNTER_GROWTH_BYTES, s->sample.weight);
+	count(walk, is_tick ? COUNTER_SAMPLES : COUNTER_GROWTH_SAMPLES, 1);
+	count(walk, is_tick ? COUNTER_CAPTURED_NS : COUNTER_GROWTH_BYTES, s->sample.weight);
 }
 
-static __always_inline void count_lost(u32 cpu, const struct scratch *s)
+static __always_inline void count_lost(u32 walk, const struct scratch *s)
 {
 	bool is_tick = s->sample.event == EVENT_CPU;
 
-	count(cpu, is_tick ? COUNTER_LOST_RING_FULL : COUNTER_GROWTH_LOST, 1);
-	count(cpu, is_tick ? COUNTER_LOST_NS : COUNTER_GROWTH_LOST_BYTES, s->sample.weight);
+	count(walk, is_tick ? COUNTER_LOST_RING_FULL : COUNTER_GROWTH_LOST, 1);
+	count(walk, is_tick ? COUNTER_LOST_NS : COUNTER_GROWTH_LOST_BYTES, s->sample.weight);
 }
 
 /* Sends the sample, with its stack unless the daemon has it. */
-__noinline int send_sample(u32 cpu)
+__noinline int send_sample(u32 walk)
 {
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 
 	if (!s)
 		return 0;
@@ -276,24 +276,24 @@ __noinline int send_sample(u32 cpu)
 			wake = BPF_RB_FORCE_WAKEUP;
 	}
 	if (bpf_ringbuf_output(&ring, &s->sample, size, wake)) {
-		count_lost(cpu, s);
+		count_lost(walk, s);
 		return 0;
 	}
 	if (sent && !known) {
 		*sent = mark;
-		count(cpu, COUNTER_STACKS_SENT, 1);
+		count(walk, COUNTER_STACKS_SENT, 1);
 	}
-	count_sent(cpu, s);
+	count_sent(walk, s);
 	return 0;
 }
 
 SEC("perf_event")
 int on_cpu_tick(struct bpf_perf_event_data *ctx)
 {
-	u32 cpu = bpf_get_smp_processor_id();
+	u32 cpu = bpf_get_smp_processor_id(), walk = cpu; /* WALK_EVENT */
 	struct cpu_clock *clock = bpf_map_lookup_elem(&clocks, &cpu);
-	struct cpu_counters *c = bpf_map_lookup_elem(&counters, &cpu);
-	struct scratch *s = scratch_of(cpu);
+	struct cpu_counters *c = bpf_map_lookup_elem(&counters, &walk);
+	struct scratch *s = scratch_of(walk);
 
 	if (!s || !clock || !c) {
 		count(0, COUNTER_TICKS, 1);
@@ -325,10 +325,10 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 	s->sample.flags = (user_mode ? SAMPLE_USER_MODE : 0) |
 			  (selected == SELECTED_UNDECIDED ? SAMPLE_UNDECIDED : 0);
 	if (!user_mode)
-		take_kernel_stack(ctx, cpu, s);
+		take_kernel_stack(ctx, walk, s);
 	if (!kernel_only)
-		take_user_stack(ctx, cpu, s, task, user_mode);
-	send_sample(cpu);
+		take_user_stack(ctx, walk, s, task, user_mode);
+	send_sample(walk);
 	return 0;
 }
 

@@ -172,9 +172,9 @@ static __always_inline bool take_growth(struct scratch *s, struct growth_share *
 }
 
 /* Are the first `words` of the window zero? */
-__noinline int is_window_zero(u32 cpu, u32 words)
+__noinline int is_window_zero(u32 walk, u32 words)
 {
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 	u64 any = 0;
 
 	if (!s)
@@ -187,9 +187,9 @@ __noinline int is_window_zero(u32 cpu, u32 words)
 
 /* Is the page at an address (of its start) there and zero, as far as the smallest page of any kernel
  * reaches? */
-__noinline int is_page_zero(u32 cpu, u64 page)
+__noinline int is_page_zero(u32 walk, u64 page)
 {
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 
 	if (!s)
 		return 0;
@@ -197,24 +197,24 @@ __noinline int is_page_zero(u32 cpu, u64 page)
 		if (bpf_probe_read_user(s->window, STACK_WINDOW_SIZE,
 					(void *)(page + i * STACK_WINDOW_SIZE)))
 			return 0;
-		if (!is_window_zero(cpu, STACK_WINDOW_SIZE / 8))
+		if (!is_window_zero(walk, STACK_WINDOW_SIZE / 8))
 			return 0;
 	}
 	return 1;
 }
 
 /* Are the first words of the page at an address there and zero? */
-static __always_inline bool probe_page(u32 cpu, struct scratch *s, u64 page)
+static __always_inline bool probe_page(u32 walk, struct scratch *s, u64 page)
 {
 	if (bpf_probe_read_user(s->window, PROBE_WORDS * 8, (void *)page))
 		return false;
-	return is_window_zero(cpu, PROBE_WORDS);
+	return is_window_zero(walk, PROBE_WORDS);
 }
 
 /* Did the fault at scratch->fault_address bring a page of this order, not a small one? */
-__noinline int is_large_page_new(u32 cpu, u32 order)
+__noinline int is_large_page_new(u32 walk, u32 order)
 {
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 
 	if (!s || order > MAX_PAGE_ORDER)
 		return 0;
@@ -223,14 +223,14 @@ __noinline int is_large_page_new(u32 cpu, u32 order)
 	if (start < s->area_start || start + size > s->area_end)
 		return 0;
 	/* The two beside it first: where memory is touched in order, they decide. */
-	if (!probe_page(cpu, s, start + ((page + page_size - start) & (size - 1))) ||
-	    !probe_page(cpu, s, start + ((page - page_size - start) & (size - 1))))
+	if (!probe_page(walk, s, start + ((page + page_size - start) & (size - 1))) ||
+	    !probe_page(walk, s, start + ((page - page_size - start) & (size - 1))))
 		return 0;
 	u64 stride = size / BLOCK_PROBES < page_size ? page_size : size / BLOCK_PROBES;
 	for (u32 i = 0; i < BLOCK_PROBES; i++) {
 		u64 in_stride = bpf_get_prandom_u32() & (stride - 1) & ~(page_size - 1);
 		u64 at = start + ((i * stride + in_stride) & (size - 1));
-		if (!probe_page(cpu, s, at))
+		if (!probe_page(walk, s, at))
 			return 0;
 	}
 	return 1;
@@ -238,15 +238,15 @@ __noinline int is_large_page_new(u32 cpu, u32 order)
 
 /* Which mapping the fault at scratch->fault_address was in, and log2 of the pages that came with it; -1: in
  * a file or shared memory, or the mapping is gone. */
-__noinline int order_of_fault(u32 cpu)
+__noinline int order_of_fault(u32 walk)
 {
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 	u32 orders = 0;
 
 	if (!s)
 		return -1;
 	s->lookup_pc = s->fault_address; /* what is looked for, here */
-	if (read_area(cpu) < 0 || s->area_file || s->area_flags & VM_SHARED)
+	if (read_area(walk) < 0 || s->area_file || s->area_flags & VM_SHARED)
 		return -1;
 	if (!(s->area_flags & VM_NOHUGEPAGE))
 		orders = large_orders_always;
@@ -255,74 +255,74 @@ __noinline int order_of_fault(u32 cpu)
 	if (!orders)
 		return 0;
 	for (u32 order = MAX_PAGE_ORDER; order > 0; order--)
-		if (orders >> order & 1 && is_large_page_new(cpu, order))
+		if (orders >> order & 1 && is_large_page_new(walk, order))
 			return order;
 	return 0;
 }
 
 /* The sample of a selected task, with its stack. */
-static __always_inline void sample_growth(struct bpf_perf_event_data *ctx, u32 cpu, struct scratch *s,
+static __always_inline void sample_growth(struct bpf_perf_event_data *ctx, u32 walk, struct scratch *s,
 					  struct task_struct *task, u64 now, u64 faults, u32 order,
 					  bool undecided)
 {
 	bool user_mode = interrupted_user_mode(ctx);
-	bool is_new = is_page_zero(cpu, s->fault_address >> page_shift << page_shift);
+	bool is_new = is_page_zero(walk, s->fault_address >> page_shift << page_shift);
 	u64 bytes = 1ULL << page_shift << (is_new ? order & 31 : 0);
 
-	count(cpu, is_new ? COUNTER_GROWTH_NEW : COUNTER_GROWTH_COPIED, faults);
-	describe_sample(s, cpu, is_new ? EVENT_GROWTH : EVENT_COPIED, now,
+	count(walk, is_new ? COUNTER_GROWTH_NEW : COUNTER_GROWTH_COPIED, faults);
+	describe_sample(s, walk, is_new ? EVENT_GROWTH : EVENT_COPIED, now,
 			s->fault_weight * bytes);
 	s->sample.flags = (user_mode ? SAMPLE_USER_MODE : 0) | (undecided ? SAMPLE_UNDECIDED : 0);
 	if (!user_mode)
-		take_kernel_stack(ctx, cpu, s);
-	take_user_stack(ctx, cpu, s, task, user_mode);
-	send_sample(cpu);
+		take_kernel_stack(ctx, walk, s);
+	take_user_stack(ctx, walk, s, task, user_mode);
+	send_sample(walk);
 }
 
 SEC("perf_event")
 int on_page_fault(struct bpf_perf_event_data *ctx)
 {
-	u32 cpu = bpf_get_smp_processor_id();
+	u32 cpu = bpf_get_smp_processor_id(), walk = cpu; /* WALK_EVENT */
 	struct growth_rate *rate = bpf_map_lookup_elem(&growth_rates, &cpu);
 	u32 *period = bpf_map_lookup_elem(&growth_periods, &cpu);
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 
 	if (!s || !rate || !period) {
 		count(0, COUNTER_LOST_SCRATCH, 1);
 		return 0;
 	}
 	u64 faults = take_faults(ctx, rate), now = bpf_ktime_get_ns();
-	count(cpu, COUNTER_GROWTH_FAULTS, faults);
+	count(walk, COUNTER_GROWTH_FAULTS, faults);
 	note_run(cpu, rate, now);
 	u64 weight = end_period(rate, faults, *period);
 	if (!weight) {
-		count(cpu, COUNTER_GROWTH_THINNED, faults);
+		count(walk, COUNTER_GROWTH_THINNED, faults);
 		return 0;
 	}
 	struct task_numbers numbers = number_task(bpf_get_current_pid_tgid());
 	if (!select_process(numbers)) {
-		count(cpu, COUNTER_GROWTH_UNSELECTED, faults);
+		count(walk, COUNTER_GROWTH_UNSELECTED, faults);
 		return 0;
 	}
 	s->fault_address = ctx->addr;
 	s->mm = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), mm);
-	int order = s->mm ? order_of_fault(cpu) : -1;
+	int order = s->mm ? order_of_fault(walk) : -1;
 	if (order < 0) {
-		count(cpu, COUNTER_GROWTH_FILE, faults);
+		count(walk, COUNTER_GROWTH_FILE, faults);
 		return 0;
 	}
 	if (!(order ? take_growth(s, &rate->large, large_limit, now)
 		    : take_growth(s, &rate->small, small_limit, now))) {
-		count(cpu, COUNTER_GROWTH_THINNED, faults);
+		count(walk, COUNTER_GROWTH_THINNED, faults);
 		return 0;
 	}
 	struct task_struct *task = describe_task(s, numbers);
 	enum selected selected = select_task(s);
 	if (selected == SELECTED_NO) {
-		count(cpu, COUNTER_GROWTH_UNSELECTED, faults);
+		count(walk, COUNTER_GROWTH_UNSELECTED, faults);
 		return 0;
 	}
 	s->fault_weight = weight << s->shift;
-	sample_growth(ctx, cpu, s, task, now, faults, order, selected == SELECTED_UNDECIDED);
+	sample_growth(ctx, walk, s, task, now, faults, order, selected == SELECTED_UNDECIDED);
 	return 0;
 }

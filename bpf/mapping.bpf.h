@@ -44,9 +44,9 @@ struct maple_arange_64 {
 
 /* Index of the slot of the node in scratch->block, whose pivots begin at word `first`, that covers
  * scratch->lookup_pc. */
-__noinline int maple_slot(u32 cpu, u32 first, u32 pivots)
+__noinline int maple_slot(u32 walk, u32 first, u32 pivots)
 {
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 
 	if (!s)
 		return 0;
@@ -64,9 +64,9 @@ __noinline int maple_slot(u32 cpu, u32 first, u32 pivots)
 
 /* Descends one level from the encoded node in scratch->word; leaves the slot's contents there. Returns
  * 1 when that is a mapping (or 0), 0 to go on, -1 when the tree is not readable. */
-__noinline int maple_descend(u32 cpu)
+__noinline int maple_descend(u32 walk)
 {
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 
 	/* Global functions are verified also where nothing calls them. */
 	if (!s || !bpf_core_type_exists(struct maple_arange_64))
@@ -88,14 +88,14 @@ __noinline int maple_descend(u32 cpu)
 	} else {
 		return -1;
 	}
-	u32 slot = maple_slot(cpu, pivots / 8, count);
+	u32 slot = maple_slot(walk, pivots / 8, count);
 	if (slot > 15)
 		return -1;
 	s->word = block_u64(s, slots + slot * 8);
 	return type == MAPLE_LEAF_64;
 }
 
-static __always_inline struct vm_area_struct *area_in_maple_tree(u32 cpu, struct scratch *s)
+static __always_inline struct vm_area_struct *area_in_maple_tree(u32 walk, struct scratch *s)
 {
 	struct mm_struct___with_maple_tree *mm = (void *)s->mm;
 
@@ -103,7 +103,7 @@ static __always_inline struct vm_area_struct *area_in_maple_tree(u32 cpu, struct
 	if ((s->word & 3) != 2 || s->word <= 4096)
 		return 0;
 	for (u32 depth = 0; depth < MAPLE_MAX_DEPTH; depth++) {
-		int r = maple_descend(cpu);
+		int r = maple_descend(walk);
 		if (r < 0)
 			return 0;
 		if (r > 0)
@@ -139,16 +139,16 @@ static __always_inline struct vm_area_struct *area_in_rb_tree(struct scratch *s)
 	field_u64(s, AREA_READ_SIZE, area, bpf_core_field_offset(struct vm_area_struct, field))
 
 /* Finds the mapping of scratch->lookup_pc, of code or not: its area_*. Returns 0, or -1: none. */
-__noinline int read_area(u32 cpu)
+__noinline int read_area(u32 walk)
 {
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 
 	if (!s)
 		return -1;
 	struct mm_struct___with_maple_tree *with_maple_tree = (void *)s->mm;
 	struct vm_area_struct *area;
 	if (bpf_core_field_exists(with_maple_tree->mm_mt))
-		area = area_in_maple_tree(cpu, s);
+		area = area_in_maple_tree(walk, s);
 	else
 		area = area_in_rb_tree(s);
 	if (!area || read_block(s, AREA_READ_SIZE, area))
@@ -204,11 +204,11 @@ static __always_inline int identify_file(struct scratch *s, struct file *file)
 }
 
 /* Gives the file in scratch->key a slot and asks the daemon for its tables. */
-static __always_inline struct binary_entry *add_binary(u32 cpu, struct scratch *s, u64 offset)
+static __always_inline struct binary_entry *add_binary(u32 walk, struct scratch *s, u64 offset)
 {
 	struct binary_entry entry = {};
 
-	entry.slot = SLOT_FIRST_KERNEL_MADE + cpu + (u32)s->new_binaries * cpu_count;
+	entry.slot = SLOT_FIRST_KERNEL_MADE + walk + (u32)s->new_binaries * walk_count;
 	if (entry.slot >= SLOT_LIMIT)
 		return 0;
 	if (bpf_map_update_elem(&binaries, &s->key, &entry, BPF_NOEXIST) == 0)
@@ -217,7 +217,7 @@ static __always_inline struct binary_entry *add_binary(u32 cpu, struct scratch *
 	return bpf_map_lookup_elem(&binaries, &s->key);
 }
 
-static __always_inline void send_notice(u32 cpu, struct scratch *s, struct binary_entry *entry,
+static __always_inline void send_notice(u32 walk, struct scratch *s, struct binary_entry *entry,
 					u64 offset)
 {
 	s->notice.header.version = WIRE_VERSION;
@@ -233,11 +233,11 @@ static __always_inline void send_notice(u32 cpu, struct scratch *s, struct binar
 	if (bpf_ringbuf_output(&ring, &s->notice, sizeof(s->notice), BPF_RB_FORCE_WAKEUP) == 0)
 		entry->noticed = 1;
 	else
-		count(cpu, COUNTER_NOTICES_LOST, 1);
+		count(walk, COUNTER_NOTICES_LOST, 1);
 }
 
 /* Fills mapping `m` from scratch->area_*. Returns 0 or the negative enum stack_end. */
-static __always_inline int describe_mapping(u32 cpu, struct scratch *s, struct cached_mapping *m)
+static __always_inline int describe_mapping(u32 walk, struct scratch *s, struct cached_mapping *m)
 {
 	u64 offset = s->area_page_offset << page_shift;
 
@@ -255,13 +255,13 @@ static __always_inline int describe_mapping(u32 cpu, struct scratch *s, struct c
 
 	struct binary_entry *entry = bpf_map_lookup_elem(&binaries, &s->key);
 	if (!entry)
-		entry = add_binary(cpu, s, offset);
+		entry = add_binary(walk, s, offset);
 	if (!entry) {
-		count(cpu, COUNTER_BINARIES_FULL, 1);
+		count(walk, COUNTER_BINARIES_FULL, 1);
 		return -STACK_END_BINARY_LIMIT;
 	}
 	if (!entry->noticed)
-		send_notice(cpu, s, entry, offset);
+		send_notice(walk, s, entry, offset);
 	m->in_file = 1;
 	m->delta = offset - s->area_start;
 	m->binary = *entry;
@@ -269,9 +269,9 @@ static __always_inline int describe_mapping(u32 cpu, struct scratch *s, struct c
 }
 
 /* Index of the cached mapping that holds scratch->lookup_pc, or the negative enum stack_end. */
-__noinline int find_mapping(u32 cpu)
+__noinline int find_mapping(u32 walk)
 {
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 
 	if (!s)
 		return -STACK_END_NO_MAPPING;
@@ -282,12 +282,12 @@ __noinline int find_mapping(u32 cpu)
 			return i;
 		}
 	}
-	if (read_area(cpu) < 0 || !(s->area_flags & VM_EXEC))
+	if (read_area(walk) < 0 || !(s->area_flags & VM_EXEC))
 		return -STACK_END_NO_MAPPING;
 	u32 next = s->next_mapping & (MAPPING_CACHE_SIZE - 1);
 	struct cached_mapping *m = &s->mappings[next];
 	m->length = 0;
-	int r = describe_mapping(cpu, s, m);
+	int r = describe_mapping(walk, s, m);
 	if (r < 0)
 		return r;
 	m->start = s->area_start;

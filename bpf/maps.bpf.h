@@ -34,11 +34,10 @@ struct cached_rule {
 	struct unwind_rule rule; /* merge applied */
 };
 
-/* Everything one walk needs, one per CPU. The kernel runs one program of a perf event at a time on a CPU,
- * so ticks and page faults share it without a guard. */
+/* Everything one walk up a stack needs. */
 struct scratch {
-	u64 new_binaries; /* how many slots this CPU has given out */
-	u64 unlooked_bytes; /* sent since this CPU last asked how full the ring is */
+	u64 new_binaries; /* how many slots this walk has given out */
+	u64 unlooked_bytes; /* sent since this walk last asked how full the ring is */
 
 	/* registers of the frame being unwound */
 	u64 pc, sp, fp, lr;
@@ -92,9 +91,10 @@ struct scratch {
 	struct record_sample sample;
 	u64 frames[MAX_SAMPLE_WORDS];
 	u64 frames_end; /* room for a masked index that is one past */
+	u64 users; /* see begin_walk() */
 };
 
-/* Key: CPU number. Size: possible CPUs. About 21 KiB each. */
+/* Key: number of the walk, see enum walk_class. Size: walk_count. About 21 KiB each. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -114,7 +114,7 @@ struct cpu_counters {
 	u64 values[COUNTER_MAX];
 };
 
-/* Key: CPU number. Size: possible CPUs. */
+/* Key: number of the walk, so each has one writer. Size: walk_count. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -194,7 +194,8 @@ struct {
 const volatile bool select_by_pid;
 const volatile bool select_children;
 const volatile u32 max_user_frames = MAX_USER_FRAMES;
-const volatile u32 cpu_count = 1;
+const volatile u32 cpu_count = 1;	/* possible CPUs */
+const volatile u32 walk_count = 1;	/* cpu_count times the classes in use */
 const volatile u64 stack_seed = 1;
 const volatile u64 ring_wake_bytes = 65536;
 const volatile u64 ring_look_bytes = 4096; /* a CPU sends so much before it asks how full the ring is */
@@ -215,9 +216,9 @@ volatile struct selected_cgroup selected_cgroups[MAX_SELECTED_CGROUPS];
 volatile u64 stack_epoch;	    /* changed: every stack is sent whole once more */
 volatile u32 binaries_epoch;	    /* changed: entries of `binaries` did */
 
-static __always_inline void count(u32 cpu, enum counter counter, u64 more)
+static __always_inline void count(u32 walk, enum counter counter, u64 more)
 {
-	struct cpu_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+	struct cpu_counters *c = bpf_map_lookup_elem(&counters, &walk);
 
 	if (c)
 		c->values[counter] += more;
@@ -230,7 +231,30 @@ static __always_inline u64 hash_frame(u64 hash, u64 frame)
 	return hash ^ hash >> 29;
 }
 
-static __always_inline struct scratch *scratch_of(u32 cpu)
+static __always_inline struct scratch *scratch_of(u32 walk)
 {
-	return bpf_map_lookup_elem(&scratches, &cpu);
+	return bpf_map_lookup_elem(&scratches, &walk);
+}
+
+/*
+ * The scratch of a walk for one caller alone, or null: in use. Perf events need not ask. Two that ask at the
+ * same time may both be refused, never both be served; addition is the one atomic operation that every
+ * kernel has on both architectures (compare-and-swap comes with 5.12, on arm64 with 5.18).
+ */
+static __always_inline struct scratch *begin_walk(u32 walk)
+{
+	struct scratch *s = scratch_of(walk);
+
+	if (!s)
+		return 0;
+	__sync_fetch_and_add(&s->users, 1);
+	if (*(volatile u64 *)&s->users == 1)
+		return s;
+	__sync_fetch_and_add(&s->users, -1);
+	return 0;
+}
+
+static __always_inline void end_walk(struct scratch *s)
+{
+	__sync_fetch_and_add(&s->users, -1);
 }

@@ -111,9 +111,9 @@ static __always_inline void apply_merge(struct unwind_rule *rule, u32 bytes_into
  * -1 when the table is damaged. See wire.h for the format; indices are masked, so a damaged table can
  * give a wrong rule but no fault.
  */
-__noinline int search_rule(u32 cpu, u32 index, u64 offset)
+__noinline int search_rule(u32 walk, u32 index, u64 offset)
 {
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 
 	if (!s)
 		return -1;
@@ -155,7 +155,7 @@ __noinline int search_rule(u32 cpu, u32 index, u64 offset)
 }
 
 /* The rule for a file frame, from the cache of recent ones or by search. Returns 0 or -1. */
-static __always_inline int find_rule(u32 cpu, struct scratch *s, u32 index, u64 frame)
+static __always_inline int find_rule(u32 walk, struct scratch *s, u32 index, u64 frame)
 {
 	u32 hash = (frame ^ frame >> 9 ^ frame >> FRAME_OFFSET_BITS) & (RULE_CACHE_SIZE - 1);
 	struct cached_rule *cached = &s->rules[hash];
@@ -164,7 +164,7 @@ static __always_inline int find_rule(u32 cpu, struct scratch *s, u32 index, u64 
 		s->rule = cached->rule;
 		return 0;
 	}
-	if (search_rule(cpu, index, frame & FRAME_OFFSET_MASK) < 0)
+	if (search_rule(walk, index, frame & FRAME_OFFSET_MASK) < 0)
 		return -1;
 	cached->frame = frame;
 	cached->rule = s->rule;
@@ -283,7 +283,7 @@ static __always_inline int apply_rule(struct scratch *s)
 
 /* Pushes the frame of scratch->lookup_pc in cached mapping `index` and leaves the rule in force there.
  * Returns 0, or -1 - enum stack_end. */
-static __always_inline int look_up_frame(u32 cpu, struct scratch *s, u32 index)
+static __always_inline int look_up_frame(u32 walk, struct scratch *s, u32 index)
 {
 	struct cached_mapping *m = &s->mappings[index & (MAPPING_CACHE_SIZE - 1)];
 
@@ -300,15 +300,15 @@ static __always_inline int look_up_frame(u32 cpu, struct scratch *s, u32 index)
 		return -STACK_END_TABLES_NOT_READY - 1;
 	if (m->binary.state == BINARY_FRAME_POINTERS)
 		s->rule = (struct unwind_rule){.kind = RULE_FRAME_POINTER};
-	else if (find_rule(cpu, s, index, frame) < 0)
+	else if (find_rule(walk, s, index, frame) < 0)
 		return -STACK_END_BAD_TABLE - 1;
 	return 0;
 }
 
 /* One frame. Returns 0 to go on, or -1 - enum stack_end. */
-__noinline int unwind_step(u32 cpu)
+__noinline int unwind_step(u32 walk)
 {
-	struct scratch *s = scratch_of(cpu);
+	struct scratch *s = scratch_of(walk);
 
 	if (!s)
 		return -STACK_END_BAD_TABLE - 1;
@@ -317,7 +317,7 @@ __noinline int unwind_step(u32 cpu)
 	/* Most frames lie in the mapping of the one before. */
 	int index = s->last_mapping & (MAPPING_CACHE_SIZE - 1);
 	if (s->lookup_pc - s->mappings[index].start >= s->mappings[index].length)
-		index = find_mapping(cpu);
+		index = find_mapping(walk);
 	if (index < 0) {
 		if (s->depth == 0 && s->after_kernel_entry)
 			return -STACK_END_IN_EXEC - 1;
@@ -326,12 +326,12 @@ __noinline int unwind_step(u32 cpu)
 		return index - 1;
 	}
 	s->depth++;
-	int r = look_up_frame(cpu, s, index);
+	int r = look_up_frame(walk, s, index);
 	return r < 0 ? r : apply_rule(s);
 }
 
 /* Walks from the registers in the scratch; sets sample.end and pushes its frame. */
-static __always_inline void unwind_user(u32 cpu, struct scratch *s)
+static __always_inline void unwind_user(u32 walk, struct scratch *s)
 {
 	int end = STACK_END_DEPTH_LIMIT;
 
@@ -339,12 +339,12 @@ static __always_inline void unwind_user(u32 cpu, struct scratch *s)
 	s->window_base = ~0ULL;
 	revalidate_mappings(s);
 	for (u32 i = 0; i < MAX_USER_FRAMES; i++) {
-		int r = unwind_step(cpu);
+		int r = unwind_step(walk);
 		if (r < 0) {
 			end = -r - 1;
 			break;
 		}
 	}
 	s->sample.end = end;
-	count(cpu, COUNTER_FRAMES, s->depth);
+	count(walk, COUNTER_FRAMES, s->depth);
 }

@@ -43,6 +43,21 @@ enum stack_end { BOLOMETER_STACK_ENDS(STACK_END_ENUM) STACK_END_MAX };
 #define MAX_KERNEL_FRAMES 127 /* kernel.perf_event_max_stack's default; bpf_get_stack stops there */
 #define COMM_SIZE 16	      /* the kernel's TASK_COMM_LEN */
 
+/* ---- Walks ----------------------------------------------------------------------------------- */
+/*
+ * Who walks up stacks at the same time on one CPU: each class has a scratch there. A walk's number is
+ * class * possible CPUs + CPU, so that of a perf event (tick, page fault) is its CPU: the kernel runs one
+ * of their programs at a time. A program on a uprobe can be interrupted by them, and preempted by the
+ * next thread's, so it takes the first of its scratches that is free (begin_walk).
+ */
+#define PROBE_WALKS 4
+
+enum walk_class {
+	WALK_EVENT = 0,
+	WALK_PROBE = 1, /* the first of PROBE_WALKS */
+	WALK_CLASSES = WALK_PROBE + PROBE_WALKS
+};
+
 /* ---- Frame words ----------------------------------------------------------------------------- */
 /*
  *	0sssssss ssssssss ssssssss oooooooo …	file frame: 23-bit slot, 40-bit file offset

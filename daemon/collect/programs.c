@@ -73,13 +73,15 @@ static bool probe_hash_on_demand(void)
 	return program >= 0;
 }
 
-static void size_maps(struct bolometer_bpf *s, const struct programs_options *options, int cpus)
+static void size_maps(const struct programs *programs, const struct programs_options *options)
 {
-	bpf_map__set_max_entries(s->maps.scratches, (uint32_t)cpus);
-	bpf_map__set_max_entries(s->maps.clocks, (uint32_t)cpus);
-	bpf_map__set_max_entries(s->maps.counters, (uint32_t)cpus);
-	bpf_map__set_max_entries(s->maps.growth_rates, options->growth ? (uint32_t)cpus : 1);
-	bpf_map__set_max_entries(s->maps.growth_periods, options->growth ? (uint32_t)cpus : 1);
+	struct bolometer_bpf *s = programs->skeleton;
+	uint32_t cpus = (uint32_t)programs->cpu_count;
+	bpf_map__set_max_entries(s->maps.scratches, programs->walk_count);
+	bpf_map__set_max_entries(s->maps.clocks, cpus);
+	bpf_map__set_max_entries(s->maps.counters, programs->walk_count);
+	bpf_map__set_max_entries(s->maps.growth_rates, options->growth ? cpus : 1);
+	bpf_map__set_max_entries(s->maps.growth_periods, options->growth ? cpus : 1);
 	bpf_map__set_max_entries(s->maps.binaries, options->binaries);
 	bpf_map__set_max_entries(s->maps.ring, options->ring_bytes);
 	bpf_map__set_max_entries(s->maps.selected_pids,
@@ -202,18 +204,21 @@ uint32_t programs_pid_key(const struct programs *programs, uint32_t pid)
 	return programs->skeleton->rodata->pid_namespace_inode ? pid | SELECTED_INNER_PID : pid;
 }
 
-static void set_constants(struct bolometer_bpf *s, const struct programs_options *options, int cpus)
+static void set_constants(const struct programs *programs, const struct programs_options *options)
 {
+	struct bolometer_bpf *s = programs->skeleton;
+	uint32_t cpus = (uint32_t)programs->cpu_count;
 	uint64_t seed = 0;
 	if (getrandom(&seed, sizeof(seed), 0) < 0)
 		seed = (uintptr_t)s;
 	s->rodata->stack_seed = seed | 1;
-	s->rodata->cpu_count = (uint32_t)cpus;
+	s->rodata->cpu_count = cpus;
+	s->rodata->walk_count = programs->walk_count;
 	s->rodata->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	s->rodata->max_user_frames = options->max_frames;
 	s->rodata->ring_wake_bytes = options->ring_bytes / 4;
 	/* Together the CPUs send at most half of that unasked. */
-	s->rodata->ring_look_bytes = options->ring_bytes / 8 / (uint32_t)cpus;
+	s->rodata->ring_look_bytes = options->ring_bytes / 8 / cpus;
 	s->rodata->select_by_pid = options->select_by_pid;
 	s->rodata->select_children = options->select_children;
 #ifdef __aarch64__
@@ -247,11 +252,12 @@ int programs_open(const struct programs_options *options, struct programs *ret,
 	libbpf_set_print(print_libbpf);
 	raise_memlock();
 	struct programs programs = {.cpu_count = cpu_events_possible_cpus()};
+	programs.walk_count = (uint32_t)programs.cpu_count; /* ticks only */
 	programs.skeleton = bolometer_bpf__open();
 	if (!programs.skeleton)
 		return fail_load(failure, -errno);
-	size_maps(programs.skeleton, options, programs.cpu_count);
-	set_constants(programs.skeleton, options, programs.cpu_count);
+	size_maps(&programs, options);
+	set_constants(&programs, options);
 	int r = bolometer_bpf__load(programs.skeleton);
 	if (r < 0) {
 		fail_load(failure, r);
@@ -313,9 +319,9 @@ void programs_read_counters(const struct programs *programs, uint64_t counters[C
 {
 	int map = bpf_map__fd(programs->skeleton->maps.counters);
 	memset(counters, 0, COUNTER_MAX * sizeof(*counters));
-	for (uint32_t cpu = 0; cpu < (uint32_t)programs->cpu_count; cpu++) {
+	for (uint32_t walk = 0; walk < programs->walk_count; walk++) {
 		uint64_t values[COUNTER_MAX];
-		if (bpf_map_lookup_elem(map, &cpu, values) < 0)
+		if (bpf_map_lookup_elem(map, &walk, values) < 0)
 			continue;
 		for (size_t i = 0; i < COUNTER_MAX; i++)
 			counters[i] += values[i];
@@ -337,16 +343,17 @@ void programs_log_counters(const struct programs *programs)
 #undef COUNTER_NAME
 	};
 	int map = bpf_map__fd(programs->skeleton->maps.counters);
-	for (uint32_t cpu = 0; cpu < (uint32_t)programs->cpu_count; cpu++) {
+	for (uint32_t walk = 0; walk < programs->walk_count; walk++) {
 		uint64_t values[COUNTER_MAX];
 		struct text line = {0};
-		if (bpf_map_lookup_elem(map, &cpu, values) == 0)
+		if (bpf_map_lookup_elem(map, &walk, values) == 0)
 			for (size_t i = 0; i < COUNTER_MAX; i++)
 				if (values[i])
 					text_add(&line, " %s=%llu", names[i],
 						 (unsigned long long)values[i]);
 		if (line.bytes)
-			log_debug("CPU %u:%s", cpu, line.bytes);
+			log_debug("CPU %u%s:%s", walk % (uint32_t)programs->cpu_count,
+				  walk < (uint32_t)programs->cpu_count ? "" : " (memory)", line.bytes);
 		text_free(&line);
 	}
 }

@@ -32,6 +32,7 @@ struct programs_selection {
 struct programs {
 	struct bolometer_bpf *skeleton;
 	int cpu_count; /* possible */
+	uint32_t walk_count; /* see enum walk_class */
 	struct bpf_link *fork_link, *free_link, *cgroup_link, *oom_link;
 };
 
@@ -71,13 +72,13 @@ void programs_watch_oom(struct programs *programs);
 /* Attaches what follows forks and ends, if children are selected. Returns 0 or -errno. */
 int programs_attach_tracepoints(struct programs *programs);
 
-/* Sums of all CPUs. */
+/* Sums of all walks. */
 void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX]);
 
 /* One of one CPU. */
 uint64_t programs_read_counter(const struct programs *programs, uint32_t cpu, enum counter counter);
 
-/* Those of each CPU apart, as debug messages: one CPU that loses ticks is hard to see in the sums. */
+/* Those of each walk apart, as debug messages: one CPU that loses ticks is hard to see in the sums. */
 void programs_log_counters(const struct programs *programs);
 
 /* Entries of `binaries` changed: what the CPUs remember of them is looked up again. */

@@ -44,7 +44,7 @@ int __wrap_bpf_map_lookup_elem(int fd, const void *key, void *value)
 static void test_sums(void **state)
 {
 	struct bolometer_bpf skeleton = {.maps = {.counters = (void *)MAP}};
-	struct programs programs = {.skeleton = &skeleton, .cpu_count = CPUS};
+	struct programs programs = {.skeleton = &skeleton, .cpu_count = CPUS, .walk_count = CPUS};
 	uint64_t counters[COUNTER_MAX];
 	memset(counters, 0xff, sizeof(counters));
 	programs_read_counters(&programs, counters);
