@@ -834,3 +834,17 @@ size_t recording_get_maps(const struct recording *r, struct map_usage *ret, size
 {
 	return collector_get_maps(r->collector, ret, capacity);
 }
+
+bool recording_has_names(const struct recording *r)
+{
+	return r->symbolizer != NULL;
+}
+
+const char *recording_find_kernel(struct recording *r, uint64_t address)
+{
+	struct symbol_frame frame;
+	const char *module;
+	bool found = r->symbolizer && (int64_t)address < 0 && /* the upper half is the kernel's */
+		     symbolizer_find_kernel(r->symbolizer, address, &frame, &module);
+	return found ? frame.name : NULL;
+}

@@ -170,5 +170,10 @@ int recording_close_window(struct recording *recording, struct recording_window 
 
 void recording_get_statistics(struct recording *recording, struct recording_statistics *ret);
 
+/* Are names looked up at all? The kernel's function at an address, NULL when there is none; valid until the
+ * next call. */
+bool recording_has_names(const struct recording *recording);
+const char *recording_find_kernel(struct recording *recording, uint64_t address);
+
 /* As map_usage_read(): how full the BPF maps are. */
 size_t recording_get_maps(const struct recording *recording, struct map_usage *ret, size_t capacity);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,7 +39,7 @@ void local_pprof_index(struct http_exchange *exchange, void *userdata)
 			  "/debug/pprof/cmdline\n"
 			  "    the name of this program\n"
 			  "/debug/pprof/symbol\n"
-			  "    says that no addresses are looked up: profiles carry their names already",
+			  "    names for the kernel's addresses, posted as 0x1+0x2",
 			  MAX_WINDOW_SECONDS, DEFAULT_SECONDS);
 }
 
@@ -50,18 +51,34 @@ void local_pprof_cmdline(struct http_exchange *exchange, void *userdata)
 	http_respond(exchange, 200, "text/plain; charset=utf-8", &body);
 }
 
+/* One line for each address of "0x1+0x2" that is known. */
+static void add_symbols(struct recording *recording, const char *addresses, struct text *out)
+{
+	for (const char *at = addresses; *at; at += strcspn(at, "+"), at += *at == '+') {
+		char *end;
+		uint64_t address = strtoull(at, &end, 16);
+		const char *name = recording_find_kernel(recording, address);
+		if (name && (*end == '+' || *end == '\0' || *end == '\n'))
+			text_add(out, "0x%llx\t%s\n", (unsigned long long)address, name);
+	}
+}
+
 /*
- * "num_symbols: 0" is the protocol's word for a program that looks up no addresses, and the answer has to
- * be 200: on any other `go tool pprof` gives up a profile in which one mapping lacks names.
- * An address of such a profile is an offset in a file, of which the request does not say which one; those
- * of the kernel are in no profile, and telling them would undo its address randomization. What names could
- * be found the profile has already.
+ * Names for addresses, where a profile's own are missing. Only the kernel's addresses mean the same in every
+ * process; of code in a file a profile has the offset, and the request does not say of which file.
+ * "num_symbols: 0" is the protocol's word for a program that looks up nothing: here one that was told
+ * to keep no names. Any other status than 200 makes `go tool pprof` give up the whole profile.
  *
- * Source: github.com/google/pprof, internal/symbolz; gperftools, docs/pprof_remote_servers.html.
+ * Source: gperftools, docs/pprof_remote_servers.html; github.com/google/pprof, internal/symbolz.
  */
 void local_pprof_symbol(struct http_exchange *exchange, void *userdata)
 {
-	http_respond_text(exchange, 200, "num_symbols: 0");
+	const struct local_server *local = userdata;
+	struct recording *recording = local->daemon->recording;
+	struct text body = {0};
+	text_add(&body, "num_symbols: %d\n", recording_has_names(recording));
+	add_symbols(recording, http_body(exchange), &body);
+	http_respond(exchange, 200, "text/plain; charset=utf-8", &body);
 }
 
 /* ---- One profile ----------------------------------------------------------------------------------- */

@@ -60,12 +60,32 @@ def health(bolometer):
         expect(check.returncode == 0 and not check.stdout, check.stdout.decode())
 
 
+def check_symbols(daemon):
+    """Names of kernel addresses are those of the kernel; others, and what is no address, have none."""
+    def ask(body):
+        head, *rest = expect_status(daemon.unix("/debug/pprof/symbol", "POST", body=body), 200).text.splitlines()
+        expect(head == "num_symbols: 1", head)
+        return [line.split("\t") for line in rest]
+
+    functions = {}
+    for line in pathlib.Path("/proc/kallsyms").read_text().splitlines():
+        address, kind, name, *module = line.split()
+        if kind in "tT" and not module and int(address, 16):
+            functions.setdefault(int(address, 16), set()).add(name)
+    some = sorted(functions)[100:2000:400]
+    answers = ask("+".join(f"{address:#x}" for address in some))
+    expect(len(answers) == len(some), f"{len(answers)} names of {len(some)}")
+    for address, (shown, name) in zip(some, answers):
+        expect(int(shown, 16) == address and name in functions[address], f"{shown} {name}")
+    expect(ask("0x10+0x20+nonsense++") == [], "names for what is no address of the kernel")
+    expect(expect_status(daemon.unix("/debug/pprof/symbol"), 200).text.strip() == "num_symbols: 1", "GET")
+
+
 def profiles(bolometer):
     with running(bolometer) as daemon, busy() as pid:
         expect("profile?seconds" in daemon.unix("/debug/pprof/").text, "no index")
         expect(daemon.unix("/debug/pprof/cmdline").body == b"bolometer", "the name alone")
-        expect(daemon.unix("/debug/pprof/symbol", "POST", body="0x10+0x20").text.strip() == "num_symbols: 0",
-               "no addresses are looked up")
+        check_symbols(daemon)
         answer = daemon.unix(f"/debug/pprof/profile?seconds=2&pid={pid}")
         profile = profile_of(answer)
         expect(answer.headers["Content-Type"] == "application/octet-stream", answer.headers)
