@@ -39,6 +39,7 @@ struct builder {
 	struct profile *profile;
 	struct hash locations; /* hash of what identifies it -> index */
 	struct hash mappings;  /* same */
+	struct hash segments;  /* binary and start of its segment -> index of the mapping */
 	struct hash functions; /* same */
 	struct hash resources; /* address of a struct process -> index + 1 */
 	char *kernel_notes;    /* identity of the running kernel; NULL: not read yet, or unreadable */
@@ -74,6 +75,11 @@ static uint32_t binary_mapping(struct builder *b, const struct binary *binary, u
 {
 	const struct facts_segment *segment =
 		binary->has_facts ? facts_segment_of(&binary->facts, address) : NULL;
+	/* Its texts are made once, not for each location in it. */
+	uint64_t place = hash_mix((uintptr_t)binary) ^ hash_mix(segment ? segment->address + 1 : 0);
+	const uint64_t *known = hash_get(&b->segments, place);
+	if (known)
+		return (uint32_t)*known;
 	char build_id[2 * BUILD_ID_MAX + 1] = "";
 	if (binary->has_facts)
 		facts_build_id_text(&binary->facts, build_id);
@@ -91,7 +97,10 @@ static uint32_t binary_mapping(struct builder *b, const struct binary *binary, u
 	};
 	uint64_t key = hash_mix((uint64_t)mapping.file << 32 | mapping.build_id) ^
 		       hash_mix(mapping.start + 1);
-	return add_mapping(b, key, mapping);
+	uint32_t index = add_mapping(b, key, mapping);
+	if (!b->failed)
+		CHECK(b, hash_put(&b->segments, place, index));
+	return index;
 }
 
 static uint32_t special_mapping(struct builder *b, const char *file)
@@ -469,6 +478,7 @@ int profile_build(const struct aggregate *aggregate, const struct aggregate_wind
 			add_sample(&b, &window->entries.items[i]);
 	hash_free(&b.locations);
 	hash_free(&b.mappings);
+	hash_free(&b.segments);
 	hash_free(&b.functions);
 	hash_free(&b.resources);
 	free(b.kernel_notes);
