@@ -20,11 +20,12 @@ struct doctor_options {
 static const struct option_spec specs[] = {
 	OPTION(FLAG, 0, "json", NULL, offsetof(struct doctor_options, json), "machine-readable"),
 	OPTION(NUMBER, 0, "memory", "PID", offsetof(struct doctor_options, memory),
-	       "how an allocation profile of this process would be taken, and at what cost;\n"
-	       "counts its allocations for a moment",
+	       "how an allocation profile of this process would be taken, and at\n"
+	       "what cost; counts its allocations for a moment",
 	       .low = 1, .high = UINT32_MAX / 2),
 	OPTION(TEXT, 0, "heap-budget", "PERCENT", offsetof(struct doctor_options, budget),
-	       "with --memory: what the profile may cost of the process's own CPU time (1%)"),
+	       "with --memory: what the profile may cost of the process's own\n"
+	       "CPU time (1%)"),
 	OPTIONS_END,
 };
 

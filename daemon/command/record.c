@@ -431,7 +431,7 @@ static int record_run(int argc, char **argv)
 const struct command command_record = {
 	.name = "record",
 	.arguments = "[options] [-- CMD [ARG...]]",
-	.summary = "profile the CPU time, or the growth, of this host, of some processes, or of a command",
+	.summary = "profile the CPU time, or the growth, of this host, of processes, or of a command",
 	.details = "With '-- CMD' the exit status is the command's, 128 + N if signal N ended it,\n"
 		   "127 if it was not found, 126 if it could not be run.",
 	.options = record_option_specs,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `bolometer report`: a pprof file as tables and trees. */
+#include "format/leaks_text.h"
 #include "format/report_json.h"
 #include "command/load.h"
 
@@ -13,7 +14,7 @@ struct report_options {
 	struct load_options load;
 	const char *function;
 	uint64_t rows;
-	bool cumulative, tree, json;
+	bool cumulative, tree, leaks, json;
 };
 
 #define AT(field) offsetof(struct report_options, field)
@@ -24,6 +25,9 @@ static const struct option_spec report_specs[] = {
 	OPTION(FLAG, 't', "tree", NULL, AT(tree), "the call tree from the root"),
 	OPTION(TEXT, 'f', "function", "REGEX", AT(function),
 	       "the callers and callees of the functions that match"),
+	OPTION(FLAG, 0, "leaks", NULL, AT(leaks),
+	       "of a heap profile: the places whose memory was not given back,\n"
+	       "and how sure that is"),
 	OPTION(NUMBER, 'n', "rows", "N", AT(rows), "at most N rows; 0 for all (default: 40)",
 	       .high = UINT32_MAX),
 	OPTION(FLAG, 0, "json", NULL, AT(json), "for programs"),
@@ -110,6 +114,23 @@ static int report_profile(const struct report_options *options, const struct pro
 	return status;
 }
 
+static int report_leaks(const struct report_options *options, const struct profile *profile)
+{
+	_cleanup_(leaks_free) struct leaks leaks;
+	struct text out = {0};
+	int r = leaks_find(profile, &leaks);
+	if (r == -ENODATA)
+		return command_error(self, "--leaks needs a heap profile: alloc_objects, alloc_space, "
+					   "inuse_objects and inuse_space");
+	if (r == 0)
+		r = options->json ? leaks_json(profile, &leaks, options->rows, &out)
+				  : leaks_text(profile, &leaks, options->rows, &out);
+	if (r == 0)
+		return command_print(&out);
+	text_free(&out);
+	return command_error(self, "%s", strerror(-r));
+}
+
 static int report_run(int argc, char **argv)
 {
 	struct report_options options = {.rows = 40};
@@ -118,14 +139,15 @@ static int report_run(int argc, char **argv)
 	size_t value;
 	int status;
 	bool go = command_parse(self, &options, argc, argv, &words, &status);
-	if (go && options.tree && options.function) {
-		status = command_usage_error(self, "--tree and --function exclude each other");
+	if (go && options.tree + options.leaks + (options.function != NULL) > 1) {
+		status = command_usage_error(self, "--tree, --leaks and --function exclude each other");
 		go = false;
 	}
 	if (go)
 		status = load_view(self, words.list.items[0], &options.load, &profile, &value);
 	if (go && status == STATUS_OK)
-		status = report_profile(&options, profile, value);
+		status = options.leaks ? report_leaks(&options, profile)
+				       : report_profile(&options, profile, value);
 	option_words_free(&words);
 	return status;
 }

@@ -28,8 +28,9 @@ def packed(field, values):
     return nested(field, b"".join(map(varint, values)))
 
 
-def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds"))):
-    """The message. `stacks`: {("main", "work"): (3, 30)}, frames from the root."""
+def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds")), period=None):
+    """The message. `stacks`: {("main", "work"): (3, 30)}, frames from the root. `period`: ("space",
+    "bytes", 524288)."""
     strings = [""]
 
     def text(string):
@@ -50,6 +51,9 @@ def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds"))):
         out += nested(4, number(1, index + 1) + number(3, address) + line)
         out += nested(5, number(1, index + 1) + number(2, text(name)))
     out += number(9, 1_700_000_000_000_000_000) + number(10, 10_000_000_000)
+    if period:
+        out += nested(11, number(1, text(period[0])) + number(2, text(period[1])))
+        out += number(12, period[2])
     for string in strings:
         out += nested(6, string.encode())
     return out

@@ -53,6 +53,48 @@ def report_counts(bolometer, directory):
         expect([line.split()[-1] for line in lines.splitlines()[2:]] == order, f"{order}: {lines}")
 
 
+HEAP_TYPES = (("alloc_objects", "count"), ("alloc_space", "bytes"),
+              ("inuse_objects", "count"), ("inuse_space", "bytes"))
+HEAP = {
+    ("main", "leak", "malloc"): (2000, 200000, 1990, 199000),
+    ("main", "cache", "malloc"): (2, 2000, 2, 2000),
+    ("main", "churn", "malloc"): (50000, 5000000, 10, 1000),
+    ("main", "gone", "malloc"): (5, 5, 0, 0),
+}
+
+
+def wilson_low(kept, of, z=1.96):
+    """The lower end of Wilson's 95 % interval (E. B. Wilson, 1927)."""
+    p = kept / of
+    spread = z * (p * (1 - p) / of + z * z / (4 * of * of)) ** 0.5
+    return (p + z * z / (2 * of) - spread) / (1 + z * z / of)
+
+
+@in_directory
+def report_leaks(bolometer, directory):
+    write(directory + "/heap.pb.gz", HEAP, types=HEAP_TYPES)
+    result = bolometer.run("report", "--leaks", "--json", "heap.pb.gz", cwd=directory)
+    expect(result.returncode == 0 and not result.stderr, "succeeds", result)
+    seen = json.loads(result.stdout)
+    sites = [(s["stack"][1], s["kept_bytes"], s["kept_objects"], s["allocated_objects"])
+             for s in seen["sites"]]
+    expect(sites == [("leak", 199000, 1990, 2000), ("cache", 2000, 2, 2), ("churn", 1000, 10, 50000)],
+           f"what keeps most first, what keeps nothing not: {sites}")
+    expect((seen["kept_bytes"], seen["kept_objects"]) == (202000, 2002), "sums", result)
+    for site in seen["sites"]:
+        low = wilson_low(site["kept_objects"], site["allocated_objects"])
+        expect(abs(site["survival_low"] - low) < 1e-4, f"the interval of {site}: {low}")
+    text = bolometer.run("report", "--leaks", "-n", "1", "heap.pb.gz", cwd=directory).stdout.decode()
+    expect("leak" in text and "cache" not in text and "2 more places" in text, f"rows: {text}")
+    # Sampled once in 20,000 bytes: 200,000 bytes were looked at ten times, whatever objects they were.
+    write(directory + "/sampled.pb.gz", HEAP, types=HEAP_TYPES, period=("space", "bytes", 20000))
+    result = bolometer.run("report", "--leaks", "--json", "sampled.pb.gz", cwd=directory)
+    low = json.loads(result.stdout)["sites"][0]["survival_low"]
+    expect(abs(low - wilson_low(9.95, 10)) < 1e-4, f"a sampled profile is less sure: {low}", result)
+    result = bolometer.run("report", "--leaks", "a.pb.gz", cwd=directory)
+    expect(result.returncode == 1 and b"heap profile" in result.stderr, "not a heap profile", result)
+
+
 @in_directory
 def report_selects(bolometer, directory):
     for options, names in ((["--focus", "lea."], {"main", "walk", "leaf"}),
@@ -241,6 +283,6 @@ def bomb_is_bounded(bolometer, directory):
 
 
 if __name__ == "__main__":
-    main([report_counts, report_selects, report_tree, report_neighbours,
+    main([report_counts, report_leaks, report_selects, report_tree, report_neighbours,
           report_takes_lines_and_labels_apart, names_cannot_steer_a_terminal, flame_pages, difference, conversions, merging,
           broken_files_are_refused, missing_files, bomb_is_bounded])

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See leaks_text.h. */
+#include "format/leaks_text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#define STACK_ROWS 12 /* frames of a site, from the allocation on */
+
+/* Calls `add` for the frames of the site, leaf first, inlined ones too; true when none was left out. */
+static bool each_frame(const struct profile *profile, const struct leak_site *site, size_t limit,
+		       void (*add)(struct text *out, size_t index, const char *name), struct text *out)
+{
+	const struct profile_sample *sample = &profile->samples.items[site->sample];
+	char buffer[64];
+	size_t count = 0;
+	for (uint32_t i = 0; i < sample->location_count; i++) {
+		uint32_t index = profile->stack_locations.items[sample->first_location + i];
+		const struct profile_location *location = &profile->locations.items[index];
+		for (uint32_t k = 0; k < MAX_OF(location->line_count, 1U); k++) {
+			if (limit && count == limit)
+				return false;
+			add(out, count++,
+			    profile_frame_name(profile, location, k, buffer, sizeof(buffer)));
+		}
+	}
+	return true;
+}
+
+static void add_text_frame(struct text *out, size_t index, const char *name)
+{
+	text_add(out, "%36s", "");
+	text_add_printable(out, name);
+	text_add_char(out, '\n');
+}
+
+static void add_json_frame(struct text *out, size_t index, const char *name)
+{
+	text_add_string(out, index ? ",\"" : "\"");
+	text_add_json(out, name);
+	text_add_char(out, '"');
+}
+
+static size_t rows_of(const struct leaks *leaks, size_t rows)
+{
+	return rows ? MIN_OF(rows, leaks->sites.count) : leaks->sites.count;
+}
+
+int leaks_text(const struct profile *profile, const struct leaks *leaks, size_t rows, struct text *out)
+{
+	char size[32];
+	text_add(out, "kept: %s in %" PRId64 " objects from %zu places\n",
+		 text_size(size, sizeof(size), (uint64_t)leaks->kept_bytes), leaks->kept_objects,
+		 leaks->sites.count);
+	text_add_string(out, "      kept         survives  at least\n");
+	for (size_t i = 0; i < rows_of(leaks, rows); i++) {
+		const struct leak_site *site = &leaks->sites.items[i];
+		text_add(out, "%10s %5.1f%% %7.1f%%  %6.1f%%  %" PRId64 " of %" PRId64 " objects\n",
+			 text_size(size, sizeof(size), (uint64_t)site->kept_bytes),
+			 100.0 * (double)site->kept_bytes / (double)leaks->kept_bytes,
+			 100 * site->survival, 100 * site->survival_low, site->kept_objects,
+			 MAX_OF(site->allocated_objects, site->kept_objects));
+		if (!each_frame(profile, site, STACK_ROWS, add_text_frame, out))
+			add_text_frame(out, 0, "…");
+	}
+	if (rows_of(leaks, rows) < leaks->sites.count)
+		text_add(out, "… and %zu more places (-n 0 shows all)\n",
+			 leaks->sites.count - rows_of(leaks, rows));
+	return out->failed ? -ENOMEM : 0;
+}
+
+int leaks_json(const struct profile *profile, const struct leaks *leaks, size_t rows, struct text *out)
+{
+	text_add(out, "{\"kept_bytes\":%" PRId64 ",\"kept_objects\":%" PRId64 ",\"sites\":[",
+		 leaks->kept_bytes, leaks->kept_objects);
+	for (size_t i = 0; i < rows_of(leaks, rows); i++) {
+		const struct leak_site *site = &leaks->sites.items[i];
+		text_add(out,
+			 "%s{\"kept_bytes\":%" PRId64 ",\"kept_objects\":%" PRId64
+			 ",\"allocated_bytes\":%" PRId64 ",\"allocated_objects\":%" PRId64
+			 ",\"survival\":%.6g,\"survival_low\":%.6g,\"stack\":[",
+			 i ? ",\n" : "\n", site->kept_bytes, site->kept_objects,
+			 site->allocated_bytes, site->allocated_objects, site->survival,
+			 site->survival_low);
+		each_frame(profile, site, 0, add_json_frame, out);
+		text_add_string(out, "]}");
+	}
+	text_add_string(out, "\n]}\n");
+	return out->failed ? -ENOMEM : 0;
+}
