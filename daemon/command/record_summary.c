@@ -223,6 +223,24 @@ static void write_growth(const struct recording_statistics *s, const struct prof
 		 text_count(faults, sizeof(faults), s->counters[COUNTER_GROWTH_FAULTS]));
 }
 
+/* What was seen against what the processes that were named have. */
+static void write_resident(const struct recording_statistics *s, const struct profile *growth,
+			   struct text *out)
+{
+	char first[32], last[32], seen[32], file[32], shared[32], swapped[32];
+	if (!s->watched_processes)
+		return;
+	text_add(out,
+		 "resident   anonymous %s at first, %s at last (%s seen to come), files %s, shared %s, "
+		 "swapped out %s\n",
+		 text_size(first, sizeof(first), s->watched_first.anonymous),
+		 text_size(last, sizeof(last), s->watched_last.anonymous),
+		 text_size(seen, sizeof(seen), sum_of(growth, "growth_space")),
+		 text_size(file, sizeof(file), s->watched_last.file),
+		 text_size(shared, sizeof(shared), s->watched_last.shared),
+		 text_size(swapped, sizeof(swapped), s->watched_last.swapped));
+}
+
 void summary_write(const struct recording_statistics *s,
 		   struct profile *const profiles[PROFILE_KIND_COUNT], uint32_t frequency,
 		   bool colour, struct text *out)
@@ -232,6 +250,8 @@ void summary_write(const struct recording_statistics *s,
 		write_ticks(s, frequency, colour, out);
 	if (profiles[PROFILE_KIND_GROWTH])
 		write_growth(s, profiles[PROFILE_KIND_GROWTH], colour, out);
+	if (profiles[PROFILE_KIND_GROWTH])
+		write_resident(s, profiles[PROFILE_KIND_GROWTH], out);
 	write_losses(s, out);
 	write_ends(s, out);
 	text_share(unnamed, sizeof(unnamed), (double)s->frames_unnamed, (double)s->frames);

@@ -16,6 +16,7 @@
 #include "process/pod_names.h"
 #include "profile/aggregate.h"
 #include "profile/history.h"
+#include "profile/memory_watch.h"
 #include "profile/merge.h"
 #include "profile/profile_builder.h"
 #include "profile/recording_budget.h"
@@ -44,6 +45,7 @@ struct recording {
 	struct aggregate aggregate;
 	struct history history; /* for victims of a lack of memory */
 	uint64_t victims, victims_known;
+	struct memory_watch memory; /* of the processes that were named, where growth is looked at */
 	struct symbolizer *symbolizer;
 	struct loop_source *timer;
 	struct hash jit_processes; /* address of a struct process -> 1; each holds a reference */
@@ -155,6 +157,11 @@ static void prepare_names(struct recording *r)
 			return; /* out of memory: the stack is met again next time */
 }
 
+static bool looks_at(const struct recording *r, enum profile_kind kind)
+{
+	return r->options.kinds & PROFILE_KIND_BIT(kind);
+}
+
 static int on_prepare(struct loop_source *source, uint32_t events, void *userdata)
 {
 	struct recording *r = userdata;
@@ -162,6 +169,8 @@ static int on_prepare(struct loop_source *source, uint32_t events, void *userdat
 	if (r->symbolizer && !r->without_lines)
 		symbolizer_request_lines(r->symbolizer, false);
 	history_turn(&r->history, monotonic_ns());
+	if (looks_at(r, PROFILE_KIND_GROWTH))
+		memory_watch_update(&r->memory, "/proc");
 	return 0;
 }
 
@@ -332,6 +341,10 @@ int recording_start(struct recording *r, struct recording_failure *failure)
 {
 	struct collect_failure cause = {{0}};
 	r->start_ns = r->interval_ns = monotonic_ns();
+	for (size_t i = 0; i < r->options.selection.pids.count; i++)
+		memory_watch_add(&r->memory, r->options.selection.pids.items[i]);
+	if (looks_at(r, PROFILE_KIND_GROWTH))
+		memory_watch_update(&r->memory, "/proc");
 	r->phases.load_ns = r->start_ns - r->new_ns;
 	r->phases.load_cpu_ns = own_cpu_ns(r);
 	int error = collector_start(r->collector, &cause);
@@ -411,6 +424,8 @@ int recording_stop(struct recording *r)
 		recording_budget_report(r->budget, &r->last_budget);
 	r->budget = recording_budget_free(r->budget);
 	set_reading(r, true);
+	if (looks_at(r, PROFILE_KIND_GROWTH))
+		memory_watch_update(&r->memory, "/proc");
 	collector_stop(r->collector);
 	r->stop_ns = monotonic_ns();
 	r->phases.capture_cpu_ns = own_cpu_ns(r);
@@ -485,6 +500,8 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 	struct recording_statistics now;
 	recording_get_statistics(r, &now);
 	error = recording_add_comments(&now, since, window->kind, r->options.times, profile);
+	if (error == 0 && window->kind == PROFILE_KIND_GROWTH)
+		error = memory_watch_add_comments(&r->memory, memory_watch_pss(&r->memory), profile);
 	if (error == 0 && r->options.labels)
 		error = add_host(r, profile);
 	if (error < 0)
@@ -808,6 +825,8 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 	if (r->budget)
 		recording_budget_report(r->budget, &ret->budget);
 	losses_collect(&ret->losses, &c);
+	ret->watched_processes =
+		memory_watch_sum(&r->memory, &ret->watched_first, &ret->watched_last);
 	ret->losses.jit_lines_bad = r->forgotten.jit_lines_bad;
 	ret->losses.jit_entries_dropped = r->forgotten.jit_entries_dropped;
 	ret->losses.jit_bytes_unread = r->forgotten.jit_bytes_unread;

@@ -12,6 +12,7 @@
 #include "collect/map_usage.h"
 #include "collect/opener.h"
 #include "collect/selection.h"
+#include "process/memory_usage.h"
 #include "profile/losses.h"
 #include "profile/profile.h"
 #include "profile/profile_kind.h"
@@ -93,6 +94,8 @@ struct recording_statistics {
 	uint64_t binaries, binaries_failed;
 	uint64_t symbol_bytes;		  /* of names and lines held */
 	struct recording_losses losses;
+	uint64_t watched_processes;	  /* named ones whose memory is known */
+	struct memory_usage watched_first, watched_last; /* theirs, at first and lately */
 	uint64_t own_cpu_ns;		  /* this process and its children */
 	uint64_t bpf_ns;		  /* run time of the programs; 0 when the kernel does not tell */
 	uint64_t memory_bytes;		  /* PSS of this process and its children (while
