@@ -271,9 +271,11 @@ static int search_code(struct gaps *g, const unsigned char *bytes, uint64_t addr
 	for (uint64_t at = 0; bytes && at < size && r == 0;) {
 		struct x86_instruction i = x86_decode(bytes + at, size - at, address + at);
 		bool call = i.effect == X86_CALL && i.has_target;
+		/* A number is no address where code moves. */
+		bool address_taken = i.takes_address && !(i.is_constant && g->elf->type == ET_DYN);
 		if (!i.length)
 			break;
-		if (i.takes_address || call)
+		if (address_taken || call)
 			r = flow_add_start(&g->flow, i.target, call);
 		at += i.length;
 	}
@@ -298,6 +300,36 @@ static int search_entry(struct gaps *g)
 	return search_code(g, bytes, g->elf->entry, end);
 }
 
+/*
+ * Can an instruction of this code name an address in a gap? It would have it as the four bytes at its end,
+ * relative to what follows, or as they are where code does not move. Looking at all four bytes that there
+ * are costs little beside decoding, and nearly all functions name none.
+ */
+static bool may_name_gap(const struct gaps *g, const unsigned char *bytes, uint64_t address, uint64_t size)
+{
+	uint64_t lowest = g->flow.block_base, span = g->flow.block_span;
+	uint64_t absolute = g->elf->type == ET_DYN ? 0 : span;
+	/* Longer addresses are eight bytes of an instruction. */
+	if (absolute && lowest + span > INT32_MAX)
+		return true;
+	for (uint64_t at = 0; at + sizeof(int32_t) <= size; at++) {
+		int32_t value;
+		memcpy(&value, bytes + at, sizeof(value));
+		uint64_t target = address + at + sizeof(value) + (int64_t)value;
+		if (target - lowest < span && flow_has(&g->flow, target))
+			return true;
+		if ((uint64_t)(int64_t)value - lowest < absolute && flow_has(&g->flow, value))
+			return true;
+	}
+	return false;
+}
+
+static int search_function(struct gaps *g, uint64_t offset, uint64_t address, uint64_t size)
+{
+	const unsigned char *bytes = elf_file_range(g->elf, offset, size);
+	return bytes && may_name_gap(g, bytes, address, size) ? search_code(g, bytes, address, size) : 0;
+}
+
 static int search_described(struct gaps *g)
 {
 	const struct unwind_rows *rows = g->rows;
@@ -311,9 +343,8 @@ static int search_described(struct gaps *g)
 		for (size_t j = 0; j < rows->segments.count && is_description(range) && r == 0; j++) {
 			const struct unwind_segment *segment = &rows->segments.items[j];
 			if (offset - segment->offset < segment->size)
-				r = search_code(g, elf_file_range(g->elf, offset, range->end - range->start),
-						segment->address + (offset - segment->offset),
-						range->end - range->start);
+				r = search_function(g, offset, segment->address + (offset - segment->offset),
+						    range->end - range->start);
 		}
 	}
 	return r;

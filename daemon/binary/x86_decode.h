@@ -34,7 +34,8 @@ struct x86_instruction {
 	uint8_t length;
 	uint8_t effect; /* enum x86_effect */
 	bool has_target;
-	bool takes_address; /* `target` is computed or loaded, not gone to: lea target(%rip), mov $target */
+	bool takes_address : 1; /* `target` is computed or loaded, not gone to: lea target(%rip), mov $target */
+	bool is_constant : 1;	/* the latter */
 	bool copies; /* all of register copy_from to copy_to */
 	uint8_t copy_from, copy_to; /* hardware numbers */
 	uint16_t written; /* general registers, bits by hardware number; not those of a callee */

@@ -142,8 +142,8 @@ static void understand_one_byte(const struct x86_decoder *d, struct x86_instruct
 		understand_lea(d, i);
 		return;
 	case 0xb8 ... 0xbf: case 0xc7:
-		if (d->immediate > 0 && (!d->has_modrm || d->mod == 3)) {
-			i->takes_address = true;
+		if (d->immediate > 0 && !d->operand_16 && (!d->has_modrm || d->mod == 3)) {
+			i->takes_address = i->is_constant = true;
 			i->target = d->immediate;
 		}
 		return;
