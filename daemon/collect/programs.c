@@ -6,18 +6,22 @@
 #include "collect/programs.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "bolometer.skel.h"
 #include "collect/cpu_events.h"
+#include "collect/kernel_types.h"
 #include "collect/large_pages.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/btf.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -25,6 +29,8 @@
 
 #define SELECTED_PIDS 16384
 #define VERDICTS 4096
+#define KERNEL_TYPES "/sys/kernel/btf/vmlinux"
+#define MAX_KERNEL_TYPES (256UL << 20)
 #define INITIAL_PID_NAMESPACE_INODE 0xeffffffcU /* PROC_PID_INIT_INO */
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
@@ -246,14 +252,62 @@ static int fail_load(struct collect_failure *failure, int error)
 			    strerror(-error));
 }
 
+static int write_reduced(int fd, const void *kernel, size_t size, const struct bolometer_bpf *s)
+{
+	_cleanup_free_ void *types = NULL;
+	size_t types_size;
+	int r = kernel_types_reduce(kernel, size, bpf_object__btf(s->obj), &types, &types_size);
+	return r < 0 ? r : write_all(fd, types, types_size);
+}
+
+/* The kernel's types that the skeleton's programs name, into the file. Since 6.16 the kernel's can be mapped;
+ * reading them takes a system call for each page. */
+static int write_kernel_types(int fd, const struct bolometer_bpf *s)
+{
+	_cleanup_free_ char *bytes = NULL;
+	_cleanup_fd_ int kernel = open(KERNEL_TYPES, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	size_t size;
+	if (kernel < 0 || fstat(kernel, &st) < 0)
+		return -errno;
+	void *mapped = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, kernel, 0);
+	if (mapped == MAP_FAILED) {
+		int r = read_whole_fd(kernel, MAX_KERNEL_TYPES, &bytes, &size);
+		return r < 0 ? r : write_reduced(fd, bytes, size, s);
+	}
+	int r = write_reduced(fd, mapped, st.st_size, s);
+	munmap(mapped, st.st_size);
+	return r;
+}
+
+/* libbpf wants the name of a file before the programs are known, and reads it when they are loaded. Where
+ * the kernel's types cannot be cut down it finds them itself. */
+static struct bolometer_bpf *open_skeleton(int *ret_types)
+{
+	char path[64];
+	_cleanup_fd_ int types = memfd_create("kernel types", MFD_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", types);
+	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = path);
+	struct bolometer_bpf *s = types < 0 ? NULL : bolometer_bpf__open_opts(&options);
+	int r = s ? write_kernel_types(types, s) : -errno;
+	if (r == 0) {
+		*ret_types = take_fd(types);
+		return s;
+	}
+	log_debug("all of the kernel's types are looked at: %s", strerror(-r));
+	bolometer_bpf__destroy(s);
+	return bolometer_bpf__open();
+}
+
 int programs_open(const struct programs_options *options, struct programs *ret,
 		  struct collect_failure *failure)
 {
+	_cleanup_fd_ int types = -1;
 	libbpf_set_print(print_libbpf);
 	raise_memlock();
 	struct programs programs = {.cpu_count = cpu_events_possible_cpus()};
 	programs.walk_count = (uint32_t)programs.cpu_count; /* ticks only */
-	programs.skeleton = bolometer_bpf__open();
+	programs.skeleton = open_skeleton(&types);
 	if (!programs.skeleton)
 		return fail_load(failure, -errno);
 	size_maps(&programs, options);
