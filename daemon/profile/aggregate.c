@@ -29,6 +29,7 @@ static void window_clear(struct aggregate_window *window)
 		process_unreference(window->entries.items[i].process);
 	window->entries.count = 0;
 	window->times.count = 0;
+	window->growth_squares = 0;
 	hash_clear(&window->entries_by_key);
 }
 
@@ -261,6 +262,8 @@ static int add_to_window(struct aggregate *a, struct aggregate_window *window, u
 	struct aggregate_entry *entry = &window->entries.items[index];
 	entry->count++;
 	entry->weight += sample->weight;
+	if (sample->event == EVENT_GROWTH)
+		window->growth_squares += (double)sample->weight * (double)sample->weight;
 	add_time(a, window, entry, sample->header.time);
 	return 0;
 }

@@ -69,6 +69,7 @@ struct aggregate_window {
 	bool no_times; /* none are kept, whatever the limit */
 	bool is_complete; /* gets no more samples, but stays open for its stacks' sake */
 	size_t max_entries; /* of one opened beside; 0: as many as the current one */
+	double growth_squares; /* of the weights of EVENT_GROWTH, summed: the variance of their sum */
 	uint64_t dropped; /* of one opened beside: samples past its limit of entries */
 	struct aggregate_window *next; /* opened before it */
 };

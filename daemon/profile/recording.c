@@ -24,6 +24,7 @@
 #include "profile/symbolizer.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -477,6 +478,19 @@ static uint64_t period_since(struct recording *r, const struct recording_statist
 	return samples ? (now.captured_ns - since->captured_ns) / samples : NS_PER_SECOND / r->rate;
 }
 
+/* How exact the sum is, were each sample drawn by itself, and what it can be held against. */
+static int add_growth_comments(struct recording *r, const struct aggregate_window *window,
+			       struct profile *profile)
+{
+	bool failed = false;
+	char text[64];
+	snprintf(text, sizeof(text), "growth_error_95_bytes=%.0f", 1.96 * sqrt(window->growth_squares));
+	if (array_add(&profile->comments, profile_string(profile, "growth_method=sampled", &failed)) < 0 ||
+	    array_add(&profile->comments, profile_string(profile, text, &failed)) < 0 || failed)
+		return -ENOMEM;
+	return memory_watch_add_comments(&r->memory, memory_watch_pss(&r->memory), profile);
+}
+
 /* The profile of a window from `start_ns` to `end_ns`, with the names known by now; *since is what was
  * counted at its start. */
 static int build_profile(struct recording *r, const struct aggregate_window *window,
@@ -501,7 +515,7 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 	recording_get_statistics(r, &now);
 	error = recording_add_comments(&now, since, window->kind, r->options.times, profile);
 	if (error == 0 && window->kind == PROFILE_KIND_GROWTH)
-		error = memory_watch_add_comments(&r->memory, memory_watch_pss(&r->memory), profile);
+		error = add_growth_comments(r, window, profile);
 	if (error == 0 && r->options.labels)
 		error = add_host(r, profile);
 	if (error < 0)

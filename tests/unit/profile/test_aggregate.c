@@ -194,6 +194,7 @@ static void kinds_are_kept_apart(void **state)
 	assert_int_equal(growth->entries.count, 2);
 	assert_int_equal(growth->entries.items[0].event, EVENT_GROWTH);
 	assert_int_equal(growth->entries.items[0].weight, 12288);
+	assert_true(growth->growth_squares == 4096.0 * 4096 + 8192.0 * 8192);
 	assert_int_equal(growth->entries.items[1].event, EVENT_COPIED);
 	assert_int_equal(growth->entries.items[1].weight, 4096);
 	assert_int_equal(opened.entries.count, 2);
@@ -201,6 +202,7 @@ static void kinds_are_kept_apart(void **state)
 	assert_int_equal(a.totals[PROFILE_KIND_GROWTH].samples, 3);
 	aggregate_next(&a);
 	assert_int_equal(growth->entries.count, 0);
+	assert_true(growth->growth_squares == 0);
 	aggregate_deinit(&a);
 }
 
