@@ -5,6 +5,7 @@
 """
 import json
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -65,6 +66,41 @@ def belongs_to_a_group(bolometer):
         expect(result.returncode == 0, "a member of the group", result)
 
 
+GROW = "for i in range(60): b = bytearray(1 << 20); b[::4096] = bytes(256); time.sleep(0.02)"
+
+
+def keeps_growth(bolometer):
+    """With memory.growth each interval has a second file; merges take only those of CPU time; the account of
+    samples holds for both."""
+    recorder = "exporters: [{{type: pprof-directory, name: recorder, directory: {directory}/recorder}}]\n"
+    with running(bolometer, "memory.growth=true", "memory.oom_directory=", extra=recorder) as daemon:
+        # 1 MiB is mapped anew each time.
+        subprocess.run(["python3", "-c", "import time\n" + GROW], check=True)
+        interval = daemon.wait_for_interval()["interval"]
+        daemon.wait_for_interval(interval)
+        status = daemon.status()
+        metrics = daemon.health("/metrics").text
+        for name in ['bolometer_samples_total{event="growth"}', "bolometer_growth_bytes_total",
+                     "bolometer_oom_victims_total", 'bolometer_page_faults_total{outcome="new"}']:
+            expect(name in metrics, f"no {name} among the metrics")
+        out = daemon.directory / "x.pb.gz"
+        result = bolometer.run("dump", "--last", "2m", "-o", out, "--socket", daemon.socket)
+        expect(result.returncode == 0, "dump", result)
+        expect(Profile.read(out).default_sample_type == "cpu", "a dump is of CPU time")
+        daemon.end()
+        growth = [Profile.read(path) for path in (daemon.directory / "recorder").glob("*.growth.pb.gz")]
+        cpu = [Profile.read(path) for path in (daemon.directory / "recorder").glob("*Z.pb.gz")]
+        expect(len(growth) == len(cpu) >= 2, f"{len(growth)} files of growth, {len(cpu)} of CPU time")
+        expect(sum(profile.total("growth_space") for profile in growth) > 0, "no growth")
+        samples = sum(profile.total("samples") for profile in growth + cpu)
+        account = re.search(r"recorder: samples taken=(\d+) .*sent=(\d+) waiting=0 dropped=0", daemon.said())
+        expect(account and int(account[1]) == int(account[2]) == samples,
+               f"{samples} samples in the files: {daemon.said()}")
+        taken = re.search(r"recording: samples taken=(\d+) dropped=0", daemon.said())
+        expect(taken and int(taken[1]) == samples, f"{samples} samples in the files: {daemon.said()}")
+        expect("growth_bytes" in json.dumps(status), status)
+
+
 def nobody_answers(bolometer):
     with tempfile.TemporaryDirectory() as directory:
         path = f"{directory}/socket"
@@ -83,4 +119,4 @@ def nobody_answers(bolometer):
 
 
 if __name__ == "__main__":
-    main([asks_the_daemon, belongs_to_a_group, nobody_answers], needs_root=True)
+    main([asks_the_daemon, belongs_to_a_group, keeps_growth, nobody_answers], needs_root=True)
