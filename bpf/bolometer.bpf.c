@@ -14,6 +14,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "fetch.bpf.h"
 #include "select.bpf.h"
 #include "unwind.bpf.h"
 
@@ -65,6 +66,14 @@ static __always_inline void describe_executable(struct scratch *s, struct mm_str
 	s->sample.executable_device = is_known ? s->executable_device : 0;
 }
 
+/* As bpf_get_current_pid_tgid(). */
+static __always_inline u64 task_id(struct task_struct *task)
+{
+	if (has_typed_task())
+		return (u64)(u32)task->tgid << 32 | (u32)task->pid;
+	return bpf_get_current_pid_tgid();
+}
+
 /* Who is running, by number: all that selection by process needs. */
 static __always_inline struct task_numbers number_task(u64 id)
 {
@@ -82,21 +91,40 @@ static __always_inline struct task_numbers number_task(u64 id)
 	return numbers;
 }
 
-/* Who it is, into the sample. Returns the task. */
-static __always_inline struct task_struct *describe_task(struct scratch *s,
-							 struct task_numbers numbers)
+/* The thread's name. */
+static __always_inline void copy_comm(struct scratch *s, const struct task_struct *task)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	const u64 *words = (const u64 *)task->comm;
+	u64 *to = (u64 *)s->sample.comm;
 
+	_Static_assert(COMM_SIZE == 2 * sizeof(u64), "two words");
+	if (!has_typed_task()) {
+		bpf_get_current_comm(s->sample.comm, sizeof(s->sample.comm));
+		return;
+	}
+	to[0] = words[0];
+	to[1] = words[1];
+}
+
+/* Who it is, into the sample. Level by level: the loads of one level miss the cache together. */
+static __always_inline void describe_task(struct scratch *s, struct task_struct *task,
+					  struct task_numbers numbers)
+{
+	struct mm_struct *mm = READ_TYPED(task, mm);
+	struct task_struct *leader = READ_TYPED(task, group_leader);
+	bool is_cgroup_known = has_typed_task() && bpf_core_field_exists(task->cgroups);
+	struct css_set *set = is_cgroup_known ? task->cgroups : 0;
+
+	copy_comm(s, task);
+	s->sample.exec_id = READ_TYPED(task, self_exec_id);
 	s->sample.pid = numbers.pid;
 	s->sample.tid = numbers.tid;
-	bpf_get_current_comm(s->sample.comm, sizeof(s->sample.comm));
-	s->sample.process_start = BPF_CORE_READ(task, group_leader, start_time);
-	s->sample.exec_id = BPF_CORE_READ(task, self_exec_id);
-	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct cgroup *cgroup = is_cgroup_known ? set->dfl_cgrp : 0;
 	s->mm = mm;
+	s->sequence = mm ? mm_sequence(mm) : 0;
+	s->sample.process_start = READ_TYPED(leader, start_time);
+	s->sample.cgroup_id = is_cgroup_known ? cgroup->kn->id : bpf_get_current_cgroup_id();
 	describe_executable(s, mm);
-	return task;
 }
 
 static __always_inline void describe_sample(struct scratch *s, u32 cpu, u32 event, u64 time,
@@ -106,7 +134,6 @@ static __always_inline void describe_sample(struct scratch *s, u32 cpu, u32 even
 	s->sample.header.kind = RECORD_SAMPLE;
 	s->sample.header.time = time;
 	s->sample.weight = weight;
-	s->sample.cgroup_id = bpf_get_current_cgroup_id();
 	s->sample.cpu = cpu;
 	s->sample.event = event;
 	s->sample.kernel_frames = 0;
@@ -300,8 +327,10 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 		count(0, COUNTER_LOST_SCRATCH, 1);
 		return 0;
 	}
+	struct task_struct *task = current_task();
+	fetch_for_tick(clock, c, task);
 	struct tick tick = take_tick(clock, c);
-	u64 id = bpf_get_current_pid_tgid();
+	u64 id = task_id(task);
 	if ((u32)id == 0) {
 		c->values[COUNTER_IDLE]++;
 		c->values[COUNTER_IDLE_NS] += tick.weight;
@@ -309,11 +338,11 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 	}
 	bool user_mode = interrupted_user_mode(ctx);
 	enum selected selected = SELECTED_NO;
-	struct task_struct *task = 0;
 	struct task_numbers numbers = number_task(id);
 	/* Until here the scratch, which is large and cold, is not touched. */
 	if (!(kernel_only && user_mode) && !(user_only && !user_mode) && select_process(numbers)) {
-		task = describe_task(s, numbers);
+		fetch_for_walk(s);
+		describe_task(s, task, numbers);
 		selected = select_task(s);
 	}
 	if (selected == SELECTED_NO) {

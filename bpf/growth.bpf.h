@@ -305,7 +305,8 @@ int on_page_fault(struct bpf_perf_event_data *ctx)
 		return 0;
 	}
 	s->fault_address = ctx->addr;
-	s->mm = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), mm);
+	struct task_struct *task = current_task();
+	s->mm = READ_TYPED(task, mm);
 	int order = s->mm ? order_of_fault(walk) : -1;
 	if (order < 0) {
 		count(walk, COUNTER_GROWTH_FILE, faults);
@@ -316,7 +317,7 @@ int on_page_fault(struct bpf_perf_event_data *ctx)
 		count(walk, COUNTER_GROWTH_THINNED, faults);
 		return 0;
 	}
-	struct task_struct *task = describe_task(s, numbers);
+	describe_task(s, task, numbers);
 	enum selected selected = select_task(s);
 	if (selected == SELECTED_NO) {
 		count(walk, COUNTER_GROWTH_UNSELECTED, faults);

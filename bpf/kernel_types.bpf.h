@@ -143,6 +143,15 @@ struct signal_struct {
 	} live;
 };
 
+struct bpf_ringbuf {
+	unsigned long consumer_pos;
+	unsigned long producer_pos;
+};
+
+struct bpf_ringbuf_map {
+	struct bpf_ringbuf *rb;
+};
+
 struct task_struct {
 	unsigned int flags;
 	int pid;

@@ -301,7 +301,7 @@ __noinline int find_mapping(u32 walk)
  * changed and it is the same process; tables that became ready count as a change. */
 static __always_inline void revalidate_mappings(struct scratch *s)
 {
-	u64 sequence = mm_sequence(s->mm);
+	u64 sequence = s->sequence;
 
 	if (sequence != 0 && sequence == s->mappings_sequence && s->mappings_mm == s->mm &&
 	    s->mappings_pid == s->sample.pid && s->mappings_epoch == binaries_epoch &&

@@ -12,6 +12,7 @@
 #include "wire.h"
 
 #define MAPPING_CACHE_SIZE 8   /* mappings one stack runs through; power of two */
+#define RECENT_RULES 32	       /* of them, those that are fetched before a walk; power of two */
 #define RULE_CACHE_SIZE 512    /* recent (binary, offset) -> rule, direct mapped; power of two */
 #define STACK_WINDOW_SIZE 512  /* bytes of user stack read at once */
 #define STACK_WINDOW_BELOW 64  /* of them below the address asked for: saved registers lie there */
@@ -39,6 +40,27 @@ struct scratch {
 	u64 new_binaries; /* how many slots this walk has given out */
 	u64 unlooked_bytes; /* sent since this walk last asked how full the ring is */
 
+	/* whose executable sample.executable_* were last */
+	struct mm_struct *executable_mm;
+	u64 executable_start_time;
+	u32 executable_exec_id;
+	u32 executable_device;
+	u64 executable_inode;
+
+	/* the process whose mappings are kept, and how its mappings stood */
+	u64 mappings_sequence;
+	u64 mappings_start_time;
+	struct mm_struct *mappings_mm;
+	u32 mappings_pid;
+	u32 mappings_epoch;
+	u32 next_mapping;
+	u32 last_mapping;
+
+	u32 recent_count; /* of recent_rules */
+	u32 padding;
+	u16 recent_rules[RECENT_RULES]; /* which of `rules` the last walk used */
+	struct cached_mapping mappings[MAPPING_CACHE_SIZE];
+
 	/* registers of the frame being unwound */
 	u64 pc, sp, fp, lr;
 	u64 lookup_pc;	    /* pc, or pc - 1 for a return address */
@@ -50,21 +72,12 @@ struct scratch {
 	u64 hash;	    /* over the frames pushed so far */
 	struct unwind_rule rule;
 	struct mm_struct *mm;
+	u64 sequence; /* mm_sequence() of mm */
 
 	/* what was last read of the user's stack */
 	u64 window_base; /* user address of window[0]; ~0 = nothing read */
 	u64 word;
 	u64 window[STACK_WINDOW_SIZE / 8];
-
-	/* mappings of process mappings_pid at sequence mappings_sequence */
-	u64 mappings_sequence;
-	u64 mappings_start_time;
-	struct mm_struct *mappings_mm;
-	u32 mappings_pid;
-	u32 mappings_epoch;
-	u32 next_mapping;
-	u32 last_mapping;
-	struct cached_mapping mappings[MAPPING_CACHE_SIZE];
 
 	/* a kernel object read at once (see kernel_block.bpf.h), or the registers in a signal frame */
 	u64 block[KERNEL_BLOCK_WORDS];
@@ -74,13 +87,6 @@ struct scratch {
 	u64 fault_address;
 	u64 shift; /* a sample of growth stands for 2^shift of them */
 	u64 fault_weight; /* faults it stands for */
-
-	/* whose executable sample.executable_* were last */
-	struct mm_struct *executable_mm;
-	u64 executable_start_time;
-	u32 executable_exec_id;
-	u32 executable_device;
-	u64 executable_inode;
 
 	struct binary_key key;
 	struct record_new_binary notice;
@@ -93,6 +99,9 @@ struct scratch {
 	u64 frames_end; /* room for a masked index that is one past */
 	u64 users; /* see begin_walk() */
 };
+
+/* Of the front of a scratch, what every walk reads before it has written it. */
+#define HOT_SCRATCH_SIZE __builtin_offsetof(struct scratch, mappings[4])
 
 /* Key: number of the walk, see enum walk_class. Size: walk_count. About 21 KiB each. */
 struct {

@@ -112,7 +112,32 @@ struct mm_struct___with_context {
 
 #pragma clang attribute pop
 
-enum bpf_func_id___any { BPF_FUNC_task_pt_regs___any = 175 };
+enum bpf_func_id___any {
+	BPF_FUNC_get_current_task_btf___any = 158,
+	BPF_FUNC_task_pt_regs___any = 175,
+};
+
+/*
+ * Does the verifier know the type of the current task? Then what it points to is read by plain loads,
+ * which overlap where they miss the cache, instead of a helper call each.
+ * bpf_get_current_task_btf: 3ca1032ab7ab ("bpf: Add bpf_get_current_task_btf() helper", 5.11).
+ */
+static __always_inline bool has_typed_task(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id___any,
+					  BPF_FUNC_get_current_task_btf___any);
+}
+
+static __always_inline struct task_struct *current_task(void)
+{
+	if (has_typed_task())
+		return bpf_get_current_task_btf();
+	return (struct task_struct *)bpf_get_current_task();
+}
+
+/* A field of what current_task() gave, or of an object that was reached from it by this macro. */
+#define READ_TYPED(object, field) \
+	(has_typed_task() ? (object)->field : BPF_CORE_READ((object), field))
 
 static __always_inline u64 mm_vdso(struct mm_struct *mm)
 {
@@ -147,7 +172,7 @@ static __always_inline u64 mm_pages(struct mm_struct *mm, u32 kind)
 }
 
 /* A number that differs from the last reading if the mappings may have changed; 0 when the kernel has
- * none and nothing may be remembered. */
+ * none and nothing may be remembered. `mm` is the one current_task() points to. */
 static __always_inline u64 mm_sequence(struct mm_struct *mm)
 {
 	struct mm_struct___with_lock_seqcount *with_seqcount = (void *)mm;
@@ -155,9 +180,9 @@ static __always_inline u64 mm_sequence(struct mm_struct *mm)
 	u32 sequence;
 
 	if (bpf_core_field_exists(with_seqcount->mm_lock_seq.sequence))
-		sequence = BPF_CORE_READ(with_seqcount, mm_lock_seq.sequence);
+		sequence = READ_TYPED(with_seqcount, mm_lock_seq.sequence);
 	else if (bpf_core_field_exists(with_sequence->mm_lock_seq))
-		sequence = BPF_CORE_READ(with_sequence, mm_lock_seq);
+		sequence = READ_TYPED(with_sequence, mm_lock_seq);
 	else
 		return 0;
 	return sequence | 1ULL << 32;

@@ -160,6 +160,7 @@ static __always_inline int find_rule(u32 walk, struct scratch *s, u32 index, u64
 	u32 hash = (frame ^ frame >> 9 ^ frame >> FRAME_OFFSET_BITS) & (RULE_CACHE_SIZE - 1);
 	struct cached_rule *cached = &s->rules[hash];
 
+	s->recent_rules[(s->depth - 1) & (RECENT_RULES - 1)] = hash;
 	if (cached->frame == frame) {
 		s->rule = cached->rule;
 		return 0;
@@ -346,5 +347,6 @@ static __always_inline void unwind_user(u32 walk, struct scratch *s)
 		}
 	}
 	s->sample.end = end;
+	s->recent_count = s->depth;
 	count(walk, COUNTER_FRAMES, s->depth);
 }

@@ -93,6 +93,11 @@ long bpf_ringbuf_output(void *map, void *bytes, u64 size, u64 flags)
 	return map == &ring && size == sizeof(struct record_new_binary) ? 0 : -1;
 }
 
+u64 bpf_get_current_task(void)
+{
+	return 0;
+}
+
 struct task_struct *bpf_get_current_task_btf(void)
 {
 	return 0;
@@ -115,6 +120,7 @@ void replay_unwind(struct replay_world *world, const u64 *registers, struct repl
 
 	current = world;
 	s->mm = (struct mm_struct *)current->mm;
+	s->sequence = mm_sequence(s->mm);
 	s->sample.flags = 0;
 	s->sample.kernel_frames = 0;
 	s->sample.user_frames = 0;

@@ -21,5 +21,6 @@ long bpf_probe_read_kernel(void *to, u32 size, const void *address);
 void *bpf_map_lookup_elem(void *map, const void *key);
 long bpf_map_update_elem(void *map, const void *key, const void *value, u64 flags);
 long bpf_ringbuf_output(void *ring, void *bytes, u64 size, u64 flags);
+u64 bpf_get_current_task(void);
 struct task_struct *bpf_get_current_task_btf(void);
 long bpf_task_pt_regs(struct task_struct *task);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Memory that a tick will need, asked for at once.
+ *
+ * Between two ticks other programs, and on a virtual machine its neighbours, have the caches: nearly
+ * everything a tick touches comes from memory. One line after the other, as a walk comes to them, that is
+ * most of what a tick costs; a processor that has many loads under way waits for all of them little longer
+ * than for one. So the loads come first, and their values are thrown away. What is missing here costs
+ * time, never a wrong sample.
+ *
+ * In two steps: an unselected tick does not pay for the scratch.
+ */
+#pragma once
+
+#include "maps.bpf.h"
+
+#define CACHE_LINE 64
+
+#define FETCH(address) ((void)*(const volatile u64 *)(address))
+
+/* What every tick needs. The clock's reading waits for loads under way, so these come before it. */
+static __always_inline void fetch_for_tick(const struct cpu_clock *clock,
+					   const struct cpu_counters *counters,
+					   const struct task_struct *task)
+{
+	FETCH(&clock->previous_tick);
+	FETCH(&counters->values[0]);
+	FETCH(&counters->values[CACHE_LINE / 8]);
+	FETCH(&period_ns);
+	FETCH(&stack_epoch);
+	if (has_typed_task())
+		(void)*(const volatile int *)&task->tgid;
+}
+
+/* The positions of the ring; the map's own type is known since 41c48f3a9823 ("bpf: Support access to bpf
+ * map fields", 5.9). */
+static __always_inline void fetch_ring(void)
+{
+	const struct bpf_ringbuf_map *map = (void *)&ring;
+
+	if (!bpf_core_field_exists(map->rb))
+		return;
+	const struct bpf_ringbuf *positions = map->rb;
+	(void)*(const volatile unsigned long *)&positions->consumer_pos;
+	(void)*(const volatile unsigned long *)&positions->producer_pos;
+}
+
+/* What a walk reads: the front of the scratch, the record, and the rules of the walk before it on this
+ * CPU, which share their outer frames more often than not. */
+static __always_inline void fetch_for_walk(const struct scratch *s)
+{
+	u32 count = s->recent_count;
+
+#pragma unroll
+	for (u32 at = 0; at < HOT_SCRATCH_SIZE; at += CACHE_LINE)
+		FETCH((const char *)s + at);
+	FETCH(&s->sample);
+	FETCH(&s->sample.event);
+	fetch_ring();
+	for (u32 i = 0; i < RECENT_RULES; i++) {
+		if (i >= count)
+			break;
+		FETCH(&s->rules[s->recent_rules[i] & (RULE_CACHE_SIZE - 1)]);
+	}
+}
