@@ -58,6 +58,7 @@ static void write_payloads(struct exporter *exporter, struct payload *payloads, 
 void *exporter_run_writer(void *userdata)
 {
 	struct exporter *exporter = userdata;
+	pthread_setname_np(pthread_self(), "spool-writer");
 	pthread_mutex_lock(&exporter->lock);
 	while (exporter->handoff.count || !exporter->is_stopping) {
 		if (!exporter->handoff.count) {
@@ -276,6 +277,7 @@ static void take_next_sink(struct exporter *exporter)
 void *exporter_run_sender(void *userdata)
 {
 	struct exporter *exporter = userdata;
+	pthread_setname_np(pthread_self(), "export-sender");
 	pthread_mutex_lock(&exporter->lock);
 	while (!exporter->is_stopping) {
 		uint64_t now = now_ns(exporter);
