@@ -37,8 +37,9 @@ enum parser_priority { PARSER_SOON, PARSER_WHEN_IDLE };
 /*
  * `artifact` is checked and valid only during the call; copy what is to be kept. On failure it is
  * NULL and `error` is: -EBADMSG (not an ELF file or damaged), -ENODATA (nothing of that kind in it),
- * -E2BIG (past a limit), -ETIMEDOUT (killed for hanging), -ECHILD (the child died), -EPROTO (its
- * answer was wrong), -ESTALE (the file changed while it was parsed), or -errno of this process
+ * -E2BIG (past a limit), -ETIMEDOUT (killed for hanging), -ECHILD (the child died), -EINTR (one child
+ * after the other was killed by somebody, or did not start: nothing is known of the file), -EPROTO (its answer
+ * was wrong), -ESTALE (the file changed while it was parsed), or -errno of this process
  * (-EMFILE, -ENOMEM). It is called from the loop or parser_drain(), never from within a request, and
  * may make further requests, but not free the parser.
  */

@@ -147,9 +147,8 @@ static int error_of_end(const struct parser *parser, int status)
 	if (parser_request_is_stale(parser->with_child[0]))
 		return -ESTALE;
 	/* No file brings that about: somebody else did, or memory was short. */
-	if (status != -1 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
-	    parser->with_child[0]->attempts < PARSER_MAX_ATTEMPTS)
-		return 0;
+	if (status != -1 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+		return parser->with_child[0]->attempts < PARSER_MAX_ATTEMPTS ? 0 : -EINTR;
 	return status != -1 && WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU ? -ETIMEDOUT
 										  : -ECHILD;
 }
@@ -253,7 +252,7 @@ int parser_on_wake(struct loop_source *source, uint32_t events, void *userdata)
 	if (!parser->child) {
 		if (parser->failed_starts >= MAX_FAILED_STARTS) {
 			parser->failed_starts = 0;
-			fail_everything(parser, -ECHILD);
+			fail_everything(parser, -EINTR);
 			return 0;
 		}
 		if (parser->dying_count >= MAX_DYING)

@@ -5,6 +5,7 @@
  */
 #include "collect/binaries.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "binary/unwind_table.h"
@@ -26,6 +27,10 @@
 /* A process that starts another program between the notice and our look takes the mapping with it: the
  * next sample's notice is about another mapping of the same file. */
 #define MAX_FAILED_OPENS 16
+
+/* A file over which one parser child after the other was killed may be why, by its hunger for memory. */
+#define MAX_INTERRUPTIONS 8
+#define RETRY_PAUSE_NS (5 * NS_PER_SECOND)
 
 static uint64_t inode_hash(uint32_t device, uint64_t inode)
 {
@@ -137,6 +142,16 @@ static int take_facts(struct binary *binary, const struct artifact *artifact)
 	return r;
 }
 
+static void note_interruption(struct binary *binary, bool interrupted)
+{
+	struct binaries *binaries = binary->owner;
+	binary->interrupted = interrupted && binary->interruptions++ < MAX_INTERRUPTIONS;
+	if (!binary->interrupted)
+		return;
+	binaries->interrupted++;
+	binaries->retry_not_before = monotonic_ns() + RETRY_PAUSE_NS;
+}
+
 static void on_unwind(void *userdata, int error, const struct artifact *artifact)
 {
 	struct binary *binary = userdata;
@@ -157,6 +172,7 @@ static void on_unwind(void *userdata, int error, const struct artifact *artifact
 	else
 		binaries->statistics.frame_pointers_only++;
 	binary->no_room = r == -ENOSPC;
+	note_interruption(binary, r == -EINTR);
 	if (r == -ENOSPC)
 		binaries->statistics.arena_full++;
 	else if (r < 0 && r != -ENODATA)
@@ -183,6 +199,21 @@ void binary_request_table(struct binary *binary, enum parser_priority priority)
 	binaries->statistics.unopened++;
 	struct binary_entry entry = {.state = BINARY_FRAME_POINTERS, .noticed = 1};
 	publish(binary, &entry);
+}
+
+void binaries_retry_interrupted(struct binaries *binaries)
+{
+	if (!binaries->interrupted || monotonic_ns() < binaries->retry_not_before)
+		return;
+	binaries->interrupted = 0;
+	for (size_t i = 0; i < binaries->list.count; i++) {
+		struct binary *binary = binaries->list.items[i];
+		if (!binary->interrupted || binary->is_leaving)
+			continue;
+		binary->interrupted = false;
+		binaries->statistics.frame_pointers_only--;
+		binary_request_table(binary, PARSER_WHEN_IDLE);
+	}
 }
 
 /* Is the open file the one the kernel runs? The device may differ (overlay, btrfs subvolumes). */

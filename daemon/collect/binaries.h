@@ -29,6 +29,8 @@ struct binary {
 	bool opening;	 /* its file is being opened */
 	bool awaits_table; /* it was asked for */
 	bool no_room;	 /* there was none in the arena for its table */
+	bool interrupted; /* who made its table was killed: it is asked for again */
+	unsigned int interruptions;
 	bool is_leaving; /* forgotten on the BPF side; to be removed */
 	uint32_t last_used; /* the age then */
 	unsigned int failed_opens;
@@ -61,6 +63,8 @@ struct binaries {
 	size_t leaving; /* of the list */
 	uint64_t leaving_bytes; /* their tables */
 	uint32_t age;
+	size_t interrupted; /* of the list */
+	uint64_t retry_not_before; /* CLOCK_MONOTONIC */
 	struct binaries_statistics statistics;
 };
 
@@ -78,6 +82,10 @@ void binaries_on_mapping(struct binaries *binaries, struct process *process,
 
 /* The BPF side met a file that was not announced. */
 void binaries_on_notice(struct binaries *binaries, const struct record_new_binary *notice);
+
+/* Asks again, now and then, for tables whose parser child somebody killed, or the kernel when memory was
+ * short. To be called from time to time. */
+void binaries_retry_interrupted(struct binaries *binaries);
 
 /* The binary of a slot, or NULL. */
 struct binary *binaries_find(const struct binaries *binaries, uint32_t slot);

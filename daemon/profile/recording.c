@@ -567,6 +567,8 @@ static void forget_old(struct recording *r)
 		i = 0; /* the slots have moved */
 	}
 	uint64_t now = monotonic_ns();
+	if (r->running)
+		binaries_retry_interrupted(collector_binaries(r->collector));
 	if (now - r->room_made_ns >= LEAVING_NS)
 		binaries_remove_leaving(collector_binaries(r->collector), release_binary, r);
 	bool room_is_due = now - r->room_made_ns >= r->room_pause_ns && names_are_crowded(r);

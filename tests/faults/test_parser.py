@@ -10,27 +10,46 @@ is played by the unit test of the parser.)
 import contextlib
 import os
 import pathlib
+import re
 import signal
+import subprocess
+import tempfile
 import threading
 import time
 
-from faults import expect, main
+from faults import Stopwatch, count, expect, main, mark
+from profile_reader import Profile
 
 # Of children that work on the same file one less than those after which the file counts as the cause:
 # PARSER_MAX_ATTEMPTS of daemon/binary/parser_queue.h.
 KILLS_WITHOUT_BLAME = 2
+TABLES_AGAIN = 9  # profiles of a second; they are asked for again after five
+PATIENCE = 60
+EXPORTER = "exporters: [{{type: pprof-directory, directory: '{directory}/profiles'}}]\n"
+DAEMON = ("--set log.level=debug --set sampling.frequency=199 --set interval=1s --set spool.directory= --set cache.enabled=false "
+          "--set http.socket={directory}/socket --set http.health_address= -c {directory}/bolometer.yaml")
+
+
+def wait_for(condition):
+    watch, deadline = Stopwatch(), time.monotonic() + PATIENCE
+    while not condition():
+        watch.expect(time.monotonic() < deadline, "what was waited for does not come")
+        time.sleep(0.05)
 
 
 def children_of(pid):
-    """Those that live."""
+    """Parsers that live."""
     with contextlib.suppress(OSError, ValueError):
         text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-        return [int(child) for child in text.split() if "Z" not in state_of(child)]
+        return [int(child) for child in text.split() if is_parser(int(child))]
     return []
 
 
-def state_of(pid):
-    return pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0]
+def is_parser(pid):
+    """A process that has ended has no command line."""
+    with contextlib.suppress(OSError):
+        return b"parser-child" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 class Tormentor:
@@ -78,6 +97,48 @@ def killed_always(faults):
     return f"{faults.check(result, names=False)}, {sent} signals, {result['parser_children_lost']} lost"
 
 
+def profiles_of_a_daemon(faults, directory, meanwhile):
+    """Runs a daemon beside the harmless program while `meanwhile(pid, profiles)` lasts. Returns how many of
+    the program's samples each profile has, and how many of them are whole."""
+    path = pathlib.Path(directory) / "profiles"
+    with open(f"{directory}/log", "wb") as log, faults.harmless(), subprocess.Popen(
+            [faults.bolometer, "daemon", *DAEMON.format(directory=directory).split()],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log) as daemon:
+        try:
+            meanwhile(daemon.pid, lambda: sorted(path.glob("*.pb.gz")), pathlib.Path(directory, "log"))
+        finally:
+            daemon.terminate()
+            daemon.wait(60)
+    for profile in map(Profile.read, sorted(path.glob("*.pb.gz"))):
+        own = [s for s in profile.samples if s.labels.get("process.executable.name") == "split"]
+        yield count(own), count(s for s in own if not mark(s) and "split_leaf" in s.names)
+
+
+def killed_for_a_while(faults):
+    """A daemon that goes on for months asks again for what it could not know while its children were
+    killed."""
+    tormentor, given_up = Tormentor(signal.SIGKILL, 0.002, 1 << 30), []
+
+    def torment(pid, profiles, log):
+        tormentor.start(pid)
+        try:
+            wait_for(lambda: re.search(r"no unwind table for \S*/split", log.read_text(errors="replace")))
+        finally:
+            tormentor.limit = 0
+            tormentor.thread.join()
+        given_up.append(len(profiles()))
+        known = len(profiles())
+        wait_for(lambda: len(profiles()) >= known + TABLES_AGAIN)
+
+    with tempfile.TemporaryDirectory() as directory:
+        pathlib.Path(directory, "bolometer.yaml").write_text(EXPORTER.format(directory=directory), encoding="ascii")
+        watch = Stopwatch()
+        seen = list(profiles_of_a_daemon(faults, directory, torment))
+    expect(not any(whole for _, whole in seen[:given_up[0]]), f"no table while children are killed: {seen}")
+    watch.expect(any(whole for _, whole in seen[-4:]), f"tables come once they live: {seen}")
+    return f"{tormentor.sent} signals; samples and whole ones by profile: {seen}"
+
+
 def stopped(faults):
     """Stopped for good: the recorder notices and starts another."""
     result, sent = record_tormented(faults, signal.SIGSTOP, 0.02, 3, seconds=5)
@@ -92,4 +153,4 @@ def stopped_always(faults):
 
 
 if __name__ == "__main__":
-    main([killed_a_few_times, killed_always, stopped, stopped_always])
+    main([killed_a_few_times, killed_always, killed_for_a_while, stopped, stopped_always])

@@ -27,6 +27,8 @@
 
 #include <cmocka.h>
 
+#define PATIENCE_NS (60 * NS_PER_SECOND) /* only what hangs takes them */
+
 /* -- the child's side ----------------------------------------------------------------------- */
 
 static int build_artifact(struct text *answer, enum artifact_kind kind,
@@ -319,7 +321,7 @@ static void test_bad_files(void **state)
 		   {"kind", -EPROTO},  {"garbage", -EPROTO}, {"hoard", -E2BIG}};
 	struct fixture f;
 	struct parser_limits limits = {.child_memory = 64 << 20,
-				       .request_wall_ns = 300 * NS_PER_MS};
+				       .request_cpu_ns = NS_PER_SECOND};
 	begin(&f, "obedient", &limits);
 	struct asked good[ARRAY_LENGTH(bad) + 1] = {0}, asked[ARRAY_LENGTH(bad)] = {0};
 	for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
@@ -327,7 +329,7 @@ static void test_bad_files(void **state)
 		ask(&f, bad[i].text, &asked[i]);
 	}
 	ask(&f, "good", &good[ARRAY_LENGTH(bad)]);
-	assert_int_equal(parser_drain(f.parser, 20 * NS_PER_SECOND), 0);
+	assert_int_equal(parser_drain(f.parser, PATIENCE_NS), 0);
 	for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
 		assert_int_equal(asked[i].callbacks, 1);
 		assert_int_equal(asked[i].error, bad[i].error);
@@ -361,21 +363,23 @@ static void test_hostile_children(void **state)
 		const char *part;
 		int error;
 	} parts[] = {
-		{"dies-at-start", -ECHILD}, {"never-ready", -ETIMEDOUT},
+		{"dies-at-start", -EINTR}, {"never-ready", -ETIMEDOUT},
 		{"other-id", -EPROTO},	    {"too-small", -EPROTO},	  {"too-large", -EPROTO},
 		{"empty", -EPROTO},	    {"sparse", -EPROTO},	  {"keeps-mapping", -EPROTO},
 		{"seals", -EPROTO},	    {"unknown-error", -EPROTO},	  {"short", -EPROTO},
-		{"error-with-size", -EPROTO}, {"long", -EPROTO},	  {"zero-length", -ECHILD},
-		{"closes", -ECHILD},	    {"silent", -ETIMEDOUT},	  {"sends-files", 0},
+		{"error-with-size", -EPROTO}, {"long", -EPROTO},	  {"zero-length", -EINTR},
+		{"closes", -EINTR},	    {"silent", -ETIMEDOUT},	  {"sends-files", 0},
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
 		struct fixture f;
 		struct asked asked[4] = {0};
-		struct parser_limits limits = {.request_wall_ns = 100 * NS_PER_MS};
+		/* Short only where it is to pass: a busy host takes long for anything. */
+		struct parser_limits limits = {
+			.request_wall_ns = parts[i].error == -ETIMEDOUT ? 100 * NS_PER_MS : 0};
 		begin(&f, parts[i].part, &limits);
 		for (int k = 0; k < 4; k++)
 			ask(&f, "good", &asked[k]);
-		int r = parser_drain(f.parser, 20 * NS_PER_SECOND);
+		int r = parser_drain(f.parser, PATIENCE_NS);
 		bool as_wanted = r == 0;
 		for (int k = 0; k < 4; k++)
 			as_wanted = as_wanted && asked[k].callbacks == 1 &&
@@ -403,7 +407,7 @@ static void test_children_that_answer_too_often(void **state)
 		for (int k = 0; k < 6; k++) {
 			assert_int_equal(asked[k].callbacks, 1);
 			assert_true(asked[k].error == 0 || asked[k].error == -EPROTO ||
-				    asked[k].error == -ECHILD);
+				    asked[k].error == -ECHILD || asked[k].error == -EINTR);
 		}
 		assert_true(statistics_of(&f).answers_rejected > 0);
 		end(&f);
@@ -525,7 +529,7 @@ static void test_killed_at_random(void **state)
 	for (int i = 0; i < COUNT; i++) {
 		assert_int_equal(asked[i].callbacks, 1);
 		good += asked[i].error == 0;
-		died += asked[i].error == -ECHILD;
+		died += asked[i].error == -EINTR;
 	}
 	struct parser_statistics statistics = statistics_of(&f);
 	printf("%d answered, %d lost, %d children\n", good, died,
