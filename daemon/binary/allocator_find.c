@@ -21,6 +21,7 @@
 
 /* How many calls deep a function is looked for a call of another one. */
 #define NESTING_DEPTH 2
+#define LONGEST_NAME (sizeof(GPERFTOOLS_SAMPLER_SYMBOL) - 1) /* most C++ names are longer */
 #define ANY_ROLE UINT64_MAX
 #define MAX_CANDIDATES (ALLOCATOR_MAX_PROBES - 2 * ALLOCATOR_MAX_SAMPLER_PROBES)
 
@@ -82,7 +83,7 @@ static void take_symbol(struct finder *finder, const struct symbol_table *table,
 		return;
 	const char *name = NULL;
 	size_t length = symbol_table_name(table, &symbol, &name);
-	if (length == 0)
+	if (length == 0 || length > LONGEST_NAME)
 		return;
 	take_mark(finder, name, length);
 	if (type == STT_FUNC && length == strlen(GPERFTOOLS_SAMPLER_SYMBOL) &&
@@ -222,7 +223,8 @@ static void drop_aliases(struct finder *finder)
 {
 	struct candidate *all = finder->candidates.items;
 	size_t kept = 0;
-	qsort(all, finder->candidates.count, sizeof(*all), compare);
+	if (finder->candidates.count)
+		qsort(all, finder->candidates.count, sizeof(*all), compare);
 	for (size_t i = 0; i < finder->candidates.count; i++)
 		if (kept == 0 || all[kept - 1].address != all[i].address)
 			all[kept++] = all[i];
@@ -253,7 +255,7 @@ static int add_stub_targets(struct finder *finder)
 /* The small library (tcmalloc_minimal) has gperftools' sampler without ever calling it. */
 static int drop_idle_sampler(struct finder *finder)
 {
-	_cleanup_(symbol_list_free) struct symbol_list list;
+	_cleanup_(symbol_list_free) struct symbol_list list = {0};
 	_cleanup_(hash_free) struct hash targets = {0};
 	if (finder->gperftools.function_count == 0)
 		return 0;
@@ -330,9 +332,11 @@ static void add_probe(const struct elf_file *elf, struct allocator_probe probe,
 	probe.size = point.size_register;
 	probe.count = point.count_register;
 	probe.pointer = point.pointer_register;
-	if (elf_file_address_to_offset(elf, function->address, &probe.entry) &&
-	    elf_file_address_to_offset(elf, point.address, &probe.offset))
-		text_add_bytes(probes, &probe, sizeof(probe));
+	if (!elf_file_address_to_offset(elf, function->address, &probe.entry) ||
+	    !elf_file_range(elf, probe.entry, point.address - function->address + 1))
+		return;
+	probe.offset = probe.entry + (point.address - function->address);
+	text_add_bytes(probes, &probe, sizeof(probe));
 }
 
 static void add_candidate(const struct finder *finder, const struct candidate *c, struct text *probes)
