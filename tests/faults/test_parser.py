@@ -23,7 +23,7 @@ from profile_reader import Profile
 # Of children that work on the same file one less than those after which the file counts as the cause:
 # PARSER_MAX_ATTEMPTS of daemon/binary/parser_queue.h.
 KILLS_WITHOUT_BLAME = 2
-TABLES_AGAIN = 9  # profiles of a second; they are asked for again after five
+TABLES_AGAIN = 15  # profiles of a second; they are asked for again after five
 PATIENCE = 60
 EXPORTER = "exporters: [{{type: pprof-directory, directory: '{directory}/profiles'}}]\n"
 DAEMON = ("--set log.level=debug --set sampling.frequency=199 --set interval=1s --set spool.directory= --set cache.enabled=false "
