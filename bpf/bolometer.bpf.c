@@ -262,6 +262,10 @@ static __always_inline void count_sent(u32 walk, const struct scratch *s)
 {
 	bool is_tick = s->sample.event == EVENT_CPU;
 
+	if (s->sample.event == EVENT_ALLOCATION) {
+		count(walk, COUNTER_HEAP_STACKS, 1);
+		return;
+	}
 	count(walk, is_tick ? COUNTER_SAMPLES : COUNTER_GROWTH_SAMPLES, 1);
 	count(walk, is_tick ? COUNTER_CAPTURED_NS : COUNTER_GROWTH_BYTES, s->sample.weight);
 }
@@ -270,11 +274,15 @@ static __always_inline void count_lost(u32 walk, const struct scratch *s)
 {
 	bool is_tick = s->sample.event == EVENT_CPU;
 
+	if (s->sample.event == EVENT_ALLOCATION) {
+		count(walk, COUNTER_HEAP_STACKS_LOST, 1);
+		return;
+	}
 	count(walk, is_tick ? COUNTER_LOST_RING_FULL : COUNTER_GROWTH_LOST, 1);
 	count(walk, is_tick ? COUNTER_LOST_NS : COUNTER_GROWTH_LOST_BYTES, s->sample.weight);
 }
 
-/* Sends the sample, with its stack unless the daemon has it. */
+/* Sends the sample, with its stack unless the daemon has it. Returns whether it went. */
 __noinline int send_sample(u32 walk)
 {
 	struct scratch *s = scratch_of(walk);
@@ -311,7 +319,7 @@ __noinline int send_sample(u32 walk)
 		count(walk, COUNTER_STACKS_SENT, 1);
 	}
 	count_sent(walk, s);
-	return 0;
+	return 1;
 }
 
 SEC("perf_event")
@@ -362,6 +370,7 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 }
 
 #include "growth.bpf.h"
+#include "heap.bpf.h"
 #include "oom.bpf.h"
 
 SEC("raw_tp/sched_process_fork")

@@ -61,6 +61,8 @@ struct user_registers { /* struct user_pt_regs; the kernel's struct pt_regs star
 #error "unsupported architecture"
 #endif
 
+struct pt_regs; /* a uprobe's context, begins as struct user_registers */
+
 struct bpf_perf_event_data {
 	struct user_registers regs;
 	u64 sample_period;

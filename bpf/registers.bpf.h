@@ -25,6 +25,16 @@ static __always_inline bool is_compat(const struct user_registers *r)
 	return (r->cs & 0xffff) == USER_CODE_32;
 }
 
+static __always_inline u64 heap_stack_pointer(struct pt_regs *ctx)
+{
+	return ((struct user_registers *)ctx)->sp;
+}
+
+static __always_inline u64 heap_return_value(struct pt_regs *ctx)
+{
+	return ((struct user_registers *)ctx)->ax;
+}
+
 /* The system call the registers entered the kernel with, or -1 (interrupt, exception). */
 static __always_inline s64 entry_system_call(const struct user_registers *r)
 {
@@ -131,6 +141,16 @@ static __always_inline bool interrupted_user_mode(struct bpf_perf_event_data *ct
 static __always_inline bool is_compat(const struct user_registers *r)
 {
 	return r->pstate & PSTATE_32_BIT;
+}
+
+static __always_inline u64 heap_stack_pointer(struct pt_regs *ctx)
+{
+	return ((struct user_registers *)ctx)->sp;
+}
+
+static __always_inline u64 heap_return_value(struct pt_regs *ctx)
+{
+	return ((struct user_registers *)ctx)->regs[0];
 }
 
 /* x8 holds the number, but nothing in the user's part of the registers tells a system call from an

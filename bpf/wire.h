@@ -106,7 +106,8 @@ enum event_kind {
 	EVENT_CPU = 1, /* weight: ns of CPU time */
 	EVENT_GROWTH = 2, /* weight: bytes of new memory that page faults brought */
 	EVENT_COPIED = 3, /* weight: bytes of pages that became the process's own after a fork */
-	/* off-CPU, allocation and probe events come here; readers skip kinds they do not know */
+	EVENT_ALLOCATION = 4, /* a place that allocates: weight 0, see struct heap_site */
+	/* off-CPU and probe events come here; readers skip kinds they do not know */
 };
 
 struct record_header {
@@ -238,6 +239,41 @@ struct executable_key {
 };
 
 enum verdict { VERDICT_NO = 1, VERDICT_YES = 2 };
+
+/* ---- Heap ------------------------------------------------------------------------------------ */
+
+/* What a probed function does with its arguments; as enum allocator_role in daemon/binary/allocator.h. */
+enum allocation_role {
+	ALLOCATION_MALLOC = 1,
+	ALLOCATION_CALLOC,
+	ALLOCATION_REALLOC,
+	ALLOCATION_ALIGNED,
+	ALLOCATION_POSIX_MEMALIGN,
+	ALLOCATION_FREE,
+};
+
+/* The attach cookie of a heap probe: role in the low byte, then one byte each, which of the words of
+ * struct user_registers holds an argument. */
+#define HEAP_COOKIE_SIZE 8
+#define HEAP_COOKIE_COUNT 16
+#define HEAP_COOKIE_POINTER 24
+#define HEAP_NO_REGISTER 0xff
+
+/* Key of `heap_sites`: a place in a program that allocates. */
+struct heap_site_key {
+	u64 stack_id;	   /* as record_sample's */
+	u64 process_start; /* as record_sample's, with pid and exec_id */
+	u32 pid;
+	u32 exec_id;
+};
+
+/* Since the probes were set. What is in use is the difference. */
+struct heap_site {
+	u64 allocated_objects, allocated_bytes;
+	u64 freed_objects, freed_bytes;
+	u32 is_sent; /* its stack */
+	u32 padding;
+};
 
 /* ---- Unwind tables --------------------------------------------------------------------------- */
 /*

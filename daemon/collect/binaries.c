@@ -53,10 +53,17 @@ struct binary *binaries_find(const struct binaries *binaries, uint32_t slot)
 	return found ? (struct binary *)(uintptr_t)*found : NULL;
 }
 
+struct binary *binaries_find_file(const struct binaries *binaries, uint32_t device, uint64_t inode)
+{
+	uint64_t *found = hash_get(&binaries->by_inode, inode_hash(device, inode));
+	return found ? (struct binary *)(uintptr_t)*found : NULL;
+}
+
 void binary_free(struct binary *binary)
 {
 	close_fd(binary->file);
 	free(binary->path);
+	free(binary->probes);
 	free(binary);
 }
 
@@ -152,6 +159,20 @@ static void note_interruption(struct binary *binary, bool interrupted)
 	binaries->retry_not_before = monotonic_ns() + RETRY_PAUSE_NS;
 }
 
+/* Where to probe its allocators, if it has any. */
+static void take_allocators(struct binary *binary, const struct artifact *artifact)
+{
+	struct allocator_table table;
+	if (!artifact || binary->probes || allocator_table_open(artifact, &table) < 0)
+		return;
+	size_t count = MIN_OF(table.probe_count, (size_t)ALLOCATOR_MAX_PROBES);
+	binary->probes = calloc(count + 1, sizeof(*binary->probes));
+	if (!binary->probes)
+		return;
+	memcpy(binary->probes, table.probes, count * sizeof(*binary->probes));
+	binary->probe_count = (uint32_t)count;
+}
+
 static void on_unwind(void *userdata, int error, const struct artifact *artifact)
 {
 	struct binary *binary = userdata;
@@ -163,6 +184,7 @@ static void on_unwind(void *userdata, int error, const struct artifact *artifact
 	binary->awaits_table = false;
 	if (binary->is_leaving)
 		return;
+	take_allocators(binary, artifact);
 	binary->error = artifact ? take_facts(binary, artifact) : error;
 	int r = binary->error ? binary->error : unwind_table_check(artifact, &table);
 	if (r == 0)

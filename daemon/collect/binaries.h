@@ -11,6 +11,7 @@
 
 #include "base/array.h"
 #include "base/hash.h"
+#include "binary/allocator.h"
 #include "binary/binary_store.h"
 #include "binary/facts.h"
 #include "bpf/wire.h"
@@ -36,6 +37,8 @@ struct binary {
 	unsigned int failed_opens;
 	bool has_facts;
 	struct binary_facts facts; /* valid with has_facts */
+	struct allocator_probe *probes; /* owned; of its allocators */
+	uint32_t probe_count;
 	uint32_t arena_unit;
 	size_t arena_size; /* 0: no table */
 	struct binaries *owner;
@@ -86,6 +89,9 @@ void binaries_on_notice(struct binaries *binaries, const struct record_new_binar
 /* Asks again, now and then, for tables whose parser child somebody killed, or the kernel when memory was
  * short. To be called from time to time. */
 void binaries_retry_interrupted(struct binaries *binaries);
+
+/* The newest of a file, or NULL. */
+struct binary *binaries_find_file(const struct binaries *binaries, uint32_t device, uint64_t inode);
 
 /* The binary of a slot, or NULL. */
 struct binary *binaries_find(const struct binaries *binaries, uint32_t slot);

@@ -41,6 +41,7 @@ struct collector {
 	struct programs programs;
 	struct cpu_events events;
 	struct growth_events growth;
+	struct heap_probes heap;
 	struct sideband *sideband;
 	struct process_table *processes;
 	struct offload *offload; /* opens files */
@@ -225,6 +226,8 @@ static void on_mapping(void *userdata, struct process *process,
 	struct collector *c = userdata;
 	/* Binaries of processes that are not selected are not opened. Where the kernel side selects by
 	 * more than the process, it asks for what it meets. */
+	if (c->options.heap && is_selected_pid(c, process->pid))
+		heap_probes_on_mapping(&c->heap, process->pid, mapping);
 	if (c->whole_host || is_selected_pid(c, process->pid))
 		binaries_on_mapping(&c->binaries, process, mapping);
 }
@@ -255,6 +258,8 @@ void collector_drain(struct collector *c)
 	settle_period(c, now);
 	if (c->options.growth)
 		growth_events_regulate(&c->growth, now);
+	if (c->options.heap && c->running)
+		heap_probes_attach(&c->heap, now);
 	ring_buffer__consume(c->ring);
 	c->sideband_seen_ns = now;
 	sideband_drain(c->sideband, now, on_sideband, c);
@@ -352,6 +357,7 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 		.select_by_pid = c->selection->pids.count > 0,
 		.select_children = c->selection->children,
 		.growth = c->options.growth,
+		.heap = c->options.heap,
 		.oom = c->options.on_oom != NULL,
 	};
 	int r = programs_open(&options, &c->programs, failure);
@@ -442,6 +448,7 @@ struct collector *collector_free(struct collector *c)
 		return NULL;
 	cpu_events_stop(&c->events);
 	growth_events_stop(&c->growth);
+	heap_probes_detach(&c->heap);
 	close_fd(c->statistics_fd);
 	loop_remove(c->ring_source);
 	loop_remove(c->timer);
@@ -546,6 +553,7 @@ int collector_start(struct collector *c, struct collect_failure *failure)
 	if (r < 0)
 		return collect_fail(failure, r, "cannot follow forks: %s", strerror(-r));
 	init_events(c);
+	heap_probes_init(&c->heap, &c->programs, &c->binaries, monotonic_ns());
 	c->statistics_fd = enable_bpf_statistics(c);
 	r = c->options.no_ticks ? 0 : cpu_events_start(&c->events, c->loop);
 	if (r == 0 && c->options.growth)
@@ -569,6 +577,7 @@ void collector_stop(struct collector *c)
 	c->running = false;
 	cpu_events_stop(&c->events);
 	growth_events_stop(&c->growth);
+	heap_probes_detach(&c->heap);
 	programs_log_counters(&c->programs);
 	collector_drain(c);
 	c->ring_source = loop_remove(c->ring_source);
@@ -580,6 +589,11 @@ int collector_select_pid(struct collector *c, uint32_t pid)
 	uint32_t one = 1, key = programs_pid_key(&c->programs, pid);
 	int map = bpf_map__fd(c->programs.skeleton->maps.selected_pids);
 	return bpf_map_update_elem(map, &key, &one, BPF_ANY) < 0 ? -errno : 0;
+}
+
+int collector_read_heap(const struct collector *c, struct heap_totals *ret)
+{
+	return heap_totals_read(&c->programs, ret);
 }
 
 void collector_forget_stacks(struct collector *c)

@@ -8,6 +8,7 @@
 #include "base/loop.h"
 #include "collect/binaries.h"
 #include "collect/failure.h"
+#include "collect/heap_probes.h"
 #include "collect/map_usage.h"
 #include "collect/opener.h"
 #include "collect/selection.h"
@@ -28,6 +29,7 @@ struct collector_options {
 	uint32_t frequency;	 /* Hz */
 	bool no_ticks;		 /* the CPU is not sampled */
 	bool growth;		 /* page faults are */
+	bool heap;		 /* allocators are probed */
 	uint32_t max_frames;
 	uint32_t ring_bytes;	 /* 0: by number of CPUs */
 	bool ignore_kernel_bugs;
@@ -92,6 +94,9 @@ int collector_set_paused(struct collector *collector, bool paused);
  * kernel side has not changed.
  */
 int collector_apply_selection(struct collector *collector, struct collect_failure *failure);
+
+/* What each place allocated since the start; as heap_totals_read(). */
+int collector_read_heap(const struct collector *collector, struct heap_totals *ret);
 
 /* Every stack is sent whole once more, and what was sent before has been delivered when this returns. */
 void collector_forget_stacks(struct collector *collector);

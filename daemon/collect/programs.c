@@ -13,6 +13,7 @@
 #include "collect/cpu_events.h"
 #include "collect/kernel_types.h"
 #include "collect/large_pages.h"
+#include "collect/uprobe_multi.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -31,6 +32,9 @@
 #define VERDICTS 4096
 #define KERNEL_TYPES "/sys/kernel/btf/vmlinux"
 #define MAX_KERNEL_TYPES (256UL << 20)
+#define HEAP_SITES 65536
+#define HEAP_BLOCKS (1U << 20)
+#define HEAP_CALLS 8192 /* threads within an allocator at one moment */
 #define INITIAL_PID_NAMESPACE_INODE 0xeffffffcU /* PROC_PID_INIT_INO */
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
@@ -88,6 +92,9 @@ static void size_maps(const struct programs *programs, const struct programs_opt
 	bpf_map__set_max_entries(s->maps.counters, programs->walk_count);
 	bpf_map__set_max_entries(s->maps.growth_rates, options->growth ? cpus : 1);
 	bpf_map__set_max_entries(s->maps.growth_periods, options->growth ? cpus : 1);
+	bpf_map__set_max_entries(s->maps.heap_sites, options->heap ? HEAP_SITES : 1);
+	bpf_map__set_max_entries(s->maps.heap_live, options->heap ? HEAP_BLOCKS : 1);
+	bpf_map__set_max_entries(s->maps.heap_pending, options->heap ? HEAP_CALLS : 1);
 	bpf_map__set_max_entries(s->maps.binaries, options->binaries);
 	bpf_map__set_max_entries(s->maps.ring, options->ring_bytes);
 	bpf_map__set_max_entries(s->maps.selected_pids,
@@ -97,6 +104,8 @@ static void size_maps(const struct programs *programs, const struct programs_opt
 	if (probe_hash_on_demand()) {
 		bpf_map__set_map_flags(s->maps.binaries, BPF_F_NO_PREALLOC);
 		bpf_map__set_map_flags(s->maps.selected_pids, BPF_F_NO_PREALLOC);
+		bpf_map__set_map_flags(s->maps.heap_sites, BPF_F_NO_PREALLOC);
+		bpf_map__set_map_flags(s->maps.heap_live, BPF_F_NO_PREALLOC);
 	}
 }
 
@@ -237,6 +246,12 @@ static void set_constants(const struct programs *programs, const struct programs
 	bpf_program__set_autoload(s->progs.on_free, options->select_children);
 	bpf_program__set_autoload(s->progs.on_page_fault, options->growth);
 	bpf_program__set_autoload(s->progs.on_oom_victim, options->oom);
+	bpf_program__set_autoload(s->progs.on_allocator_call, options->heap);
+	bpf_program__set_autoload(s->progs.on_allocator_return, options->heap);
+	bpf_program__set_expected_attach_type(s->progs.on_allocator_call,
+					      (enum bpf_attach_type)UPROBE_MULTI);
+	bpf_program__set_expected_attach_type(s->progs.on_allocator_return,
+					      (enum bpf_attach_type)UPROBE_MULTI);
 }
 
 static int fail_load(struct collect_failure *failure, int error)
@@ -306,7 +321,7 @@ int programs_open(const struct programs_options *options, struct programs *ret,
 	libbpf_set_print(print_libbpf);
 	raise_memlock();
 	struct programs programs = {.cpu_count = cpu_events_possible_cpus()};
-	programs.walk_count = (uint32_t)programs.cpu_count; /* ticks only */
+	programs.walk_count = (uint32_t)programs.cpu_count * (options->heap ? WALK_CLASSES : 1);
 	programs.skeleton = open_skeleton(&types);
 	if (!programs.skeleton)
 		return fail_load(failure, -errno);

@@ -17,6 +17,7 @@ struct programs_options {
 	uint32_t ring_bytes;	  /* power of two */
 	uint32_t binaries;	  /* known at once */
 	bool select_by_pid, select_children;
+	bool heap;
 	bool growth;		  /* page faults are looked at */
 	bool oom;		  /* victims of a lack of memory are told */
 };

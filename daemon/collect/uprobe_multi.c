@@ -31,6 +31,7 @@ int uprobe_multi_attach(int program, enum uprobe_multi_kind kind,
 		.cookies = (uintptr_t)target->cookies,
 		.count = target->count,
 		.pid = target->pid,
+		.uprobe_flags = target->returns ? 1 : 0, /* BPF_F_UPROBE_MULTI_RETURN */
 	};
 	long fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attributes, sizeof(attributes));
 	return fd < 0 ? -errno : (int)fd;

@@ -23,6 +23,7 @@ struct uprobe_multi_target {
 	const uint64_t *cookies; /* what bpf_get_attach_cookie() gives at each; NULL: 0 */
 	uint32_t count;
 	uint32_t pid; /* the process; 0: all */
+	bool returns; /* of the functions that begin at `offsets` */
 };
 
 /* Sets the probes. The program's expected attach type must be `kind`. Returns a descriptor whose closing

@@ -19,7 +19,8 @@ const struct option_spec record_option_specs[] = {
 	SELECTION_OPTIONS(0),
 	OPTIONS_UNDER("How"),
 	OPTION(TEXT, 'e', "events", "KIND[,KIND]", AT(events),
-	       "cpu (time, the default), growth (where memory grows); one profile each"),
+	       "cpu (time, the default), growth (where memory grows), heap (what\n"
+	       "allocates and holds memory, with --pid or a command); one profile each"),
 	OPTION(NUMBER, 'F', "frequency", "HZ", AT(frequency),
 	       "samples a second and CPU (default 99)", .low = 1, .high = 10000),
 	OPTION(DURATION, 'd', "duration", "TIME", AT(duration_ns),
@@ -27,6 +28,8 @@ const struct option_spec record_option_specs[] = {
 	OPTION(SHARE, 0, "max-cpu", "SHARE", AT(max_cpu_ppm),
 	       "what this may cost of the CPU time of all CPUs: 0.5%. The rate goes\n"
 	       "down, to 11 Hz and then by chance to nothing, as long as it must"),
+	OPTION(FLAG, 0, "exact", NULL, AT(exact),
+	       "heap: follow every allocation, at some microseconds each"),
 	OPTION(NUMBER, 0, "max-frames", "N", AT(max_frames),
 	       "user frames of a stack (default 1024)", .low = 1, .high = MAX_USER_FRAMES),
 	OPTION(UNFLAG, 0, "no-symbolize", NULL, AT(symbolize),
@@ -89,8 +92,19 @@ int record_options_check(const struct command *command, struct record_options *o
 			 char **command_line)
 {
 	if (profile_kinds_parse(options->events, &options->kinds) < 0)
-		return command_usage_error(command, "--events: '%s': known are cpu and growth",
+		return command_usage_error(command, "--events: '%s': known are cpu, growth and heap",
 					   options->events);
+	if (options->kinds & PROFILE_KIND_BIT(PROFILE_KIND_HEAP)) {
+		if (!options->exact)
+			return command_usage_error(command,
+						   "--events heap needs --exact: every allocation is followed, which "
+						   "slows the process down");
+		if (options->comms.list.count || options->executables.list.count ||
+		    options->cgroups.list.count)
+			return command_usage_error(command, "--events heap selects by --pid or a command alone");
+		if (!command_line && !options->pids.list.count)
+			return command_usage_error(command, "--events heap needs --pid or a command");
+	}
 	if (command_line && !command_line[0])
 		return command_usage_error(command, "no command after '--'");
 	if (options->all && selects_processes(options))

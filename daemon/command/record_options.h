@@ -16,7 +16,7 @@ struct record_options {
 	const char *events; /* as profile_kinds_parse() reads them */
 	const char *format;
 	unsigned kinds; /* of the events, by record_options_check() */
-	bool symbolize, inlines, labels, cache, quiet, verbose, ignore_kernel_bugs;
+	bool symbolize, inlines, labels, cache, quiet, verbose, ignore_kernel_bugs, exact;
 };
 
 #define RECORD_OPTIONS_DEFAULT                                                                     \

@@ -179,7 +179,7 @@ static void write_top(const struct profile *profile, int kind, bool colour, stru
 		char share[32];
 		text_share(share, sizeof(share), (double)self[top[i]], (double)total);
 		text_add(out, "%-10s %s%8s%s  %s\n",
-			 i ? "" : kind == PROFILE_KIND_CPU ? "top" : "top growth",
+			 i ? "" : kind == PROFILE_KIND_CPU ? "top" : kind == PROFILE_KIND_HEAP ? "top in use" : "top growth",
 			 terminal_colour(colour, COLOUR_BOLD), share,
 			 terminal_colour(colour, COLOUR_NONE), strings_get(&tree->names, top[i]));
 	}
@@ -241,6 +241,19 @@ static void write_resident(const struct recording_statistics *s, const struct pr
 		 text_size(swapped, sizeof(swapped), s->watched_last.swapped));
 }
 
+static void write_heap(const struct recording_statistics *s, const struct profile *profile, bool colour,
+		       struct text *out)
+{
+	char objects[32], space[32], held[32], elapsed[32];
+	text_add(out, "%s%s allocations%s  of %s in %s, of which %s are still in use\n",
+		 terminal_colour(colour, COLOUR_BOLD),
+		 text_count(objects, sizeof(objects), sum_of(profile, "alloc_objects")),
+		 terminal_colour(colour, COLOUR_NONE),
+		 text_size(space, sizeof(space), sum_of(profile, "alloc_space")),
+		 text_duration(elapsed, sizeof(elapsed), s->elapsed_ns),
+		 text_size(held, sizeof(held), sum_of(profile, "inuse_space")));
+}
+
 void summary_write(const struct recording_statistics *s,
 		   struct profile *const profiles[PROFILE_KIND_COUNT], uint32_t frequency,
 		   bool colour, struct text *out)
@@ -252,6 +265,8 @@ void summary_write(const struct recording_statistics *s,
 		write_growth(s, profiles[PROFILE_KIND_GROWTH], colour, out);
 	if (profiles[PROFILE_KIND_GROWTH])
 		write_resident(s, profiles[PROFILE_KIND_GROWTH], out);
+	if (profiles[PROFILE_KIND_HEAP])
+		write_heap(s, profiles[PROFILE_KIND_HEAP], colour, out);
 	write_losses(s, out);
 	write_ends(s, out);
 	text_share(unnamed, sizeof(unnamed), (double)s->frames_unnamed, (double)s->frames);

@@ -41,6 +41,7 @@ struct builder {
 	struct hash mappings;  /* same */
 	struct hash segments;  /* binary and start of its segment -> index of the mapping */
 	struct hash functions; /* same */
+	struct hash heap; /* mix of what tells a place that allocates -> index + 1 of its total */
 	struct hash resources; /* address of a struct process -> index + 1 */
 	char *kernel_notes;    /* identity of the running kernel; NULL: not read yet, or unreadable */
 	size_t kernel_notes_size;
@@ -382,9 +383,50 @@ static void add_timestamps(struct builder *b, struct profile_sample *sample,
 			(int64_t)times[i].time + b->options->realtime_offset_ns;
 }
 
+/* Process ids come again, but not within the same program start. */
+static uint64_t heap_key(uint64_t stack_id, uint32_t pid, uint32_t exec_id, uint64_t start_time)
+{
+	return hash_mix(stack_id ^ hash_mix((uint64_t)pid << 32 | exec_id) ^ start_time);
+}
+
+static void index_heap(struct builder *b)
+{
+	const struct heap_totals *totals = b->options->heap;
+	for (size_t i = 0; totals && i < totals->list.count; i++) {
+		const struct heap_site_key *key = &totals->list.items[i].key;
+		CHECK(b, hash_put(&b->heap,
+				  heap_key(key->stack_id, key->pid, key->exec_id,
+					   key->process_start),
+				  i + 1));
+	}
+}
+
+/* A place's total goes to one entry, the first. */
+static void add_heap_values(struct builder *b, const struct aggregate_entry *entry)
+{
+	const struct process *process = entry->process;
+	uint64_t index;
+	struct heap_site site = {0};
+	if (hash_remove(&b->heap,
+			heap_key(b->aggregate->stacks.items[entry->stack].id, process->pid,
+				 process->exec_id, process->start_time),
+			&index))
+		site = b->options->heap->list.items[index - 1].site;
+	/* A block allocated before the totals were read may be freed while they are. */
+	uint64_t values[] = {site.allocated_objects, site.allocated_bytes,
+			     site.allocated_objects - MIN_OF(site.freed_objects, site.allocated_objects),
+			     site.allocated_bytes - MIN_OF(site.freed_bytes, site.allocated_bytes)};
+	for (size_t i = 0; i < ARRAY_LENGTH(values); i++)
+		CHECK(b, array_add(&b->profile->values, (int64_t)values[i]));
+}
+
 /* In the order of add_header()'s sample types. */
 static void add_values(struct builder *b, const struct aggregate_entry *entry)
 {
+	if (b->window->kind == PROFILE_KIND_HEAP) {
+		add_heap_values(b, entry);
+		return;
+	}
 	CHECK(b, array_add(&b->profile->values, (int64_t)entry->count));
 	if (b->window->kind == PROFILE_KIND_CPU) {
 		CHECK(b, array_add(&b->profile->values, (int64_t)entry->weight));
@@ -438,6 +480,16 @@ static struct profile_value_type add_sample_type(struct builder *b, const char *
 static void add_header(struct builder *b)
 {
 	struct profile *p = b->profile;
+	if (b->window->kind == PROFILE_KIND_HEAP) {
+		add_sample_type(b, "alloc_objects", "count");
+		add_sample_type(b, "alloc_space", "bytes");
+		add_sample_type(b, "inuse_objects", "count");
+		p->default_sample_type = add_sample_type(b, "inuse_space", "bytes").type;
+		p->period_type =
+			(struct profile_value_type){string(b, "space"), string(b, "bytes")};
+		p->period = 1; /* each allocation */
+		return;
+	}
 	add_sample_type(b, "samples", "count");
 	if (b->window->kind == PROFILE_KIND_CPU) {
 		p->period_type = add_sample_type(b, "cpu", "nanoseconds");
@@ -473,6 +525,7 @@ int profile_build(const struct aggregate *aggregate, const struct aggregate_wind
 			    .statistics = statistics,
 			    .profile = profile};
 	add_header(&b);
+	index_heap(&b);
 	for (size_t i = 0; i < window->entries.count && !b.failed; i++)
 		if (is_wanted(&b, &window->entries.items[i]))
 			add_sample(&b, &window->entries.items[i]);
@@ -481,6 +534,7 @@ int profile_build(const struct aggregate *aggregate, const struct aggregate_wind
 	hash_free(&b.segments);
 	hash_free(&b.functions);
 	hash_free(&b.resources);
+	hash_free(&b.heap);
 	free(b.kernel_notes);
 	if (b.failed)
 		return -ENOMEM;

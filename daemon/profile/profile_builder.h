@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "collect/binaries.h"
+#include "collect/heap_probes.h"
 #include "process/pod_names.h"
 #include "profile/aggregate.h"
 #include "profile/profile.h"
@@ -16,6 +16,7 @@ struct profile_builder_options {
 	bool labels; /* and resources */
 	struct pod_names *pod_names; /* for them; NULL: none */
 	uint64_t period_ns;
+	const struct heap_totals *heap; /* for a window of the heap */
 	const struct process *only; /* samples of this process, also before an exec; NULL: of all */
 	int64_t realtime_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC, for the sample times kept */
 };
@@ -27,7 +28,8 @@ struct profile_builder_statistics {
 };
 
 /* Builds the profile of a window of the aggregate. Sample types are samples/count and, by the window's kind,
- * cpu/nanoseconds, or growth_space/bytes and copied_space/bytes; times, duration and comments are the
+ * cpu/nanoseconds, or growth_space/bytes and copied_space/bytes; of the heap alloc_objects/count,
+ * alloc_space/bytes, inuse_objects/count and inuse_space/bytes; times, duration and comments are the
  * caller's to fill; to *statistics it adds. Returns 0 or -ENOMEM. */
 int profile_build(const struct aggregate *aggregate, const struct aggregate_window *window,
 		  const struct binaries *binaries, const struct profile_builder_options *options,

@@ -48,6 +48,8 @@ int profile_kind_of_event(unsigned event)
 	case EVENT_GROWTH:
 	case EVENT_COPIED:
 		return PROFILE_KIND_GROWTH;
+	case EVENT_ALLOCATION:
+		return PROFILE_KIND_HEAP;
 	default:
 		return -1;
 	}

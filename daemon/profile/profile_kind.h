@@ -9,7 +9,8 @@
 /* KIND(id, word, what it is) */
 #define BOLOMETER_PROFILE_KINDS(KIND)                                  \
 	KIND(CPU, "cpu", "time on the CPU")                            \
-	KIND(GROWTH, "growth", "where memory grows, by page faults")
+	KIND(GROWTH, "growth", "where memory grows, by page faults")   \
+	KIND(HEAP, "heap", "what allocates and holds memory")
 
 #define PROFILE_KIND_ENUM(id, word, what) PROFILE_KIND_##id,
 enum profile_kind { BOLOMETER_PROFILE_KINDS(PROFILE_KIND_ENUM) PROFILE_KIND_COUNT };

@@ -210,6 +210,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.frequency = r->options.frequency,
 		.no_ticks = !(r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_CPU)),
 		.growth = r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_GROWTH),
+		.heap = r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_HEAP),
 		.max_frames = r->options.max_frames,
 		.ring_bytes = r->options.ring_bytes,
 		.ignore_kernel_bugs = r->options.ignore_kernel_bugs,
@@ -225,7 +226,9 @@ int recording_new(struct loop *loop, struct recording_options *options,
 	};
 	int error = pod_names_new(r->options.root, &r->pod_names);
 	if (error == 0 && r->options.on_victim)
-		error = history_begin(&r->history, &r->aggregate, r->options.kinds, r->new_ns);
+		error = history_begin(&r->history, &r->aggregate,
+				      r->options.kinds & ~PROFILE_KIND_BIT(PROFILE_KIND_HEAP),
+				      r->new_ns);
 	if (error == 0)
 		error = collector_new(loop, &r->options.selection, &collector, &cause,
 				      &r->collector);
@@ -505,8 +508,13 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 		.period_ns = period_since(r, since),
 		.realtime_offset_ns = (int64_t)(realtime_ns() - monotonic_ns()),
 	};
-	int error = profile_build(&r->aggregate, window, collector_binaries(r->collector), &options,
-				  &r->built, &profile);
+	struct heap_totals heap = {0};
+	int error = window->kind == PROFILE_KIND_HEAP ? collector_read_heap(r->collector, &heap) : 0;
+	options.heap = &heap;
+	if (error == 0)
+		error = profile_build(&r->aggregate, window, collector_binaries(r->collector),
+				      &options, &r->built, &profile);
+	array_free(&heap.list);
 	if (error < 0)
 		return error;
 	profile->time_ns = (int64_t)start_ns + options.realtime_offset_ns;

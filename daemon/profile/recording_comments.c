@@ -33,6 +33,8 @@ static uint64_t difference(uint64_t now, uint64_t since)
 /* Those of the ticks come first in the list, then those of all stacks. */
 static bool tells_about(enum profile_kind kind, size_t counter)
 {
+	if (counter >= COUNTER_HEAP_ALLOCATIONS)
+		return kind == PROFILE_KIND_HEAP;
 	if (counter >= COUNTER_GROWTH_FAULTS)
 		return kind == PROFILE_KIND_GROWTH;
 	return kind == PROFILE_KIND_CPU || counter >= COUNTER_STACKS_SENT;

@@ -65,6 +65,9 @@ static void set_worst_case(struct bolometer_bpf *s)
 	bpf_map__set_max_entries(s->maps.counters, 1);
 	bpf_map__set_max_entries(s->maps.growth_rates, 1);
 	bpf_map__set_max_entries(s->maps.growth_periods, 1);
+	bpf_map__set_max_entries(s->maps.heap_sites, 64);
+	bpf_map__set_max_entries(s->maps.heap_live, 64);
+	bpf_map__set_max_entries(s->maps.heap_pending, 64);
 	bpf_map__set_max_entries(s->maps.binaries, 64);
 	bpf_map__set_max_entries(s->maps.ring, 1 << 19);
 	bpf_map__set_max_entries(s->maps.selected_pids, 64);

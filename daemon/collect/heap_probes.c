@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Order. Return probes first: a call that is met must be seen returning. They go last, for the same reason.
+ * Nothing is probed while unwind tables are still being made, since stacks would end before their time.
+ */
+#include "collect/heap_probes.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "bolometer.skel.h"
+#include "collect/uprobe_multi.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+
+#define TABLES_TIMEOUT_NS (5 * NS_PER_SECOND)
+
+/* Which word of struct user_registers (bpf/kernel_types.bpf.h) holds the register with a DWARF number. */
+static uint64_t register_word(uint8_t number)
+{
+#ifdef __x86_64__
+	static const uint8_t words[] = {10, 12, 11, 5, 13, 14, 4, 19, 9, 8, 7, 6, 3, 2, 1, 0};
+	return number < ARRAY_LENGTH(words) ? words[number] : HEAP_NO_REGISTER;
+#else
+	return number < PROBE_REGISTER_LIMIT ? number : HEAP_NO_REGISTER;
+#endif
+}
+
+_Static_assert((int)ALLOCATION_MALLOC == (int)ALLOCATOR_MALLOC &&
+		       (int)ALLOCATION_REALLOC == (int)ALLOCATOR_REALLOC &&
+		       (int)ALLOCATION_FREE == (int)ALLOCATOR_FREE,
+	       "roles");
+
+uint64_t heap_probe_cookie(const struct allocator_probe *probe)
+{
+	return probe->role | register_word(probe->size) << HEAP_COOKIE_SIZE |
+	       register_word(probe->count) << HEAP_COOKIE_COUNT |
+	       register_word(probe->pointer) << HEAP_COOKIE_POINTER;
+}
+
+void heap_probes_init(struct heap_probes *heap, struct programs *programs,
+		      const struct binaries *binaries, uint64_t now_ns)
+{
+	*heap = (struct heap_probes){
+		.programs = programs, .binaries = binaries, .begin_ns = now_ns};
+}
+
+void heap_probes_on_mapping(struct heap_probes *heap, uint32_t pid,
+			    const struct process_mapping *mapping)
+{
+	struct heap_mapping added = {.inode = mapping->inode,
+				     .device = mapping->device,
+				     .pid = pid,
+				     .calls = -1,
+				     .returns = -1};
+	for (size_t i = 0; i < heap->mappings.count; i++) {
+		const struct heap_mapping *known = &heap->mappings.items[i];
+		if (known->pid == pid && known->inode == added.inode &&
+		    known->device == added.device)
+			return;
+	}
+	if (mapping->inode && array_add(&heap->mappings, added) < 0)
+		log_warning("a file that process %u maps is not looked into: out of memory", pid);
+}
+
+struct probe_points {
+	uint64_t calls[ALLOCATOR_MAX_PROBES], cookies[ALLOCATOR_MAX_PROBES];
+	uint64_t returns[ALLOCATOR_MAX_PROBES];
+	uint32_t call_count, return_count;
+};
+
+static void collect_points(const struct binary *binary, struct probe_points *ret)
+{
+	for (uint32_t i = 0; i < binary->probe_count; i++) {
+		const struct allocator_probe *probe = &binary->probes[i];
+		if (probe->role > ALLOCATOR_FREE)
+			continue; /* the allocator's own sampler */
+		ret->calls[ret->call_count] = probe->offset;
+		ret->cookies[ret->call_count++] = heap_probe_cookie(probe);
+		if (probe->role != ALLOCATOR_FREE)
+			ret->returns[ret->return_count++] =
+				probe->flags & PROBE_CAN_RETURN ? probe->offset : probe->entry;
+	}
+}
+
+static int set_links(struct heap_probes *heap, struct heap_mapping *m, const struct binary *binary,
+		     const struct probe_points *points)
+{
+	const struct bolometer_bpf *s = heap->programs->skeleton;
+	struct uprobe_multi_target target = {.file = binary->file,
+					     .offsets = points->returns,
+					     .count = points->return_count,
+					     .pid = m->pid,
+					     .returns = true};
+	int link = uprobe_multi_attach(bpf_program__fd(s->progs.on_allocator_return), UPROBE_MULTI,
+				       &target);
+	if (link < 0)
+		return link;
+	m->returns = link;
+	target.offsets = points->calls;
+	target.cookies = points->cookies;
+	target.count = points->call_count;
+	target.returns = false;
+	link = uprobe_multi_attach(bpf_program__fd(s->progs.on_allocator_call), UPROBE_MULTI,
+				   &target);
+	if (link < 0) {
+		m->returns = close_fd(m->returns);
+		return link;
+	}
+	m->calls = link;
+	return 0;
+}
+
+static void probe_mapping(struct heap_probes *heap, struct heap_mapping *m,
+			  const struct binary *binary)
+{
+	struct probe_points points = {.call_count = 0};
+	m->is_settled = true;
+	collect_points(binary, &points);
+	if (!points.return_count || binary->file < 0)
+		return;
+	int r = set_links(heap, m, binary, &points);
+	if (r < 0) {
+		heap->failed++;
+		log_warning("what process %u allocates by %s is not seen, its functions cannot be "
+			    "probed: %s",
+			    m->pid, binary->path ? binary->path : "?", strerror(-r));
+		return;
+	}
+	heap->probes += points.call_count + points.return_count;
+	log_info("process %u: %u functions of %s are probed", m->pid, points.call_count,
+		 binary->path ? binary->path : "?");
+}
+
+void heap_probes_attach(struct heap_probes *heap, uint64_t now_ns)
+{
+	if (heap->binaries->pending && now_ns - heap->begin_ns < TABLES_TIMEOUT_NS)
+		return;
+	for (size_t i = 0; i < heap->mappings.count; i++) {
+		struct heap_mapping *m = &heap->mappings.items[i];
+		if (m->is_settled)
+			continue;
+		const struct binary *binary =
+			binaries_find_file(heap->binaries, m->device, m->inode);
+		if (binary && !binary->awaits_table && !binary->opening)
+			probe_mapping(heap, m, binary);
+	}
+}
+
+void heap_probes_detach(struct heap_probes *heap)
+{
+	for (size_t i = 0; i < heap->mappings.count; i++)
+		close_fd(heap->mappings.items[i].calls);
+	for (size_t i = 0; i < heap->mappings.count; i++)
+		close_fd(heap->mappings.items[i].returns);
+	array_free(&heap->mappings);
+}
+
+int heap_totals_read(const struct programs *programs, struct heap_totals *ret)
+{
+	int map = bpf_map__fd(programs->skeleton->maps.heap_sites);
+	struct heap_total total;
+	struct heap_site_key *previous = NULL, key;
+	while (bpf_map_get_next_key(map, previous, &key) == 0) {
+		total.key = key;
+		if (bpf_map_lookup_elem(map, &key, &total.site) == 0 &&
+		    array_add(&ret->list, total) < 0) {
+			array_free(&ret->list);
+			return -ENOMEM;
+		}
+		previous = &total.key;
+	}
+	return 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The probes on the allocators of selected processes (bpf/heap.bpf.h): which process maps which of them,
+ * and the links that hold the probes. A probe stands in no process but the one it is for, and goes with its
+ * link's descriptor, however this process ends.
+ */
+#pragma once
+
+#include "collect/binaries.h"
+#include "collect/programs.h"
+
+/* A file that a selected process maps. */
+struct heap_mapping {
+	uint64_t inode;
+	uint32_t device, pid;
+	int calls, returns; /* links; -1: not set */
+	bool is_settled;    /* probed, or there is nothing to probe */
+};
+
+struct heap_probes {
+	struct programs *programs;
+	const struct binaries *binaries;
+	ARRAY(struct heap_mapping) mappings;
+	uint64_t begin_ns;
+	uint64_t probes, failed; /* set; refused by the kernel */
+};
+
+void heap_probes_init(struct heap_probes *heap, struct programs *programs,
+		      const struct binaries *binaries, uint64_t now_ns);
+
+/* A selected process maps a file. */
+void heap_probes_on_mapping(struct heap_probes *heap, uint32_t pid,
+			    const struct process_mapping *mapping);
+
+/* Probes what has become known since; call it several times a second. */
+void heap_probes_attach(struct heap_probes *heap, uint64_t now_ns);
+
+/* Takes all probes away. Idempotent. */
+void heap_probes_detach(struct heap_probes *heap);
+
+/* A probe's attach cookie, see HEAP_COOKIE_SIZE. */
+uint64_t heap_probe_cookie(const struct allocator_probe *probe);
+
+struct heap_total {
+	struct heap_site_key key;
+	struct heap_site site;
+};
+
+struct heap_totals {
+	ARRAY(struct heap_total) list;
+};
+
+/* Reads the totals of all places. Free with array_free(&ret->list). Returns 0 or -ENOMEM. */
+int heap_totals_read(const struct programs *programs, struct heap_totals *ret);

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Allocates known numbers of objects and bytes at known places: malloc, calloc, realloc (moving, shrinking to
+ * nothing, failing), the aligned ones, and blocks that another thread frees. Waits until its allocator is
+ * probed, which it sees by the area the kernel then maps into it, and says what it did on one line: for each
+ * place objects and bytes allocated, objects and bytes still held.
+ *
+ *	heap ROUNDS
+ *
+ * It then waits for the end of its input.
+ */
+#include "workload.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+
+#define THREADS 4
+#define WAIT_NS 20000000000ULL
+
+struct truth {
+	uint64_t objects, bytes, held_objects, held_bytes;
+};
+
+static void *volatile kept;
+
+static void note(struct truth *t, uint64_t bytes, int is_held)
+{
+	__atomic_add_fetch(&t->objects, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&t->bytes, bytes, __ATOMIC_RELAXED);
+	if (is_held) {
+		__atomic_add_fetch(&t->held_objects, 1, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&t->held_bytes, bytes, __ATOMIC_RELAXED);
+	}
+}
+
+NOINLINE void by_malloc(struct truth *t, unsigned i)
+{
+	size_t size = 1 + i * 37 % 5000;
+
+	kept = malloc(size);
+	KEEP_FRAME();
+	note(t, size, i % 2);
+	if (i % 2 == 0)
+		free(kept);
+	free(NULL);
+}
+
+NOINLINE void by_calloc(struct truth *t, unsigned i)
+{
+	size_t count = 1 + i % 7, size = 8 + i % 100;
+
+	kept = calloc(count, size);
+	KEEP_FRAME();
+	note(t, count * size, i % 3 == 0);
+	if (i % 3)
+		free(kept);
+}
+
+/* Grows in three steps; each third is given back by a realloc to nothing. */
+NOINLINE void by_realloc(struct truth *t, unsigned i)
+{
+	void *block = NULL;
+
+	for (size_t size = 100; size <= 100000; size *= 10) {
+		block = realloc(block, size + i % 10);
+		KEEP_FRAME();
+		note(t, size + i % 10, size == 100000 && i % 3);
+	}
+	kept = block;
+	if (i % 3 == 0)
+		kept = realloc(block, 0);
+	KEEP_FRAME();
+}
+
+/* The second one fails: the block stays what it was. */
+NOINLINE void by_failing_realloc(struct truth *t, unsigned i)
+{
+	volatile size_t too_much = SIZE_MAX / 4;
+	void *block = malloc(64 + i % 8), *volatile none;
+
+	none = realloc(block, too_much);
+	KEEP_FRAME();
+	note(t, 64 + i % 8, 1);
+	kept = none ? none : block;
+}
+
+NOINLINE void by_aligned(struct truth *t, unsigned i)
+{
+	void *block = NULL;
+	size_t size = 64 * (1 + i % 20);
+
+	if (i % 2)
+		block = aligned_alloc(64, size);
+	else if (posix_memalign(&block, 256, size))
+		abort();
+	KEEP_FRAME();
+	note(t, size, i % 4 == 0);
+	kept = block;
+	if (i % 4)
+		free(block);
+}
+
+/* ---- Blocks that another thread frees --------------------------------------------------------- */
+
+static struct truth handed;
+static unsigned rounds;
+
+NOINLINE void *by_producer(unsigned i)
+{
+	size_t size = 16 + i % 3000;
+	void *block = malloc(size);
+
+	KEEP_FRAME();
+	note(&handed, size, 0);
+	return block;
+}
+
+static void *run_thread(void *pipes)
+{
+	int *ends = pipes;
+	void *block;
+
+	for (unsigned i = 0; i < rounds; i++) {
+		block = by_producer(i);
+		if (write(ends[1], &block, sizeof(block)) != sizeof(block) ||
+		    read(ends[0], &block, sizeof(block)) != sizeof(block))
+			abort();
+		free(block);
+	}
+	return NULL;
+}
+
+/* In a ring: each thread frees what the one before it allocated. */
+static void run_threads(void)
+{
+	pthread_t threads[THREADS];
+	int pipes[THREADS][2], ends[THREADS][2];
+
+	for (unsigned i = 0; i < THREADS; i++)
+		if (pipe(pipes[i]))
+			abort();
+	for (unsigned i = 0; i < THREADS; i++) {
+		ends[i][0] = pipes[(i + THREADS - 1) % THREADS][0];
+		ends[i][1] = pipes[i][1];
+		if (pthread_create(&threads[i], NULL, run_thread, ends[i]))
+			abort();
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* ---- Waiting ---------------------------------------------------------------------------------- */
+
+static int is_probed(void)
+{
+	static char maps[65536];
+	int file = open("/proc/self/maps", O_RDONLY);
+	size_t size = 0;
+	ssize_t n;
+
+	while (file >= 0 && (n = read(file, maps + size, sizeof(maps) - 1 - size)) > 0)
+		size += (size_t)n;
+	close(file);
+	maps[size] = '\0';
+	return strstr(maps, "[uprobes]") != NULL;
+}
+
+NOINLINE int wait_for_probes(void)
+{
+	uint64_t until = clock_ns(CLOCK_MONOTONIC) + WAIT_NS;
+
+	while (!is_probed() && clock_ns(CLOCK_MONOTONIC) < until) {
+		free(kept = malloc(8));
+		usleep(10000);
+	}
+	/* The probes of calls come after those of returns. */
+	usleep(500000);
+	return is_probed();
+}
+
+static void print(const char *name, const struct truth *t, const char *end)
+{
+	printf("\"%s\": [%llu, %llu, %llu, %llu]%s", name, (unsigned long long)t->objects,
+	       (unsigned long long)t->bytes, (unsigned long long)t->held_objects,
+	       (unsigned long long)t->held_bytes, end);
+}
+
+int main(int argc, char **argv)
+{
+	struct truth plain = {0}, zeroed = {0}, moved = {0}, failing = {0}, aligned = {0};
+	static char buffer[4096];
+
+	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
+	rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 1000;
+	int probed = wait_for_probes();
+	for (unsigned i = 0; i < rounds; i++) {
+		by_malloc(&plain, i);
+		by_calloc(&zeroed, i);
+		by_realloc(&moved, i);
+		by_failing_realloc(&failing, i);
+		by_aligned(&aligned, i);
+	}
+	run_threads();
+	printf("{\"probed\": %d, \"places\": {", probed);
+	print("by_malloc", &plain, ", ");
+	print("by_calloc", &zeroed, ", ");
+	print("by_realloc", &moved, ", ");
+	print("by_failing_realloc", &failing, ", ");
+	print("by_aligned", &aligned, ", ");
+	print("by_producer", &handed, "}}\n");
+	fflush(stdout);
+	while (getchar() != EOF)
+		;
+	return 0;
+}
