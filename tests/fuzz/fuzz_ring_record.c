@@ -16,18 +16,30 @@ static void require_path(const struct record_new_cgroup *cgroup)
 		abort();
 }
 
+static void require_name(const struct record_oom_victim *victim)
+{
+	if (strnlen(victim->comm, sizeof(victim->comm)) == sizeof(victim->comm))
+		abort();
+}
+
 static void use(struct aggregate *aggregate, struct process *process, const void *data, size_t size)
 {
 	struct ring_record record;
 	if (ring_record_parse(data, size, &record) < 0)
 		return;
-	if (!record.sample + !record.new_binary + !record.new_cgroup != 2)
+	if (!record.sample + !record.new_binary + !record.new_cgroup + !record.fast_faults +
+		    !record.oom_victim !=
+	    4)
 		abort();
 	if (record.sample)
 		aggregate_add(aggregate, record.sample, record.frames, process);
 	else if (record.new_cgroup)
 		require_path(record.new_cgroup);
-	else if (record.new_binary->header.size > size)
+	else if (record.oom_victim)
+		require_name(record.oom_victim);
+	else if (record.new_binary && record.new_binary->header.size > size)
+		abort();
+	else if (record.fast_faults && record.fast_faults->header.size > size)
 		abort();
 }
 
