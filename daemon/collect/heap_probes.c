@@ -131,8 +131,8 @@ static void probe_mapping(struct heap_probes *heap, struct heap_mapping *m,
 		return;
 	}
 	heap->probes += points.call_count + points.return_count;
-	log_info("process %u: %u functions of %s are probed", m->pid, points.call_count,
-		 binary->path ? binary->path : "?");
+	log_debug("process %u: %u functions of %s are probed", m->pid, points.call_count,
+		  binary->path ? binary->path : "?");
 }
 
 void heap_probes_attach(struct heap_probes *heap, uint64_t now_ns)

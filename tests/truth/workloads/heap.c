@@ -6,8 +6,10 @@
  * place objects and bytes allocated, objects and bytes still held.
  *
  *	heap ROUNDS
+ *	heap churn
  *
- * It then waits for the end of its input.
+ * It then waits for the end of its input. `churn` allocates, checks and frees on two threads until then, and
+ * says how many blocks did not hold what was written to them.
  */
 #include "workload.h"
 
@@ -73,16 +75,18 @@ NOINLINE void by_realloc(struct truth *t, unsigned i)
 	KEEP_FRAME();
 }
 
-/* The second one fails: the block stays what it was. */
+/* The second one fails: the block stays what it was, and half of them are freed later. */
 NOINLINE void by_failing_realloc(struct truth *t, unsigned i)
 {
 	volatile size_t too_much = SIZE_MAX / 4;
-	void *block = malloc(64 + i % 8), *volatile none;
+	void *volatile block = malloc(64 + i % 8), *volatile none;
 
 	none = realloc(block, too_much);
 	KEEP_FRAME();
-	note(t, 64 + i % 8, 1);
+	note(t, 64 + i % 8, i % 2);
 	kept = none ? none : block;
+	if (i % 2 == 0)
+		free(kept);
 }
 
 NOINLINE void by_aligned(struct truth *t, unsigned i)
@@ -186,8 +190,63 @@ static void print(const char *name, const struct truth *t, const char *end)
 	       (unsigned long long)t->held_bytes, end);
 }
 
+/* ---- Churn ------------------------------------------------------------------------------------ */
+
+static int is_over;
+static uint64_t blocks, wrong;
+
+static void check_block(const unsigned char *block, size_t size, unsigned char value)
+{
+	for (size_t i = 0; i < size; i++)
+		if (block[i] != value) {
+			__atomic_add_fetch(&wrong, 1, __ATOMIC_RELAXED);
+			return;
+		}
+}
+
+static void *run_churn(void *argument)
+{
+	unsigned char *held[64] = {0};
+	size_t sizes[64] = {0};
+
+	for (unsigned i = 0; !__atomic_load_n(&is_over, __ATOMIC_RELAXED); i++) {
+		unsigned at = i * 7 % 64;
+		unsigned char value = (unsigned char)(i * 31);
+		if (held[at])
+			check_block(held[at], sizes[at], held[at][0]);
+		sizes[at] = 16 + i * 13 % 900;
+		held[at] = i % 3 ? realloc(held[at], sizes[at]) : (free(held[at]), malloc(sizes[at]));
+		if (!held[at])
+			abort();
+		memset(held[at], value, sizes[at]);
+		__atomic_add_fetch(&blocks, 1, __ATOMIC_RELAXED);
+	}
+	for (unsigned at = 0; at < 64; at++)
+		free(held[at]);
+	return argument;
+}
+
+static int churn(void)
+{
+	pthread_t threads[2];
+
+	for (unsigned i = 0; i < 2; i++)
+		if (pthread_create(&threads[i], NULL, run_churn, NULL))
+			abort();
+	while (getchar() != EOF)
+		;
+	__atomic_store_n(&is_over, 1, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	printf("{\"blocks\": %llu, \"wrong\": %llu}\n", (unsigned long long)blocks,
+	       (unsigned long long)wrong);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "churn"))
+		return churn();
 	struct truth plain = {0}, zeroed = {0}, moved = {0}, failing = {0}, aligned = {0};
 	static char buffer[4096];
 
