@@ -123,6 +123,8 @@ static void probe_mapping(struct heap_probes *heap, struct heap_mapping *m,
 	if (!points.return_count || binary->file < 0)
 		return;
 	int r = set_links(heap, m, binary, &points);
+	if (r == -ESRCH)
+		return; /* it has ended since it mapped the file */
 	if (r < 0) {
 		heap->failed++;
 		log_warning("what process %u allocates by %s is not seen, its functions cannot be "
