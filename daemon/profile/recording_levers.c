@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What changes while sampling: the rate, pauses, and what the budget moves. */
+#include "profile/recording_state.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <string.h>
+
+static void set_rate(struct recording *r, uint32_t frequency)
+{
+	if (r->options.on_rate_change)
+		r->options.on_rate_change(r->options.rate_userdata);
+	else
+		r->rate_was_changed = true;
+	int error = collector_set_frequency(r->collector, frequency);
+	if (error < 0)
+		log_warning("a CPU keeps its old rate: %s", strerror(-error));
+	r->rate = frequency;
+}
+
+static void set_lines(struct recording *r, bool lines)
+{
+	r->without_lines = !lines;
+}
+
+void recording_set_reading(struct recording *r, bool reading)
+{
+	binary_store_set_held(collector_binary_store(r->collector), !reading);
+}
+
+/* What was sampled by now has the weight of its time: it is delivered first. */
+static void set_sampling(struct recording *r, bool on, double weight)
+{
+	collector_drain(r->collector);
+	r->weight = weight;
+	r->is_resting = !on;
+	int error = collector_set_paused(r->collector, !on);
+	if (error < 0)
+		log_warning("a CPU %s: %s", on ? "does not tick again" : "ticks on",
+			    strerror(-error));
+}
+
+static bool is_paused(const struct recording *r)
+{
+	return r->paused_since_ns != 0;
+}
+
+int recording_start_budget(struct recording *r)
+{
+	static const struct recording_levers levers = {set_rate, set_lines, recording_set_reading,
+						      set_sampling, is_paused};
+	struct budget_options options = {.share = r->options.max_cpu,
+					 .highest_hz = r->options.frequency,
+					 .seed = monotonic_ns()};
+	return recording_budget_new(r->loop, r, &levers, &options, r->options.opener, &r->budget);
+}
+
+int recording_set_max_cpu(struct recording *r, double max_cpu)
+{
+	r->options.max_cpu = max_cpu;
+	if (r->budget && max_cpu > 0) {
+		recording_budget_change(r->budget, max_cpu, r->options.frequency);
+		return 0;
+	}
+	if (max_cpu > 0)
+		return recording_start_budget(r);
+	r->budget = recording_budget_free(r->budget);
+	r->without_lines = false;
+	recording_set_reading(r, true);
+	if (r->weight != 1 && !is_paused(r))
+		set_sampling(r, true, 1);
+	if (r->rate != r->options.frequency)
+		set_rate(r, r->options.frequency);
+	return 0;
+}
+
+int recording_set_frequency(struct recording *r, uint32_t frequency)
+{
+	if (r->budget) {
+		r->options.frequency = frequency;
+		recording_budget_change(r->budget, r->options.max_cpu, frequency);
+		return 0;
+	}
+	int error = collector_set_frequency(r->collector, frequency);
+	if (error == 0)
+		r->options.frequency = r->rate = frequency;
+	return error;
+}
+
+int recording_pause(struct recording *r)
+{
+	int error = collector_set_paused(r->collector, true);
+	if (!r->paused_since_ns)
+		r->paused_since_ns = monotonic_ns();
+	return error;
+}
+
+int recording_resume(struct recording *r)
+{
+	uint64_t now = monotonic_ns();
+	if (r->paused_since_ns)
+		r->paused_ns += now - r->paused_since_ns;
+	r->paused_since_ns = 0;
+	r->interval_ns = now;
+	return collector_set_paused(r->collector, r->is_resting);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns how a stretch of time becomes a profile: the intervals one after the other, and windows beside them. */
+#include "profile/recording_state.h"
+
+#include "base/clock.h"
+#include "profile/recording_comments.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct host_addition {
+	struct profile *profile;
+	bool failed;
+};
+
+static void add_host_attribute(void *userdata, const char *key, const char *text)
+{
+	struct host_addition *a = userdata;
+	struct profile_label attribute = {.key = profile_string(a->profile, key, &a->failed),
+					  .text = profile_string(a->profile, text, &a->failed)};
+	if (array_add(&a->profile->host_attributes, attribute) < 0)
+		a->failed = true;
+}
+
+static int add_host(struct recording *r, struct profile *profile)
+{
+	struct host_addition addition = {.profile = profile};
+	host_facts_visit(&r->host, add_host_attribute, &addition);
+	return addition.failed ? -ENOMEM : 0;
+}
+
+uint64_t recording_drain(struct recording *r)
+{
+	uint64_t now = monotonic_ns();
+	if (!r->running)
+		return r->stop_ns;
+	collector_drain(r->collector);
+	return now;
+}
+
+/* Of the samples since then: that of the clock, or where that changed or chance decided, the mean. */
+static uint64_t period_since(struct recording *r, const struct recording_statistics *since)
+{
+	struct recording_statistics now;
+	if (!r->rate_was_changed && r->weight == 1)
+		return NS_PER_SECOND / r->rate;
+	recording_get_statistics(r, &now);
+	uint64_t samples = now.samples - since->samples;
+	return samples ? (now.captured_ns - since->captured_ns) / samples : NS_PER_SECOND / r->rate;
+}
+
+/* How exact the sum is, were each sample drawn by itself, and what it can be held against. */
+static int add_growth_comments(struct recording *r, const struct aggregate_window *window,
+			       struct profile *profile)
+{
+	bool failed = false;
+	char text[64];
+	snprintf(text, sizeof(text), "growth_error_95_bytes=%.0f", 1.96 * sqrt(window->growth_squares));
+	if (array_add(&profile->comments, profile_string(profile, "growth_method=sampled", &failed)) < 0 ||
+	    array_add(&profile->comments, profile_string(profile, text, &failed)) < 0 || failed)
+		return -ENOMEM;
+	return memory_watch_add_comments(&r->memory, memory_watch_pss(&r->memory), profile);
+}
+
+/* The profile of a window from `start_ns` to `end_ns`, with the names known by now; *since is what was
+ * counted at its start. */
+static int build_profile(struct recording *r, const struct aggregate_window *window,
+			 uint64_t start_ns, uint64_t end_ns,
+			 const struct recording_statistics *since, struct profile **ret)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	struct profile_builder_options options = {
+		.symbolizer = r->symbolizer,
+		.labels = r->options.labels,
+		.pod_names = r->pod_names,
+		.period_ns = period_since(r, since),
+		.realtime_offset_ns = (int64_t)(realtime_ns() - monotonic_ns()),
+	};
+	struct heap_totals heap = {0};
+	int error = window->kind == PROFILE_KIND_HEAP ? collector_read_heap(r->collector, &heap) : 0;
+	options.heap = &heap;
+	if (error == 0)
+		error = profile_build(&r->aggregate, window, collector_binaries(r->collector),
+				      &options, &r->built, &profile);
+	array_free(&heap.list);
+	if (error < 0)
+		return error;
+	profile->time_ns = (int64_t)start_ns + options.realtime_offset_ns;
+	profile->duration_ns = (int64_t)(end_ns - start_ns);
+	struct recording_statistics now;
+	recording_get_statistics(r, &now);
+	error = recording_add_comments(&now, since, window->kind, r->options.times, profile);
+	if (error == 0 && window->kind == PROFILE_KIND_GROWTH)
+		error = add_growth_comments(r, window, profile);
+	if (error == 0 && r->options.labels)
+		error = add_host(r, profile);
+	if (error < 0)
+		return error;
+	*ret = take_pointer(profile);
+	return 0;
+}
+
+static void wait_for_names(struct recording *r)
+{
+	struct binary_store *store = collector_binary_store(r->collector);
+	/* Facts of the last binaries first, then what their stacks ask for. */
+	uint64_t timeout = r->options.names_timeout_ns, until = monotonic_ns() + timeout, now;
+	binary_store_drain(store, timeout);
+	recording_prepare_names(r);
+	symbolizer_request_lines(r->symbolizer, true);
+	now = monotonic_ns();
+	binary_store_drain(store, now < until ? until - now : 0);
+}
+
+int recording_take_profiles(struct recording *r, struct profile *ret[PROFILE_KIND_COUNT])
+{
+	struct profile *profiles[PROFILE_KIND_COUNT] = {0};
+	uint64_t end = recording_drain(r);
+	int error = 0;
+	recording_prepare_names(r);
+	if (!r->running && r->symbolizer)
+		wait_for_names(r);
+	r->built = (struct profile_builder_statistics){0};
+	for (int kind = 0; kind < PROFILE_KIND_COUNT && error == 0; kind++)
+		if (r->options.kinds & PROFILE_KIND_BIT(kind))
+			error = build_profile(r, &r->aggregate.current[kind], r->interval_ns, end,
+					      &r->counted, &profiles[kind]);
+	if (error < 0) {
+		for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+			profile_free(profiles[kind]);
+		return error;
+	}
+	recording_get_statistics(r, &r->counted);
+	memcpy(ret, profiles, sizeof(profiles));
+	r->interval_ns = end;
+	r->rate_was_changed = false;
+	aggregate_next(&r->aggregate);
+	recording_forget_old(r);
+	return 0;
+}
+
+int recording_take_profile(struct recording *r, struct profile **ret)
+{
+	struct profile *profiles[PROFILE_KIND_COUNT];
+	int error = recording_take_profiles(r, profiles);
+	if (error == 0)
+		*ret = profiles[PROFILE_KIND_CPU];
+	return error;
+}
+
+/* ---- Windows --------------------------------------------------------------------------------- */
+
+struct recording_window {
+	struct aggregate_window window;
+	uint64_t start_ns; /* CLOCK_MONOTONIC */
+	struct recording_statistics counted; /* at its start */
+};
+
+int recording_open_window(struct recording *r, enum profile_kind kind, uint32_t pid,
+			  struct recording_window **ret)
+{
+	struct recording_window *window = calloc(1, sizeof(*window));
+	if (!window)
+		return -ENOMEM;
+	collector_drain(r->collector);
+	window->window = (struct aggregate_window){.kind = kind, .pid = pid, .no_times = true};
+	window->start_ns = monotonic_ns();
+	recording_get_statistics(r, &window->counted);
+	aggregate_open(&r->aggregate, &window->window);
+	*ret = window;
+	return 0;
+}
+
+int recording_close_window(struct recording *r, struct recording_window *window,
+			   struct profile **ret)
+{
+	int error = 0;
+	if (ret) {
+		uint64_t end = recording_drain(r);
+		recording_prepare_names(r);
+		/* What is told of frames is of the intervals. */
+		struct profile_builder_statistics built = r->built;
+		error = build_profile(r, &window->window, window->start_ns, end, &window->counted, ret);
+		r->built = built;
+	}
+	aggregate_close(&r->aggregate, &window->window);
+	free(window);
+	return error;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a recording without end gives up: stacks, names and binaries that nothing has used for a while, when
+ * there is no room for more. Stacks that are given up are sent whole again when they are met again.
+ */
+#include "profile/recording_state.h"
+
+#include "base/clock.h"
+#include "process/jit_map.h"
+
+#define ROOM_PAUSE_NS (60 * NS_PER_SECOND) /* where all is in use: it is not fetched again and again */
+#define LEAVING_NS NS_PER_SECOND	   /* far longer than a tick runs */
+
+static bool release_binary(void *userdata, struct binary *binary)
+{
+	const struct recording *r = userdata;
+	return !r->symbolizer || symbolizer_forget(r->symbolizer, binary);
+}
+
+static bool names_are_crowded(const struct recording *r)
+{
+	return binaries_are_crowded(collector_binaries(r->collector)) ||
+	       (r->symbolizer && symbolizer_is_crowded(r->symbolizer));
+}
+
+/* Among binaries and names, where the stacks that are kept do not need them. */
+static void make_room(struct recording *r)
+{
+	struct binaries *binaries = collector_binaries(r->collector);
+	r->room_made_ns = monotonic_ns();
+	binaries_next_age(binaries);
+	for (size_t i = 0; i < r->aggregate.frames.count; i++)
+		if (r->aggregate.frames.items[i] >> 60 < FRAME_ADDRESS)
+			binaries_mark_used(binaries, (uint32_t)(r->aggregate.frames.items[i] >>
+								FRAME_OFFSET_BITS));
+	if (binaries_are_crowded(binaries))
+		binaries_make_room(binaries);
+	if (r->symbolizer && symbolizer_is_crowded(r->symbolizer))
+		symbolizer_make_room(r->symbolizer, binaries->age);
+	r->room_pause_ns = names_are_crowded(r) ? ROOM_PAUSE_NS : LEAVING_NS;
+}
+
+void recording_forget_old(struct recording *r)
+{
+	struct hash_slot *slot;
+	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));) {
+		struct process *process = (struct process *)(uintptr_t)slot->key;
+		if (process->references > 1)
+			continue;
+		hash_remove(&r->jit_processes, (uintptr_t)process, NULL);
+		losses_add_jit(&r->forgotten, process->jit);
+		process_unreference(process);
+		i = 0; /* the slots have moved */
+	}
+	uint64_t now = monotonic_ns();
+	if (r->running)
+		binaries_retry_interrupted(collector_binaries(r->collector));
+	if (now - r->room_made_ns >= LEAVING_NS)
+		binaries_remove_leaving(collector_binaries(r->collector), release_binary, r);
+	bool room_is_due = now - r->room_made_ns >= r->room_pause_ns && names_are_crowded(r);
+	if (!r->running || (!aggregate_is_crowded(&r->aggregate) && !room_is_due))
+		return;
+	collector_forget_stacks(r->collector);
+	if (aggregate_forget_old(&r->aggregate) < 0)
+		return; /* out of memory: tried again next time */
+	r->prepared_stacks = 0;
+	r->unprepared.count = 0;
+	if (room_is_due)
+		make_room(r);
+}
+
+/* What can still be known of the names at the end. */

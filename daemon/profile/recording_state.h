@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of a recording, shared by its parts: recording.c (life and sampling), recording_levers.c (rate and
+ * budget), recording_profiles.c (profiles and windows), recording_room.c (what it gives up), recording_victims.c
+ * and recording_statistics.c. Nobody else includes this.
+ */
+#pragma once
+
+#include "collect/collector.h"
+#include "process/host.h"
+#include "process/pod_names.h"
+#include "profile/aggregate.h"
+#include "profile/history.h"
+#include "profile/memory_watch.h"
+#include "profile/profile_builder.h"
+#include "profile/recording.h"
+#include "profile/recording_budget.h"
+#include "profile/symbolizer.h"
+
+struct recording {
+	struct loop *loop;
+	struct recording_options options;
+	struct collector *collector;
+	struct aggregate aggregate;
+	struct history history; /* for victims of a lack of memory */
+	uint64_t victims, victims_known;
+	struct memory_watch memory; /* of the processes that were named, where growth is looked at */
+	struct symbolizer *symbolizer;
+	struct loop_source *timer;
+	struct hash jit_processes; /* address of a struct process -> 1; each holds a reference */
+	struct recording_losses forgotten; /* those of processes that are no more in it */
+	uint64_t sampled_processes;
+	struct host_facts host;
+	struct pod_names *pod_names;
+	size_t prepared_stacks;
+	ARRAY(uint32_t) unprepared; /* stacks with binaries that were not known yet */
+	uint64_t start_ns, stop_ns; /* CLOCK_MONOTONIC */
+	uint64_t interval_ns;	    /* start of the profile being collected */
+	struct recording_statistics counted; /* at the end of the last profile */
+	uint64_t paused_since_ns, paused_ns; /* 0: not paused; the pauses that ended */
+	uint64_t memory_bytes, memory_read_ns;
+	uint64_t room_made_ns, room_pause_ns; /* among binaries and names; 0: never */
+	uint64_t new_ns; /* when recording_new() was called */
+	struct recording_phases phases;
+	struct profile_builder_statistics built;
+	struct recording_budget *budget; /* NULL: none */
+	uint32_t rate;	       /* Hz now; with a budget not always options.frequency */
+	struct budget_report last_budget; /* when sampling stopped */
+	bool rate_was_changed; /* within the profile being collected */
+	bool without_lines;
+	double weight;	       /* of a CPU sample, times its time */
+	bool is_resting;       /* without ticks, as chance and the budget have it */
+	bool running;
+};
+
+static inline bool recording_looks_at(const struct recording *r, enum profile_kind kind)
+{
+	return r->options.kinds & PROFILE_KIND_BIT(kind);
+}
+
+/* CPU time of this process and of its parser children, ns. */
+uint64_t recording_own_cpu_ns(const struct recording *r);
+
+/* Looks through the stacks that are new, and again through those whose binaries were not known yet. */
+void recording_prepare_names(struct recording *r);
+
+/* Delivers what was sampled by now, and says when that is (CLOCK_MONOTONIC ns). */
+uint64_t recording_drain(struct recording *r);
+
+/* What a recording without end must give up now and then; after each profile. */
+void recording_forget_old(struct recording *r);
+
+/* Begins to keep options.max_cpu. Returns 0 or -errno. */
+int recording_start_budget(struct recording *r);
+
+/* Are binaries that were not met before read, or do they wait? */
+void recording_set_reading(struct recording *r, bool reading);
+
+/* Of the collector: a process that the kernel kills for lack of memory. */
+void recording_on_victim(void *userdata, const struct record_oom_victim *record,
+			 const char *cgroup_path);

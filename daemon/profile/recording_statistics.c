@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns what a recording says of itself: counts of all its parts, and what it costs. */
+#include "profile/recording_state.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "process/jit_map.h"
+
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define MEMORY_LIFETIME_NS (5 * NS_PER_SECOND)
+
+static uint64_t cpu_ns(int who)
+{
+	struct rusage usage;
+	if (getrusage(who, &usage) < 0)
+		return 0;
+	return ((uint64_t)usage.ru_utime.tv_sec + (uint64_t)usage.ru_stime.tv_sec) * NS_PER_SECOND +
+	       ((uint64_t)usage.ru_utime.tv_usec + (uint64_t)usage.ru_stime.tv_usec) * 1000;
+}
+
+uint64_t recording_own_cpu_ns(const struct recording *r)
+{
+	return cpu_ns(RUSAGE_SELF) + collector_parser_cpu_ns(r->collector);
+}
+
+/* Memory of this process and its children, bytes. The kernel walks all their pages to tell: not at every
+ * question. */
+static uint64_t own_memory(struct recording *r, uint32_t parser_pid)
+{
+	uint64_t now = monotonic_ns();
+	if (r->running && r->memory_read_ns && now - r->memory_read_ns < MEMORY_LIFETIME_NS)
+		return r->memory_bytes;
+	r->memory_read_ns = now;
+	r->memory_bytes = process_memory((uint32_t)getpid());
+	if (parser_pid)
+		r->memory_bytes += process_memory(parser_pid);
+	if (r->options.opener)
+		r->memory_bytes += process_memory(opener_pid(r->options.opener));
+	return r->memory_bytes;
+}
+
+static void add_symbolizer_statistics(const struct recording *r, struct recording_statistics *ret)
+{
+	struct symbolizer_statistics names;
+	symbolizer_get_statistics(r->symbolizer, &names);
+	ret->symbol_bytes = names.bytes;
+	ret->losses.names_refused = names.refused;
+	ret->losses.names_forgotten = names.forgotten;
+}
+
+void recording_get_statistics(struct recording *r, struct recording_statistics *ret)
+{
+	struct collector_statistics c;
+	const struct aggregate_totals *ticks = &r->aggregate.totals[PROFILE_KIND_CPU];
+	const struct aggregate_totals *growth = &r->aggregate.totals[PROFILE_KIND_GROWTH];
+	uint64_t now = r->running ? monotonic_ns() : r->stop_ns;
+	collector_get_statistics(r->collector, &c);
+	*ret = (struct recording_statistics){
+		.samples = ticks->samples,
+		.captured_ns = ticks->weight,
+		.victims = r->victims,
+		.victims_known = r->victims_known,
+		.growth_samples = growth->samples,
+		.growth_bytes = growth->weight,
+		.dropped_samples = ticks->dropped + growth->dropped + c.bad_records,
+		.untimed_samples = r->aggregate.untimed,
+		.sideband_lost = c.sideband.lost,
+		.processes = r->sampled_processes,
+		.frames = r->built.frames,
+		.frames_unnamed = r->built.unnamed,
+		.binaries = c.binaries.known,
+		.binaries_failed = c.binaries.failed,
+		.own_cpu_ns = recording_own_cpu_ns(r),
+		.bpf_ns = c.bpf_ns,
+		.memory_bytes = own_memory(r, c.parser.child_pid) + c.map_bytes,
+		.map_bytes = c.map_bytes,
+		.elapsed_ns = now - r->start_ns,
+		.paused_ns = r->paused_ns + (r->paused_since_ns ? now - r->paused_since_ns : 0),
+		.tracked_processes = c.processes.alive,
+		.drained_ns = c.drained_ns,
+		.phases = r->phases,
+	};
+	ret->budget = r->last_budget;
+	if (r->budget)
+		recording_budget_report(r->budget, &ret->budget);
+	losses_collect(&ret->losses, &c);
+	ret->watched_processes =
+		memory_watch_sum(&r->memory, &ret->watched_first, &ret->watched_last);
+	ret->losses.jit_lines_bad = r->forgotten.jit_lines_bad;
+	ret->losses.jit_entries_dropped = r->forgotten.jit_entries_dropped;
+	ret->losses.jit_bytes_unread = r->forgotten.jit_bytes_unread;
+	if (r->symbolizer)
+		add_symbolizer_statistics(r, ret);
+	struct hash_slot *slot;
+	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
+		losses_add_jit(&ret->losses, ((struct process *)(uintptr_t)slot->key)->jit);
+	memcpy(ret->counters, c.counters, sizeof(ret->counters));
+	for (size_t i = 0; i < STACK_END_MAX; i++)
+		for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+			ret->ends[i] += r->aggregate.totals[kind].ends[i];
+	memcpy(ret->frames_of_type, r->built.of_type, sizeof(ret->frames_of_type));
+	/* Rejected after all: they belong to the unselected ticks. */
+	ret->counters[COUNTER_SAMPLES] -= c.rejected;
+	ret->counters[COUNTER_CAPTURED_NS] -= c.rejected_ns;
+	ret->counters[COUNTER_UNSELECTED] += c.rejected;
+	ret->counters[COUNTER_UNSELECTED_NS] += c.rejected_ns;
+	ret->counters[COUNTER_GROWTH_SAMPLES] -= c.rejected_growth;
+	ret->counters[COUNTER_GROWTH_BYTES] -= c.rejected_growth_bytes;
+}
+
+size_t recording_get_maps(const struct recording *r, struct map_usage *ret, size_t capacity)
+{
+	return collector_get_maps(r->collector, ret, capacity);
+}
+
+bool recording_has_names(const struct recording *r)
+{
+	return r->symbolizer != NULL;
+}
+
+const char *recording_find_kernel(struct recording *r, uint64_t address)
+{
+	struct symbol_frame frame;
+	const char *module;
+	bool found = r->symbolizer && (int64_t)address < 0 && /* the upper half is the kernel's */
+		     symbolizer_find_kernel(r->symbolizer, address, &frame, &module);
+	return found ? frame.name : NULL;
+}
