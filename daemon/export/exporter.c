@@ -262,19 +262,28 @@ static void sum(struct amount *total, const struct amount *more)
 	total->bytes += more->bytes;
 }
 
+/* What is handed over and not in the spool's account yet. With the lock held. */
+static struct amount still_handed(const struct exporter *exporter, const struct spool_statistics *spool)
+{
+	struct amount handed = exporter->handed;
+	if (exporter->appending && spool->taken.payloads > exporter->appended)
+		count(&handed, exporter->appending, -1);
+	return handed;
+}
+
 void exporter_statistics(struct exporter *exporter, struct exporter_statistics *ret)
 {
 	pthread_mutex_lock(&exporter->lock);
 	uint64_t now = exporter->clock.now_ns(exporter->clock.userdata);
 	*ret = exporter->counts;
 	ret->pause_ns = exporter->next_attempt_ns > now ? exporter->next_attempt_ns - now : 0;
-	ret->handoff = exporter->handed;
 	spool_statistics(exporter->spool, &ret->spool);
-	sum(&ret->spool.waiting, &exporter->handed);
-	sum(&ret->spool.in_memory, &exporter->handed);
+	ret->handoff = still_handed(exporter, &ret->spool);
+	sum(&ret->spool.waiting, &ret->handoff);
+	sum(&ret->spool.in_memory, &ret->handoff);
 	sum(&ret->spool.dropped[DROP_DISK], &exporter->overflown);
 	sum(&ret->spool.dropped[DROP_MEMORY], &exporter->no_memory);
-	sum(&ret->spool.taken, &exporter->handed);
+	sum(&ret->spool.taken, &ret->handoff);
 	sum(&ret->spool.taken, &exporter->overflown);
 	sum(&ret->spool.taken, &exporter->no_memory);
 	for (int i = 0; i < DROP_REASON_COUNT; i++) {

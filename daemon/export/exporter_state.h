@@ -19,6 +19,8 @@ struct exporter {
 
 	ARRAY(struct payload) handoff; /* copies that the writer is to take */
 	struct amount handed;	       /* these, and those the writer has in its hands */
+	const struct payload *appending; /* of them, the one being given to the spool; NULL: none */
+	uint64_t appended;		 /* what the spool had taken before it */
 	struct amount overflown;       /* dropped from the hand-over */
 	struct amount no_memory;       /* never got in */
 	struct amount lost[DROP_REASON_COUNT]; /* of exporter_lose() */

@@ -39,13 +39,26 @@ static void log_drops(struct exporter *exporter)
 
 /* -- the writer ----------------------------------------------------------------------------- */
 
-/* What it has written leaves the hand-over's account at the moment it is in the spool's. */
+static void begin_append(struct exporter *exporter, const struct payload *payload)
+{
+	struct spool_statistics statistics;
+	pthread_mutex_lock(&exporter->lock);
+	spool_statistics(exporter->spool, &statistics);
+	exporter->appended = statistics.taken.payloads;
+	exporter->appending = payload;
+	pthread_mutex_unlock(&exporter->lock);
+}
+
+/* What it has written leaves the hand-over's account when it is in the spool's; for the moment between,
+ * exporter_statistics() looks which of them has it. */
 static void write_payloads(struct exporter *exporter, struct payload *payloads, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
+		begin_append(exporter, &payloads[i]);
 		spool_append(exporter->spool, &payloads[i]);
 		free((char *)payloads[i].bytes);
 		pthread_mutex_lock(&exporter->lock);
+		exporter->appending = NULL;
 		exporter->handed.payloads--;
 		exporter->handed.samples -= payloads[i].samples;
 		exporter->handed.bytes -= payloads[i].size;

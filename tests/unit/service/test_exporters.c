@@ -74,6 +74,13 @@ static void expect_lost(struct exporters *exporters, bool is_running, uint64_t t
 	assert_int_equal(state.statistics.spool.dropped[DROP_NO_QUEUE].samples, lost);
 }
 
+/* Until the writer's thread has nothing in its hands: it would make anew what is taken away. */
+static void wait_for_writer(struct exporters *exporters)
+{
+	while (state_of(exporters).statistics.handoff.payloads)
+		usleep(1000);
+}
+
 /* Puts another directory, which is locked, in the place of the running exporter's. */
 static int steal(const char *directory)
 {
@@ -83,7 +90,7 @@ static int steal(const char *directory)
 	assert_int_equal(rename(path, away), 0);
 	assert_int_equal(mkdir(path, 0700), 0);
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
 	return fd;
 }
 
@@ -100,6 +107,7 @@ static void test_queue_that_is_gone(void **state)
 	exporters_add(exporters, PROFILE_KIND_CPU, profile);
 	expect_lost(exporters, true, 3, 0);
 
+	wait_for_writer(exporters);
 	int thief = steal(directory);
 	assert_int_equal(exporters_prepare(exporters, &after, &update), 0);
 	exporters_commit(exporters, update);
