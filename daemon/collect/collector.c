@@ -16,6 +16,7 @@
 #include "collect/kernel_bugs.h"
 #include "collect/records.h"
 #include "collect/selected_cgroups.h"
+#include "collect/uprobe_trials.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -347,6 +348,18 @@ int collector_apply_selection(struct collector *c, struct collect_failure *failu
 	return 0;
 }
 
+/* Before the programs are loaded: of a kernel without them, the loader's words would be no help. */
+static int require_heap_links(struct collect_failure *failure)
+{
+	int r = uprobe_trials_link(UPROBE_MULTI);
+	if (r == 0)
+		return 0;
+	return collect_fail(failure, r,
+			    "cannot set probes on allocators: %s; heap profiles need uprobe_multi links "
+			    "(Linux 6.6 or newer) and CAP_BPF, CAP_PERFMON; `record -e growth` works without",
+			    strerror(-r));
+}
+
 static int open_programs(struct collector *c, struct collect_failure *failure)
 {
 	struct programs_options options = {
@@ -360,7 +373,9 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 		.heap = c->options.heap,
 		.oom = c->options.on_oom != NULL,
 	};
-	int r = programs_open(&options, &c->programs, failure);
+	int r = c->options.heap ? require_heap_links(failure) : 0;
+	if (r == 0)
+		r = programs_open(&options, &c->programs, failure);
 	return r < 0 ? r : collector_apply_selection(c, failure);
 }
 

@@ -155,8 +155,7 @@ static int try_red_zone(void)
 #endif
 }
 
-/* A link on a function of ours, as far as the kernel goes. */
-static int try_multi(enum uprobe_multi_kind kind)
+int uprobe_trials_link(enum uprobe_multi_kind kind)
 {
 	struct uprobe_counter counter;
 	uint64_t offset = offset_of(uprobe_trial_emulated_point), cookie = 0, hits = 0;
@@ -180,8 +179,8 @@ static int try_multi(enum uprobe_multi_kind kind)
 void uprobe_trials_run(struct uprobe_trials *ret)
 {
 	*ret = (struct uprobe_trials){.damages_red_zone = UPROBE_TRIAL_UNKNOWN};
-	ret->multi = try_multi(UPROBE_MULTI);
-	ret->session = try_multi(UPROBE_MULTI_SESSION);
+	ret->multi = uprobe_trials_link(UPROBE_MULTI);
+	ret->session = uprobe_trials_link(UPROBE_MULTI_SESSION);
 	ret->perf = time_hit(uprobe_trial_emulated, uprobe_trial_emulated_point, &ret->emulated_ns);
 	if (ret->perf < 0)
 		return;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/attributes.h"
+#include "collect/uprobe_multi.h"
 
 #define UPROBE_TRIAL_UNKNOWN INT32_MIN
 
@@ -21,6 +22,10 @@ struct uprobe_trials {
 	uint64_t emulated_ns; /* on an instruction that the kernel emulates */
 	uint64_t stepped_ns;  /* on one that it steps through out of line */
 };
+
+/* Sets a link of that kind on a function of this process, calls it and looks whether it was hit. Some ten
+ * milliseconds. Returns 0 or -errno. */
+int uprobe_trials_link(enum uprobe_multi_kind kind);
 
 /* Takes about a second: taking a perf uprobe away does. */
 void uprobe_trials_run(struct uprobe_trials *ret);
