@@ -121,7 +121,12 @@ class RealServer(unittest.TestCase):
     def test_unknown_method(self):
         with GrpcServer() as server:
             server.service = lambda call: None
-            result = call(server)
+            # libcurl 7.88 loses an answer now and then that a reset follows at once: then it is tried
+            # again, as the exporter does.
+            for _ in range(5):
+                result = call(server)
+                if result["outcome"] != "retry":
+                    break
             self.assertEqual(result["outcome"], "rejected", result)
 
     def test_connection_is_kept_and_made_again(self):
