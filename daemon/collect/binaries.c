@@ -264,14 +264,39 @@ static void add_mapped(struct binaries *binaries, struct mapping_answer *answer)
 				 .size = (uint64_t)answer->st.st_size,
 				 .device = answer->device};
 	struct binary_entry entry = {.slot = free_slot(binaries), .noticed = 1};
-	if (bpf_map_update_elem(entries_map(binaries), &key, &entry, BPF_NOEXIST) < 0)
-		return; /* met by the BPF side just now: its notice is under way; or the map is full */
+	/* Met by the BPF side just now, under a slot of its own? Its notice is under way, without a path. */
+	if (bpf_map_update_elem(entries_map(binaries), &key, &entry, BPF_NOEXIST) < 0 &&
+	    bpf_map_lookup_elem(entries_map(binaries), &key, &entry) < 0)
+		return; /* the map is full */
+	if (binaries_find(binaries, entry.slot))
+		return;
 	struct binary *binary = add_binary(binaries, &key, entry.slot, answer->path);
 	if (!binary)
 		return;
 	binary->pid = answer->pid;
 	binary->file = take_fd(answer->file);
 	binary_request_table(binary, PARSER_WHEN_IDLE);
+}
+
+/* A binary that the BPF side met before its mapping was told, with no path to open it by. Without
+ * CAP_SYS_ADMIN the path is the only way to the file. */
+static bool lacks_path(const struct binary *binary)
+{
+	return binary->file < 0 && !binary->path && !binary->is_leaving;
+}
+
+/* The mapping knew the path: it and what was found there are the binary's. */
+static void complete_binary(struct binary *binary, struct mapping_answer *answer)
+{
+	bool was_given_up = !binary->opening && binary->failed_opens >= MAX_FAILED_OPENS;
+	binary->path = answer->path ? strdup(answer->path) : NULL;
+	if (answer->file < 0 || !is_same_file(&answer->st, &binary->key))
+		return;
+	binary->file = take_fd(answer->file);
+	if (was_given_up)
+		binary->owner->statistics.unopened--;
+	if (!binary->opening) /* else its own answer asks */
+		binary_request_table(binary, PARSER_SOON);
 }
 
 /* Of a file that could not be opened the BPF side will tell when it matters. One that hangs stays among
@@ -283,7 +308,11 @@ static void on_mapped_opened(void *userdata, struct mapping_answer *answer)
 		return;
 	uint64_t identity = inode_hash(answer->device, answer->inode);
 	hash_remove(&binaries->opening, identity, NULL);
-	if (answer->file >= 0 && !hash_get(&binaries->by_inode, identity))
+	uint64_t *known = hash_get(&binaries->by_inode, identity);
+	struct binary *binary = known ? (struct binary *)(uintptr_t)*known : NULL;
+	if (binary && lacks_path(binary))
+		complete_binary(binary, answer);
+	else if (!binary && answer->file >= 0)
 		add_mapped(binaries, answer);
 }
 
@@ -294,9 +323,10 @@ void binaries_on_mapping(struct binaries *binaries, struct process *process,
 		return;
 	uint64_t identity = inode_hash(mapping->device, mapping->inode);
 	uint64_t *known = hash_get(&binaries->by_inode, identity);
-	if (known) /* if the file changed since, the BPF side will tell */
-		((struct binary *)(uintptr_t)*known)->last_used = binaries->age;
-	if (known || hash_get(&binaries->opening, identity))
+	struct binary *binary = known ? (struct binary *)(uintptr_t)*known : NULL;
+	if (binary) /* if the file changed since, the BPF side will tell */
+		binary->last_used = binaries->age;
+	if ((binary && !lacks_path(binary)) || hash_get(&binaries->opening, identity))
 		return;
 	struct mapping_question question = {.pid = process->pid,
 					    .start = mapping->start,
@@ -383,7 +413,8 @@ static void on_noticed_opened(void *userdata, struct mapping_answer *answer)
 	binary->opening = false;
 	if (binary->is_leaving)
 		return;
-	if (answer && answer->file >= 0 && is_same_file(&answer->st, &binary->key))
+	if (binary->file < 0 && answer && answer->file >= 0 &&
+	    is_same_file(&answer->st, &binary->key))
 		binary->file = take_fd(answer->file);
 	if (!answer)
 		binary->failed_opens = MAX_FAILED_OPENS;
