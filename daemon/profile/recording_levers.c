@@ -11,8 +11,6 @@ static void set_rate(struct recording *r, uint32_t frequency)
 {
 	if (r->options.on_rate_change)
 		r->options.on_rate_change(r->options.rate_userdata);
-	else
-		r->rate_was_changed = true;
 	int error = collector_set_frequency(r->collector, frequency);
 	if (error < 0)
 		log_warning("a CPU keeps its old rate: %s", strerror(-error));

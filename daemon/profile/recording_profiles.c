@@ -40,11 +40,11 @@ uint64_t recording_drain(struct recording *r)
 	return now;
 }
 
-/* Of the samples since then: that of the clock, or where that changed or chance decided, the mean. */
+/* Of the samples since then: that of the clock, or with a budget, which may have changed it, the mean. */
 static uint64_t period_since(struct recording *r, const struct recording_statistics *since)
 {
 	struct recording_statistics now;
-	if (!r->rate_was_changed && r->weight == 1)
+	if (r->options.max_cpu == 0)
 		return NS_PER_SECOND / r->rate;
 	recording_get_statistics(r, &now);
 	uint64_t samples = now.samples - since->samples;
@@ -135,7 +135,6 @@ int recording_take_profiles(struct recording *r, struct profile *ret[PROFILE_KIN
 	recording_get_statistics(r, &r->counted);
 	memcpy(ret, profiles, sizeof(profiles));
 	r->interval_ns = end;
-	r->rate_was_changed = false;
 	aggregate_next(&r->aggregate);
 	recording_forget_old(r);
 	return 0;

@@ -46,7 +46,6 @@ struct recording {
 	struct recording_budget *budget; /* NULL: none */
 	uint32_t rate;	       /* Hz now; with a budget not always options.frequency */
 	struct budget_report last_budget; /* when sampling stopped */
-	bool rate_was_changed; /* within the profile being collected */
 	bool without_lines;
 	double weight;	       /* of a CPU sample, times its time */
 	bool is_resting;       /* without ticks, as chance and the budget have it */
