@@ -259,8 +259,10 @@ void collector_drain(struct collector *c)
 	settle_period(c, now);
 	if (c->options.growth)
 		growth_events_regulate(&c->growth, now);
-	if (c->options.heap && c->running)
+	if (c->options.heap && c->running) {
 		heap_probes_attach(&c->heap, now);
+		heap_probes_expire(&c->heap);
+	}
 	ring_buffer__consume(c->ring);
 	c->sideband_seen_ns = now;
 	sideband_drain(c->sideband, now, on_sideband, c);
@@ -657,6 +659,7 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	sideband_get_statistics(c->sideband, &ret->sideband);
 	process_table_get_statistics(c->processes, &ret->processes);
 	ret->binaries = c->binaries.statistics;
+	ret->heap_probes_refused = c->heap.failed;
 	ret->binaries.pending = c->binaries.pending;
 }
 

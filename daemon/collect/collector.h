@@ -56,6 +56,7 @@ struct collector_statistics {
 	struct sideband_statistics sideband;
 	struct process_statistics processes;
 	struct binaries_statistics binaries;
+	uint64_t heap_probes_refused; /* by the kernel, of a process and file each */
 	struct artifact_cache_statistics cache;
 	struct parser_statistics parser;
 };

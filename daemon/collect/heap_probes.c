@@ -14,6 +14,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #define TABLES_TIMEOUT_NS (5 * NS_PER_SECOND)
@@ -149,6 +150,19 @@ void heap_probes_attach(struct heap_probes *heap, uint64_t now_ns)
 			binaries_find_file(heap->binaries, m->device, m->inode);
 		if (binary && !binary->awaits_table && !binary->opening)
 			probe_mapping(heap, m, binary);
+	}
+}
+
+void heap_probes_expire(struct heap_probes *heap)
+{
+	for (size_t i = 0; i < heap->mappings.count; i++) {
+		struct heap_mapping *m = &heap->mappings.items[i];
+		if (kill((pid_t)m->pid, 0) == 0 || errno != ESRCH)
+			continue;
+		close_fd(m->calls);
+		close_fd(m->returns);
+		*m = heap->mappings.items[--heap->mappings.count];
+		return;
 	}
 }
 

@@ -35,6 +35,9 @@ void heap_probes_on_mapping(struct heap_probes *heap, uint32_t pid,
 /* Probes what has become known since; call it several times a second. */
 void heap_probes_attach(struct heap_probes *heap, uint64_t now_ns);
 
+/* Takes the probes of a process that has ended away, of one file at a call: each waits for the kernel. */
+void heap_probes_expire(struct heap_probes *heap);
+
 /* Takes all probes away. Idempotent. */
 void heap_probes_detach(struct heap_probes *heap);
 
