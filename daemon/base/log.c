@@ -3,18 +3,19 @@
  * One line per message, written with a single write(2) so that lines of processes and
  * threads do not mix.
  *
- * A message that comes again and again is told by its format string, which is a constant of the
- * program: past BURST of them in a WINDOW the rest are only counted, and the first one of the next
- * window says how many they were.
+ * A message that comes again and again is told by its kind, see log_kind(): past BURST of them in a
+ * WINDOW the rest are only counted, and the first one of the next window says how many they were.
  */
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/text.h"
 
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,7 +24,7 @@
 #define LIMITED_MESSAGES 64
 
 struct limited_message {
-	const char *format;
+	uint64_t kind; /* log_kind() */
 	uint64_t window_start;
 	uint32_t written, suppressed;
 };
@@ -68,27 +69,32 @@ void log_set_journal(bool on)
 }
 
 /* The slot of the message, or of the oldest one. */
-static struct limited_message *find_limited(const char *format)
+static struct limited_message *find_limited(uint64_t kind)
 {
 	struct limited_message *oldest = &limited[0];
 	for (size_t i = 0; i < LIMITED_MESSAGES; i++) {
-		if (limited[i].format == format)
+		if (limited[i].kind == kind)
 			return &limited[i];
 		if (limited[i].window_start < oldest->window_start)
 			oldest = &limited[i];
 	}
-	*oldest = (struct limited_message){.format = format};
+	*oldest = (struct limited_message){.kind = kind};
 	return oldest;
 }
 
-bool log_allows(const char *format, uint64_t now_ns, uint32_t *ret_suppressed)
+uint64_t log_kind(const char *format, const char *message)
+{
+	return strcmp(format, "%s") == 0 ? hash_bytes(message, strlen(message)) : (uintptr_t)format;
+}
+
+bool log_allows(uint64_t kind, uint64_t now_ns, uint32_t *ret_suppressed)
 {
 	pthread_mutex_lock(&limit_lock);
-	struct limited_message *message = find_limited(format);
+	struct limited_message *message = find_limited(kind);
 	*ret_suppressed = 0;
 	if (!message->window_start || now_ns - message->window_start >= WINDOW_NS) {
 		*ret_suppressed = message->suppressed;
-		*message = (struct limited_message){.format = format, .window_start = now_ns};
+		*message = (struct limited_message){.kind = kind, .window_start = now_ns};
 	}
 	bool allowed = message->written < BURST;
 	if (allowed)
@@ -126,9 +132,7 @@ static void add_text(struct text *line, enum log_level level, const char *messag
 
 void log_message(enum log_level level, const char *format, ...)
 {
-	uint32_t suppressed = 0;
-	if (level > most_detailed ||
-	    (is_limited && !log_allows(format, monotonic_ns(), &suppressed)))
+	if (level > most_detailed)
 		return;
 
 	char message[2048];
@@ -139,6 +143,10 @@ void log_message(enum log_level level, const char *format, ...)
 	if (length < 0)
 		return;
 	length = MIN_OF(length, (int)sizeof(message) - 1);
+	uint32_t suppressed = 0;
+	if (is_limited && level < LOG_LEVEL_DEBUG &&
+	    !log_allows(log_kind(format, message), monotonic_ns(), &suppressed))
+		return;
 	if (suppressed)
 		snprintf(message + length, sizeof(message) - (size_t)length,
 			 " (and %u more like it before)", suppressed);

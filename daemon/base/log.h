@@ -32,12 +32,17 @@ void log_set_journal(bool on);
 /* Does `fd` lead to the journal, given the value of $JOURNAL_STREAM ("device:inode") or NULL? */
 bool log_is_journal(const char *stream, int fd);
 
-/* For a process that runs for long: a message that repeats is held back, and counted. */
+/* For a process that runs for long: a message that repeats is held back, and counted. Messages for
+ * debugging are all written: who asks for them looks for one of many. */
 void log_set_limited(bool on);
 
-/* May the message with this format string be written at this time (CLOCK_MONOTONIC)? *ret_suppressed:
- * how many were held back in the window before, to be said with this one. */
-bool log_allows(const char *format, uint64_t now_ns, uint32_t *ret_suppressed);
+/* Messages with the same kind repeat each other: those of one format string, and where that is "%s" those
+ * of one text. */
+uint64_t log_kind(const char *format, const char *message);
+
+/* May a message of this kind be written at this time (CLOCK_MONOTONIC)? *ret_suppressed: how many were
+ * held back in the window before, to be said with this one. */
+bool log_allows(uint64_t kind, uint64_t now_ns, uint32_t *ret_suppressed);
 
 void log_message(enum log_level level, const char *format, ...) _printf_(2, 3);
 

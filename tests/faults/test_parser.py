@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 
-from faults import Stopwatch, count, expect, main, mark
+from faults import Stopwatch, Undecided, count, expect, main, mark
 from profile_reader import Profile
 
 # Of children that work on the same file one less than those after which the file counts as the cause:
@@ -34,7 +34,7 @@ def wait_for(condition):
     watch, deadline = Stopwatch(), time.monotonic() + PATIENCE
     while not condition():
         watch.expect(time.monotonic() < deadline, "what was waited for does not come")
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def children_of(pid):
@@ -97,46 +97,70 @@ def killed_always(faults):
     return f"{faults.check(result, names=False)}, {sent} signals, {result['parser_children_lost']} lost"
 
 
-def profiles_of_a_daemon(faults, directory, meanwhile):
-    """Runs a daemon beside the harmless program while `meanwhile(pid, profiles)` lasts. Returns how many of
-    the program's samples each profile has, and how many of them are whole."""
-    path = pathlib.Path(directory) / "profiles"
-    with open(f"{directory}/log", "wb") as log, faults.harmless(), subprocess.Popen(
-            [faults.bolometer, "daemon", *DAEMON.format(directory=directory).split()],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log) as daemon:
-        try:
-            meanwhile(daemon.pid, lambda: sorted(path.glob("*.pb.gz")), pathlib.Path(directory, "log"))
-        finally:
-            daemon.terminate()
-            daemon.wait(60)
-    for profile in map(Profile.read, sorted(path.glob("*.pb.gz"))):
-        own = [s for s in profile.samples if s.labels.get("process.executable.name") == "split"]
-        yield count(own), count(s for s in own if not mark(s) and "split_leaf" in s.names)
+def of_split(profile):
+    """How many samples of the harmless program a profile has, and how many of them are whole."""
+    own = [s for s in profile.samples if s.labels.get("process.executable.name") == "split"]
+    return count(own), count(s for s in own if not mark(s) and "split_leaf" in s.names)
+
+
+class Daemon:
+    """One that runs beside the harmless program, and whose profiles of a second are files."""
+
+    def __init__(self, directory, pid):
+        self.directory, self.pid = pathlib.Path(directory), pid
+
+    def has_given_up(self):
+        log = (self.directory / "log").read_text(errors="replace")
+        return re.search(r"no unwind table for \S*/split", log) is not None
+
+    def files(self):
+        return sorted((self.directory / "profiles").glob("*.pb.gz"))
+
+    def profiles(self):
+        """One that is being written is of the next call."""
+        return [of_split(Profile.read(file)) for file in self.files()]
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls, faults, directory):
+        pathlib.Path(directory, "bolometer.yaml").write_text(EXPORTER.format(directory=directory), encoding="ascii")
+        with open(f"{directory}/log", "wb") as log, faults.harmless(), subprocess.Popen(
+                [faults.bolometer, "daemon", *DAEMON.format(directory=directory).split()],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
+            try:
+                yield cls(directory, process.pid)
+            finally:
+                process.terminate()
+                process.wait(60)
+
+
+def kill_until_given_up(daemon):
+    """Children are killed as soon as they are there, so that none lives to answer; one that does all the same
+    decides nothing. Returns how many signals that took."""
+    tormentor = Tormentor(signal.SIGKILL, 0, 1 << 30)
+    tormentor.start(daemon.pid)
+    try:
+        wait_for(lambda: daemon.has_given_up() or any(whole for _, whole in daemon.profiles()))
+    finally:
+        tormentor.limit = 0
+        tormentor.thread.join()
+    if any(whole for _, whole in daemon.profiles()):
+        raise Undecided("a child was quicker than its killer")
+    return tormentor.sent
 
 
 def killed_for_a_while(faults):
     """A daemon that goes on for months asks again for what it could not know while its children were
     killed."""
-    tormentor, given_up = Tormentor(signal.SIGKILL, 0.002, 1 << 30), []
-
-    def torment(pid, profiles, log):
-        tormentor.start(pid)
-        try:
-            wait_for(lambda: re.search(r"no unwind table for \S*/split", log.read_text(errors="replace")))
-        finally:
-            tormentor.limit = 0
-            tormentor.thread.join()
-        given_up.append(len(profiles()))
-        known = len(profiles())
-        wait_for(lambda: len(profiles()) >= known + TABLES_AGAIN)
-
     with tempfile.TemporaryDirectory() as directory:
-        pathlib.Path(directory, "bolometer.yaml").write_text(EXPORTER.format(directory=directory), encoding="ascii")
-        watch = Stopwatch()
-        seen = list(profiles_of_a_daemon(faults, directory, torment))
-    expect(not any(whole for _, whole in seen[:given_up[0]]), f"no table while children are killed: {seen}")
-    watch.expect(any(whole for _, whole in seen[-4:]), f"tables come once they live: {seen}")
-    return f"{tormentor.sent} signals; samples and whole ones by profile: {seen}"
+        with Daemon.running(faults, directory) as daemon:
+            signals = kill_until_given_up(daemon)
+            last = len(daemon.files()) + TABLES_AGAIN
+            watch = Stopwatch()
+            wait_for(lambda: len(daemon.files()) >= last or any(whole for _, whole in daemon.profiles()))
+        seen = daemon.profiles()
+    watch.expect(any(whole for _, whole in seen), f"no table once the children live: {seen}")
+    return f"{signals} signals; samples and whole ones by profile: {seen}"
 
 
 def stopped(faults):

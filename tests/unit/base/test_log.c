@@ -17,7 +17,7 @@
 
 static void repeated_messages_are_held_back_and_counted(void **state)
 {
-	static const char message[] = "cannot reach %s", other[] = "cannot write %s";
+	uint64_t message = log_kind("cannot reach %s", ""), other = log_kind("cannot write %s", "");
 	uint64_t now = 100 * NS_PER_SECOND;
 	uint32_t suppressed, written = 0;
 	for (int i = 0; i < 1000; i++)
@@ -29,6 +29,14 @@ static void repeated_messages_are_held_back_and_counted(void **state)
 	assert_int_equal(suppressed, 990);
 	assert_true(log_allows(message, now + 32 * NS_PER_SECOND, &suppressed));
 	assert_int_equal(suppressed, 0);
+}
+
+static void what_has_no_format_of_its_own_repeats_by_its_text(void **state)
+{
+	static const char format[] = "cannot reach %s";
+	assert_true(log_kind("%s", "no endpoint") == log_kind("%s", "no endpoint"));
+	assert_false(log_kind("%s", "no endpoint") == log_kind("%s", "no directory"));
+	assert_true(log_kind(format, "cannot reach a") == log_kind(format, "cannot reach b"));
 }
 
 static void the_journal_is_known_by_its_stream(void **state)
@@ -81,6 +89,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(repeated_messages_are_held_back_and_counted),
+		cmocka_unit_test(what_has_no_format_of_its_own_repeats_by_its_text),
 		cmocka_unit_test(the_journal_is_known_by_its_stream),
 		cmocka_unit_test(lines_have_the_form_asked_for),
 	};
