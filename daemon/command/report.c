@@ -76,6 +76,14 @@ static int write_neighbours(const struct report_options *options, const struct r
 	return r < 0 ? command_error(self, "%s", strerror(-r)) : STATUS_OK;
 }
 
+static unsigned words_of(const char *by)
+{
+	unsigned words = 1;
+	for (; *by; by++)
+		words += *by == ',';
+	return words;
+}
+
 static int write_report(const struct report_options *options, const struct report_view *view,
 			struct text *out)
 {
@@ -87,9 +95,14 @@ static int write_report(const struct report_options *options, const struct repor
 		return write_neighbours(options, view, out);
 	if (r == 0 && options->tree)
 		r = options->json ? report_json_tree(view, out) : report_text_tree(view, out);
-	else if (r == 0)
-		r = options->json ? report_json_functions(view, order, out)
-				  : report_text_functions(view, order, out);
+	else if (r == 0 && options->json)
+		r = report_json_functions(view, order, out);
+	else if (r == 0) {
+		if (options->load.by)
+			r = report_text_groups(view, words_of(options->load.by), options->load.by, out);
+		if (r == 0)
+			r = report_text_functions(view, order, out);
+	}
 	return r < 0 ? command_error(self, "%s", strerror(-r)) : STATUS_OK;
 }
 

@@ -28,6 +28,11 @@ int report_text_functions(const struct report_view *view, enum report_order orde
 /* The nodes of the call tree with the largest totals, indented, each below its caller. */
 int report_text_tree(const struct report_view *view, struct text *out);
 
+/* The call tree down to `levels` below its root, which is what profile_group_by() put there: each with its
+ * total, the largest first. `by` is the heading. */
+int report_text_groups(const struct report_view *view, unsigned levels, const char *by,
+		       struct text *out);
+
 /* One function between its callers and its callees. */
 int report_text_neighbours(const struct report_view *view, uint32_t function, struct text *out);
 

@@ -147,6 +147,11 @@ def report_takes_lines_and_labels_apart(bolometer, directory):
     rows = [line[36:] for line in tree.stdout.decode().splitlines()[2:5]]
     expect(rows == ["  all", "   [no process.executable.name]", "    [no thread.name]"],
            f"the outermost first: {rows}", tree)
+    flat = bolometer.run("report", "--by", "process,thread.name", "-n", "1", "a.pb.gz", cwd=directory)
+    lines = flat.stdout.decode().splitlines()
+    expect(lines[1].split() == ["total", "by", "process,thread.name"] and
+           lines[2].endswith("  [no process.executable.name]") and "1 more groups" in lines[3] and
+           "function" in lines[5], "the groups stand before the functions", flat)
 
 
 @in_directory
