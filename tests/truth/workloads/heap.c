@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Allocates known numbers of objects and bytes at known places: malloc, calloc, realloc (moving, shrinking to
- * nothing, failing), the aligned ones, and blocks that another thread frees. Waits until its allocator is
+ * nothing, failing), the aligned ones, blocks that another thread frees, and what the allocator has besides:
+ * C++'s operators, its own functions. Waits until its allocator is
  * probed, which it sees by the area the kernel then maps into it, and says what it did on one line: for each
  * place objects and bytes allocated, objects and bytes still held.
  *
@@ -12,6 +13,8 @@
  * says how many blocks did not hold what was written to them.
  */
 #include "workload.h"
+
+#include "heap_functions.h"
 
 #include <fcntl.h>
 #include <malloc.h>
@@ -70,9 +73,12 @@ NOINLINE void by_realloc(struct truth *t, unsigned i)
 		note(t, size + i % 10, size == 100000 && i % 3);
 	}
 	kept = block;
-	if (i % 3 == 0)
+	if (i % 3 == 0) {
 		kept = realloc(block, 0);
-	KEEP_FRAME();
+		KEEP_FRAME();
+		if (kept) /* some allocators give a block of no bytes */
+			note(t, 0, 1);
+	}
 }
 
 /* The second one fails: the block stays what it was, and half of them are freed later. */
@@ -103,6 +109,96 @@ NOINLINE void by_aligned(struct truth *t, unsigned i)
 	kept = block;
 	if (i % 4)
 		free(block);
+}
+
+NOINLINE void by_old_functions(struct truth *t, unsigned i)
+{
+	size_t count = 2 + i % 5, size = 24 + i % 900;
+
+	if (call_reallocarray) {
+		kept = call_reallocarray(NULL, count, size);
+		KEEP_FRAME();
+		note(t, count * size, 0);
+		kept = call_reallocarray(kept, count, 2 * size);
+		KEEP_FRAME();
+		note(t, count * 2 * size, i % 2);
+		if (i % 2 == 0)
+			free(kept);
+	}
+	if (call_memalign) {
+		free(kept = call_memalign(128, size));
+		note(t, size, 0);
+	}
+	if (call_valloc && i % 16 == 0) {
+		free(kept = call_valloc(size));
+		note(t, size, 0);
+	}
+}
+
+/* Each form of delete for one of new. */
+NOINLINE void by_operator(struct truth *t, unsigned i)
+{
+	size_t size = 1 + i * 11 % 3000;
+	char nothrow;
+
+	kept = call__Znwm(size);
+	KEEP_FRAME();
+	note(t, size, i % 5 == 0);
+	if (i % 5 == 1)
+		call__ZdlPvm(kept, size);
+	else if (i % 5)
+		call__ZdlPv(kept);
+	call__ZdaPv(kept = call__Znam(size + 1));
+	note(t, size + 1, 0);
+	call__ZdlPv(kept = call__ZnwmRKSt9nothrow_t(size + 2, &nothrow));
+	note(t, size + 2, 0);
+	kept = call__ZnamRKSt9nothrow_t(size + 3, &nothrow);
+	note(t, size + 3, 0);
+	if (call__ZdaPvRKSt9nothrow_t)
+		call__ZdaPvRKSt9nothrow_t(kept, &nothrow);
+	else
+		call__ZdaPv(kept);
+	/* libstdc++ asks the C library for a multiple of the alignment. */
+	size = 128 * (1 + i % 20);
+	call__ZdlPvSt11align_val_t(kept = call__ZnwmSt11align_val_t(size, 64), 64);
+	note(t, size, 0);
+	kept = call__ZnwmSt11align_val_t(size, 128);
+	call__ZdlPvmSt11align_val_t(kept, size, 128);
+	note(t, size, 0);
+	kept = call__ZnamSt11align_val_tRKSt9nothrow_t(size, 64, &nothrow);
+	call__ZdlPvSt11align_val_t(kept, 64);
+	note(t, size, 0);
+}
+
+NOINLINE void by_jemalloc(struct truth *t, unsigned i)
+{
+	size_t size = 1 + i * 7 % 20000;
+
+	call_sdallocx(kept = call_mallocx(size, 0), size, 0);
+	note(t, size, 0);
+	kept = call_mallocx(size + 1, 0);
+	note(t, size + 1, 0);
+	kept = call_rallocx(kept, 2 * size + 1, 0);
+	KEEP_FRAME();
+	note(t, 2 * size + 1, i % 2);
+	if (i % 2 == 0)
+		call_dallocx(kept, 0);
+}
+
+NOINLINE void by_mimalloc(struct truth *t, unsigned i)
+{
+	size_t size = 1 + i * 7 % 20000;
+
+	call_mi_free(kept = call_mi_zalloc(size));
+	note(t, size, 0);
+	call_mi_free(kept = call_mi_malloc_aligned(size + 1, 64));
+	note(t, size + 1, 0);
+	kept = call_mi_recalloc(NULL, 3, size);
+	note(t, 3 * size, i % 2);
+	if (i % 2 == 0)
+		call_mi_free(kept);
+	call_mi_free(kept = call_mi_new_n(2, size));
+	note(t, 2 * size, 0);
 }
 
 /* ---- Blocks that another thread frees --------------------------------------------------------- */
@@ -247,11 +343,14 @@ int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "churn"))
 		return churn();
-	struct truth plain = {0}, zeroed = {0}, moved = {0}, failing = {0}, aligned = {0};
+	struct truth plain = {0}, zeroed = {0}, moved = {0}, failing = {0}, aligned = {0}, old = {0};
+	struct truth operators = {0}, own = {0};
 	static char buffer[4096];
 
 	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
 	rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 1000;
+	find_functions();
+	int has_operators = call__Znwm && call__Znam && call__ZdlPvm && call__ZnwmSt11align_val_t;
 	int probed = wait_for_probes();
 	for (unsigned i = 0; i < rounds; i++) {
 		by_malloc(&plain, i);
@@ -259,6 +358,13 @@ int main(int argc, char **argv)
 		by_realloc(&moved, i);
 		by_failing_realloc(&failing, i);
 		by_aligned(&aligned, i);
+		by_old_functions(&old, i);
+		if (has_operators)
+			by_operator(&operators, i);
+		if (call_mallocx && call_sdallocx)
+			by_jemalloc(&own, i);
+		else if (call_mi_free)
+			by_mimalloc(&own, i);
 	}
 	run_threads();
 	printf("{\"probed\": %d, \"places\": {", probed);
@@ -267,6 +373,11 @@ int main(int argc, char **argv)
 	print("by_realloc", &moved, ", ");
 	print("by_failing_realloc", &failing, ", ");
 	print("by_aligned", &aligned, ", ");
+	print("by_old_functions", &old, ", ");
+	if (has_operators)
+		print("by_operator", &operators, ", ");
+	if (own.objects)
+		print(call_mallocx ? "by_jemalloc" : "by_mimalloc", &own, ", ");
 	print("by_producer", &handed, "}}\n");
 	fflush(stdout);
 	while (getchar() != EOF)
