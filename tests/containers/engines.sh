@@ -3,10 +3,11 @@
 # Unpacks container engines into DIRECTORY/root, without installing anything: their packages with all that
 # this system lacks of what they need. Done once; later calls find it done.
 #
-# Usage: engines.sh DIRECTORY
+# Usage: engines.sh DIRECTORY [PACKAGE...]     more packages to unpack
 set -eu
 directory=$1
-packages="runc podman conmon containerd golang-github-containers-common"
+shift
+packages="runc podman conmon containerd golang-github-containers-common $*"
 
 mkdir -p "$directory/archives/partial"
 exec 9>"$directory/lock"

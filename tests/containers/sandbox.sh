@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs a command where the engines of engines.sh seem installed, in mount and network namespaces of its
 # own: what it writes outside /tmp and the build is in memory, mounts and addresses go with it. Processes
-# and cgroups are the host's.
+# and cgroups are the host's; with SANDBOX_NETWORK=host the network is too.
 #
 # Usage: sandbox.sh ENGINES BUILD SOURCE COMMAND...
 set -eu
 if [ -z "${IN_SANDBOX-}" ]; then
-    IN_SANDBOX=1 exec unshare --mount --net --propagation private "$0" "$@"
+    network=--net
+    [ "${SANDBOX_NETWORK-}" != host ] || network=
+    IN_SANDBOX=1 exec unshare --mount $network --propagation private "$0" "$@"
 fi
 engines=$1 build=$2 source=$3
 shift 3
