@@ -42,11 +42,13 @@
 	COUNTER(HEAP_ALLOCATIONS, "heap_allocations", "allocations of probed functions")        \
 	COUNTER(HEAP_BYTES, "heap_bytes", "bytes those asked for")                              \
 	COUNTER(HEAP_FREES, "heap_frees", "blocks freed")                                       \
-	COUNTER(HEAP_UNKNOWN_FREES, "heap_unknown_frees", "of them, allocated before the probes were there") \
+	COUNTER(HEAP_UNKNOWN_FREES, "heap_unknown_frees", "of them, from before the probes or not sampled") \
 	COUNTER(HEAP_MISSED_FREES, "heap_missed_frees", "blocks whose address was given out again") \
 	COUNTER(HEAP_LOST, "heap_lost", "allocations without a place: no memory for the call or the walk") \
 	COUNTER(HEAP_SITES_FULL, "heap_sites_full", "allocations at places the full table refused") \
 	COUNTER(HEAP_LIVE_FULL, "heap_live_full", "blocks the full table refused: not in use")  \
+	COUNTER(HEAP_SAMPLES, "heap_samples", "allocations of which the place was taken")       \
+	COUNTER(HEAP_THINNED, "heap_thinned", "sampled blocks passed over as the interval was raised") \
 	COUNTER(HEAP_STACKS, "heap_stacks", "places that allocate, sent")                       \
 	COUNTER(HEAP_STACKS_LOST, "heap_stacks_lost", "times a full ring refused one: sent with the next call")
 

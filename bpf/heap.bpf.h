@@ -1,12 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What allocators do: probes on their functions keep, for each place that allocates, how many objects and
- * bytes were allocated and freed there, and for each object alive the place it came from.
+ * bytes were allocated there, and for each sampled object alive the place it came from.
  *
  * One program stands on every function. The attach cookie says what the function does and in which of the
- * context's registers its arguments are (enum allocation_role, HEAP_COOKIE). An allocation is known when
- * its function returns: until then its arguments wait in `heap_pending`, one place a thread. A probed
- * function that calls another for the same request is counted once, by the outermost call.
+ * context's registers its arguments are (enum allocation_role, HEAP_COOKIE). A sampled allocation is known
+ * when its function returns: until then its arguments wait in `heap_pending`, one place a thread. A probed
+ * function that calls another for the same request is counted once, by the outermost call. A call that is
+ * not sampled costs the probe at its begin and no more: where links of sessions exist (Linux 6.13) the
+ * program refuses its return.
+ *
+ * Sampling. With an interval of T bytes an allocation of S bytes is taken with the probability p = S / T, and
+ * always from T bytes on; it then stands for 1 / p objects and S / p bytes, so that sums are right in the mean
+ * for every place, whatever the sizes and whenever T changes. Each allocation is judged by itself: there is
+ * no state that could run in step with the program. Of all ways to spend a number of samples this one makes the
+ * error of the bytes least (probability proportional to size): the variance of an object is S (T - S), none from T
+ * on. Marking bytes at random (p = 1 - exp(-S / T), what tcmalloc and Go do) takes fewer samples of objects near T
+ * and leaves S^2 e^(-S/T) / (1 - e^(-S/T)) there; drawing marks times T leaves S T, also for large objects, and
+ * cannot decide before the call. T = 1 takes everything.
+ *
+ * The objects alive are at any moment a sample with the interval that each of them carries. When their table
+ * fills up, what comes is taken with a larger one; the daemon then raises it for good, and thin_heap() drops those
+ * that the new one would not have taken.
  *
  * A block that may die is taken out of `heap_live` before the allocator gets it, since the moment after
  * another thread may be given its address; a realloc that fails puts it back. So that nothing depends on
@@ -16,23 +31,13 @@
 
 #include "unwind.bpf.h"
 
-struct heap_block_key {
-	u64 address;
-	u32 host_pid;
-	u32 exec_id;
-};
-
-struct heap_block {
-	struct heap_site_key site;
-	u64 size;
-};
-
 /* A call on its way. */
 struct heap_call {
 	u64 sp;	  /* at the outermost call: calls it makes have lower ones */
 	u64 role; /* enum allocation_role */
 	u64 size;
 	u64 pointer;
+	u64 interval; /* with which it was sampled; 0: it was not */
 	u64 has_old; /* realloc: `old` was alive */
 	struct heap_block old;
 	u64 depth; /* calls inside it that have not returned */
@@ -61,6 +66,20 @@ struct {
 	__type(key, u32);
 	__type(value, struct heap_call);
 } heap_pending SEC(".maps");
+
+/* Key: see HEAP_COOKIE_PROCESS. Size: processes that can be told apart, the first entry for all others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct heap_process);
+} heap_processes SEC(".maps");
+
+const volatile u64 heap_live_size = 1; /* of `heap_live` */
+
+/* Changed while running: bytes between two samples; how many objects are in `heap_live`. */
+volatile u64 heap_interval = HEAP_EXACT_INTERVAL;
+volatile u64 heap_live_count;
 
 /* Several of these programs may run on one CPU by turns: one's addition must not undo another's. */
 static __always_inline void count_heap(enum counter counter, u64 more)
@@ -92,14 +111,32 @@ static __always_inline struct heap_block_key heap_block_at(u64 address)
 	return key;
 }
 
-static __always_inline void count_freed(const struct heap_block *block)
+static __always_inline struct heap_process *heap_process_of(u64 cookie)
 {
-	struct heap_site *site = bpf_map_lookup_elem(&heap_sites, &block->site);
+	u32 index = cookie >> HEAP_COOKIE_PROCESS;
 
-	if (!site)
+	return bpf_map_lookup_elem(&heap_processes, &index);
+}
+
+/* An allocation that succeeded, sampled or not. */
+static __always_inline void count_allocation(u64 cookie, u64 size)
+{
+	struct heap_process *process = heap_process_of(cookie);
+
+	count_heap(COUNTER_HEAP_ALLOCATIONS, 1);
+	count_heap(COUNTER_HEAP_BYTES, size);
+	if (!process)
 		return;
-	__sync_fetch_and_add(&site->freed_objects, 1);
-	__sync_fetch_and_add(&site->freed_bytes, block->size);
+	__sync_fetch_and_add(&process->allocations, 1);
+	__sync_fetch_and_add(&process->bytes, size);
+}
+
+static __always_inline bool forget_block(const struct heap_block_key *key)
+{
+	if (bpf_map_delete_elem(&heap_live, key))
+		return false;
+	__sync_fetch_and_add(&heap_live_count, -1);
+	return true;
 }
 
 /* Takes a block out of those alive, into *ret. Returns whether it was known. */
@@ -112,51 +149,115 @@ static __always_inline bool take_block(u64 address, struct heap_block *ret)
 		return false;
 	*ret = *block;
 	/* Freed twice, by two threads: the one that takes it out counts. */
-	return bpf_map_delete_elem(&heap_live, &key) == 0;
+	return forget_block(&key);
 }
 
-static __always_inline void on_heap_free(u64 address)
+static __always_inline bool keep_block(u64 address, const struct heap_block *block)
 {
-	struct heap_block block;
+	struct heap_block_key key = heap_block_at(address);
 
-	if (!address)
-		return;
+	if (bpf_map_update_elem(&heap_live, &key, block, BPF_NOEXIST))
+		return false;
+	__sync_fetch_and_add(&heap_live_count, 1);
+	return true;
+}
+
+static __always_inline void count_free(u64 cookie, bool is_known)
+{
 	count_heap(COUNTER_HEAP_FREES, 1);
-	if (take_block(address, &block))
-		count_freed(&block);
-	else
+	if (!is_known)
 		count_heap(COUNTER_HEAP_UNKNOWN_FREES, 1);
 }
 
-SEC("uprobe")
-int on_allocator_call(struct pt_regs *ctx)
+static __always_inline void on_heap_free(u64 cookie, u64 address)
+{
+	struct heap_process *process = heap_process_of(cookie);
+	struct heap_block block;
+
+	if (process)
+		__sync_fetch_and_add(&process->frees, 1);
+	if (address)
+		count_free(cookie, take_block(address, &block));
+}
+
+/* One of T / S, by chance. */
+static __always_inline bool takes_sample(u64 size, u64 interval)
+{
+	u64 weighed = size < HEAP_LEAST_SIZE ? HEAP_LEAST_SIZE : size;
+
+	return weighed >= interval || bpf_get_prandom_u32() * interval < weighed << 32;
+}
+
+/*
+ * The interval for an allocation that comes now. Between two looks of the daemon the table of objects alive could
+ * fill up, and what it then refuses would be missing. So in its last quarter the interval doubles with each 1/32 of
+ * the table.
+ */
+static __always_inline u64 interval_now(void)
+{
+	u64 interval = heap_interval, step = heap_live_size / 32 + 1, live = heap_live_count;
+
+	if (live < 24 * step)
+		return interval;
+	u64 shift = (live - 24 * step) / step + 1;
+	interval <<= shift < 16 ? shift : 16;
+	return interval < HEAP_MAX_INTERVAL ? interval : HEAP_MAX_INTERVAL;
+}
+
+/* The request that begins, into *call. */
+static __always_inline void take_request(struct pt_regs *ctx, u64 cookie, struct heap_call *call)
+{
+	u64 interval = interval_now();
+
+	call->size = heap_register(ctx, cookie, HEAP_COOKIE_SIZE);
+	if ((cookie >> HEAP_COOKIE_COUNT & 0xff) != HEAP_NO_REGISTER)
+		call->size *= heap_register(ctx, cookie, HEAP_COOKIE_COUNT);
+	if (takes_sample(call->size, interval))
+		call->interval = interval;
+	if (call->role == ALLOCATION_REALLOC && call->pointer)
+		call->has_old = take_block(call->pointer, &call->old);
+}
+
+/* A call that is not sampled and changes nothing that is known: it counts as if it had succeeded. (Those that
+ * fail ask for more than any interval, and are sampled.) */
+static __always_inline void count_unsampled(u64 cookie, const struct heap_call *call)
+{
+	if (call->role == ALLOCATION_REALLOC && call->pointer)
+		count_free(cookie, false);
+	if (call->role != ALLOCATION_REALLOC || !call->pointer || call->size)
+		count_allocation(cookie, call->size);
+}
+
+/* Returns whether the call's return need not be seen. Without sessions it is seen all the same. */
+static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 {
 	u64 cookie = bpf_get_attach_cookie(ctx);
 	u32 thread = (u32)bpf_get_current_pid_tgid(), role = cookie & 0xff;
 	u64 pointer = heap_register(ctx, cookie, HEAP_COOKIE_POINTER);
 	struct heap_call *pending = bpf_map_lookup_elem(&heap_pending, &thread);
 	u64 sp = heap_stack_pointer(ctx);
+	struct heap_process *process = heap_process_of(cookie);
 
+	if (role != ALLOCATION_FREE && process)
+		__sync_fetch_and_add(&process->calls, 1);
 	if (pending && sp <= pending->sp) {
-		if (role != ALLOCATION_FREE)
+		if (role != ALLOCATION_FREE && !in_session)
 			pending->depth++;
-		return 0;
+		return 1;
 	}
 	if (role == ALLOCATION_FREE) {
-		on_heap_free(pointer);
-		return 0;
+		on_heap_free(cookie, pointer);
+		return 1;
 	}
 	struct heap_call call = {.sp = sp, .role = role, .pointer = pointer};
-	call.size = heap_register(ctx, cookie, HEAP_COOKIE_SIZE);
-	if ((cookie >> HEAP_COOKIE_COUNT & 0xff) != HEAP_NO_REGISTER)
-		call.size *= heap_register(ctx, cookie, HEAP_COOKIE_COUNT);
-	if (role == ALLOCATION_REALLOC && pointer)
-		call.has_old = take_block(pointer, &call.old);
-	if (bpf_map_update_elem(&heap_pending, &thread, &call, BPF_ANY)) {
-		count_heap(COUNTER_HEAP_LOST, 1);
-		if (call.has_old)
-			count_freed(&call.old);
+	take_request(ctx, cookie, &call);
+	if (!call.interval && !call.has_old &&
+	    !(cookie >> HEAP_COOKIE_FLAGS & HEAP_PROBE_NESTS)) {
+		count_unsampled(cookie, &call);
+		return 1;
 	}
+	if (bpf_map_update_elem(&heap_pending, &thread, &call, BPF_ANY))
+		count_heap(COUNTER_HEAP_LOST, 1);
 	return 0;
 }
 
@@ -199,30 +300,43 @@ static __always_inline struct heap_site *heap_site_of(const struct heap_site_key
 	return bpf_map_lookup_elem(&heap_sites, key);
 }
 
-static __always_inline void add_block(u64 address, const struct heap_site_key *site, u64 size)
+static __always_inline void add_block(u64 address, const struct heap_site_key *site,
+				      const struct heap_call *call)
 {
-	struct heap_block_key key = heap_block_at(address);
-	struct heap_block block = {.site = *site, .size = size}, older;
+	struct heap_block block = {.site = *site, .size = call->size, .interval = call->interval},
+			  older;
 
 	/* An address is given out once until it is freed: that free was not seen. */
-	if (take_block(address, &older)) {
+	if (take_block(address, &older))
 		count_heap(COUNTER_HEAP_MISSED_FREES, 1);
-		count_freed(&older);
-	}
-	if (bpf_map_update_elem(&heap_live, &key, &block, BPF_ANY)) {
-		/* Nobody will see it freed: in use it does not count. */
-		count_heap(COUNTER_HEAP_LIVE_FULL, 1);
-		count_freed(&block);
-	}
+	if (!keep_block(address, &block))
+		count_heap(COUNTER_HEAP_LIVE_FULL, 1); /* nobody will see it freed: in use it does not count */
 }
 
-static __always_inline void add_allocation(struct pt_regs *ctx, u64 address, u64 size)
+static __always_inline void add_to_site(struct heap_site *site, const struct heap_call *call)
+{
+	u64 weight = HEAP_WEIGHT(heap_chance(call->size, call->interval));
+	u64 coarse = weight >> 8, bytes = call->size;
+
+	__sync_fetch_and_add(&site->samples, 1);
+	__sync_fetch_and_add(&site->objects, weight);
+	if (weight > HEAP_WEIGHT_ONE) {
+		/* Both are less than 2^54: see HEAP_MAX_INTERVAL. Horvitz and Thompson's estimate of their own
+		 * variance: the square times w (w - 1). */
+		u64 extra = bytes * (weight - HEAP_WEIGHT_ONE) >> 16;
+		bytes += extra;
+		__sync_fetch_and_add(&site->object_variance, coarse * (coarse - 256) >> 8);
+		__sync_fetch_and_add(&site->byte_variance, bytes * extra >> 10);
+	}
+	__sync_fetch_and_add(&site->bytes, bytes);
+}
+
+static __always_inline void sample_allocation(struct pt_regs *ctx, u64 address,
+					      const struct heap_call *call)
 {
 	u32 walk;
 	struct scratch *s = begin_probe_walk(&walk);
 
-	count_heap(COUNTER_HEAP_ALLOCATIONS, 1);
-	count_heap(COUNTER_HEAP_BYTES, size);
 	if (!s) {
 		count_heap(COUNTER_HEAP_LOST, 1);
 		return;
@@ -239,9 +353,9 @@ static __always_inline void add_allocation(struct pt_regs *ctx, u64 address, u64
 				    .exec_id = s->sample.exec_id};
 	struct heap_site *site = heap_site_of(&key);
 	if (site) {
-		__sync_fetch_and_add(&site->allocated_objects, 1);
-		__sync_fetch_and_add(&site->allocated_bytes, size);
-		add_block(address, &key, size);
+		count_heap(COUNTER_HEAP_SAMPLES, 1);
+		add_to_site(site, call);
+		add_block(address, &key, call);
 		if (!site->is_sent)
 			site->is_sent = send_sample(walk);
 	} else {
@@ -250,40 +364,103 @@ static __always_inline void add_allocation(struct pt_regs *ctx, u64 address, u64
 	end_walk(s);
 }
 
-SEC("uretprobe")
-int on_allocator_return(struct pt_regs *ctx)
+/* The block that the call which returns has given, 0: none. */
+static __always_inline u64 allocated_address(struct pt_regs *ctx, const struct heap_call *call)
+{
+	u64 address = heap_return_value(ctx);
+
+	if (call->role == ALLOCATION_POSIX_MEMALIGN) {
+		u64 failed = (u32)address;
+		address = 0;
+		if (!failed)
+			bpf_probe_read_user(&address, sizeof(address), (void *)call->pointer);
+	}
+	return address;
+}
+
+static __always_inline int end_heap_call(struct pt_regs *ctx, u64 cookie)
 {
 	u32 thread = (u32)bpf_get_current_pid_tgid();
 	struct heap_call *pending = bpf_map_lookup_elem(&heap_pending, &thread);
+	struct heap_process *process = heap_process_of(cookie);
 
+	if (process)
+		__sync_fetch_and_add(&process->returns, 1);
 	if (!pending)
-		return 0; /* called before the probes were set */
+		return 0; /* called before the probes were set, or not sampled */
 	if (pending->depth > 0) {
 		pending->depth--;
 		return 0;
 	}
 	struct heap_call call = *pending;
 	bpf_map_delete_elem(&heap_pending, &thread);
-	u64 address = heap_return_value(ctx);
-	if (call.role == ALLOCATION_POSIX_MEMALIGN) {
-		u64 failed = (u32)address;
-		address = 0;
-		if (!failed)
-			bpf_probe_read_user(&address, sizeof(address), (void *)call.pointer);
-	}
+	u64 address = allocated_address(ctx, &call);
 	if (call.role == ALLOCATION_REALLOC && call.pointer) {
-		if (address || !call.size) { /* to no bytes and NULL: it is freed */
-			count_heap(COUNTER_HEAP_FREES, 1);
-			if (call.has_old)
-				count_freed(&call.old);
-			else
-				count_heap(COUNTER_HEAP_UNKNOWN_FREES, 1);
-		} else if (call.has_old) {
-			struct heap_block_key key = heap_block_at(call.pointer);
-			bpf_map_update_elem(&heap_live, &key, &call.old, BPF_ANY);
-		}
+		if (address || !call.size) /* to no bytes and NULL: it is freed */
+			count_free(cookie, call.has_old);
+		else if (call.has_old)
+			keep_block(call.pointer, &call.old);
 	}
-	if (address)
-		add_allocation(ctx, address, call.size);
+	if (address) {
+		count_allocation(cookie, call.size);
+		if (call.interval)
+			sample_allocation(ctx, address, &call);
+	}
+	return 0;
+}
+
+SEC("uprobe")
+int on_allocator_call(struct pt_regs *ctx)
+{
+	begin_heap_call(ctx, false);
+	return 0;
+}
+
+SEC("uretprobe")
+int on_allocator_return(struct pt_regs *ctx)
+{
+	return end_heap_call(ctx, bpf_get_attach_cookie(ctx));
+}
+
+/* Both in one, where links of sessions exist. A call is met on the instruction that is probed; its return,
+ * behind the caller's instruction. (The kernel's own way to tell has changed its arguments.) Returning 1 from a
+ * call refuses its return. */
+SEC("uprobe")
+int on_allocator_session(struct pt_regs *ctx)
+{
+	if (heap_instruction_pointer(ctx) == bpf_get_func_ip(ctx))
+		return begin_heap_call(ctx, true);
+	return end_heap_call(ctx, bpf_get_attach_cookie(ctx));
+}
+
+struct heap_thinning_state {
+	u64 interval;
+};
+
+/* Was taken with the chance S / T of its own interval; stays with what makes that the chance of the new one. */
+static long thin_block(void *map, const struct heap_block_key *key, struct heap_block *block,
+		       struct heap_thinning_state *state)
+{
+	u64 weighed = block->size < block->interval ? block->interval : block->size;
+
+	if (block->interval >= state->interval)
+		return 0;
+	if (takes_sample(weighed, state->interval)) {
+		block->interval = state->interval;
+		return 0;
+	}
+	struct heap_block_key copy = *key;
+	if (forget_block(&copy))
+		count_heap(COUNTER_HEAP_THINNED, 1);
+	return 0;
+}
+
+/* Run by the daemon, after it has raised `heap_interval`. */
+SEC("syscall")
+int thin_heap(struct heap_thinning *ctx)
+{
+	struct heap_thinning_state state = {.interval = ctx->interval};
+
+	bpf_for_each_map_elem(&heap_live, thin_block, &state, 0);
 	return 0;
 }

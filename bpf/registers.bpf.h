@@ -35,6 +35,11 @@ static __always_inline u64 heap_return_value(struct pt_regs *ctx)
 	return ((struct user_registers *)ctx)->ax;
 }
 
+static __always_inline u64 heap_instruction_pointer(struct pt_regs *ctx)
+{
+	return ((struct user_registers *)ctx)->ip;
+}
+
 /* The system call the registers entered the kernel with, or -1 (interrupt, exception). */
 static __always_inline s64 entry_system_call(const struct user_registers *r)
 {
@@ -151,6 +156,11 @@ static __always_inline u64 heap_stack_pointer(struct pt_regs *ctx)
 static __always_inline u64 heap_return_value(struct pt_regs *ctx)
 {
 	return ((struct user_registers *)ctx)->regs[0];
+}
+
+static __always_inline u64 heap_instruction_pointer(struct pt_regs *ctx)
+{
+	return ((struct user_registers *)ctx)->pc;
 }
 
 /* x8 holds the number, but nothing in the user's part of the registers tells a system call from an

@@ -253,11 +253,34 @@ enum allocation_role {
 };
 
 /* The attach cookie of a heap probe: role in the low byte, then one byte each, which of the words of
- * struct user_registers holds an argument. */
+ * struct user_registers holds an argument; flags; and the index of the process in `heap_processes`. */
 #define HEAP_COOKIE_SIZE 8
 #define HEAP_COOKIE_COUNT 16
 #define HEAP_COOKIE_POINTER 24
+#define HEAP_COOKIE_FLAGS 32
+#define HEAP_COOKIE_PROCESS 40
 #define HEAP_NO_REGISTER 0xff
+
+/* Flags of a heap probe. */
+#define HEAP_PROBE_NESTS 1 /* the function may call another probed one for the same request */
+
+/* Bytes between two samples: 1 samples everything, more than the last one would overflow sums of squares. */
+#define HEAP_EXACT_INTERVAL 1ULL
+#define HEAP_MAX_INTERVAL (1ULL << 27)
+/* What an allocator gives at the least: smaller requests are sampled as if they were of this size. */
+#define HEAP_LEAST_SIZE 16ULL
+
+/* Of 2^32 allocations of a size, how many are sampled at an interval: S / T of all, rounded up. */
+static inline u64 heap_chance(u64 size, u64 interval)
+{
+	u64 weighed = size < HEAP_LEAST_SIZE ? HEAP_LEAST_SIZE : size;
+
+	return weighed >= interval ? 1ULL << 32 : ((weighed << 32) + interval - 1) / interval;
+}
+
+/* How many objects a sampled one stands for, in units of 2^-16. */
+#define HEAP_WEIGHT_ONE (1ULL << 16)
+#define HEAP_WEIGHT(chance) ((1ULL << 48) / (chance))
 
 /* Key of `heap_sites`: a place in a program that allocates. */
 struct heap_site_key {
@@ -267,12 +290,42 @@ struct heap_site_key {
 	u32 exec_id;
 };
 
-/* Since the probes were set. What is in use is the difference. */
+/* What was allocated since the probes were set, each sample with its weight. */
 struct heap_site {
-	u64 allocated_objects, allocated_bytes;
-	u64 freed_objects, freed_bytes;
+	u64 objects;	      /* units of HEAP_WEIGHT_ONE */
+	u64 bytes;
+	u64 object_variance; /* of `objects`, units of 1/256 */
+	u64 byte_variance;   /* of `bytes`, units of 1024 */
+	u64 samples;
 	u32 is_sent; /* its stack */
 	u32 padding;
+};
+
+/* Key of `heap_live`: an object alive that was sampled. */
+struct heap_block_key {
+	u64 address;
+	u32 host_pid;
+	u32 exec_id;
+};
+
+struct heap_block {
+	struct heap_site_key site;
+	u64 size;
+	u64 interval; /* it stands for others by that one: heap_chance(size, interval) */
+};
+
+/* Value of `heap_processes`: what the probes of a process saw, sampled or not. */
+struct heap_process {
+	u64 calls;	 /* of functions that allocate, with those made by others */
+	u64 returns;	 /* of them, seen to return */
+	u64 frees;	 /* calls of functions that free */
+	u64 allocations; /* requests that succeeded */
+	u64 bytes;	 /* those asked for */
+};
+
+/* Context of the program that thins the objects alive: since which interval. */
+struct heap_thinning {
+	u64 interval;
 };
 
 /* ---- Unwind tables --------------------------------------------------------------------------- */

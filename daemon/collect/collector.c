@@ -43,6 +43,7 @@ struct collector {
 	struct cpu_events events;
 	struct growth_events growth;
 	struct heap_probes heap;
+	struct heap_table heap_table;
 	struct sideband *sideband;
 	struct process_table *processes;
 	struct offload *offload; /* opens files */
@@ -262,6 +263,7 @@ void collector_drain(struct collector *c)
 	if (c->options.heap && c->running) {
 		heap_probes_attach(&c->heap, now);
 		heap_probes_expire(&c->heap);
+		heap_table_regulate(&c->heap_table);
 	}
 	ring_buffer__consume(c->ring);
 	c->sideband_seen_ns = now;
@@ -270,6 +272,8 @@ void collector_drain(struct collector *c)
 		process_table_scan(c->processes, wants_maps(c));
 	if (now - c->last_expiry > EXPIRE_INTERVAL_NS) {
 		process_table_expire(c->processes, now);
+		if (c->options.heap)
+			heap_table_expire(&c->heap_table);
 		refresh_cgroups(c);
 		c->last_expiry = now;
 	}
@@ -373,6 +377,8 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 		.select_children = c->selection->children,
 		.growth = c->options.growth,
 		.heap = c->options.heap,
+		.heap_interval = c->options.heap_interval,
+		.heap_blocks = c->options.heap_blocks,
 		.oom = c->options.on_oom != NULL,
 	};
 	int r = c->options.heap ? require_heap_links(failure) : 0;
@@ -466,6 +472,7 @@ struct collector *collector_free(struct collector *c)
 	cpu_events_stop(&c->events);
 	growth_events_stop(&c->growth);
 	heap_probes_detach(&c->heap);
+	heap_table_deinit(&c->heap_table);
 	close_fd(c->statistics_fd);
 	loop_remove(c->ring_source);
 	loop_remove(c->timer);
@@ -571,6 +578,7 @@ int collector_start(struct collector *c, struct collect_failure *failure)
 		return collect_fail(failure, r, "cannot follow forks: %s", strerror(-r));
 	init_events(c);
 	heap_probes_init(&c->heap, &c->programs, &c->binaries, monotonic_ns());
+	heap_table_init(&c->heap_table, &c->programs);
 	c->statistics_fd = enable_bpf_statistics(c);
 	r = c->options.no_ticks ? 0 : cpu_events_start(&c->events, c->loop);
 	if (r == 0 && c->options.growth)
@@ -610,7 +618,7 @@ int collector_select_pid(struct collector *c, uint32_t pid)
 
 int collector_read_heap(const struct collector *c, struct heap_totals *ret)
 {
-	return heap_totals_read(&c->programs, ret);
+	return heap_table_read(&c->heap_table, ret);
 }
 
 void collector_forget_stacks(struct collector *c)

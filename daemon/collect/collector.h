@@ -9,6 +9,7 @@
 #include "collect/binaries.h"
 #include "collect/failure.h"
 #include "collect/heap_probes.h"
+#include "collect/heap_table.h"
 #include "collect/map_usage.h"
 #include "collect/opener.h"
 #include "collect/selection.h"
@@ -30,6 +31,8 @@ struct collector_options {
 	bool no_ticks;		 /* the CPU is not sampled */
 	bool growth;		 /* page faults are */
 	bool heap;		 /* allocators are probed */
+	uint64_t heap_interval;	 /* and of that: as of programs_options */
+	uint32_t heap_blocks;
 	uint32_t max_frames;
 	uint32_t ring_bytes;	 /* 0: by number of CPUs */
 	bool ignore_kernel_bugs;
@@ -96,7 +99,7 @@ int collector_set_paused(struct collector *collector, bool paused);
  */
 int collector_apply_selection(struct collector *collector, struct collect_failure *failure);
 
-/* What each place allocated since the start; as heap_totals_read(). */
+/* What each place allocated since the start; as heap_table_read(). */
 int collector_read_heap(const struct collector *collector, struct heap_totals *ret);
 
 /* Every stack is sent whole once more, and what was sent before has been delivered when this returns. */

@@ -13,7 +13,7 @@
 struct heap_mapping {
 	uint64_t inode;
 	uint32_t device, pid;
-	int calls, returns; /* links; -1: not set */
+	int calls, returns; /* links; -1: not set. Of sessions: `calls` alone */
 	bool is_settled;    /* probed, or there is nothing to probe */
 };
 
@@ -21,6 +21,7 @@ struct heap_probes {
 	struct programs *programs;
 	const struct binaries *binaries;
 	ARRAY(struct heap_mapping) mappings;
+	ARRAY(uint32_t) pids; /* by index in `heap_processes`, which begins with 1; 0: free */
 	uint64_t begin_ns;
 	uint64_t probes, failed; /* set; refused by the kernel */
 };
@@ -41,17 +42,5 @@ void heap_probes_expire(struct heap_probes *heap);
 /* Takes all probes away. Idempotent. */
 void heap_probes_detach(struct heap_probes *heap);
 
-/* A probe's attach cookie, see HEAP_COOKIE_SIZE. */
-uint64_t heap_probe_cookie(const struct allocator_probe *probe);
-
-struct heap_total {
-	struct heap_site_key key;
-	struct heap_site site;
-};
-
-struct heap_totals {
-	ARRAY(struct heap_total) list;
-};
-
-/* Reads the totals of all places. Free with array_free(&ret->list). Returns 0 or -ENOMEM. */
-int heap_totals_read(const struct programs *programs, struct heap_totals *ret);
+/* A probe's attach cookie, see HEAP_COOKIE_SIZE. `process`: index in `heap_processes`. */
+uint64_t heap_probe_cookie(const struct allocator_probe *probe, uint32_t process);

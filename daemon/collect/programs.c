@@ -14,6 +14,7 @@
 #include "collect/kernel_types.h"
 #include "collect/large_pages.h"
 #include "collect/uprobe_multi.h"
+#include "collect/uprobe_trials.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -34,6 +35,7 @@
 #define MAX_KERNEL_TYPES (256UL << 20)
 #define HEAP_SITES 65536
 #define HEAP_BLOCKS (1U << 20)
+#define HEAP_PROCESSES 4096
 #define HEAP_CALLS 8192 /* threads within an allocator at one moment */
 #define INITIAL_PID_NAMESPACE_INODE 0xeffffffcU /* PROC_PID_INIT_INO */
 
@@ -93,7 +95,9 @@ static void size_maps(const struct programs *programs, const struct programs_opt
 	bpf_map__set_max_entries(s->maps.growth_rates, options->growth ? cpus : 1);
 	bpf_map__set_max_entries(s->maps.growth_periods, options->growth ? cpus : 1);
 	bpf_map__set_max_entries(s->maps.heap_sites, options->heap ? HEAP_SITES : 1);
-	bpf_map__set_max_entries(s->maps.heap_live, options->heap ? HEAP_BLOCKS : 1);
+	uint32_t blocks = options->heap_blocks ? options->heap_blocks : HEAP_BLOCKS;
+	bpf_map__set_max_entries(s->maps.heap_live, options->heap ? blocks : 1);
+	bpf_map__set_max_entries(s->maps.heap_processes, programs->heap_processes);
 	bpf_map__set_max_entries(s->maps.heap_pending, options->heap ? HEAP_CALLS : 1);
 	bpf_map__set_max_entries(s->maps.binaries, options->binaries);
 	bpf_map__set_max_entries(s->maps.ring, options->ring_bytes);
@@ -241,6 +245,9 @@ static void set_constants(const struct programs *programs, const struct programs
 	s->rodata->code_address_mask = (1ULL << 48) - 1;
 #endif
 	s->data->period_ns = options->period_ns;
+	s->rodata->heap_live_size = bpf_map__max_entries(s->maps.heap_live);
+	if (options->heap_interval)
+		s->data->heap_interval = MIN_OF(options->heap_interval, HEAP_MAX_INTERVAL);
 	set_pid_namespace(s);
 	bpf_program__set_autoload(s->progs.on_fork, options->select_children);
 	bpf_program__set_autoload(s->progs.on_free, options->select_children);
@@ -248,6 +255,10 @@ static void set_constants(const struct programs *programs, const struct programs
 	bpf_program__set_autoload(s->progs.on_oom_victim, options->oom);
 	bpf_program__set_autoload(s->progs.on_allocator_call, options->heap);
 	bpf_program__set_autoload(s->progs.on_allocator_return, options->heap);
+	bpf_program__set_autoload(s->progs.on_allocator_session, options->heap && programs->has_sessions);
+	bpf_program__set_autoload(s->progs.thin_heap, options->heap);
+	bpf_program__set_expected_attach_type(s->progs.on_allocator_session,
+					      (enum bpf_attach_type)UPROBE_MULTI_SESSION);
 	bpf_program__set_expected_attach_type(s->progs.on_allocator_call,
 					      (enum bpf_attach_type)UPROBE_MULTI);
 	bpf_program__set_expected_attach_type(s->progs.on_allocator_return,
@@ -322,6 +333,8 @@ int programs_open(const struct programs_options *options, struct programs *ret,
 	raise_memlock();
 	struct programs programs = {.cpu_count = cpu_events_possible_cpus()};
 	programs.walk_count = (uint32_t)programs.cpu_count * (options->heap ? WALK_CLASSES : 1);
+	programs.has_sessions = options->heap && uprobe_trials_link(UPROBE_MULTI_SESSION) == 0;
+	programs.heap_processes = options->heap ? HEAP_PROCESSES : 1;
 	programs.skeleton = open_skeleton(&types);
 	if (!programs.skeleton)
 		return fail_load(failure, -errno);

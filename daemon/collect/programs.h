@@ -18,6 +18,8 @@ struct programs_options {
 	uint32_t binaries;	  /* known at once */
 	bool select_by_pid, select_children;
 	bool heap;
+	uint64_t heap_interval;	  /* bytes between two samples, up to HEAP_MAX_INTERVAL; 1: everything is taken */
+	uint32_t heap_blocks;	  /* sampled objects that are followed at once; 0: default */
 	bool growth;		  /* page faults are looked at */
 	bool oom;		  /* victims of a lack of memory are told */
 };
@@ -34,6 +36,8 @@ struct programs {
 	struct bolometer_bpf *skeleton;
 	int cpu_count; /* possible */
 	uint32_t walk_count; /* see enum walk_class */
+	bool has_sessions;   /* for probes on allocators, see UPROBE_MULTI_SESSION */
+	uint32_t heap_processes; /* that can be told apart, and one */
 	struct bpf_link *fork_link, *free_link, *cgroup_link, *oom_link;
 };
 

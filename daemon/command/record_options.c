@@ -28,8 +28,13 @@ const struct option_spec record_option_specs[] = {
 	OPTION(SHARE, 0, "max-cpu", "SHARE", AT(max_cpu_ppm),
 	       "what this may cost of the CPU time of all CPUs: 0.5%. The rate goes\n"
 	       "down, to 11 Hz and then by chance to nothing, as long as it must"),
+	OPTION(NUMBER, 0, "heap-interval", "BYTES", AT(heap_interval),
+	       "heap: bytes between two samples (default 524288)", .low = 1, .high = HEAP_MAX_INTERVAL),
+	OPTION(NUMBER, 0, "heap-objects", "N", AT(heap_objects),
+	       "heap: sampled objects that are followed at once (default 1048576);\n"
+	       "when there are more, the interval is raised", .low = 64, .high = 1U << 24),
 	OPTION(FLAG, 0, "exact", NULL, AT(exact),
-	       "heap: follow every allocation, at some microseconds each"),
+	       "heap: take every allocation, at some microseconds each"),
 	OPTION(NUMBER, 0, "max-frames", "N", AT(max_frames),
 	       "user frames of a stack (default 1024)", .low = 1, .high = MAX_USER_FRAMES),
 	OPTION(UNFLAG, 0, "no-symbolize", NULL, AT(symbolize),
@@ -95,10 +100,8 @@ int record_options_check(const struct command *command, struct record_options *o
 		return command_usage_error(command, "--events: '%s': known are cpu, growth and heap",
 					   options->events);
 	if (options->kinds & PROFILE_KIND_BIT(PROFILE_KIND_HEAP)) {
-		if (!options->exact)
-			return command_usage_error(command,
-						   "--events heap needs --exact: every allocation is followed, which "
-						   "slows the process down");
+		if (options->exact && options->heap_interval)
+			return command_usage_error(command, "--exact and --heap-interval exclude each other");
 		if (options->comms.list.count || options->executables.list.count ||
 		    options->cgroups.list.count)
 			return command_usage_error(command, "--events heap selects by --pid or a command alone");
@@ -181,6 +184,8 @@ int record_options_apply(const struct record_options *options, uint32_t command_
 {
 	*ret = (struct recording_options)RECORDING_OPTIONS_DEFAULT;
 	ret->kinds = options->kinds;
+	ret->heap_interval = options->exact ? HEAP_EXACT_INTERVAL : options->heap_interval;
+	ret->heap_objects = (uint32_t)options->heap_objects;
 	ret->frequency = (uint32_t)options->frequency;
 	ret->max_frames = (uint32_t)options->max_frames;
 	ret->max_cpu = (double)options->max_cpu_ppm / 1e6;

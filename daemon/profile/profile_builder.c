@@ -15,6 +15,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -406,18 +407,17 @@ static void add_heap_values(struct builder *b, const struct aggregate_entry *ent
 {
 	const struct process *process = entry->process;
 	uint64_t index;
-	struct heap_site site = {0};
+	struct heap_total total = {0};
 	if (hash_remove(&b->heap,
 			heap_key(b->aggregate->stacks.items[entry->stack].id, process->pid,
 				 process->exec_id, process->start_time),
 			&index))
-		site = b->options->heap->list.items[index - 1].site;
-	/* A block allocated before the totals were read may be freed while they are. */
-	uint64_t values[] = {site.allocated_objects, site.allocated_bytes,
-			     site.allocated_objects - MIN_OF(site.freed_objects, site.allocated_objects),
-			     site.allocated_bytes - MIN_OF(site.freed_bytes, site.allocated_bytes)};
+		total = b->options->heap->list.items[index - 1];
+	/* A block may have come between the reading of the places and that of the blocks. */
+	double values[] = {total.objects, total.bytes, MIN_OF(total.held_objects, total.objects),
+			   MIN_OF(total.held_bytes, total.bytes)};
 	for (size_t i = 0; i < ARRAY_LENGTH(values); i++)
-		CHECK(b, array_add(&b->profile->values, (int64_t)values[i]));
+		CHECK(b, array_add(&b->profile->values, llround(values[i])));
 }
 
 /* In the order of add_header()'s sample types. */
@@ -487,7 +487,7 @@ static void add_header(struct builder *b)
 		p->default_sample_type = add_sample_type(b, "inuse_space", "bytes").type;
 		p->period_type =
 			(struct profile_value_type){string(b, "space"), string(b, "bytes")};
-		p->period = 1; /* each allocation */
+		p->period = b->options->heap ? (int64_t)b->options->heap->interval : 1;
 		return;
 	}
 	add_sample_type(b, "samples", "count");

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "collect/heap_probes.h"
+#include "collect/heap_table.h"
 #include "process/pod_names.h"
 #include "profile/aggregate.h"
 #include "profile/profile.h"

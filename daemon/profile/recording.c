@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define DEFAULT_FREQUENCY 99
+#define HEAP_INTERVAL (512U << 10)
 #define PREPARE_INTERVAL_NS NS_PER_SECOND
 #define JIT_BYTES_PER_UPDATE (4UL << 20)
 #define JIT_BYTES_AT_END (64UL << 20) /* what a second's share left over is read then */
@@ -94,7 +95,7 @@ static int on_prepare(struct loop_source *source, uint32_t events, void *userdat
 	if (r->symbolizer && !r->without_lines)
 		symbolizer_request_lines(r->symbolizer, false);
 	history_turn(&r->history, monotonic_ns());
-	if (recording_looks_at(r, PROFILE_KIND_GROWTH))
+	if (recording_looks_at_memory(r))
 		memory_watch_update(&r->memory, "/proc");
 	return 0;
 }
@@ -133,6 +134,8 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.no_ticks = !(r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_CPU)),
 		.growth = r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_GROWTH),
 		.heap = r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_HEAP),
+		.heap_interval = r->options.heap_interval ? r->options.heap_interval : HEAP_INTERVAL,
+		.heap_blocks = r->options.heap_objects,
 		.max_frames = r->options.max_frames,
 		.ring_bytes = r->options.ring_bytes,
 		.ignore_kernel_bugs = r->options.ignore_kernel_bugs,
@@ -199,7 +202,7 @@ int recording_start(struct recording *r, struct recording_failure *failure)
 	r->start_ns = r->interval_ns = monotonic_ns();
 	for (size_t i = 0; i < r->options.selection.pids.count; i++)
 		memory_watch_add(&r->memory, r->options.selection.pids.items[i]);
-	if (recording_looks_at(r, PROFILE_KIND_GROWTH))
+	if (recording_looks_at_memory(r))
 		memory_watch_update(&r->memory, "/proc");
 	r->phases.load_ns = r->start_ns - r->new_ns;
 	r->phases.load_cpu_ns = recording_own_cpu_ns(r);
@@ -249,7 +252,7 @@ int recording_stop(struct recording *r)
 		recording_budget_report(r->budget, &r->last_budget);
 	r->budget = recording_budget_free(r->budget);
 	recording_set_reading(r, true);
-	if (recording_looks_at(r, PROFILE_KIND_GROWTH))
+	if (recording_looks_at_memory(r))
 		memory_watch_update(&r->memory, "/proc");
 	collector_stop(r->collector);
 	r->stop_ns = monotonic_ns();

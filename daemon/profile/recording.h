@@ -42,6 +42,8 @@ struct recording_limits {
 struct recording_options {
 	struct selection selection;
 	unsigned kinds;		   /* PROFILE_KIND_BIT of what is looked at; 0: the CPU */
+	uint64_t heap_interval;	   /* of the heap: bytes between two samples, up to HEAP_MAX_INTERVAL; 1: all; 0: default */
+	uint32_t heap_objects;	   /* sampled objects followed at once; 0: default */
 	uint32_t frequency;	   /* Hz per CPU, 1..10000; 0: default 99 */
 	uint32_t max_frames;	   /* user frames, 1..1024; 0: default 1024 */
 	uint32_t ring_bytes;	   /* power of two; 0: default by number of CPUs */

@@ -3,6 +3,7 @@
 #include "profile/recording_state.h"
 
 #include "base/clock.h"
+#include "profile/heap_estimate.h"
 #include "profile/recording_comments.h"
 
 #include <errno.h>
@@ -64,6 +65,27 @@ static int add_growth_comments(struct recording *r, const struct aggregate_windo
 	return memory_watch_add_comments(&r->memory, memory_watch_pss(&r->memory), profile);
 }
 
+/* What each place allocated, made to agree with what was counted. */
+static int read_heap(struct recording *r, struct heap_totals *ret)
+{
+	struct recording_statistics now;
+	int error = collector_read_heap(r->collector, ret);
+	if (error < 0 || heap_is_exact(ret))
+		return error;
+	recording_get_statistics(r, &now);
+	heap_calibrate(ret, (double)now.counters[COUNTER_HEAP_ALLOCATIONS],
+		       (double)now.counters[COUNTER_HEAP_BYTES]);
+	return 0;
+}
+
+static int add_heap_comments(struct recording *r, const struct heap_totals *totals,
+			     struct profile *profile)
+{
+	int error = heap_add_comments(totals, profile);
+	return error < 0 ? error
+			 : memory_watch_add_comments(&r->memory, memory_watch_pss(&r->memory), profile);
+}
+
 /* The profile of a window from `start_ns` to `end_ns`, with the names known by now; *since is what was
  * counted at its start. */
 static int build_profile(struct recording *r, const struct aggregate_window *window,
@@ -79,11 +101,13 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 		.realtime_offset_ns = (int64_t)(realtime_ns() - monotonic_ns()),
 	};
 	struct heap_totals heap = {0};
-	int error = window->kind == PROFILE_KIND_HEAP ? collector_read_heap(r->collector, &heap) : 0;
+	int error = window->kind == PROFILE_KIND_HEAP ? read_heap(r, &heap) : 0;
 	options.heap = &heap;
 	if (error == 0)
 		error = profile_build(&r->aggregate, window, collector_binaries(r->collector),
 				      &options, &r->built, &profile);
+	if (error == 0 && window->kind == PROFILE_KIND_HEAP)
+		error = add_heap_comments(r, &heap, profile);
 	array_free(&heap.list);
 	if (error < 0)
 		return error;

@@ -57,6 +57,12 @@ static inline bool recording_looks_at(const struct recording *r, enum profile_ki
 	return r->options.kinds & PROFILE_KIND_BIT(kind);
 }
 
+/* At what the processes that are named have resident, too? */
+static inline bool recording_looks_at_memory(const struct recording *r)
+{
+	return recording_looks_at(r, PROFILE_KIND_GROWTH) || recording_looks_at(r, PROFILE_KIND_HEAP);
+}
+
 /* CPU time of this process and of its parser children, ns. */
 uint64_t recording_own_cpu_ns(const struct recording *r);
 

@@ -69,6 +69,7 @@ static void set_worst_case(struct bolometer_bpf *s)
 	bpf_map__set_max_entries(s->maps.heap_sites, 64);
 	bpf_map__set_max_entries(s->maps.heap_live, 64);
 	bpf_map__set_max_entries(s->maps.heap_pending, 64);
+	bpf_map__set_max_entries(s->maps.heap_processes, 64);
 	bpf_map__set_max_entries(s->maps.binaries, 64);
 	bpf_map__set_max_entries(s->maps.ring, 1 << 19);
 	bpf_map__set_max_entries(s->maps.selected_pids, 64);
@@ -96,7 +97,7 @@ static bool has_uprobe_multi(void)
 
 int main(void)
 {
-	static char logs[8][LOG_SIZE];
+	static char logs[12][LOG_SIZE];
 	struct bpf_program *program;
 	size_t index = 0;
 	int failed = 0;
@@ -111,9 +112,11 @@ int main(void)
 		return 1;
 	set_worst_case(skeleton);
 	if (!has_uprobe_multi()) {
-		printf("on_allocator_call, on_allocator_return: this kernel has no uprobe_multi links\n");
+		printf("on_allocator_*, thin_heap: this kernel has no uprobe_multi links\n");
 		bpf_program__set_autoload(skeleton->progs.on_allocator_call, false);
 		bpf_program__set_autoload(skeleton->progs.on_allocator_return, false);
+		bpf_program__set_autoload(skeleton->progs.on_allocator_session, false);
+		bpf_program__set_autoload(skeleton->progs.thin_heap, false);
 	}
 	bpf_object__for_each_program(program, skeleton->obj) {
 		if (index == sizeof(logs) / sizeof(logs[0]))

@@ -17,6 +17,7 @@ from recording import Failure, Undecided, expect
 TYPES = ("alloc_objects", "alloc_space", "inuse_objects", "inuse_space")
 LOST = ("heap_lost", "heap_sites_full", "heap_live_full", "heap_missed_frees")
 TIMEOUT = 120
+LOOKS_SECONDS = 4.5 # the recorder looks for ended processes every two
 NO_LINKS = "SKIPPED: this kernel has no links of many uprobes"
 
 
@@ -48,22 +49,28 @@ def expect_no_probes(pid, file="libc"):
 class HeapRun:
     """What was recorded of a command that says its truth; it has ended."""
 
-    def __init__(self, bolometer, command, environment=None, end=signal.SIGINT, file="libc"):
+    def __init__(self, bolometer, command, environment=None, end=signal.SIGINT, file="libc", options=("--exact",),
+                 ends_first=False):
         with tempfile.TemporaryDirectory() as directory, \
                 subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                  env={**os.environ, **(environment or {})}) as workload:
             path = pathlib.Path(directory) / "x.pb.gz"
             with subprocess.Popen(
-                    [bolometer, "record", "-q", "-e", "heap", "--exact", "-p", str(workload.pid),
+                    [bolometer, "record", "-q", "-e", "heap", *options, "-p", str(workload.pid),
                      "-d", f"{TIMEOUT}s", "-o", str(path)],
                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as recorder:
                 try:
                     self.truth = json.loads(workload.stdout.readline())
                     expect(changed_code(workload.pid, file) > 0 or not self.truth["probed"],
                            "probes change the code")
+                    if ends_first:
+                        workload.stdin.close()
+                        workload.wait(timeout=TIMEOUT)
+                        time.sleep(LOOKS_SECONDS)
                     recorder.send_signal(end)
                     _, self.errors = recorder.communicate(timeout=TIMEOUT)
-                    expect_no_probes(workload.pid, file)
+                    if not ends_first:
+                        expect_no_probes(workload.pid, file)
                     workload.stdin.close()
                     self.status = workload.wait(timeout=TIMEOUT)
                 finally:

@@ -32,6 +32,18 @@ def exact(bench):
     return told
 
 
+def ended(bench):
+    """The process is gone before the recording: its objects are no more followed, and stay in use."""
+    run = HeapRun(bench.bolometer, bench.workload("heap", 500), ends_first=True)
+    if not run.has_links:
+        return NO_LINKS
+    told = run.expect_exact()
+    followed = [text for text in run.profile.comments if text.startswith("heap_followed_objects=")]
+    if followed != ["heap_followed_objects=0"]:
+        raise Undecided(f"not looked at since it has ended: {followed}")
+    return told
+
+
 def killed(bench):
     """The recorder dies without a word: the program goes on, and ends as it would have."""
     run = HeapRun(bench.bolometer, bench.workload("heap", 200), end=signal.SIGKILL)
@@ -67,4 +79,4 @@ def again(bench):
     return f"{TIMES} times, {truth['blocks']} blocks checked"
 
 
-main([exact, killed, again])
+main([exact, ended, killed, again])

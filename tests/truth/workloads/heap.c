@@ -15,13 +15,12 @@
 #include "workload.h"
 
 #include "heap_functions.h"
+#include "heap_probed.h"
 
-#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 
 #define THREADS 4
-#define WAIT_NS 20000000000ULL
 
 struct truth {
 	uint64_t objects, bytes, held_objects, held_bytes;
@@ -250,34 +249,7 @@ static void run_threads(void)
 		pthread_join(threads[i], NULL);
 }
 
-/* ---- Waiting ---------------------------------------------------------------------------------- */
-
-static int is_probed(void)
-{
-	static char maps[65536];
-	int file = open("/proc/self/maps", O_RDONLY);
-	size_t size = 0;
-	ssize_t n;
-
-	while (file >= 0 && (n = read(file, maps + size, sizeof(maps) - 1 - size)) > 0)
-		size += (size_t)n;
-	close(file);
-	maps[size] = '\0';
-	return strstr(maps, "[uprobes]") != NULL;
-}
-
-NOINLINE int wait_for_probes(void)
-{
-	uint64_t until = clock_ns(CLOCK_MONOTONIC) + WAIT_NS;
-
-	while (!is_probed() && clock_ns(CLOCK_MONOTONIC) < until) {
-		free(kept = malloc(8));
-		usleep(10000);
-	}
-	/* The probes of calls come after those of returns. */
-	usleep(500000);
-	return is_probed();
-}
+/* ---- Truth ------------------------------------------------------------------------------------ */
 
 static void print(const char *name, const struct truth *t, const char *end)
 {

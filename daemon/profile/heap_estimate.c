@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profile/heap_estimate.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+
+#define QUANTILE_95 1.96 /* of the normal distribution, both sides */
+
+bool heap_is_exact(const struct heap_totals *totals)
+{
+	return totals->first_interval == HEAP_EXACT_INTERVAL && totals->raised == 0;
+}
+
+struct sums {
+	double objects, object_variance, bytes, byte_variance;
+	double held_objects, held_object_variance, held_bytes, held_byte_variance;
+};
+
+static struct sums sum_up(const struct heap_totals *totals)
+{
+	struct sums sums = {0};
+	for (size_t i = 0; i < totals->list.count; i++) {
+		const struct heap_total *total = &totals->list.items[i];
+		sums.objects += total->objects;
+		sums.object_variance += total->object_variance;
+		sums.bytes += total->bytes;
+		sums.byte_variance += total->byte_variance;
+		sums.held_objects += total->held_objects;
+		sums.held_object_variance += total->held_object_variance;
+		sums.held_bytes += total->held_bytes;
+		sums.held_byte_variance += total->held_byte_variance;
+	}
+	return sums;
+}
+
+/* Moves a place's value by its share of the whole difference. */
+static void adjust(double *value, double *variance, double difference, double whole_variance)
+{
+	double share = whole_variance > 0 ? *variance / whole_variance : 0;
+	*value = fmax(*value + share * difference, 0);
+	*variance *= 1 - share;
+}
+
+void heap_calibrate(struct heap_totals *totals, double objects, double bytes)
+{
+	struct sums sums = sum_up(totals);
+	for (size_t i = 0; i < totals->list.count; i++) {
+		struct heap_total *total = &totals->list.items[i];
+		adjust(&total->objects, &total->object_variance, objects - sums.objects,
+		       sums.object_variance);
+		adjust(&total->bytes, &total->byte_variance, bytes - sums.bytes, sums.byte_variance);
+	}
+}
+
+double heap_error_95(double variance, double unit)
+{
+	double half_square = QUANTILE_95 * QUANTILE_95 / 2;
+	return half_square * unit + QUANTILE_95 * sqrt(variance + half_square / 2 * unit * unit);
+}
+
+static void add(struct profile *profile, bool *failed, const char *name, double value)
+{
+	char text[128];
+	snprintf(text, sizeof(text), "%s=%.0f", name, value);
+	if (array_add(&profile->comments, profile_string(profile, text, failed)) < 0)
+		*failed = true;
+}
+
+static void add_errors(const struct heap_totals *totals, struct profile *profile, bool *failed)
+{
+	struct sums sums = sum_up(totals);
+	double interval = (double)totals->interval;
+	/* How many objects one sample stands for, in the mean of those that are held. */
+	double objects = sums.held_bytes > 0 ? interval * sums.held_objects / sums.held_bytes : 0;
+	add(profile, failed, "inuse_objects_error_95",
+	    heap_error_95(sums.held_object_variance, objects));
+	add(profile, failed, "inuse_space_error_95_bytes",
+	    heap_error_95(sums.held_byte_variance, interval));
+}
+
+int heap_add_comments(const struct heap_totals *totals, struct profile *profile)
+{
+	bool failed = false;
+	bool is_exact = heap_is_exact(totals);
+	const char *method = is_exact ? "heap_method=exact" : "heap_method=sampled";
+	if (array_add(&profile->comments, profile_string(profile, method, &failed)) < 0)
+		return -ENOMEM;
+	add(profile, &failed, "heap_followed_objects", (double)totals->followed);
+	if (!is_exact) {
+		add(profile, &failed, "heap_interval_bytes", (double)totals->interval);
+		add(profile, &failed, "heap_interval_raised", (double)totals->raised);
+		add_errors(totals, profile, &failed);
+	}
+	return failed ? -ENOMEM : 0;
+}
