@@ -112,14 +112,25 @@ def unique_key_findings(data):
         yield from check(f"location {i}", location.attribute_indices)
 
 
+def entry_identity(name, entry):
+    """What makes an entry of a table itself: of attributes the set, not the order."""
+    if name == "string":
+        return entry
+    if name in ("mapping", "location"):
+        sorted_copy = type(entry)()
+        sorted_copy.CopyFrom(entry)
+        sorted_copy.attribute_indices[:] = sorted(entry.attribute_indices)
+        entry = sorted_copy
+    return entry.SerializeToString(deterministic=True)
+
+
 def table_findings(data):
     dictionary = data.dictionary
     if not data.HasField("dictionary"):
         yield "no dictionary"
     for name, field in TABLES.items():
         table = getattr(dictionary, field)
-        entries = [entry if name == "string" else entry.SerializeToString(deterministic=True)
-                   for entry in table]
+        entries = [entry_identity(name, entry) for entry in table]
         if not entries:
             yield f"the {name} table is empty"
         elif entries[0]:

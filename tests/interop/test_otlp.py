@@ -259,6 +259,15 @@ class Rules(Directory):
             with self.subTest(name):
                 self.assertNotEqual(self.broken(change), [])
 
+    def test_order_of_attributes(self):
+        """A mapping with another's attributes in another order is that one again."""
+        def turned_around(data, d, p):
+            again = d.mapping_table.add()
+            again.CopyFrom(next(m for m in d.mapping_table if len(m.attribute_indices) > 1))
+            again.attribute_indices[:] = reversed(again.attribute_indices)
+
+        self.assertTrue([finding for finding in self.broken(turned_around) if "mapping table: 2 times" in finding])
+
     def test_unknown_field(self):
         raw = self.data.SerializeToString() + b"\x9a\x06\x01x"
         data = SCHEMA.ProfilesData()
