@@ -19,6 +19,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define MAPS_LIMIT (16UL << 20) /* bytes: a hundred thousand mappings with long paths */
+
 /* Opens for reading what an O_PATH descriptor found, if it is a regular file. */
 static int reopen_regular(int path_fd)
 {
@@ -63,6 +65,31 @@ static int open_map_file(const char *proc_path, uint32_t pid, uint64_t start, ui
 	return open_regular(path);
 }
 
+/* What /proc/PID/maps says of the mapping at an address, as maps_line's path. In files on overlayfs the kernel's
+ * own structures have another device than side-band and maps: then nobody knew the path. NULL: none; the caller
+ * frees. */
+static char *path_of_mapping(const char *proc_path, uint32_t pid, uint64_t address)
+{
+	char name[PATH_MAX];
+	_cleanup_free_ char *text = NULL;
+	struct slice rest = {0}, line;
+	struct maps_line mapping;
+	snprintf(name, sizeof(name), "%s/%u/maps", proc_path, pid);
+	if (read_whole_file(name, MAPS_LIMIT, &text, &rest.length) < 0)
+		return NULL;
+	rest.bytes = text;
+	while (slice_next_line(&rest, &line)) {
+		if (maps_line_parse(line, &mapping) < 0 || address < mapping.start ||
+		    address >= mapping.end)
+			continue;
+		char *path = strndup(mapping.path.bytes, mapping.path.length);
+		if (path)
+			path[maps_path_unescape(path, mapping.path.length)] = '\0';
+		return path;
+	}
+	return NULL;
+}
+
 static bool pid_exists(const char *proc_path, uint32_t pid)
 {
 	char path[PATH_MAX];
@@ -76,6 +103,9 @@ int process_open_mapping(const char *proc_path, uint32_t pid, uint64_t start, ui
 	int fd = open_map_file(proc_path, pid, start, end);
 	if (fd >= 0)
 		return fd;
+	_cleanup_free_ char *read_path = path ? NULL : path_of_mapping(proc_path, pid, start);
+	if (!path)
+		path = read_path;
 	size_t length = path ? path_length_without_deleted(path, strlen(path)) : 0;
 	if (length == 0 || path[0] != '/' || length >= PATH_MAX)
 		return fd;
@@ -83,5 +113,7 @@ int process_open_mapping(const char *proc_path, uint32_t pid, uint64_t start, ui
 	memcpy(name, path, length);
 	name[length] = '\0';
 	fd = open_regular_in_root(proc_path, pid, name, true);
-	return fd >= 0 || pid_exists(proc_path, pid) ? fd : open_regular(name);
+	if (fd >= 0 || (!read_path && pid_exists(proc_path, pid)))
+		return fd;
+	return open_regular(name);
 }

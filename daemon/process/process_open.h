@@ -13,8 +13,9 @@ int open_regular(const char *path);
 int open_regular_in_root(const char *proc_path, uint32_t pid, const char *path,
 			 bool follow_last);
 
-/* Opens the file behind a mapping of a process: /proc/PID/map_files, else the path through
- * /proc/PID/root, else (when the process is gone) the plain path. The caller compares what it got
+/* Opens the file behind a mapping of a process: /proc/PID/map_files (needs CAP_CHECKPOINT_RESTORE or
+ * CAP_SYS_ADMIN), else the path through /proc/PID/root, else (when the process is gone) the plain path. A `path`
+ * of NULL: the one in /proc/PID/maps at `start`, also tried as it is, since in a chroot it is ours. The caller compares what it got
  * (fstat) with what it wanted. Returns a descriptor (O_RDONLY|O_CLOEXEC|O_NONBLOCK, a regular file)
  * or -errno. */
 int process_open_mapping(const char *proc_path, uint32_t pid, uint64_t start, uint64_t end,

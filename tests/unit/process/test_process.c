@@ -362,6 +362,15 @@ static void test_open_mapping(void **state)
 	for (size_t i = 0; i < ARRAY_LENGTH(refused); i++)
 		assert_true(process_open_mapping(f->proc, 40, 1, 2, refused[i]) < 0);
 	assert_true(process_open_mapping(f->proc, 40, 1, 2, NULL) < 0);
+	write_file(f, 40, "maps",
+		   "1000-2000 r--p 00000000 00:1f 7 /none\n"
+		   "2000-3000 r-xp 00001000 00:1f 7 /lib\n3000-4000 rw-p 00000000 00:00 0 \n");
+	_cleanup_fd_ int named = process_open_mapping(f->proc, 40, 0x2000, 0x3000, NULL);
+	assert_true(named >= 0);
+	assert_int_equal(read(named, bytes, sizeof(bytes)), 6);
+	assert_true(process_open_mapping(f->proc, 40, 0x1000, 0x2000, NULL) < 0);
+	assert_true(process_open_mapping(f->proc, 40, 0x3000, 0x4000, NULL) < 0);
+	assert_true(process_open_mapping(f->proc, 40, 0x4000, 0x5000, NULL) < 0);
 	_cleanup_fd_ int own = process_open_mapping(f->proc, 41, 1, 2, "/proc/self/exe");
 	assert_true(own >= 0); /* the process is gone: the plain path */
 }
