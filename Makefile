@@ -44,6 +44,12 @@ collector-test: build
 	scripts/build-collector.sh $(BUILD)/collector
 	meson test -C $(BUILD) 'export collector'
 
+# The DaemonSet on a real Kubernetes of one node, built from Go modules the first time: about half an hour,
+# from the network, kept in ~/.cache. After that some minutes. Needs root.
+kubernetes-test: build
+	scripts/install-dependencies.sh build tests
+	tests/kubernetes/one_node.py $(BUILD)
+
 install: build
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
@@ -55,4 +61,4 @@ deb:
 clean:
 	rm -rf $(BUILD) build-asan build-fuzz
 
-.PHONY: all build demo check bench soak fuzz collector-test install deb clean
+.PHONY: all build demo check bench soak fuzz collector-test kubernetes-test install deb clean
