@@ -26,7 +26,12 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 
+/* How often what the kernel side wrote is read, if it does not ask before. Where nothing new was met for a
+ * while, a process that lives for less than the longer interval may be gone before it is looked at: it is the
+ * first such process for a second, and its binary, if it is new as well, makes the kernel side ask. */
 #define DRAIN_INTERVAL_NS (200 * NS_PER_MS)
+#define QUIET_DRAIN_INTERVAL_NS (500 * NS_PER_MS)
+#define QUIET_DRAINS 5
 #define EXPIRE_INTERVAL_NS (2 * NS_PER_SECOND)
 /* A disk that spins up takes longer, and its files are then named without their tables. */
 #define OPEN_TIMEOUT_NS (2 * NS_PER_SECOND)
@@ -59,6 +64,9 @@ struct collector {
 	uint64_t cgroup_ids[MAX_SELECTED_CGROUPS]; /* of the selection's paths; 0: not there */
 	uint64_t last_expiry;
 	uint64_t sideband_seen_ns; /* up to when the side-band was read */
+	uint64_t drain_interval_ns;
+	unsigned quiet_drains; /* in a row without anything but samples of known processes */
+	bool met_news;	       /* since the last drain */
 	struct held_stacks held_stacks;
 	uint64_t settle_ns; /* when every CPU ticks at the new rate; 0: no change is under way */
 	uint64_t rejected, rejected_ns, bad_records;
@@ -69,7 +77,9 @@ struct collector {
 
 static void on_sideband(void *userdata, const struct sideband_record *record)
 {
-	process_table_apply(((struct collector *)userdata)->processes, record);
+	struct collector *c = userdata;
+	c->met_news = true;
+	process_table_apply(c->processes, record);
 }
 
 static void set_verdict(int map, const void *key, bool selected)
@@ -135,6 +145,7 @@ static void on_sample(struct collector *c, const struct record_sample *sample, c
 		c->bad_records++;
 		return;
 	}
+	c->met_news |= (sample->flags & SAMPLE_UNDECIDED) != 0;
 	if (sample->flags & SAMPLE_UNDECIDED && !decide(c, sample, process)) {
 		reject(c, sample, frames);
 		return;
@@ -195,6 +206,7 @@ static int on_record(void *userdata, void *data, size_t size)
 		return 0;
 	}
 	catch_up(c, ((const struct record_header *)data)->time);
+	c->met_news |= record.sample == NULL;
 	if (record.sample)
 		on_sample(c, record.sample, record.frames);
 	else if (record.fast_faults)
@@ -287,10 +299,24 @@ int collector_set_paused(struct collector *c, bool paused)
 	return r < 0 ? r : growth;
 }
 
+/* Waking up costs more than the samples of a steady host, so it wakes up less often. */
+static int pace(struct collector *c)
+{
+	bool regulates = c->options.heap || c->options.growth || c->settle_ns;
+	c->quiet_drains = c->met_news || regulates ? 0 : c->quiet_drains + 1;
+	c->met_news = false;
+	uint64_t interval =
+		c->quiet_drains < QUIET_DRAINS ? DRAIN_INTERVAL_NS : QUIET_DRAIN_INTERVAL_NS;
+	if (interval == c->drain_interval_ns)
+		return 0;
+	c->drain_interval_ns = interval;
+	return loop_set_timer(c->timer, interval, interval);
+}
+
 static int on_drain(struct loop_source *source, uint32_t events, void *userdata)
 {
 	collector_drain(userdata);
-	return 0;
+	return pace(userdata);
 }
 
 /* ---- Start and stop -------------------------------------------------------------------------- */
@@ -532,8 +558,9 @@ static int start_draining(struct collector *c)
 {
 	int r = loop_add_fd(c->loop, ring_buffer__epoll_fd(c->ring), EPOLLIN, on_drain, c,
 			    &c->ring_source);
+	c->drain_interval_ns = DRAIN_INTERVAL_NS;
 	if (r == 0)
-		r = loop_add_timer(c->loop, DRAIN_INTERVAL_NS, DRAIN_INTERVAL_NS, on_drain, c,
+		r = loop_add_timer(c->loop, c->drain_interval_ns, c->drain_interval_ns, on_drain, c,
 				   &c->timer);
 	return r;
 }

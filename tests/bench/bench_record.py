@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 What a recording costs, under two loads on every CPU: steady (a chain of 24 C++ functions without
-frame pointers) and busy (g++ compiling in a loop: forks, cold code). Costs that start with a
-recording are told from those of its samples by two recordings of different length, and what a second
-costs from what a sample costs by a third with more samples a second. A recording's start and end are
+frame pointers) and busy (g++ compiling in a loop: forks, cold code). The time of the BPF programs is
+told from what comes with a recording's start by two recordings of different length, and what a second
+costs from what a sample costs by one with more samples a second. A recording's start and end are
 timed on their own. `perf record --call-graph dwarf` with `perf script` runs under the same loads for
 comparison.
+
+What a sample costs in userspace is taken within one recording, after what is paid once (programs loaded, binaries
+read), and what its name and place in the file cost at the end from two recordings with different numbers of them.
 
     bench_record.py BOLOMETER CHAIN [SECONDS]
 """
@@ -16,6 +19,7 @@ import os
 import pathlib
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,6 +31,8 @@ from profile_reader import Profile  # noqa: E402
 STATS = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
 CPUS = os.cpu_count()
 DENSER = 8  # times the default frequency
+WARM = 6  # seconds in which a recording reads the binaries of its host
+SLICE = 2  # seconds
 
 
 def counters(path):
@@ -71,22 +77,57 @@ def record(bolometer, directory, seconds, *options, outputs=("x.pb.gz",)):
     return result
 
 
+def tree_cpu(pid):
+    """CPU seconds of a process and all its children, also those that have ended."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError):
+            total += int(pathlib.Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0]) / 1e9
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    total += (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+    for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(OSError):
+            total += tree_cpu(int(child))
+    return total
+
+
+def within(bolometer, directory, seconds, *options):
+    """Counters of a recording, with the CPU time that a second of it takes once it runs for WARM seconds: the
+    median of slices, since on a host that is not quite still some have a new program to read."""
+    command = [bolometer, "record", "-q", "-d", f"{WARM + seconds + 1}s", "-o", directory / "x.pb.gz", *options]
+    before, slices = children_cpu(), []
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+        time.sleep(WARM)
+        began, used = time.monotonic(), tree_cpu(process.pid)
+        for _ in range(max(1, seconds // SLICE)):
+            time.sleep(SLICE)
+            now, cpu = time.monotonic(), tree_cpu(process.pid)
+            slices.append((cpu - used) / (now - began))
+            began, used = now, cpu
+    result = counters(directory / "x.pb.gz")
+    result["end_cpu"] = children_cpu() - before - result["capture_cpu_ns"] / 1e9
+    result["window_cpu"] = statistics.median(slices)
+    result["rate"] = result["samples"] / (WARM + seconds + 1)
+    return result
+
+
 def per_sample(bolometer, directory, seconds):
     record(bolometer, directory, 3)  # what is parsed once is no sample's cost
-    short = record(bolometer, directory, 3)
-    long = record(bolometer, directory, 3 + seconds)
-    dense = record(bolometer, directory, 3 + seconds, "-F", str(99 * DENSER))
+    short = within(bolometer, directory, 1)
+    long = within(bolometer, directory, 1 + seconds)
+    dense = within(bolometer, directory, seconds, "-F", str(99 * DENSER))
     samples = long["samples"] - short["samples"]
-    cpu = long["own_cpu_ns"] - short["own_cpu_ns"]
-    sample_cpu = ((dense["own_cpu_ns"] - long["own_cpu_ns"]) /
-                  (dense["samples"] - long["samples"]))
-    complete = sum(long.get("end." + end, 0)
-                   for end in ("complete", "exiting", "starting a program"))
+    cpu = long["window_cpu"] / long["rate"]
+    end = (dense["end_cpu"] - long["end_cpu"]) / (dense["samples"] - long["samples"])
+    sample_cpu = (dense["window_cpu"] - long["window_cpu"]) / (dense["rate"] - long["rate"])
+    complete = sum(long.get("end." + how, 0)
+                   for how in ("complete", "exiting", "starting a program"))
     return {
         "bpf": (long["bpf_ns"] - short["bpf_ns"]) / samples / 1e3,
-        "cpu": cpu / samples / 1e3,
-        "marginal": sample_cpu / 1e3,
-        "second": (cpu - sample_cpu * samples) / seconds / 1e6,
+        "cpu": (cpu + end) * 1e6,
+        "end": end * 1e6,
+        "marginal": sample_cpu * 1e6,
+        "second": (cpu - sample_cpu) * long["rate"] * 1e3,
         "memory": long["memory_bytes"] / 1e6,
         "complete": 100 * complete / long["samples"],
     }
@@ -115,8 +156,8 @@ def perf(directory, seconds):
 def show(name, ours, theirs, our_bytes):
     print(f"{name:<7} BPF {ours['bpf']:6.2f} us a sample   userspace {ours['cpu']:6.2f} ms for 1,000"
           f" samples   memory {ours['memory']:5.1f} MB   complete {ours['complete']:.2f} %")
-    print(f"        of it each further 1,000 samples {ours['marginal']:.2f} ms,"
-          f" each second {ours['second']:.2f} ms")
+    print(f"        of it at the end {ours['end']:.2f} ms; while it runs each further 1,000 samples"
+          f" {ours['marginal']:.2f} ms, each second {ours['second']:.2f} ms")
     if theirs:
         print(f"        perf dwarf: {theirs['cpu']:6.1f} ms CPU for 1,000 samples"
               f" ({theirs['cpu'] / max(ours['cpu'], 1e-9):.0f} times ours),"
