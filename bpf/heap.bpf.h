@@ -41,6 +41,7 @@ struct heap_call {
 	u64 has_old; /* realloc: `old` was alive */
 	struct heap_block old;
 	u64 depth; /* calls inside it that have not returned */
+	u64 window; /* of the process, in which it began: with the probes, those of its return went */
 };
 
 /* Key: see wire.h. Size: configuration. */
@@ -70,6 +71,7 @@ struct {
 /* Key: see HEAP_COOKIE_PROCESS. Size: processes that can be told apart, the first entry for all others. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, struct heap_process);
@@ -169,14 +171,21 @@ static __always_inline void count_free(u64 cookie, bool is_known)
 		count_heap(COUNTER_HEAP_UNKNOWN_FREES, 1);
 }
 
-static __always_inline void on_heap_free(u64 cookie, u64 address)
+static __always_inline u64 heap_mode_of(const struct heap_process *process)
 {
-	struct heap_process *process = heap_process_of(cookie);
+	return process ? *(volatile const u64 *)&process->mode : HEAP_MODE_ALL;
+}
+
+static __always_inline u64 heap_window_of(const struct heap_process *process)
+{
+	return process ? *(volatile const u64 *)&process->window : 0;
+}
+
+static __always_inline void on_heap_free(u64 cookie, u64 mode, u64 address)
+{
 	struct heap_block block;
 
-	if (process)
-		__sync_fetch_and_add(&process->frees, 1);
-	if (address)
+	if (address && mode != HEAP_MODE_ALLOCATIONS)
 		count_free(cookie, take_block(address, &block));
 }
 
@@ -193,11 +202,11 @@ static __always_inline bool takes_sample(u64 size, u64 interval)
  * fill up, and what it then refuses would be missing. So in its last quarter the interval doubles with each 1/32 of
  * the table.
  */
-static __always_inline u64 interval_now(void)
+static __always_inline u64 interval_now(const struct heap_process *process)
 {
-	u64 interval = heap_interval, step = heap_live_size / 32 + 1, live = heap_live_count;
+	u64 interval = process && process->interval ? process->interval : heap_interval, step = heap_live_size / 32, live = heap_live_count;
 
-	if (live < 24 * step)
+	if (!step || live < 24 * step)
 		return interval;
 	u64 shift = (live - 24 * step) / step + 1;
 	interval <<= shift < 16 ? shift : 16;
@@ -205,9 +214,10 @@ static __always_inline u64 interval_now(void)
 }
 
 /* The request that begins, into *call. */
-static __always_inline void take_request(struct pt_regs *ctx, u64 cookie, struct heap_call *call)
+static __always_inline void take_request(struct pt_regs *ctx, u64 cookie,
+					 const struct heap_process *process, struct heap_call *call)
 {
-	u64 interval = interval_now();
+	u64 interval = interval_now(process);
 
 	call->size = heap_register(ctx, cookie, HEAP_COOKIE_SIZE);
 	if ((cookie >> HEAP_COOKIE_COUNT & 0xff) != HEAP_NO_REGISTER)
@@ -237,20 +247,29 @@ static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 	struct heap_call *pending = bpf_map_lookup_elem(&heap_pending, &thread);
 	u64 sp = heap_stack_pointer(ctx);
 	struct heap_process *process = heap_process_of(cookie);
+	u64 mode = heap_mode_of(process), window = heap_window_of(process);
 
-	if (role != ALLOCATION_FREE && process)
-		__sync_fetch_and_add(&process->calls, 1);
-	if (pending && sp <= pending->sp) {
+	if (process)
+		__sync_fetch_and_add(role == ALLOCATION_FREE ? &process->frees : &process->calls, 1);
+	if (mode == HEAP_MODE_RESTING)
+		return 1;
+	if (pending && pending->window == window && sp <= pending->sp) {
 		if (role != ALLOCATION_FREE && !in_session)
 			pending->depth++;
 		return 1;
 	}
 	if (role == ALLOCATION_FREE) {
-		on_heap_free(cookie, pointer);
+		on_heap_free(cookie, mode, pointer);
 		return 1;
 	}
-	struct heap_call call = {.sp = sp, .role = role, .pointer = pointer};
-	take_request(ctx, cookie, &call);
+	if (mode == HEAP_MODE_FREES) {
+		struct heap_block old;
+		if (role == ALLOCATION_REALLOC && pointer)
+			take_block(pointer, &old);
+		return 1;
+	}
+	struct heap_call call = {.sp = sp, .role = role, .pointer = pointer, .window = window};
+	take_request(ctx, cookie, process, &call);
 	if (!call.interval && !call.has_old &&
 	    !(cookie >> HEAP_COOKIE_FLAGS & HEAP_PROBE_NESTS)) {
 		count_unsampled(cookie, &call);
@@ -301,9 +320,10 @@ static __always_inline struct heap_site *heap_site_of(const struct heap_site_key
 }
 
 static __always_inline void add_block(u64 address, const struct heap_site_key *site,
-				      const struct heap_call *call)
+				      const struct heap_call *call, u64 window)
 {
-	struct heap_block block = {.site = *site, .size = call->size, .interval = call->interval},
+	struct heap_block block = {.site = *site, .size = call->size, .interval = call->interval,
+				   .window = window},
 			  older;
 
 	/* An address is given out once until it is freed: that free was not seen. */
@@ -331,9 +351,11 @@ static __always_inline void add_to_site(struct heap_site *site, const struct hea
 	__sync_fetch_and_add(&site->bytes, bytes);
 }
 
-static __always_inline void sample_allocation(struct pt_regs *ctx, u64 address,
-					      const struct heap_call *call)
+static __always_inline void sample_allocation(struct pt_regs *ctx, u64 address, const struct heap_call *call,
+					      struct heap_process *process)
 {
+	u64 begin = bpf_ktime_get_ns();
+	u64 mode = heap_mode_of(process), window = process && mode ? process->window : 0;
 	u32 walk;
 	struct scratch *s = begin_probe_walk(&walk);
 
@@ -343,7 +365,7 @@ static __always_inline void sample_allocation(struct pt_regs *ctx, u64 address,
 	}
 	struct task_numbers numbers = number_task(bpf_get_current_pid_tgid());
 	describe_task(s, current_task(), numbers);
-	describe_sample(s, bpf_get_smp_processor_id(), EVENT_ALLOCATION, bpf_ktime_get_ns(), 0);
+	describe_sample(s, bpf_get_smp_processor_id(), EVENT_ALLOCATION, begin, 0);
 	s->sample.tid = s->sample.pid; /* a place belongs to the process */
 	s->sample.flags = SAMPLE_USER_MODE;
 	take_caller_stack(ctx, walk, s);
@@ -355,13 +377,16 @@ static __always_inline void sample_allocation(struct pt_regs *ctx, u64 address,
 	if (site) {
 		count_heap(COUNTER_HEAP_SAMPLES, 1);
 		add_to_site(site, call);
-		add_block(address, &key, call);
+		if (mode == HEAP_MODE_ALL || mode == HEAP_MODE_SURVIVORS)
+			add_block(address, &key, call, window);
 		if (!site->is_sent)
 			site->is_sent = send_sample(walk);
 	} else {
 		count_heap(COUNTER_HEAP_SITES_FULL, 1);
 	}
 	end_walk(s);
+	if (process)
+		__sync_fetch_and_add(&process->walk_ns, bpf_ktime_get_ns() - begin);
 }
 
 /* The block that the call which returns has given, 0: none. */
@@ -386,7 +411,7 @@ static __always_inline int end_heap_call(struct pt_regs *ctx, u64 cookie)
 
 	if (process)
 		__sync_fetch_and_add(&process->returns, 1);
-	if (!pending)
+	if (!pending || pending->window != heap_window_of(process))
 		return 0; /* called before the probes were set, or not sampled */
 	if (pending->depth > 0) {
 		pending->depth--;
@@ -404,7 +429,7 @@ static __always_inline int end_heap_call(struct pt_regs *ctx, u64 cookie)
 	if (address) {
 		count_allocation(cookie, call.size);
 		if (call.interval)
-			sample_allocation(ctx, address, &call);
+			sample_allocation(ctx, address, &call, process);
 	}
 	return 0;
 }

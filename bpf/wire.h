@@ -312,6 +312,16 @@ struct heap_block {
 	struct heap_site_key site;
 	u64 size;
 	u64 interval; /* it stands for others by that one: heap_chance(size, interval) */
+	u64 window;   /* of its process in which it was allocated; 0: its probes stay */
+};
+
+/* What the probes of a process do at the moment. */
+enum heap_mode {
+	HEAP_MODE_ALL = 0,	   /* sample, and follow what is sampled until it is freed */
+	HEAP_MODE_RESTING = 1,	   /* nothing: they are about to come or to go */
+	HEAP_MODE_ALLOCATIONS = 2, /* sample, follow nothing */
+	HEAP_MODE_SURVIVORS = 3,   /* sample and follow */
+	HEAP_MODE_FREES = 4,	   /* look what of that is freed */
 };
 
 /* Value of `heap_processes`: what the probes of a process saw, sampled or not. */
@@ -321,6 +331,11 @@ struct heap_process {
 	u64 frees;	 /* calls of functions that free */
 	u64 allocations; /* requests that succeeded */
 	u64 bytes;	 /* those asked for */
+	u64 walk_ns;	 /* time that the program spent on those that were sampled */
+	/* set by the daemon */
+	u64 interval; /* bytes between two samples; 0: `heap_interval` */
+	u64 window;   /* the one that is open, from 1 */
+	u64 mode;     /* enum heap_mode */
 };
 
 /* Context of the program that thins the objects alive: since which interval. */

@@ -49,6 +49,7 @@ struct collector {
 	struct growth_events growth;
 	struct heap_probes heap;
 	struct heap_table heap_table;
+	struct heap_windows *heap_windows; /* NULL: no allocators are probed */
 	struct sideband *sideband;
 	struct process_table *processes;
 	struct offload *offload; /* opens files */
@@ -276,6 +277,7 @@ void collector_drain(struct collector *c)
 		heap_probes_attach(&c->heap, now);
 		heap_probes_expire(&c->heap);
 		heap_table_regulate(&c->heap_table);
+		heap_windows_update(c->heap_windows, &c->heap_table);
 	}
 	ring_buffer__consume(c->ring);
 	c->sideband_seen_ns = now;
@@ -497,7 +499,8 @@ struct collector *collector_free(struct collector *c)
 		return NULL;
 	cpu_events_stop(&c->events);
 	growth_events_stop(&c->growth);
-	heap_probes_detach(&c->heap);
+	heap_probes_end(&c->heap);
+	c->heap_windows = heap_windows_free(c->heap_windows);
 	heap_table_deinit(&c->heap_table);
 	close_fd(c->statistics_fd);
 	loop_remove(c->ring_source);
@@ -587,6 +590,21 @@ static void init_events(struct collector *c)
 			   c->options.no_ticks ? on_cpu_change : NULL, c);
 }
 
+static int start_heap(struct collector *c)
+{
+	struct heap_windows_options options = {.programs = &c->programs, .budget = c->options.heap_budget};
+	if (!c->options.heap)
+		return 0;
+	int r = heap_windows_new(&options, &c->heap_windows);
+	if (r < 0)
+		return r;
+	heap_probes_init(&c->heap, &c->programs, &c->binaries, c->heap_windows, monotonic_ns());
+	heap_table_init(&c->heap_table, &c->programs);
+	c->heap_table.scale = heap_windows_scale;
+	c->heap_table.userdata = c->heap_windows;
+	return 0;
+}
+
 int collector_start(struct collector *c, struct collect_failure *failure)
 {
 	int r = cpu_events_each_online(add_sideband_cpu, c);
@@ -604,14 +622,15 @@ int collector_start(struct collector *c, struct collect_failure *failure)
 	if (r < 0)
 		return collect_fail(failure, r, "cannot follow forks: %s", strerror(-r));
 	init_events(c);
-	heap_probes_init(&c->heap, &c->programs, &c->binaries, monotonic_ns());
-	heap_table_init(&c->heap_table, &c->programs);
 	c->statistics_fd = enable_bpf_statistics(c);
 	r = c->options.no_ticks ? 0 : cpu_events_start(&c->events, c->loop);
 	if (r == 0 && c->options.growth)
 		r = growth_events_start(&c->growth, c->loop);
 	if (r < 0)
 		return fail_perf_event(failure, r);
+	r = start_heap(c);
+	if (r < 0)
+		return collect_fail(failure, r, "cannot probe allocators: %s", strerror(-r));
 	c->running = true;
 	c->last_expiry = monotonic_ns();
 	r = start_draining(c);
@@ -629,7 +648,9 @@ void collector_stop(struct collector *c)
 	c->running = false;
 	cpu_events_stop(&c->events);
 	growth_events_stop(&c->growth);
-	heap_probes_detach(&c->heap);
+	heap_windows_stop(c->heap_windows);
+	if (c->heap_windows)
+		heap_windows_update(c->heap_windows, &c->heap_table);
 	programs_log_counters(&c->programs);
 	collector_drain(c);
 	c->ring_source = loop_remove(c->ring_source);
@@ -645,7 +666,12 @@ int collector_select_pid(struct collector *c, uint32_t pid)
 
 int collector_read_heap(const struct collector *c, struct heap_totals *ret)
 {
-	return heap_table_read(&c->heap_table, ret);
+	int r = heap_table_read(&c->heap_table, ret);
+	if (r == 0)
+		r = heap_windows_estimate(c->heap_windows, ret);
+	if (r < 0)
+		array_free(&ret->list);
+	return r;
 }
 
 void collector_forget_stacks(struct collector *c)
@@ -695,6 +721,8 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	process_table_get_statistics(c->processes, &ret->processes);
 	ret->binaries = c->binaries.statistics;
 	ret->heap_probes_refused = c->heap.failed;
+	if (c->heap_windows)
+		heap_windows_get_statistics(c->heap_windows, &ret->heap_windows);
 	ret->binaries.pending = c->binaries.pending;
 }
 

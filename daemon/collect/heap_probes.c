@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the kernel has links of sessions (Linux 6.13), one link holds all probes of a file, and the program says at
- * each call whether it wants to see the return. Elsewhere returns have a link of their own.
- *
- * Order. Return probes first: a call that is met must be seen returning. They go last, for the same reason.
  * Nothing is probed while unwind tables are still being made, since stacks would end before their time.
  */
 #include "collect/heap_probes.h"
@@ -12,7 +8,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "bolometer.skel.h"
-#include "collect/uprobe_multi.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -48,10 +43,12 @@ uint64_t heap_probe_cookie(const struct allocator_probe *probe, uint32_t process
 }
 
 void heap_probes_init(struct heap_probes *heap, struct programs *programs,
-		      const struct binaries *binaries, uint64_t now_ns)
+		      const struct binaries *binaries, struct heap_windows *windows, uint64_t now_ns)
 {
-	*heap = (struct heap_probes){
-		.programs = programs, .binaries = binaries, .begin_ns = now_ns};
+	*heap = (struct heap_probes){.programs = programs,
+				     .binaries = binaries,
+				     .windows = windows,
+				     .begin_ns = now_ns};
 }
 
 void heap_probes_on_mapping(struct heap_probes *heap, uint32_t pid,
@@ -59,9 +56,7 @@ void heap_probes_on_mapping(struct heap_probes *heap, uint32_t pid,
 {
 	struct heap_mapping added = {.inode = mapping->inode,
 				     .device = mapping->device,
-				     .pid = pid,
-				     .calls = -1,
-				     .returns = -1};
+				     .pid = pid};
 	for (size_t i = 0; i < heap->mappings.count; i++) {
 		const struct heap_mapping *known = &heap->mappings.items[i];
 		if (known->pid == pid && known->inode == added.inode &&
@@ -72,112 +67,58 @@ void heap_probes_on_mapping(struct heap_probes *heap, uint32_t pid,
 		log_warning("a file that process %u maps is not looked into: out of memory", pid);
 }
 
-struct probe_points {
-	uint64_t calls[ALLOCATOR_MAX_PROBES], cookies[ALLOCATOR_MAX_PROBES];
-	uint64_t returns[ALLOCATOR_MAX_PROBES], return_cookies[ALLOCATOR_MAX_PROBES];
-	uint32_t call_count, return_count;
-	bool in_sessions; /* every call's return can be seen through the same point */
-};
-
-static void collect_points(const struct binary *binary, uint32_t process, struct probe_points *ret)
+static void add_point(const struct allocator_probe *probe, uint32_t process, struct heap_points *points)
 {
-	ret->in_sessions = true;
-	for (uint32_t i = 0; i < binary->probe_count; i++) {
-		const struct allocator_probe *probe = &binary->probes[i];
-		if (probe->role > ALLOCATOR_FREE)
-			continue; /* the allocator's own sampler */
-		ret->calls[ret->call_count] = probe->offset;
-		ret->cookies[ret->call_count++] = heap_probe_cookie(probe, process);
-		if (probe->role == ALLOCATOR_FREE)
-			continue;
-		bool can_return = probe->flags & PROBE_CAN_RETURN;
-		ret->in_sessions &= can_return;
-		ret->return_cookies[ret->return_count] = ret->cookies[ret->call_count - 1];
-		ret->returns[ret->return_count++] = can_return ? probe->offset : probe->entry;
-	}
+	bool can_return = probe->flags & PROBE_CAN_RETURN;
+	uint64_t cookie = heap_probe_cookie(probe, process);
+	points->calls[points->call_count] = probe->offset;
+	points->cookies[points->call_count++] = cookie;
+	points->is_stepped |= !(probe->flags & PROBE_EMULATED);
+	if (probe->role == ALLOCATOR_FREE)
+		return;
+	points->in_sessions &= can_return;
+	points->return_cookies[points->return_count] = cookie;
+	points->returns[points->return_count++] = can_return ? probe->offset : probe->entry;
 }
 
-static int set_session(struct heap_probes *heap, struct heap_mapping *m, const struct binary *binary,
-		       const struct probe_points *points)
+/* Not those of the allocator's own sampler. */
+static void collect_points(const struct binary *binary, uint32_t process, struct heap_points *ret)
 {
-	const struct bolometer_bpf *s = heap->programs->skeleton;
-	struct uprobe_multi_target target = {.file = binary->file,
-					     .offsets = points->calls,
-					     .cookies = points->cookies,
-					     .count = points->call_count,
-					     .pid = m->pid};
-	int link = uprobe_multi_attach(bpf_program__fd(s->progs.on_allocator_session),
-				       UPROBE_MULTI_SESSION, &target);
-	m->calls = MAX_OF(link, -1);
-	return MIN_OF(link, 0);
+	*ret = (struct heap_points){.in_sessions = true};
+	for (uint32_t i = 0; i < binary->probe_count; i++)
+		if (binary->probes[i].role < ALLOCATOR_FREE)
+			add_point(&binary->probes[i], process, ret);
+	for (uint32_t i = 0; i < binary->probe_count; i++)
+		if (binary->probes[i].role == ALLOCATOR_FREE)
+			add_point(&binary->probes[i], process, ret);
 }
 
-static int set_links(struct heap_probes *heap, struct heap_mapping *m, const struct binary *binary,
-		     const struct probe_points *points)
-{
-	const struct bolometer_bpf *s = heap->programs->skeleton;
-	if (points->in_sessions && heap->programs->has_sessions)
-		return set_session(heap, m, binary, points);
-	struct uprobe_multi_target target = {.file = binary->file,
-					     .offsets = points->returns,
-					     .cookies = points->return_cookies,
-					     .count = points->return_count,
-					     .pid = m->pid,
-					     .returns = true};
-	int link = uprobe_multi_attach(bpf_program__fd(s->progs.on_allocator_return), UPROBE_MULTI,
-				       &target);
-	if (link < 0)
-		return link;
-	m->returns = link;
-	target.offsets = points->calls;
-	target.cookies = points->cookies;
-	target.count = points->call_count;
-	target.returns = false;
-	link = uprobe_multi_attach(bpf_program__fd(s->progs.on_allocator_call), UPROBE_MULTI,
-				   &target);
-	if (link < 0) {
-		m->returns = close_fd(m->returns);
-		return link;
-	}
-	m->calls = link;
-	return 0;
-}
-
-/* The process's index in `heap_processes`; 0, which many share: none is free. */
+/* The process's index in `heap_processes`, given anew as late as possible: its last window may still be open. */
 static uint32_t process_index(struct heap_probes *heap, uint32_t pid)
 {
-	size_t free_at = SIZE_MAX;
-	for (size_t i = 0; i < heap->pids.count; i++) {
+	for (size_t i = heap->pids.count; i-- > 0;)
 		if (heap->pids.items[i] == pid)
 			return (uint32_t)i + 1;
-		if (!heap->pids.items[i])
-			free_at = i;
-	}
-	if (free_at < heap->pids.count)
-		heap->pids.items[free_at] = pid;
-	else if (heap->pids.count + 1 >= heap->programs->heap_processes ||
-		 array_add(&heap->pids, pid) < 0)
+	if (heap->pids.count + 2 < heap->programs->heap_processes && array_add(&heap->pids, pid) == 0)
+		return (uint32_t)heap->pids.count;
+	if (!heap->pids.count)
 		return 0;
-	else
-		free_at = heap->pids.count - 1;
-	struct heap_process none = {0};
-	uint32_t index = (uint32_t)free_at + 1;
-	bpf_map_update_elem(bpf_map__fd(heap->programs->skeleton->maps.heap_processes), &index, &none,
-			    BPF_ANY);
-	return index;
+	heap->pids.items[heap->next_index % heap->pids.count] = pid;
+	return heap->next_index++ % (uint32_t)heap->pids.count + 1;
 }
 
 static void probe_mapping(struct heap_probes *heap, struct heap_mapping *m,
 			  const struct binary *binary)
 {
-	struct probe_points points = {.call_count = 0};
+	struct heap_points points;
 	m->is_settled = true;
-	collect_points(binary, process_index(heap, m->pid), &points);
-	if (!points.return_count || binary->file < 0)
+	if (!binary->probe_count || binary->file < 0)
 		return;
-	int r = set_links(heap, m, binary, &points);
-	if (r == -ESRCH)
-		return; /* it has ended since it mapped the file */
+	uint32_t index = process_index(heap, m->pid);
+	collect_points(binary, index, &points);
+	if (!points.return_count)
+		return;
+	int r = index ? heap_windows_add(heap->windows, m->pid, index, binary->file, &points) : -ENOMEM;
 	if (r < 0) {
 		heap->failed++;
 		log_warning("what process %u allocates by %s is not seen, its functions cannot be "
@@ -207,26 +148,23 @@ void heap_probes_attach(struct heap_probes *heap, uint64_t now_ns)
 
 void heap_probes_expire(struct heap_probes *heap)
 {
+	size_t kept = 0;
 	for (size_t i = 0; i < heap->mappings.count; i++) {
 		struct heap_mapping *m = &heap->mappings.items[i];
-		if (kill((pid_t)m->pid, 0) == 0 || errno != ESRCH)
+		if (kill((pid_t)m->pid, 0) < 0 && errno == ESRCH) {
+			heap_windows_remove(heap->windows, m->pid);
+			for (size_t at = 0; at < heap->pids.count; at++)
+				if (heap->pids.items[at] == m->pid)
+					heap->pids.items[at] = 0;
 			continue;
-		close_fd(m->calls);
-		close_fd(m->returns);
-		for (size_t at = 0; at < heap->pids.count; at++)
-			if (heap->pids.items[at] == m->pid)
-				heap->pids.items[at] = 0;
-		*m = heap->mappings.items[--heap->mappings.count];
-		return;
+		}
+		heap->mappings.items[kept++] = *m;
 	}
+	heap->mappings.count = kept;
 }
 
-void heap_probes_detach(struct heap_probes *heap)
+void heap_probes_end(struct heap_probes *heap)
 {
-	for (size_t i = 0; i < heap->mappings.count; i++)
-		close_fd(heap->mappings.items[i].calls);
-	for (size_t i = 0; i < heap->mappings.count; i++)
-		close_fd(heap->mappings.items[i].returns);
 	array_free(&heap->mappings);
 	array_free(&heap->pids);
 }

@@ -101,6 +101,8 @@ static int add_block(void *userdata, const void *key, const void *value)
 	const uint64_t *index = hash_get(&reader->index, mix_key(&block->site));
 	if (!index)
 		return 0; /* of a place that came after the places were read */
+	if (block->window)
+		return 0; /* known to live until the end of its window only */
 	struct heap_total *total = &reader->totals->list.items[*index - 1];
 	double weight = 4294967296.0 / (double)heap_chance(block->size, block->interval);
 	double size = (double)block->size;
@@ -124,6 +126,48 @@ static int read_tables(const struct heap_table *table, struct heap_totals *ret)
 	return r;
 }
 
+static void scale(const struct heap_table *table, struct heap_totals *totals)
+{
+	for (size_t i = 0; table->scale && i < totals->list.count; i++)
+		table->scale(table->userdata, &totals->list.items[i]);
+}
+
+static void add_total(struct heap_total *sum, const struct heap_total *more)
+{
+	sum->objects += more->objects;
+	sum->object_variance += more->object_variance;
+	sum->bytes += more->bytes;
+	sum->byte_variance += more->byte_variance;
+	sum->held_objects += more->held_objects;
+	sum->held_object_variance += more->held_object_variance;
+	sum->held_bytes += more->held_bytes;
+	sum->held_byte_variance += more->held_byte_variance;
+	sum->samples += more->samples;
+	sum->held_samples += more->held_samples;
+}
+
+/* Each place once. */
+static int add_ended(const struct heap_table *table, struct heap_totals *totals)
+{
+	struct hash index = {0};
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < totals->list.count; i++)
+		r = hash_put(&index, mix_key(&totals->list.items[i].key), i + 1);
+	for (size_t i = 0; r == 0 && i < table->ended.count; i++) {
+		const struct heap_total *total = &table->ended.items[i];
+		const uint64_t *at = hash_get(&index, mix_key(&total->key));
+		if (at) {
+			add_total(&totals->list.items[*at - 1], total);
+			continue;
+		}
+		r = array_add(&totals->list, *total);
+		if (r == 0)
+			r = hash_put(&index, mix_key(&total->key), totals->list.count);
+	}
+	hash_free(&index);
+	return r;
+}
+
 int heap_table_read(const struct heap_table *table, struct heap_totals *ret)
 {
 	*ret = (struct heap_totals){.interval = table->interval,
@@ -131,8 +175,9 @@ int heap_table_read(const struct heap_table *table, struct heap_totals *ret)
 				    .raised = table->raised,
 				    .followed = table->programs->skeleton->bss->heap_live_count};
 	int r = read_tables(table, ret);
-	for (size_t i = 0; r == 0 && i < table->ended.count; i++)
-		r = array_add(&ret->list, table->ended.items[i]);
+	scale(table, ret);
+	if (r == 0)
+		r = add_ended(table, ret);
 	if (r < 0)
 		array_free(&ret->list);
 	return MIN_OF(r, 0);
@@ -232,26 +277,41 @@ static int note_gone_block(void *userdata, const void *key, const void *value)
 	return has_ended(sweep, &block->site) ? array_add(&sweep->gone_blocks, k) : 0;
 }
 
+static void keep_total(struct heap_table *table, const struct heap_total *total)
+{
+	int places = bpf_map__fd(table->programs->skeleton->maps.heap_sites);
+	if (table->ended.count >= ENDED_PLACES || array_add(&table->ended, *total) < 0)
+		table->ended_lost++;
+	else
+		table->ended.items[table->ended.count - 1].is_final = true;
+	bpf_map_delete_elem(places, &total->key);
+}
+
+void heap_table_remove_block(const struct programs *programs, const struct heap_block_key *key)
+{
+	struct bolometer_bpf *s = programs->skeleton;
+	if (bpf_map_delete_elem(bpf_map__fd(s->maps.heap_live), key) == 0)
+		__atomic_sub_fetch(&s->bss->heap_live_count, 1, __ATOMIC_RELAXED);
+}
+
 /* Keeps the totals of what has ended, then takes it out of the kernel. */
 static int take_ended(struct sweep *sweep)
 {
 	struct heap_table *table = sweep->table;
-	struct bolometer_bpf *s = table->programs->skeleton;
+	const struct bolometer_bpf *s = table->programs->skeleton;
 	struct heap_totals all = {0};
 	int r = read_tables(table, &all);
 	if (r == 0)
 		r = for_each_entry(s->maps.heap_live, note_gone_block, sweep);
+	scale(table, &all);
 	for (size_t i = 0; r == 0 && i < all.list.count; i++) {
 		const struct heap_total *total = &all.list.items[i];
 		if (!has_ended(sweep, &total->key))
 			continue;
-		if (table->ended.count >= ENDED_PLACES || array_add(&table->ended, *total) < 0)
-			table->ended_lost++;
-		bpf_map_delete_elem(bpf_map__fd(s->maps.heap_sites), &total->key);
+		keep_total(table, total);
 	}
 	for (size_t i = 0; r == 0 && i < sweep->gone_blocks.count; i++)
-		if (bpf_map_delete_elem(bpf_map__fd(s->maps.heap_live), &sweep->gone_blocks.items[i]) == 0)
-			__atomic_sub_fetch(&s->bss->heap_live_count, 1, __ATOMIC_RELAXED);
+		heap_table_remove_block(table->programs, &sweep->gone_blocks.items[i]);
 	array_free(&all.list);
 	return r;
 }
@@ -268,4 +328,59 @@ void heap_table_expire(struct heap_table *table)
 	array_free(&sweep.programs);
 	array_free(&sweep.gone_blocks);
 	hash_free(&sweep.by_pid);
+}
+
+/* ---- One process ----------------------------------------------------------------------------- */
+
+struct fold {
+	uint32_t pid;
+	ARRAY(struct heap_block_key) blocks;
+};
+
+static int note_block_of(void *userdata, const void *key, const void *value)
+{
+	struct fold *fold = userdata;
+	const struct heap_block *block = value;
+	struct heap_block_key k;
+	memcpy(&k, key, sizeof(k));
+	return block->site.pid == fold->pid ? array_add(&fold->blocks, k) : 0;
+}
+
+void heap_table_fold(struct heap_table *table, uint32_t pid)
+{
+	struct fold fold = {.pid = pid};
+	struct heap_totals all = {.interval = table->interval};
+	struct reader reader = {.totals = &all};
+	const struct bolometer_bpf *s = table->programs->skeleton;
+	int r = for_each_entry(s->maps.heap_sites, add_site, &reader);
+	scale(table, &all);
+	for (size_t i = 0; r == 0 && i < all.list.count; i++)
+		if (all.list.items[i].key.pid == pid)
+			keep_total(table, &all.list.items[i]);
+	if (r == 0)
+		r = for_each_entry(s->maps.heap_live, note_block_of, &fold);
+	for (size_t i = 0; i < fold.blocks.count; i++)
+		heap_table_remove_block(table->programs, &fold.blocks.items[i]);
+	if (r < 0)
+		log_warning("the heap profile of process %u up to now is not all kept: %s", pid, strerror(-r));
+	array_free(&all.list);
+	array_free(&fold.blocks);
+	hash_free(&reader.index);
+}
+
+struct each_block {
+	heap_block_callback callback;
+	void *userdata;
+};
+
+static int tell_block(void *userdata, const void *key, const void *value)
+{
+	const struct each_block *each = userdata;
+	return each->callback(each->userdata, key, value);
+}
+
+int heap_table_each_block(const struct programs *programs, heap_block_callback callback, void *userdata)
+{
+	struct each_block each = {callback, userdata};
+	return for_each_entry(programs->skeleton->maps.heap_live, tell_block, &each);
 }

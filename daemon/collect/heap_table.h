@@ -17,7 +17,9 @@ struct heap_total {
 	double bytes, byte_variance;
 	double held_objects, held_object_variance; /* of them, alive */
 	double held_bytes, held_byte_variance;
+	double estimated_bytes; /* that may be held, by what outlived its window; `held` is 0 then */
 	uint64_t samples, held_samples;
+	bool is_final;
 };
 
 struct heap_totals {
@@ -26,6 +28,9 @@ struct heap_totals {
 	uint64_t first_interval; /* at the start */
 	uint64_t raised;	 /* how often it was raised since */
 	uint64_t followed;	 /* objects alive of processes that run */
+	uint64_t windows;	 /* in which some of it was seen; 0: probes stayed */
+	/* Between which the sums of what was seen in windows are, with 95 % */
+	double objects_low, objects_high, bytes_low, bytes_high;
 };
 
 struct heap_table {
@@ -35,6 +40,9 @@ struct heap_table {
 	uint64_t site_count;	   /* when it was last looked at */
 	ARRAY(struct heap_total) ended; /* of processes, and of programs that another one followed */
 	uint64_t ended_lost;	   /* places for which there was no memory */
+	/* Makes of what is in the kernel what it stands for, before it becomes final. NULL: that is the same. */
+	void (*scale)(void *userdata, struct heap_total *total);
+	void *userdata;
 };
 
 void heap_table_init(struct heap_table *table, const struct programs *programs);
@@ -45,6 +53,18 @@ void heap_table_regulate(struct heap_table *table);
 
 /* Takes what belongs to ended programs out of the kernel. Call it every few seconds. */
 void heap_table_expire(struct heap_table *table);
+
+/* Makes the totals of a process final. What it holds is not known any more: its probes go, or have just come. */
+void heap_table_fold(struct heap_table *table, uint32_t pid);
+
+typedef int (*heap_block_callback)(void *userdata, const struct heap_block_key *key,
+				   const struct heap_block *block);
+
+/* Calls for each sampled object alive. Any thread may. Returns 0, what `callback` returned below 0, or -errno. */
+int heap_table_each_block(const struct programs *programs, heap_block_callback callback, void *userdata);
+
+/* Forgets one. */
+void heap_table_remove_block(const struct programs *programs, const struct heap_block_key *key);
 
 /* The totals of all places. Free with array_free(&ret->list). Returns 0 or -errno. */
 int heap_table_read(const struct heap_table *table, struct heap_totals *ret);

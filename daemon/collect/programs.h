@@ -37,7 +37,7 @@ struct programs {
 	int cpu_count; /* possible */
 	uint32_t walk_count; /* see enum walk_class */
 	bool has_sessions;   /* for probes on allocators, see UPROBE_MULTI_SESSION */
-	uint32_t heap_processes; /* that can be told apart, and one */
+	uint32_t heap_processes; /* that can be told apart, and two: all others, and the trial of prices */
 	struct bpf_link *fork_link, *free_link, *cgroup_link, *oom_link;
 };
 

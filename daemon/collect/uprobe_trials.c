@@ -16,14 +16,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/perf_event.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define ROUNDS 400ULL /* calls */
 #define BATCHES 8
+#define CHILD_TIMEOUT_MS 5000
 #define MAGIC 0x1122334455667788ULL
 
 /* Both return their argument; the label behind the name is where the probe goes. */
@@ -174,6 +178,72 @@ int uprobe_trials_link(enum uprobe_multi_kind kind)
 	}
 	uprobe_counter_close(&counter);
 	return r < 0 ? r : hits ? 0 : -EIO;
+}
+
+/* Each byte that comes is answered with how long the calls took. */
+static void run_child(int requests, int answers, uint64_t (*function)(uint64_t))
+{
+	char request;
+	while (read(requests, &request, 1) == 1) {
+		uint64_t ns = time_calls(function);
+		if (write(answers, &ns, sizeof(ns)) != sizeof(ns))
+			break;
+	}
+	_exit(0);
+}
+
+static int ask_child(const int requests[2], const int answers[2], uint64_t *ret_ns)
+{
+	struct pollfd ready = {.fd = answers[0], .events = POLLIN};
+	if (write(requests[1], "", 1) != 1)
+		return -errno;
+	if (poll(&ready, 1, CHILD_TIMEOUT_MS) != 1)
+		return -ETIMEDOUT;
+	return read(answers[0], ret_ns, sizeof(*ret_ns)) == sizeof(*ret_ns) ? 0 : -EIO;
+}
+
+static int price_in_child(int program, enum uprobe_multi_kind kind, struct uprobe_multi_target *target,
+			  const int requests[2], const int answers[2], double *ret_ns)
+{
+	uint64_t without, with = 0;
+	int r = ask_child(requests, answers, &without);
+	_cleanup_fd_ int link = r < 0 ? -1 : uprobe_multi_attach(program, kind, target);
+	if (r == 0 && link < 0)
+		r = link;
+	if (r == 0)
+		r = ask_child(requests, answers, &with);
+	if (r == 0)
+		*ret_ns = with > without ? (double)(with - without) / ROUNDS : 0;
+	return r;
+}
+
+int uprobe_trials_price(int program, enum uprobe_multi_kind kind, uint64_t cookie, bool stepped, double *ret_ns)
+{
+	const void *point = stepped ? uprobe_trial_stepped_point : uprobe_trial_emulated_point;
+	uint64_t offset = offset_of(point);
+	int requests[2] = {-1, -1}, answers[2] = {-1, -1};
+	_cleanup_fd_ int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (file < 0 || pipe2(requests, O_CLOEXEC) < 0)
+		return -errno;
+	pid_t child = pipe2(answers, O_CLOEXEC) < 0 ? -1 : fork();
+	int r = child < 0 ? -errno : 0;
+	if (child == 0) {
+		close(requests[1]); /* it ends when this process does */
+		run_child(requests[0], answers[1], stepped ? uprobe_trial_stepped : uprobe_trial_emulated);
+	}
+	struct uprobe_multi_target target = {.file = file, .offsets = &offset, .cookies = &cookie,
+					     .count = 1, .pid = (uint32_t)child};
+	if (r == 0)
+		r = price_in_child(program, kind, &target, requests, answers, ret_ns);
+	close_fd(requests[0]);
+	close_fd(requests[1]);
+	close_fd(answers[0]);
+	close_fd(answers[1]);
+	if (child > 0) {
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+	return r;
 }
 
 void uprobe_trials_run(struct uprobe_trials *ret)

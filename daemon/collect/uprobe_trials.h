@@ -27,5 +27,10 @@ struct uprobe_trials {
  * milliseconds. Returns 0 or -errno. */
 int uprobe_trials_link(enum uprobe_multi_kind kind);
 
+/* What a hit of the program costs a child of this process, made for that, in ns of its CPU time. `cookie` is the
+ * probe's; the function has its argument in the first register, and returns it. `stepped`: on an instruction that
+ * the kernel steps through. Returns 0 or -errno. */
+int uprobe_trials_price(int program, enum uprobe_multi_kind kind, uint64_t cookie, bool stepped, double *ret_ns);
+
 /* Takes about a second: taking a perf uprobe away does. */
 void uprobe_trials_run(struct uprobe_trials *ret);

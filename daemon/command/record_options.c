@@ -30,6 +30,9 @@ const struct option_spec record_option_specs[] = {
 	       "down, to 11 Hz and then by chance to nothing, as long as it must"),
 	OPTION(NUMBER, 0, "heap-interval", "BYTES", AT(heap_interval),
 	       "heap: bytes between two samples (default 524288)", .low = 1, .high = HEAP_MAX_INTERVAL),
+	OPTION(SHARE, 0, "heap-budget", "SHARE", AT(heap_budget_ppm),
+	       "heap: what the probes may cost, of each process's own CPU time (default\n"
+	       "1%). Where all calls cost more, they are seen in windows; 100%: always"),
 	OPTION(NUMBER, 0, "heap-objects", "N", AT(heap_objects),
 	       "heap: sampled objects that are followed at once (default 1048576);\n"
 	       "when there are more, the interval is raised", .low = 64, .high = 1U << 24),
@@ -100,8 +103,8 @@ int record_options_check(const struct command *command, struct record_options *o
 		return command_usage_error(command, "--events: '%s': known are cpu, growth and heap",
 					   options->events);
 	if (options->kinds & PROFILE_KIND_BIT(PROFILE_KIND_HEAP)) {
-		if (options->exact && options->heap_interval)
-			return command_usage_error(command, "--exact and --heap-interval exclude each other");
+		if (options->exact && (options->heap_interval || options->heap_budget_ppm))
+			return command_usage_error(command, "--exact excludes --heap-interval and --heap-budget");
 		if (options->comms.list.count || options->executables.list.count ||
 		    options->cgroups.list.count)
 			return command_usage_error(command, "--events heap selects by --pid or a command alone");
@@ -185,6 +188,7 @@ int record_options_apply(const struct record_options *options, uint32_t command_
 	*ret = (struct recording_options)RECORDING_OPTIONS_DEFAULT;
 	ret->kinds = options->kinds;
 	ret->heap_interval = options->exact ? HEAP_EXACT_INTERVAL : options->heap_interval;
+	ret->heap_budget = options->exact ? 1 : (double)options->heap_budget_ppm / 1e6;
 	ret->heap_objects = (uint32_t)options->heap_objects;
 	ret->frequency = (uint32_t)options->frequency;
 	ret->max_frames = (uint32_t)options->max_frames;

@@ -223,19 +223,19 @@ static void write_growth(const struct recording_statistics *s, const struct prof
 		 text_count(faults, sizeof(faults), s->counters[COUNTER_GROWTH_FAULTS]));
 }
 
-/* What was seen against what the processes that were named have. */
-static void write_resident(const struct recording_statistics *s, const struct profile *growth,
+/* What was seen of a value, against what the processes that were named have. */
+static void write_resident(const struct recording_statistics *s, uint64_t value, const char *what,
 			   struct text *out)
 {
 	char first[32], last[32], seen[32], file[32], shared[32], swapped[32];
 	if (!s->watched_processes)
 		return;
 	text_add(out,
-		 "resident   anonymous %s at first, %s at last (%s seen to come), files %s, shared %s, "
+		 "resident   anonymous %s at first, %s at last (%s %s), files %s, shared %s, "
 		 "swapped out %s\n",
 		 text_size(first, sizeof(first), s->watched_first.anonymous),
 		 text_size(last, sizeof(last), s->watched_last.anonymous),
-		 text_size(seen, sizeof(seen), sum_of(growth, "growth_space")),
+		 text_size(seen, sizeof(seen), value), what,
 		 text_size(file, sizeof(file), s->watched_last.file),
 		 text_size(shared, sizeof(shared), s->watched_last.shared),
 		 text_size(swapped, sizeof(swapped), s->watched_last.swapped));
@@ -245,6 +245,7 @@ static void write_heap(const struct recording_statistics *s, const struct profil
 		       struct text *out)
 {
 	char objects[32], space[32], held[32], elapsed[32];
+	const struct heap_windows_statistics *w = &s->heap_windows;
 	text_add(out, "%s%s allocations%s  of %s in %s, of which %s are still in use\n",
 		 terminal_colour(colour, COLOUR_BOLD),
 		 text_count(objects, sizeof(objects), sum_of(profile, "alloc_objects")),
@@ -252,6 +253,41 @@ static void write_heap(const struct recording_statistics *s, const struct profil
 		 text_size(space, sizeof(space), sum_of(profile, "alloc_space")),
 		 text_duration(elapsed, sizeof(elapsed), s->elapsed_ns),
 		 text_size(held, sizeof(held), sum_of(profile, "inuse_space")));
+	if (w->windows)
+		text_add(out, "windows    %llu, %llu of them late; %llu processes were promoted to probes that "
+			      "stay, %llu demoted; %s may be in use of what windows saw\n",
+			 (unsigned long long)w->windows, (unsigned long long)w->late,
+			 (unsigned long long)w->promoted, (unsigned long long)w->demoted,
+			 text_size(held, sizeof(held), sum_of(profile, "inuse_estimated_space")));
+	if (w->cpu_ns > 0)
+		text_add(out, "probes     cost %.2f %% of the CPU time of the processes they were in\n",
+			 100 * w->cost_ns / w->cpu_ns);
+}
+
+/* What grew, and how much of that was seen to be allocated and held. */
+static void write_heap_reconciled(const struct recording_statistics *s, const struct profile *profile,
+				  struct text *out)
+{
+	char grown[32], left[32];
+	uint64_t held = sum_of(profile, "inuse_space") + sum_of(profile, "inuse_estimated_space");
+	uint64_t first = s->watched_first.anonymous + s->watched_first.swapped;
+	uint64_t last = s->watched_last.anonymous + s->watched_last.swapped;
+	if (!s->watched_processes)
+		return;
+	write_resident(s, held, "held by allocations that were seen", out);
+	if (last <= first)
+		text_add(out, "           it did not grow: what is held has the place of what was there before, or "
+			      "was not touched\n");
+	else if (last - first > held)
+		text_add(out, "           of %s that it grew by, %s are not explained: stacks, mmap without an "
+			      "allocator, what allocators keep for themselves\n",
+			 text_size(grown, sizeof(grown), last - first),
+			 text_size(left, sizeof(left), last - first - held));
+	else
+		text_add(out, "           it grew by %s: all explained; %s are held where memory was before, or "
+			      "were not touched\n",
+			 text_size(grown, sizeof(grown), last - first),
+			 text_size(left, sizeof(left), held - (last - first)));
 }
 
 void summary_write(const struct recording_statistics *s,
@@ -264,9 +300,11 @@ void summary_write(const struct recording_statistics *s,
 	if (profiles[PROFILE_KIND_GROWTH])
 		write_growth(s, profiles[PROFILE_KIND_GROWTH], colour, out);
 	if (profiles[PROFILE_KIND_GROWTH])
-		write_resident(s, profiles[PROFILE_KIND_GROWTH], out);
+		write_resident(s, sum_of(profiles[PROFILE_KIND_GROWTH], "growth_space"), "seen to come", out);
 	if (profiles[PROFILE_KIND_HEAP])
 		write_heap(s, profiles[PROFILE_KIND_HEAP], colour, out);
+	if (profiles[PROFILE_KIND_HEAP])
+		write_heap_reconciled(s, profiles[PROFILE_KIND_HEAP], out);
 	write_losses(s, out);
 	write_ends(s, out);
 	text_share(unnamed, sizeof(unnamed), (double)s->frames_unnamed, (double)s->frames);

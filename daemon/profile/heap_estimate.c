@@ -17,6 +17,11 @@ struct sums {
 	double held_objects, held_object_variance, held_bytes, held_byte_variance;
 };
 
+bool heap_was_windowed(const struct heap_totals *totals)
+{
+	return totals->windows > 0;
+}
+
 static struct sums sum_up(const struct heap_totals *totals)
 {
 	struct sums sums = {0};
@@ -79,11 +84,14 @@ static void add_errors(const struct heap_totals *totals, struct profile *profile
 	    heap_error_95(sums.held_byte_variance, interval));
 }
 
-int heap_add_comments(const struct heap_totals *totals, struct profile *profile)
+int heap_add_comments(const struct heap_totals *totals, const struct heap_windows_statistics *windows,
+		      struct profile *profile)
 {
 	bool failed = false;
 	bool is_exact = heap_is_exact(totals);
-	const char *method = is_exact ? "heap_method=exact" : "heap_method=sampled";
+	const char *method = heap_was_windowed(totals) ? "heap_method=windows"
+			     : is_exact		       ? "heap_method=exact"
+						       : "heap_method=sampled";
 	if (array_add(&profile->comments, profile_string(profile, method, &failed)) < 0)
 		return -ENOMEM;
 	add(profile, &failed, "heap_followed_objects", (double)totals->followed);
@@ -92,5 +100,17 @@ int heap_add_comments(const struct heap_totals *totals, struct profile *profile)
 		add(profile, &failed, "heap_interval_raised", (double)totals->raised);
 		add_errors(totals, profile, &failed);
 	}
+	if (heap_was_windowed(totals)) {
+		add(profile, &failed, "windows_objects_low_95", totals->objects_low);
+		add(profile, &failed, "windows_objects_high_95", totals->objects_high);
+		add(profile, &failed, "windows_space_low_95_bytes", totals->bytes_low);
+		add(profile, &failed, "windows_space_high_95_bytes", totals->bytes_high);
+	}
+	add(profile, &failed, "heap_windows", (double)windows->windows);
+	add(profile, &failed, "heap_windows_late", (double)windows->late);
+	add(profile, &failed, "heap_promoted", (double)windows->promoted);
+	add(profile, &failed, "heap_demoted", (double)windows->demoted);
+	add(profile, &failed, "heap_cost_ns", windows->cost_ns);
+	add(profile, &failed, "heap_cpu_ns", windows->cpu_ns);
 	return failed ? -ENOMEM : 0;
 }

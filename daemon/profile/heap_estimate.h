@@ -10,10 +10,14 @@
 #pragma once
 
 #include "collect/heap_table.h"
+#include "collect/heap_windows.h"
 #include "profile/profile.h"
 
 /* Is every allocation in it? */
 bool heap_is_exact(const struct heap_totals *totals);
+
+/* Was some of it seen in windows only? Then there is inuse_estimated_space. */
+bool heap_was_windowed(const struct heap_totals *totals);
 
 /* `objects` and `bytes` were counted. */
 void heap_calibrate(struct heap_totals *totals, double objects, double bytes);
@@ -25,5 +29,6 @@ void heap_calibrate(struct heap_totals *totals, double objects, double bytes);
  */
 double heap_error_95(double variance, double unit);
 
-/* As comments "name=value": the method, the interval, the errors. Returns 0 or -ENOMEM. */
-int heap_add_comments(const struct heap_totals *totals, struct profile *profile);
+/* As comments "name=value": the method, the interval, the errors, what the probes cost. Returns 0 or -ENOMEM. */
+int heap_add_comments(const struct heap_totals *totals, const struct heap_windows_statistics *windows,
+		      struct profile *profile);

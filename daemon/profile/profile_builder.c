@@ -418,6 +418,9 @@ static void add_heap_values(struct builder *b, const struct aggregate_entry *ent
 			   MIN_OF(total.held_bytes, total.bytes)};
 	for (size_t i = 0; i < ARRAY_LENGTH(values); i++)
 		CHECK(b, array_add(&b->profile->values, llround(values[i])));
+	if (b->options->heap && b->options->heap->windows)
+		CHECK(b, array_add(&b->profile->values,
+				   llround(MIN_OF(total.estimated_bytes, total.bytes))));
 }
 
 /* In the order of add_header()'s sample types. */
@@ -485,6 +488,10 @@ static void add_header(struct builder *b)
 		add_sample_type(b, "alloc_space", "bytes");
 		add_sample_type(b, "inuse_objects", "count");
 		p->default_sample_type = add_sample_type(b, "inuse_space", "bytes").type;
+		if (b->options->heap && b->options->heap->windows) {
+			add_sample_type(b, "inuse_estimated_space", "bytes");
+			p->default_sample_type = string(b, "alloc_space");
+		}
 		p->period_type =
 			(struct profile_value_type){string(b, "space"), string(b, "bytes")};
 		p->period = b->options->heap ? (int64_t)b->options->heap->interval : 1;

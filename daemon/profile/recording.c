@@ -15,6 +15,7 @@
 
 #define DEFAULT_FREQUENCY 99
 #define HEAP_INTERVAL (512U << 10)
+#define HEAP_BUDGET 0.01
 #define PREPARE_INTERVAL_NS NS_PER_SECOND
 #define JIT_BYTES_PER_UPDATE (4UL << 20)
 #define JIT_BYTES_AT_END (64UL << 20) /* what a second's share left over is read then */
@@ -136,6 +137,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.heap = r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_HEAP),
 		.heap_interval = r->options.heap_interval ? r->options.heap_interval : HEAP_INTERVAL,
 		.heap_blocks = r->options.heap_objects,
+		.heap_budget = r->options.heap_budget > 0 ? r->options.heap_budget : HEAP_BUDGET,
 		.max_frames = r->options.max_frames,
 		.ring_bytes = r->options.ring_bytes,
 		.ignore_kernel_bugs = r->options.ignore_kernel_bugs,

@@ -9,6 +9,7 @@
 #include "base/loop.h"
 #include "bpf/wire.h"
 #include "collect/budget.h"
+#include "collect/heap_windows.h"
 #include "collect/map_usage.h"
 #include "collect/opener.h"
 #include "collect/selection.h"
@@ -43,6 +44,7 @@ struct recording_options {
 	struct selection selection;
 	unsigned kinds;		   /* PROFILE_KIND_BIT of what is looked at; 0: the CPU */
 	uint64_t heap_interval;	   /* of the heap: bytes between two samples, up to HEAP_MAX_INTERVAL; 1: all; 0: default */
+	double heap_budget;	   /* of the heap: share of each process's CPU time, 0.01; 1 and more: no limit; 0: default */
 	uint32_t heap_objects;	   /* sampled objects followed at once; 0: default */
 	uint32_t frequency;	   /* Hz per CPU, 1..10000; 0: default 99 */
 	uint32_t max_frames;	   /* user frames, 1..1024; 0: default 1024 */
@@ -96,6 +98,7 @@ struct recording_statistics {
 	uint64_t binaries, binaries_failed;
 	uint64_t symbol_bytes;		  /* of names and lines held */
 	struct recording_losses losses;
+	struct heap_windows_statistics heap_windows; /* when allocations are looked at in windows */
 	uint64_t watched_processes;	  /* named ones whose memory is known */
 	struct memory_usage watched_first, watched_last; /* theirs, at first and lately */
 	uint64_t own_cpu_ns;		  /* this process and its children */

@@ -70,7 +70,7 @@ static int read_heap(struct recording *r, struct heap_totals *ret)
 {
 	struct recording_statistics now;
 	int error = collector_read_heap(r->collector, ret);
-	if (error < 0 || heap_is_exact(ret))
+	if (error < 0 || heap_is_exact(ret) || heap_was_windowed(ret))
 		return error;
 	recording_get_statistics(r, &now);
 	heap_calibrate(ret, (double)now.counters[COUNTER_HEAP_ALLOCATIONS],
@@ -81,7 +81,9 @@ static int read_heap(struct recording *r, struct heap_totals *ret)
 static int add_heap_comments(struct recording *r, const struct heap_totals *totals,
 			     struct profile *profile)
 {
-	int error = heap_add_comments(totals, profile);
+	struct recording_statistics now;
+	recording_get_statistics(r, &now);
+	int error = heap_add_comments(totals, &now.heap_windows, profile);
 	return error < 0 ? error
 			 : memory_watch_add_comments(&r->memory, memory_watch_pss(&r->memory), profile);
 }

@@ -82,6 +82,7 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.tracked_processes = c.processes.alive,
 		.drained_ns = c.drained_ns,
 		.phases = r->phases,
+		.heap_windows = c.heap_windows,
 	};
 	ret->budget = r->last_budget;
 	if (r->budget)

@@ -40,7 +40,7 @@ def chance_of_so_few(hits, of, share):
 
 def sampled_run(bench, seed, *options):
     run = HeapRun(bench.bolometer, bench.workload("heap_places", INTERVAL, seed),
-                  options=("--heap-interval", str(INTERVAL), *options))
+                  options=("--heap-budget", "100%", "--heap-interval", str(INTERVAL), *options))
     if run.has_links:
         run.expect_probed()
         lost = {name: value for name, value in counters_of(run.profile).items()

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the kernel has links of sessions (Linux 6.13), one link holds all probes of a file, and the program says at
+ * each call whether it wants to see the return. Elsewhere returns have a link of their own: it is set first, since a
+ * call that is met must be seen returning, and goes last.
+ */
+#include "collect/heap_points.h"
+
+#include "base/file.h"
+#include "bolometer.skel.h"
+#include "collect/uprobe_multi.h"
+
+#include <bpf/libbpf.h>
+
+int heap_points_attach(const struct programs *programs, int file, uint32_t pid, const struct heap_points *points,
+		   bool frees, struct heap_attached *ret)
+{
+	const struct bolometer_bpf *s = programs->skeleton;
+	bool in_session = points->in_sessions && programs->has_sessions;
+	struct uprobe_multi_target target = {.file = file,
+					     .offsets = points->returns,
+					     .cookies = points->return_cookies,
+					     .count = points->return_count,
+					     .pid = pid,
+					     .returns = true};
+	*ret = (struct heap_attached)HEAP_ATTACHED_NONE;
+	if (!in_session) {
+		int link = uprobe_multi_attach(bpf_program__fd(s->progs.on_allocator_return),
+					       UPROBE_MULTI, &target);
+		if (link < 0)
+			return link;
+		ret->returns = link;
+	}
+	target.offsets = points->calls;
+	target.cookies = points->cookies;
+	target.count = frees ? points->call_count : points->return_count;
+	target.returns = false;
+	int link = uprobe_multi_attach(bpf_program__fd(in_session ? s->progs.on_allocator_session
+								  : s->progs.on_allocator_call),
+				       in_session ? UPROBE_MULTI_SESSION : UPROBE_MULTI, &target);
+	ret->calls = MAX_OF(link, -1);
+	if (link < 0)
+		heap_points_detach(ret);
+	return MIN_OF(link, 0);
+}
+
+void heap_points_detach(struct heap_attached *links)
+{
+	links->calls = close_fd(links->calls);
+	links->returns = close_fd(links->returns);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Probes on allocators within a budget: a share of the CPU time of each process itself.
+ *
+ * A probe costs a trap, whatever the program then does, so a process that allocates often cannot be probed all the
+ * time. It is probed in windows: for a millisecond in each second, at a moment drawn at random, all that it allocates
+ * is seen; a window cannot cost more than its length. What was seen is scaled by the process's progress: the CPU
+ * time that it used, without what the probes took, over that in the windows. Wall time will not do, as in a window
+ * the process does less than at other times. Every tenth window is longer and looks also at frees: what is allocated
+ * in its first half and not freed at its end has outlived it.
+ *
+ * A process of which all calls cost less than half the budget is probed all the time, until they cost more than
+ * the budget. Whenever that changes what is known so far is made final (heap_table_fold()).
+ *
+ * A thread of its own sets and removes the probes, which waits for the kernel 8 and 30 ms. The window is not as
+ * long as that: whether hits count is told to the program by a word in memory (enum heap_mode).
+ */
+#pragma once
+
+#include "collect/heap_points.h"
+#include "collect/heap_table.h"
+
+struct heap_windows;
+
+struct heap_windows_options {
+	const struct programs *programs;
+	double budget; /* share of a process's CPU time; 1 or more: probes stay, whatever they cost */
+};
+
+struct heap_windows_statistics {
+	uint64_t processes_in_windows, processes_always; /* now */
+	uint64_t windows, late; /* that were open; that could not be closed in time: the next ones are shorter */
+	uint64_t promoted, demoted; /* to probes that stay, and back */
+	double cost_ns, cpu_ns; /* of the processes: what the probes cost, what they used */
+};
+
+/* Measures the prices and starts the thread. Returns 0 or -errno. */
+int heap_windows_new(const struct heap_windows_options *options, struct heap_windows **ret);
+
+/* Takes all probes away. The estimates can be read until heap_windows_free(). */
+void heap_windows_stop(struct heap_windows *windows);
+struct heap_windows *heap_windows_free(struct heap_windows *windows);
+
+/* A file of a process with an allocator. `index`: the process's in `heap_processes`. `file` is duplicated.
+ * Returns 0 or -errno. */
+int heap_windows_add(struct heap_windows *windows, uint32_t pid, uint32_t index, int file,
+		     const struct heap_points *points);
+
+/* The process has ended. */
+void heap_windows_remove(struct heap_windows *windows, uint32_t pid);
+
+/* Makes final what has to be; call it several times a second. */
+void heap_windows_update(struct heap_windows *windows, struct heap_table *table);
+
+/* Scales what was seen in windows. As heap_table's `scale`. */
+void heap_windows_scale(void *windows, struct heap_total *total);
+
+/* Adds the errors of the sums, and what has outlived its window. Returns 0 or -ENOMEM. */
+int heap_windows_estimate(struct heap_windows *windows, struct heap_totals *totals);
+
+void heap_windows_get_statistics(struct heap_windows *windows, struct heap_windows_statistics *ret);
