@@ -282,6 +282,24 @@ static __always_inline void count_lost(u32 walk, const struct scratch *s)
 	count(walk, is_tick ? COUNTER_LOST_NS : COUNTER_GROWTH_LOST_BYTES, s->sample.weight);
 }
 
+static __always_inline bool is_stack_sent(u64 id, u64 mark)
+{
+	u32 at = id & (STACKS_SENT_SIZE - 1);
+	u64 *sent = bpf_map_lookup_elem(&stacks_sent, &at);
+
+	return sent && *sent == mark;
+}
+
+static __always_inline void note_stack_sent(u32 walk, u64 id, u64 mark)
+{
+	u32 at = id & (STACKS_SENT_SIZE - 1);
+	u64 *sent = bpf_map_lookup_elem(&stacks_sent, &at);
+
+	if (sent)
+		*sent = mark;
+	count(walk, COUNTER_STACKS_SENT, 1);
+}
+
 /* Sends the sample, with its stack unless the daemon has it. Returns whether it went. */
 __noinline int send_sample(u32 walk)
 {
@@ -290,10 +308,9 @@ __noinline int send_sample(u32 walk)
 	if (!s)
 		return 0;
 	u64 id = finish_stack_id(s);
-	u32 at = id & (STACKS_SENT_SIZE - 1);
-	u64 *sent = bpf_map_lookup_elem(&stacks_sent, &at);
 	u64 mark = id + stack_epoch;
-	bool known = sent && *sent == mark;
+	u64 *recent = &s->recent_stacks[id & (RECENT_STACKS - 1)];
+	bool known = *recent == mark || is_stack_sent(id, mark);
 	u32 words = known ? 0 : s->sample.kernel_frames + s->sample.user_frames;
 	if (words > MAX_SAMPLE_WORDS)
 		words = MAX_SAMPLE_WORDS;
@@ -314,10 +331,9 @@ __noinline int send_sample(u32 walk)
 		count_lost(walk, s);
 		return 0;
 	}
-	if (sent && !known) {
-		*sent = mark;
-		count(walk, COUNTER_STACKS_SENT, 1);
-	}
+	*recent = mark;
+	if (!known)
+		note_stack_sent(walk, id, mark);
 	count_sent(walk, s);
 	return 1;
 }
@@ -346,12 +362,15 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 	}
 	bool user_mode = interrupted_user_mode(ctx);
 	enum selected selected = SELECTED_NO;
-	struct task_numbers numbers = number_task(id);
-	/* Until here the scratch, which is large and cold, is not touched. */
-	if (!(kernel_only && user_mode) && !(user_only && !user_mode) && select_process(numbers)) {
-		fetch_for_walk(s);
-		describe_task(s, task, numbers);
-		selected = select_task(s);
+	/* Until the walk is fetched for, the scratch, which is large and cold, is not touched. */
+	if (is_mode_selected(user_mode) &&
+	    !(select_by_pid && is_known_refused(clock, current_generation(), id >> 32))) {
+		struct task_numbers numbers = number_task(id);
+		if (select_number(clock, numbers) && select_cgroup()) {
+			fetch_for_walk(s);
+			describe_task(s, task, numbers);
+			selected = select_task(s);
+		}
 	}
 	if (selected == SELECTED_NO) {
 		c->values[COUNTER_UNSELECTED]++;
@@ -391,6 +410,8 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	if (selected && child != parent) {
 		u32 value = *selected;
 		bpf_map_update_elem(&selected_pids, &child, &value, BPF_ANY);
+		/* The child has not run yet. */
+		__sync_fetch_and_add(&fork_generation, 1);
 	}
 	return 0;
 }

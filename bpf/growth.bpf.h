@@ -78,8 +78,8 @@ const volatile u32 small_limit = 4;
 const volatile u32 large_limit = 32;
 
 /* By order: are large pages given out everywhere, or where madvise() asked for them? Set by the daemon. */
-volatile u32 large_orders_always;
-volatile u32 large_orders_advised;
+volatile u32 large_orders_always SETTING;
+volatile u32 large_orders_advised SETTING;
 
 /* Of how many candidates, 2^shift, one may be taken so that a window has no more than the limit. */
 static __always_inline u32 shift_for(u64 candidates, u32 limit)

@@ -17,6 +17,7 @@
 #define STACK_WINDOW_SIZE 512  /* bytes of user stack read at once */
 #define STACK_WINDOW_BELOW 64  /* of them below the address asked for: saved registers lie there */
 #define STACKS_SENT_SIZE 16384 /* recent stack ids, direct mapped; 128 KiB in all */
+#define RECENT_STACKS 32       /* of them, those that a walk finds in its scratch; power of two */
 #define MAX_SAMPLE_WORDS (MAX_KERNEL_FRAMES + MAX_USER_FRAMES + 1)
 #define KERNEL_BLOCK_WORDS 32 /* a node of the maple tree; power of two */
 
@@ -59,6 +60,7 @@ struct scratch {
 	u32 recent_count; /* of recent_rules */
 	u32 padding;
 	u16 recent_rules[RECENT_RULES]; /* which of `rules` the last walk used */
+	u64 recent_stacks[RECENT_STACKS]; /* as `stacks_sent` */
 	struct cached_mapping mappings[MAPPING_CACHE_SIZE];
 
 	/* registers of the frame being unwound */
@@ -214,16 +216,25 @@ const volatile u64 pid_namespace_inode;
 /* arm64: bits of a code address; the rest of a return address may be a pointer authentication code. */
 const volatile u64 code_address_mask = ~0ULL;
 
-/* Changed while running, through the map's memory. */
-volatile u64 period_ns = 10101010; /* between two ticks of a CPU */
-volatile bool select_by_executable;
-volatile bool select_by_comm;
-volatile bool kernel_only;
-volatile bool user_only;
-volatile u32 selected_cgroup_count;
-volatile struct selected_cgroup selected_cgroups[MAX_SELECTED_CGROUPS];
-volatile u64 stack_epoch;	    /* changed: every stack is sent whole once more */
-volatile u32 binaries_epoch;	    /* changed: entries of `binaries` did */
+/*
+ * Changed while running, as one value by the daemon, which alone writes here. The daemon asks for a map that
+ * cannot be mapped: such a small one the kernel takes from its own linear mapping, whose large pages a tick has
+ * in use anyway. Memory that can be mapped lies in small pages elsewhere, each missed by the TLB at every tick.
+ */
+#define SETTING SEC(".data.settings")
+volatile u64 period_ns SETTING; /* between two ticks of a CPU */
+volatile u64 selection_generation SETTING; /* changed: so did the selected processes */
+volatile bool select_by_executable SETTING;
+volatile bool select_by_comm SETTING;
+volatile bool kernel_only SETTING;
+volatile bool user_only SETTING;
+volatile u32 selected_cgroup_count SETTING;
+volatile struct selected_cgroup selected_cgroups[MAX_SELECTED_CGROUPS] SETTING;
+volatile u64 stack_epoch SETTING;	    /* changed: every stack is sent whole once more */
+volatile u32 binaries_epoch SETTING;	    /* changed: entries of `binaries` did */
+
+/* Processes that forks selected. Not the daemon's, so not beside the settings; see there for its memory. */
+u64 fork_generation SEC(".data.forks");
 
 static __always_inline void count(u32 walk, enum counter counter, u64 more)
 {

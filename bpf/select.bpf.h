@@ -64,17 +64,63 @@ static __always_inline bool is_pid_selected(struct task_numbers numbers)
 	return numbers.inner_pid && bpf_map_lookup_elem(&selected_pids, &numbers.inner_pid);
 }
 
-/* Is the process asked for by its number and its cgroup? Needs no more than the numbers. */
-static __always_inline bool select_process(struct task_numbers numbers)
+static __always_inline bool is_mode_selected(bool user_mode)
 {
-	if (select_by_pid && !is_pid_selected(numbers))
-		return false;
+	return user_mode ? !kernel_only : !user_only;
+}
+
+/* Changes with every process that is selected. */
+static __always_inline u64 current_generation(void)
+{
+	u64 forks = select_children ? *(volatile u64 *)&fork_generation : 0;
+
+	return selection_generation + forks + 1;
+}
+
+/* Was the process of this number looked for at this generation, and not found? */
+static __always_inline bool is_known_refused(const struct cpu_clock *clock, u64 generation, u32 pid)
+{
+	return clock->refused_generation == generation &&
+	       clock->refused_pids[pid & (REFUSED_PIDS - 1)] == pid;
+}
+
+/* The generation is that from before the process was looked for. */
+static __always_inline void note_refused(struct cpu_clock *clock, u64 generation, u32 pid)
+{
+	if (clock->refused_generation != generation) {
+		clock->refused_generation = generation;
+		for (u32 i = 0; i < REFUSED_PIDS; i++)
+			clock->refused_pids[i] = 0;
+	}
+	clock->refused_pids[pid & (REFUSED_PIDS - 1)] = pid;
+}
+
+/* Is the process asked for by its number? What a tick pays that is not: the search is remembered. */
+static __always_inline bool select_number(struct cpu_clock *clock, struct task_numbers numbers)
+{
+	u64 generation = current_generation();
+
+	if (!select_by_pid || is_pid_selected(numbers))
+		return true;
+	note_refused(clock, generation, numbers.host_pid);
+	return false;
+}
+
+/* Is the process asked for by its cgroup? */
+static __always_inline bool select_cgroup(void)
+{
 	if (!selected_cgroup_count)
 		return true;
 	for (u32 i = 0; i < MAX_SELECTED_CGROUPS; i++)
 		if (i < selected_cgroup_count && in_cgroup(i))
 			return true;
 	return false;
+}
+
+/* Is the process asked for by its number and its cgroup? Needs no more than the numbers. */
+static __always_inline bool select_process(struct task_numbers numbers)
+{
+	return (!select_by_pid || is_pid_selected(numbers)) && select_cgroup();
 }
 
 static __always_inline bool is_kernel_task(void)

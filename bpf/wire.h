@@ -185,10 +185,16 @@ struct record_new_binary {
 
 /* ---- Time ------------------------------------------------------------------------------------ */
 
-/* When a CPU ticked last, CLOCK_MONOTONIC ns: before its first tick, when the daemon started its clock. */
+#define REFUSED_PIDS 8 /* power of two */
+
+/* What a CPU keeps from tick to tick, a line of cache. */
 struct cpu_clock {
+	/* When it ticked last, CLOCK_MONOTONIC ns: before its first tick, when the daemon started its clock. */
 	u64 previous_tick;
-	u64 padding[7]; /* a line of cache each */
+	/* Processes that were not selected at this generation; 0: none. Place: low bits of the pid. */
+	u64 refused_generation;
+	u32 refused_pids[REFUSED_PIDS];
+	u64 padding[2];
 };
 
 /* A cgroup of the default hierarchy was made. Its path is told now: a container's may be gone with it

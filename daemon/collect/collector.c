@@ -659,9 +659,7 @@ void collector_stop(struct collector *c)
 
 int collector_select_pid(struct collector *c, uint32_t pid)
 {
-	uint32_t one = 1, key = programs_pid_key(&c->programs, pid);
-	int map = bpf_map__fd(c->programs.skeleton->maps.selected_pids);
-	return bpf_map_update_elem(map, &key, &one, BPF_ANY) < 0 ? -errno : 0;
+	return programs_select_pid(&c->programs, pid);
 }
 
 int collector_read_heap(const struct collector *c, struct heap_totals *ret)

@@ -85,6 +85,31 @@ static bool probe_hash_on_demand(void)
 	return program >= 0;
 }
 
+/* Values that the daemon never maps: see the settings in bpf/maps.bpf.h. */
+static int keep_values_small(struct programs *programs)
+{
+	struct bolometer_bpf *s = programs->skeleton;
+	programs->settings = malloc(sizeof(*s->data_settings));
+	if (!programs->settings)
+		return -ENOMEM;
+	memcpy(programs->settings, s->data_settings, sizeof(*s->data_settings));
+	bpf_map__set_map_flags(s->maps.data_settings, 0);
+	bpf_map__set_map_flags(s->maps.data_forks, 0);
+	return 0;
+}
+
+/* Tells the programs the settings. */
+static int publish(const struct programs *programs)
+{
+	uint32_t zero = 0;
+	int map = bpf_map__fd(programs->skeleton->maps.data_settings);
+	if (bpf_map_update_elem(map, &zero, programs->settings, BPF_ANY) == 0)
+		return 0;
+	int r = -errno;
+	log_warning("the BPF programs cannot be told their settings: %s", strerror(-r));
+	return r;
+}
+
 static void size_maps(const struct programs *programs, const struct programs_options *options)
 {
 	struct bolometer_bpf *s = programs->skeleton;
@@ -166,33 +191,46 @@ static void forget_verdicts(const struct bpf_map *map)
 int programs_select_cgroups(struct programs *programs, const struct programs_selection *selection,
 			    struct collect_failure *failure)
 {
-	struct bolometer_bpf *s = programs->skeleton;
+	struct bolometer_bpf__data_settings *settings = programs->settings;
 	struct selected_cgroup cgroups[MAX_SELECTED_CGROUPS];
 	int r = find_cgroups(selection, cgroups, failure);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < selection->cgroup_count; i++) {
-		s->bss->selected_cgroups[i].id = cgroups[i].id;
-		s->bss->selected_cgroups[i].subsystem = cgroups[i].subsystem;
+		settings->selected_cgroups[i].id = cgroups[i].id;
+		settings->selected_cgroups[i].subsystem = cgroups[i].subsystem;
 	}
-	s->bss->selected_cgroup_count = (uint32_t)selection->cgroup_count;
-	return 0;
+	settings->selected_cgroup_count = (uint32_t)selection->cgroup_count;
+	return publish(programs);
 }
 
 int programs_select(struct programs *programs, const struct programs_selection *selection,
 		    struct collect_failure *failure)
 {
 	struct bolometer_bpf *s = programs->skeleton;
+	struct bolometer_bpf__data_settings *settings = programs->settings;
 	int r = programs_select_cgroups(programs, selection, failure);
 	if (r < 0)
 		return r;
-	s->bss->select_by_executable = selection->by_executable;
-	s->bss->select_by_comm = selection->by_comm;
-	s->bss->kernel_only = selection->kernel_only;
-	s->bss->user_only = selection->user_only;
+	settings->select_by_executable = selection->by_executable;
+	settings->select_by_comm = selection->by_comm;
+	settings->kernel_only = selection->kernel_only;
+	settings->user_only = selection->user_only;
+	r = publish(programs);
 	forget_verdicts(s->maps.executable_verdicts);
 	forget_verdicts(s->maps.comm_verdicts);
-	return 0;
+	return r;
+}
+
+int programs_select_pid(struct programs *programs, uint32_t pid)
+{
+	struct bolometer_bpf__data_settings *settings = programs->settings;
+	uint32_t one = 1, key = programs_pid_key(programs, pid);
+	int map = bpf_map__fd(programs->skeleton->maps.selected_pids);
+	if (bpf_map_update_elem(map, &key, &one, BPF_ANY) < 0)
+		return -errno;
+	settings->selection_generation++;
+	return publish(programs);
 }
 
 int programs_start_clock(struct programs *programs, int cpu)
@@ -205,7 +243,9 @@ int programs_start_clock(struct programs *programs, int cpu)
 
 void programs_set_period(struct programs *programs, uint64_t period_ns)
 {
-	programs->skeleton->data->period_ns = period_ns;
+	struct bolometer_bpf__data_settings *settings = programs->settings;
+	settings->period_ns = period_ns;
+	publish(programs);
 }
 
 /* In a pid namespace of our own, the BPF side reports our numbers instead of the host's. */
@@ -244,7 +284,7 @@ static void set_constants(const struct programs *programs, const struct programs
 	/* Bits 48 to 54 of a user code address are zero or an authentication code. */
 	s->rodata->code_address_mask = (1ULL << 48) - 1;
 #endif
-	s->data->period_ns = options->period_ns;
+	s->data_settings->period_ns = options->period_ns;
 	s->rodata->heap_live_size = bpf_map__max_entries(s->maps.heap_live);
 	if (options->heap_interval)
 		s->data->heap_interval = MIN_OF(options->heap_interval, HEAP_MAX_INTERVAL);
@@ -340,7 +380,9 @@ int programs_open(const struct programs_options *options, struct programs *ret,
 		return fail_load(failure, -errno);
 	size_maps(&programs, options);
 	set_constants(&programs, options);
-	int r = bolometer_bpf__load(programs.skeleton);
+	int r = keep_values_small(&programs);
+	if (r == 0)
+		r = bolometer_bpf__load(programs.skeleton);
 	if (r < 0) {
 		fail_load(failure, r);
 		programs_close(&programs);
@@ -357,6 +399,7 @@ void programs_close(struct programs *programs)
 	bpf_link__destroy(programs->cgroup_link);
 	bpf_link__destroy(programs->oom_link);
 	bolometer_bpf__destroy(programs->skeleton);
+	free(programs->settings);
 	*programs = (struct programs){0};
 }
 
@@ -370,8 +413,10 @@ void programs_set_large_pages(struct programs *programs)
 {
 	struct large_pages pages;
 	large_pages_read(LARGE_PAGES_DIRECTORY, (uint32_t)sysconf(_SC_PAGESIZE), &pages);
-	programs->skeleton->bss->large_orders_always = pages.always;
-	programs->skeleton->bss->large_orders_advised = pages.advised;
+	struct bolometer_bpf__data_settings *settings = programs->settings;
+	settings->large_orders_always = pages.always;
+	settings->large_orders_advised = pages.advised;
+	publish(programs);
 }
 
 void programs_watch_oom(struct programs *programs)
@@ -442,12 +487,14 @@ void programs_log_counters(const struct programs *programs)
 
 void programs_bump_binaries(struct programs *programs)
 {
-	programs->skeleton->bss->binaries_epoch++;
+	((struct bolometer_bpf__data_settings *)programs->settings)->binaries_epoch++;
+	publish(programs);
 }
 
 void programs_bump_stacks(struct programs *programs)
 {
-	programs->skeleton->bss->stack_epoch += 0x9e3779b97f4a7c15ULL;
+	((struct bolometer_bpf__data_settings *)programs->settings)->stack_epoch += 0x9e3779b97f4a7c15ULL;
+	publish(programs);
 }
 
 /* The value of "name:\tN" in an fdinfo file, or 0. */

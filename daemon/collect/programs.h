@@ -34,6 +34,7 @@ struct programs_selection {
 
 struct programs {
 	struct bolometer_bpf *skeleton;
+	void *settings; /* owned: what the programs were told last, the skeleton's .data.settings */
 	int cpu_count; /* possible */
 	uint32_t walk_count; /* see enum walk_class */
 	bool has_sessions;   /* for probes on allocators, see UPROBE_MULTI_SESSION */
@@ -57,6 +58,9 @@ int programs_select_cgroups(struct programs *programs, const struct programs_sel
 
 /* A process's key in the map of selected ones, from its number in our pid namespace. */
 uint32_t programs_pid_key(const struct programs *programs, uint32_t pid);
+
+/* Selects a process by its number in our pid namespace. Returns 0 or -errno. */
+int programs_select_pid(struct programs *programs, uint32_t pid);
 
 /* The time of a CPU's first tick is counted from now on. Returns 0 or -errno. */
 int programs_start_clock(struct programs *programs, int cpu);

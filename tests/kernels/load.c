@@ -78,9 +78,9 @@ static void set_worst_case(struct bolometer_bpf *s)
 	s->rodata->select_by_pid = true;
 	s->rodata->select_children = true;
 	s->rodata->pid_namespace_inode = 1;
-	s->bss->select_by_executable = true;
-	s->bss->select_by_comm = true;
-	s->bss->selected_cgroup_count = MAX_SELECTED_CGROUPS;
+	s->data_settings->select_by_executable = true;
+	s->data_settings->select_by_comm = true;
+	s->data_settings->selected_cgroup_count = MAX_SELECTED_CGROUPS;
 	s->rodata->max_user_frames = MAX_USER_FRAMES;
 }
 
