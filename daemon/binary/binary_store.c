@@ -39,6 +39,8 @@ struct store_request {
 	bool storable; /* the identities and the key are valid */
 	struct file_identity identity, debug_identity;
 	struct artifact_key key;
+	uint64_t asked_ns; /* monotonic */
+	struct durations *durations; /* the answer counts here; NULL: nowhere */
 	uint64_t *addresses; /* lines: those to ask the parser for */
 	size_t address_count;
 	char *known_bytes; /* lines: what the cache had; NULL: nothing */
@@ -61,6 +63,7 @@ struct binary_store {
 	struct store_list waiting[PRIORITY_COUNT];
 	struct store_list parsing;
 	bool running; /* inside a callback */
+	struct answer_durations durations;
 };
 
 /* -- lists ---------------------------------------------------------------------------------- */
@@ -130,6 +133,8 @@ static bool have_waiting(const struct binary_store *store)
 
 static void answer(struct store_request *request, int error, const struct artifact *artifact)
 {
+	if (request->durations)
+		durations_add(request->durations, monotonic_ns() - request->asked_ns);
 	request->callback(request->userdata, error, artifact);
 	request_free(request);
 }
@@ -370,6 +375,7 @@ static int ask(struct binary_store *store, const struct store_request *wanted, i
 	}
 	*request = *wanted;
 	request->store = store;
+	request->asked_ns = monotonic_ns();
 	request->file = request->debug_file = -1;
 	int r = duplicate(file, &request->file);
 	if (r == 0 && debug_file >= 0)
@@ -395,6 +401,7 @@ int binary_store_request_symbols(struct binary_store *store, int file, int debug
 				 void *userdata)
 {
 	struct store_request wanted = {.kind = ARTIFACT_SYMBOLS, .priority = priority,
+				       .durations = &store->durations.symbols,
 				       .callback = callback, .userdata = userdata};
 	return ask(store, &wanted, file, debug_file);
 }
@@ -412,6 +419,7 @@ int binary_store_request_lines(struct binary_store *store, int dwarf_file, int s
 	if (count)
 		memcpy(copy, addresses, count * sizeof(*copy));
 	struct store_request wanted = {.kind = ARTIFACT_LINES, .priority = priority,
+				       .durations = count ? &store->durations.lines : NULL,
 				       .addresses = copy, .address_count = count,
 				       .callback = callback, .userdata = userdata};
 	return ask(store, &wanted, dwarf_file, supplementary_file);
@@ -494,4 +502,9 @@ void binary_store_get_statistics(const struct binary_store *store,
 				 struct artifact_cache_statistics *ret)
 {
 	artifact_cache_get_statistics(store->cache, ret);
+}
+
+void binary_store_get_durations(const struct binary_store *store, struct answer_durations *ret)
+{
+	*ret = store->durations;
 }

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "base/durations.h"
 #include "base/offload.h"
 #include "binary/artifact_cache.h"
 #include "binary/parser.h"
@@ -56,3 +57,11 @@ struct artifact_cache *binary_store_cache(const struct binary_store *store);
 
 void binary_store_get_statistics(const struct binary_store *store,
 				 struct artifact_cache_statistics *ret);
+
+/* From asking to the answer, from the cache or the parser, failures too. What only looks into the cache (lines of
+ * no address) is in neither. */
+struct answer_durations {
+	struct durations symbols, lines;
+};
+
+void binary_store_get_durations(const struct binary_store *store, struct answer_durations *ret);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/loop.h"
+#include "binary/binary_store.h"
 #include "bpf/wire.h"
 #include "collect/budget.h"
 #include "collect/heap_windows.h"
@@ -97,6 +98,7 @@ struct recording_statistics {
 	struct frame_count frames_of_type[FRAME_TYPE_MAX];
 	uint64_t binaries, binaries_failed;
 	uint64_t symbol_bytes;		  /* of names and lines held */
+	struct answer_durations names;	  /* what asking for symbols and lines took */
 	struct recording_losses losses;
 	struct heap_windows_statistics heap_windows; /* when allocations are looked at in windows */
 	uint64_t watched_processes;	  /* named ones whose memory is known */

@@ -47,6 +47,7 @@ static void add_symbolizer_statistics(const struct recording *r, struct recordin
 	struct symbolizer_statistics names;
 	symbolizer_get_statistics(r->symbolizer, &names);
 	ret->symbol_bytes = names.bytes;
+	ret->names = names.answers;
 	ret->losses.names_refused = names.refused;
 	ret->losses.names_forgotten = names.forgotten;
 }

@@ -163,6 +163,7 @@ void symbolizer_get_statistics(const struct symbolizer *s, struct symbolizer_sta
 {
 	*ret = s->statistics;
 	ret->bytes = s->bytes + s->text_bytes;
+	binary_store_get_durations(s->store, &ret->answers);
 }
 
 struct symbolizer *symbolizer_free(struct symbolizer *s)

@@ -25,6 +25,7 @@ struct symbolizer_statistics {
 	uint64_t bytes;	    /* of names and lines held now */
 	uint64_t refused;   /* binaries whose names, or some, found no room */
 	uint64_t forgotten; /* binaries whose names went, to make room or with the binary */
+	struct answer_durations answers; /* to what was asked of binaries */
 };
 
 /* One function at an address, innermost first. Strings live until the symbolizer forgets. */

@@ -11,6 +11,7 @@
 
 #define PREFIX "bolometer_"
 #define MAX_LABEL 64
+#define MAX_NAME 64
 
 /* ---- The format ------------------------------------------------------------------------------------ */
 
@@ -62,6 +63,25 @@ static void single(struct text *out, const char *name, const char *type, const c
 static double seconds(uint64_t ns)
 {
 	return (double)ns / (double)NS_PER_SECOND;
+}
+
+/* The samples of one series of a histogram. A bucket counts everything up to its bound. */
+static void histogram(struct text *out, const char *name, const char *key, const char *value,
+		      const struct durations *d)
+{
+	char sample_name[MAX_NAME], bound[32];
+	uint64_t up_to = 0;
+	snprintf(sample_name, sizeof(sample_name), "%s_bucket", name);
+	for (size_t i = 0; i < ARRAY_LENGTH(DURATION_BOUNDS); i++) {
+		up_to += d->within[i];
+		snprintf(bound, sizeof(bound), "%g", seconds(DURATION_BOUNDS[i]));
+		sample2(out, sample_name, key, value, "le", bound, (double)up_to);
+	}
+	sample2(out, sample_name, key, value, "le", "+Inf", (double)d->count);
+	snprintf(sample_name, sizeof(sample_name), "%s_sum", name);
+	sample2(out, sample_name, key, value, NULL, NULL, seconds(d->sum_ns));
+	snprintf(sample_name, sizeof(sample_name), "%s_count", name);
+	sample(out, sample_name, key, value, d->count);
 }
 
 static void lower(const char *id, char lowered[MAX_LABEL])
@@ -163,6 +183,11 @@ static void write_stacks(const struct recording_statistics *s, struct text *out)
 #define WRITE_LOSS(name, source, what) sample(out, "losses_total", "kind", #name, s->losses.name);
 	RECORDING_LOSSES(WRITE_LOSS)
 #undef WRITE_LOSS
+	family(out, "symbolization_seconds", "histogram",
+	       "Time from asking for a binary's symbols, or the source lines of addresses in it, to "
+	       "the answer of the cache or the parser child.");
+	histogram(out, "symbolization_seconds", "of", "symbols", &s->names.symbols);
+	histogram(out, "symbolization_seconds", "of", "lines", &s->names.lines);
 	single(out, "tracked_processes", "gauge", "Processes that are known now.",
 	       (double)s->tracked_processes);
 	single(out, "tracked_binaries", "gauge", "Executables and libraries that are known now.",

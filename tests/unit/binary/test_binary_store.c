@@ -266,6 +266,30 @@ static void never(void *userdata, int error, const struct artifact *artifact)
 	fail();
 }
 
+/* Each answer counts once, by what was asked for, also when it is a failure; what only looks into the cache does
+ * not. */
+static void test_durations(void **state)
+{
+	struct fixture f;
+	struct asked asked = {0};
+	struct answer_durations durations;
+	_cleanup_fd_ int file = open(PROGRAM, O_RDONLY | O_CLOEXEC);
+	_cleanup_fd_ int text = open(TEXT_FILE, O_RDONLY | O_CLOEXEC);
+	uint64_t began = monotonic_ns(), address = 0x1000;
+	begin(&f);
+	assert_int_equal(binary_store_request_symbols(f.store, file, -1, PARSER_SOON, on_answer, &asked), 0);
+	assert_int_equal(binary_store_drain(f.store, 20 * NS_PER_SECOND), 0);
+	free(asked.bytes);
+	free(ask_lines(&f, text, &address, 1).bytes);
+	free(ask_lines(&f, text, NULL, 0).bytes);
+	free(ask_unwind(&f, file).bytes);
+	binary_store_get_durations(f.store, &durations);
+	assert_int_equal(durations.symbols.count, 1);
+	assert_int_equal(durations.lines.count, 1);
+	assert_in_range(durations.symbols.sum_ns, 1, monotonic_ns() - began);
+	end(&f);
+}
+
 static void test_free_drops_requests(void **state)
 {
 	struct fixture f;
@@ -290,6 +314,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_debug_file_is_part_of_the_key),
 		cmocka_unit_test(test_priority_of_cached_answers),
 		cmocka_unit_test(test_lines_add_up),
+		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_free_drops_requests),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
