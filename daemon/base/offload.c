@@ -308,8 +308,8 @@ static void leave_behind(struct offload *offload, struct worker *worker)
 
 static void leave_late_workers(struct offload *offload)
 {
-	uint64_t now = monotonic_ns();
 	pthread_mutex_lock(&offload->lock);
+	uint64_t now = monotonic_ns(); /* with the lock: no thread has started later */
 	for (struct worker *worker = offload->workers, *next; worker; worker = next) {
 		next = worker->next;
 		if (worker->job && now - worker->started_ns >= offload->timeout_ns)
