@@ -25,6 +25,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 /* How often what the kernel side wrote is read, if it does not ask before. Where nothing new was met for a
  * while, a process that lives for less than the longer interval may be gone before it is looked at: it is the
@@ -50,6 +51,8 @@ struct collector {
 	struct heap_probes heap;
 	struct heap_table heap_table;
 	struct heap_windows *heap_windows; /* NULL: no allocators are probed */
+	struct hash cgroup_pids; /* in the selected cgroups, where allocators are probed */
+	uint64_t cgroup_pids_ns; /* when that was read */
 	struct sideband *sideband;
 	struct process_table *processes;
 	struct offload *offload; /* opens files */
@@ -235,15 +238,47 @@ static bool wants_maps(const struct collector *c)
 	return c->whole_host || c->only_by_pid;
 }
 
+/* Does the selection mean the process? As the kernel side judges its samples, but by its main thread's
+ * name. The host as a whole is meant without us. */
+static bool is_selected_for_heap(void *userdata, const struct process *process)
+{
+	const struct collector *c = userdata;
+	const struct selection *selection = c->selection;
+	uint32_t value, own = (uint32_t)getpid(), key = programs_pid_key(&c->programs, process->pid);
+	if (selection->pids.count
+		    ? bpf_map_lookup_elem(bpf_map__fd(c->programs.skeleton->maps.selected_pids), &key,
+					  &value) < 0
+		    : process->pid == own || process->parent_pid == own)
+		return false;
+	return selection_matches_comm(selection, process->comm) &&
+	       selection_matches_executable(selection, process->executable_path) &&
+	       (!selection->cgroup_paths.count || hash_get(&c->cgroup_pids, process->pid));
+}
+
+static void update_heap_probes(struct collector *c, uint64_t now)
+{
+	if (!c->options.heap || !c->running)
+		return;
+	if (c->selection->cgroup_paths.count && now - c->cgroup_pids_ns >= NS_PER_SECOND) {
+		int r = selected_cgroups_read_pids(c->selection, &c->cgroup_pids);
+		if (r < 0)
+			log_warning("the processes of a selected cgroup are not all known: %s",
+				    strerror(-r));
+		c->cgroup_pids_ns = now;
+	}
+	heap_probes_update(&c->heap, now);
+	heap_table_regulate(&c->heap_table);
+	heap_windows_update(c->heap_windows, &c->heap_table);
+}
+
 static void on_mapping(void *userdata, struct process *process,
 		       const struct process_mapping *mapping)
 {
 	struct collector *c = userdata;
 	/* Binaries of processes that are not selected are not opened. Where the kernel side selects by
 	 * more than the process, it asks for what it meets. */
-	if (c->options.heap && is_selected_pid(c, process->pid))
-		heap_probes_on_mapping(&c->heap, process->pid, mapping);
-	if (c->whole_host || is_selected_pid(c, process->pid))
+	bool is_probed = c->options.heap && heap_probes_on_mapping(&c->heap, process, mapping);
+	if (is_probed || c->whole_host || is_selected_pid(c, process->pid))
 		binaries_on_mapping(&c->binaries, process, mapping);
 }
 
@@ -273,12 +308,7 @@ void collector_drain(struct collector *c)
 	settle_period(c, now);
 	if (c->options.growth)
 		growth_events_regulate(&c->growth, now);
-	if (c->options.heap && c->running) {
-		heap_probes_attach(&c->heap, now);
-		heap_probes_expire(&c->heap);
-		heap_table_regulate(&c->heap_table);
-		heap_windows_update(c->heap_windows, &c->heap_table);
-	}
+	update_heap_probes(c, now);
 	ring_buffer__consume(c->ring);
 	c->sideband_seen_ns = now;
 	sideband_drain(c->sideband, now, on_sideband, c);
@@ -513,6 +543,7 @@ struct collector *collector_free(struct collector *c)
 	binary_store_free(c->store);
 	binaries_deinit(&c->binaries);
 	held_stacks_clear(&c->held_stacks);
+	hash_free(&c->cgroup_pids);
 	if (c->programs.skeleton)
 		programs_close(&c->programs);
 	free(c);
@@ -592,13 +623,22 @@ static void init_events(struct collector *c)
 
 static int start_heap(struct collector *c)
 {
-	struct heap_windows_options options = {.programs = &c->programs, .budget = c->options.heap_budget};
+	struct heap_windows_options windows = {.programs = &c->programs, .budget = c->options.heap_budget};
+	struct heap_probes_options options = {
+		.programs = &c->programs,
+		.binaries = &c->binaries,
+		.table = c->processes,
+		.processes = c->options.heap_processes,
+		.is_selected = is_selected_for_heap,
+		.userdata = c,
+	};
 	if (!c->options.heap)
 		return 0;
-	int r = heap_windows_new(&options, &c->heap_windows);
+	int r = heap_windows_new(&windows, &c->heap_windows);
 	if (r < 0)
 		return r;
-	heap_probes_init(&c->heap, &c->programs, &c->binaries, c->heap_windows, monotonic_ns());
+	options.windows = c->heap_windows;
+	heap_probes_begin(&c->heap, &options, monotonic_ns());
 	heap_table_init(&c->heap_table, &c->programs);
 	c->heap_table.scale = heap_windows_scale;
 	c->heap_table.userdata = c->heap_windows;
@@ -718,7 +758,7 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	sideband_get_statistics(c->sideband, &ret->sideband);
 	process_table_get_statistics(c->processes, &ret->processes);
 	ret->binaries = c->binaries.statistics;
-	ret->heap_probes_refused = c->heap.failed;
+	ret->heap = c->heap.statistics;
 	if (c->heap_windows)
 		heap_windows_get_statistics(c->heap_windows, &ret->heap_windows);
 	ret->binaries.pending = c->binaries.pending;

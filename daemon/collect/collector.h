@@ -34,6 +34,7 @@ struct collector_options {
 	uint64_t heap_interval;	 /* and of that: as of programs_options */
 	uint32_t heap_blocks;
 	double heap_budget;	 /* share of each process's CPU time; 1: no limit */
+	uint32_t heap_processes; /* of so many processes; 0: HEAP_DEFAULT_PROCESSES */
 	uint32_t max_frames;
 	uint32_t ring_bytes;	 /* 0: by number of CPUs */
 	bool ignore_kernel_bugs;
@@ -61,7 +62,7 @@ struct collector_statistics {
 	struct process_statistics processes;
 	struct binaries_statistics binaries;
 	struct heap_windows_statistics heap_windows;
-	uint64_t heap_probes_refused; /* by the kernel, of a process and file each */
+	struct heap_probes_statistics heap;
 	struct artifact_cache_statistics cache;
 	struct parser_statistics parser;
 };

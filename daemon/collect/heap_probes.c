@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Nothing is probed while unwind tables are still being made, since stacks would end before their time.
+ *
+ * A process that is forked has its parent's files without mapping them: they are read from /proc. Until its own probes
+ * are there it has copies of its parent's, which are not counted; they go with the parent's.
  */
 #include "collect/heap_probes.h"
 
@@ -12,9 +15,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 
+#define JUDGE_INTERVAL_NS NS_PER_SECOND
+#define MAX_FILES 4096 /* of a process */
 #define TABLES_TIMEOUT_NS (5 * NS_PER_SECOND)
 
 /* Which word of struct user_registers (bpf/kernel_types.bpf.h) holds the register with a DWARF number. */
@@ -42,30 +46,142 @@ uint64_t heap_probe_cookie(const struct allocator_probe *probe, uint32_t process
 	       register_word(probe->pointer) << HEAP_COOKIE_POINTER;
 }
 
-void heap_probes_init(struct heap_probes *heap, struct programs *programs,
-		      const struct binaries *binaries, struct heap_windows *windows, uint64_t now_ns)
+/* ---- Processes ------------------------------------------------------------------------------- */
+
+static struct probed_process *find_process(const struct heap_probes *heap, uint32_t pid)
 {
-	*heap = (struct heap_probes){.programs = programs,
-				     .binaries = binaries,
-				     .windows = windows,
-				     .begin_ns = now_ns};
+	const uint64_t *value = hash_get(&heap->by_pid, pid);
+	return value ? (struct probed_process *)(uintptr_t)*value : NULL;
 }
 
-void heap_probes_on_mapping(struct heap_probes *heap, uint32_t pid,
+/* An index in `heap_processes`, given anew as late as possible: its last window may still be open. 0: none. */
+static uint32_t take_index(struct heap_probes *heap)
+{
+	uint32_t count = heap->options.programs->heap_processes;
+	for (uint32_t tried = 1; tried < count; tried++) {
+		heap->last_index = heap->last_index % (count - 1) + 1;
+		if (!hash_get(&heap->indices, heap->last_index))
+			return hash_put(&heap->indices, heap->last_index, 1) < 0 ? 0 : heap->last_index;
+	}
+	return 0;
+}
+
+static void remove_process(struct heap_probes *heap, struct probed_process *p)
+{
+	heap_windows_remove(heap->options.windows, p->pid);
+	hash_remove(&heap->by_pid, p->pid, NULL);
+	hash_remove(&heap->indices, p->index, NULL);
+	array_free(&p->files);
+	free(p);
+}
+
+static void refuse_process(struct heap_probes *heap, uint32_t pid)
+{
+	if (!hash_get(&heap->refused, pid))
+		heap->statistics.processes_refused++;
+	hash_put(&heap->refused, pid, heap->judgement);
+}
+
+/* Adds it, if it is selected and there is room. */
+static struct probed_process *judge_process(struct heap_probes *heap, const struct process *process)
+{
+	const struct heap_probes_options *options = &heap->options;
+	if (process->kernel_task || !options->is_selected(options->userdata, process))
+		return NULL;
+	if (heap->by_pid.count >= options->processes) {
+		refuse_process(heap, process->pid);
+		return NULL;
+	}
+	struct probed_process *p = calloc(1, sizeof(*p));
+	if (!p || hash_put(&heap->by_pid, process->pid, (uintptr_t)p) < 0) {
+		free(p);
+		return NULL;
+	}
+	p->pid = process->pid;
+	p->index = take_index(heap);
+	p->seen = heap->judgement;
+	return p;
+}
+
+static void add_file(struct probed_process *p, uint32_t device, uint64_t inode)
+{
+	struct probed_file added = {.inode = inode, .device = device};
+	for (size_t i = 0; i < p->files.count; i++)
+		if (p->files.items[i].inode == inode && p->files.items[i].device == device)
+			return;
+	if (p->files.count >= MAX_FILES || array_add(&p->files, added) < 0)
+		log_warning("a file that process %u maps is not looked into: there is no room", p->pid);
+}
+
+bool heap_probes_on_mapping(struct heap_probes *heap, const struct process *process,
 			    const struct process_mapping *mapping)
 {
-	struct heap_mapping added = {.inode = mapping->inode,
-				     .device = mapping->device,
-				     .pid = pid};
-	for (size_t i = 0; i < heap->mappings.count; i++) {
-		const struct heap_mapping *known = &heap->mappings.items[i];
-		if (known->pid == pid && known->inode == added.inode &&
-		    known->device == added.device)
-			return;
-	}
-	if (mapping->inode && array_add(&heap->mappings, added) < 0)
-		log_warning("a file that process %u maps is not looked into: out of memory", pid);
+	if (!heap->options.windows)
+		return false;
+	struct probed_process *p = find_process(heap, process->pid);
+	if (!p)
+		p = judge_process(heap, process);
+	if (p && mapping->inode)
+		add_file(p, mapping->device, mapping->inode);
+	return p != NULL;
 }
+
+static void on_alive(void *userdata, const struct process *process)
+{
+	struct heap_probes *heap = userdata;
+	const struct heap_probes_options *options = &heap->options;
+	struct probed_process *p = find_process(heap, process->pid);
+	if (!p)
+		judge_process(heap, process);
+	else if (options->is_selected(options->userdata, process))
+		p->seen = heap->judgement;
+}
+
+/* Those that have ended, or are not selected any more. One at a time: the table moves. */
+static bool remove_one_unseen(struct heap_probes *heap)
+{
+	struct hash_slot *slot;
+	for (size_t i = 0; (slot = hash_next(&heap->by_pid, &i));) {
+		struct probed_process *p = (struct probed_process *)(uintptr_t)slot->value;
+		if (p->seen == heap->judgement)
+			continue;
+		remove_process(heap, p);
+		return true;
+	}
+	return false;
+}
+
+static bool forget_one_refused(struct heap_probes *heap)
+{
+	struct hash_slot *slot;
+	for (size_t i = 0; (slot = hash_next(&heap->refused, &i));)
+		if (slot->value != heap->judgement)
+			return hash_remove(&heap->refused, slot->key, NULL);
+	return false;
+}
+
+static void judge_all(struct heap_probes *heap)
+{
+	heap->judgement++;
+	process_table_each_alive(heap->options.table, on_alive, heap);
+	while (remove_one_unseen(heap) || forget_one_refused(heap))
+		;
+}
+
+/* What it mapped, or has from its parent, before it was selected. */
+static void read_files(struct heap_probes *heap)
+{
+	struct hash_slot *slot;
+	for (size_t i = 0; (slot = hash_next(&heap->by_pid, &i));) {
+		struct probed_process *p = (struct probed_process *)(uintptr_t)slot->value;
+		if (p->maps_read)
+			continue;
+		p->maps_read = true;
+		process_table_read_maps(heap->options.table, p->pid);
+	}
+}
+
+/* ---- Probes ---------------------------------------------------------------------------------- */
 
 static void add_point(const struct allocator_probe *probe, uint32_t process, struct heap_points *points)
 {
@@ -93,78 +209,76 @@ static void collect_points(const struct binary *binary, uint32_t process, struct
 			add_point(&binary->probes[i], process, ret);
 }
 
-/* The process's index in `heap_processes`, given anew as late as possible: its last window may still be open. */
-static uint32_t process_index(struct heap_probes *heap, uint32_t pid)
-{
-	for (size_t i = heap->pids.count; i-- > 0;)
-		if (heap->pids.items[i] == pid)
-			return (uint32_t)i + 1;
-	if (heap->pids.count + 2 < heap->programs->heap_processes && array_add(&heap->pids, pid) == 0)
-		return (uint32_t)heap->pids.count;
-	if (!heap->pids.count)
-		return 0;
-	heap->pids.items[heap->next_index % heap->pids.count] = pid;
-	return heap->next_index++ % (uint32_t)heap->pids.count + 1;
-}
-
-static void probe_mapping(struct heap_probes *heap, struct heap_mapping *m,
-			  const struct binary *binary)
+static void probe_file(struct heap_probes *heap, const struct probed_process *p, struct probed_file *file,
+		       const struct binary *binary)
 {
 	struct heap_points points;
-	m->is_settled = true;
+	file->is_settled = true;
 	if (!binary->probe_count || binary->file < 0)
 		return;
-	uint32_t index = process_index(heap, m->pid);
-	collect_points(binary, index, &points);
+	collect_points(binary, p->index, &points);
 	if (!points.return_count)
 		return;
-	int r = index ? heap_windows_add(heap->windows, m->pid, index, binary->file, &points) : -ENOMEM;
+	int r = p->index ? heap_windows_add(heap->options.windows, p->pid, p->index, binary->file, &points) : -ENOMEM;
 	if (r < 0) {
-		heap->failed++;
+		heap->statistics.failed++;
 		log_warning("what process %u allocates by %s is not seen, its functions cannot be "
 			    "probed: %s",
-			    m->pid, binary->path ? binary->path : "?", strerror(-r));
+			    p->pid, binary->path ? binary->path : "?", strerror(-r));
 		return;
 	}
-	heap->probes += points.call_count + points.return_count;
-	log_debug("process %u: %u functions of %s are probed", m->pid, points.call_count,
+	heap->statistics.probes += points.call_count + points.return_count;
+	log_debug("process %u: %u functions of %s are probed", p->pid, points.call_count,
 		  binary->path ? binary->path : "?");
 }
 
-void heap_probes_attach(struct heap_probes *heap, uint64_t now_ns)
+static void probe_process(struct heap_probes *heap, struct probed_process *p)
 {
-	if (heap->binaries->pending && now_ns - heap->begin_ns < TABLES_TIMEOUT_NS)
-		return;
-	for (size_t i = 0; i < heap->mappings.count; i++) {
-		struct heap_mapping *m = &heap->mappings.items[i];
-		if (m->is_settled)
+	for (size_t i = 0; i < p->files.count; i++) {
+		struct probed_file *file = &p->files.items[i];
+		if (file->is_settled)
 			continue;
 		const struct binary *binary =
-			binaries_find_file(heap->binaries, m->device, m->inode);
+			binaries_find_file(heap->options.binaries, file->device, file->inode);
 		if (binary && !binary->awaits_table && !binary->opening)
-			probe_mapping(heap, m, binary);
+			probe_file(heap, p, file, binary);
 	}
 }
 
-void heap_probes_expire(struct heap_probes *heap)
+void heap_probes_update(struct heap_probes *heap, uint64_t now_ns)
 {
-	size_t kept = 0;
-	for (size_t i = 0; i < heap->mappings.count; i++) {
-		struct heap_mapping *m = &heap->mappings.items[i];
-		if (kill((pid_t)m->pid, 0) < 0 && errno == ESRCH) {
-			heap_windows_remove(heap->windows, m->pid);
-			for (size_t at = 0; at < heap->pids.count; at++)
-				if (heap->pids.items[at] == m->pid)
-					heap->pids.items[at] = 0;
-			continue;
-		}
-		heap->mappings.items[kept++] = *m;
+	struct hash_slot *slot;
+	if (!heap->options.windows)
+		return;
+	if (now_ns - heap->judged_ns >= JUDGE_INTERVAL_NS) {
+		heap->judged_ns = now_ns;
+		judge_all(heap);
 	}
-	heap->mappings.count = kept;
+	read_files(heap);
+	if (heap->options.binaries->pending && now_ns - heap->begin_ns < TABLES_TIMEOUT_NS)
+		return;
+	for (size_t i = 0; (slot = hash_next(&heap->by_pid, &i));)
+		probe_process(heap, (struct probed_process *)(uintptr_t)slot->value);
+	heap->statistics.processes = heap->by_pid.count;
+}
+
+void heap_probes_begin(struct heap_probes *heap, const struct heap_probes_options *options, uint64_t now_ns)
+{
+	*heap = (struct heap_probes){.options = *options, .begin_ns = now_ns, .judgement = 1};
+	if (!heap->options.processes)
+		heap->options.processes = HEAP_DEFAULT_PROCESSES;
 }
 
 void heap_probes_end(struct heap_probes *heap)
 {
-	array_free(&heap->mappings);
-	array_free(&heap->pids);
+	struct hash_slot *slot;
+	for (size_t i = 0; (slot = hash_next(&heap->by_pid, &i));) {
+		struct probed_process *p = (struct probed_process *)(uintptr_t)slot->value;
+		array_free(&p->files);
+		free(p);
+	}
+	hash_free(&heap->by_pid);
+	hash_free(&heap->refused);
+	hash_free(&heap->indices);
+	heap->options.windows = NULL;
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The probes on the allocators of selected processes (bpf/heap.bpf.h): which process maps which of them. When
- * they are there is heap_windows.h's. A probe stands in no process but the one it is for, and goes with its
- * link's descriptor, however this process ends.
+ * The probes on the allocators of selected processes (bpf/heap.bpf.h): which processes are selected, and which of
+ * their files hold allocators. Setting and removing them is the work of heap_windows.h. A probe stands in no
+ * process but the one it is for, and in copies that it forks, where nothing is counted.
+ *
+ * Processes are judged when they map a file, and once a second, since names, cgroups and programs change.
+ * Their number is bounded: one hit goes by the probes of all processes that are probed in that file.
  */
 #pragma once
 
@@ -10,38 +13,62 @@
 #include "collect/heap_windows.h"
 #include "collect/programs.h"
 
+#define HEAP_DEFAULT_PROCESSES 64
+
 /* A file that a selected process maps. */
-struct heap_mapping {
+struct probed_file {
 	uint64_t inode;
-	uint32_t device, pid;
+	uint32_t device;
 	bool is_settled; /* probed, or there is nothing to probe */
 };
 
-struct heap_probes {
-	struct programs *programs;
-	const struct binaries *binaries;
-	ARRAY(struct heap_mapping) mappings;
-	struct heap_windows *windows;
-	ARRAY(uint32_t) pids; /* by index in `heap_processes`, less 1 */
-	uint32_t next_index;  /* of the oldest process, once all are in use */
-	uint64_t begin_ns;
-	uint64_t probes, failed; /* set; refused by the kernel */
+/* A process that is selected. */
+struct probed_process {
+	uint32_t pid, index; /* in `heap_processes` */
+	uint64_t seen;	/* the last judgement at which it was there */
+	bool maps_read; /* its files from before it was selected are known */
+	ARRAY(struct probed_file) files;
 };
 
-void heap_probes_init(struct heap_probes *heap, struct programs *programs,
-		      const struct binaries *binaries, struct heap_windows *windows, uint64_t now_ns);
+struct heap_probes_options {
+	struct programs *programs;
+	const struct binaries *binaries;
+	struct process_table *table;
+	struct heap_windows *windows;
+	size_t processes; /* at most; 0: HEAP_DEFAULT_PROCESSES */
+	/* Is the process one to look at? */
+	bool (*is_selected)(void *userdata, const struct process *process);
+	void *userdata;
+};
 
-/* A selected process maps a file. */
-void heap_probes_on_mapping(struct heap_probes *heap, uint32_t pid,
+struct heap_probes_statistics {
+	uint64_t processes;	    /* that are probed now, or will be */
+	uint64_t processes_refused; /* for there were too many */
+	uint64_t probes;	    /* set so far */
+	uint64_t failed;	    /* files of a process whose probes the kernel refused */
+};
+
+struct heap_probes {
+	struct heap_probes_options options; /* no `windows`: not begun */
+	struct hash by_pid;	  /* pid -> struct probed_process *, owned */
+	struct hash indices;	  /* in use, of `heap_processes` */
+	struct hash refused;	  /* pid -> the last judgement that refused it */
+	uint64_t begin_ns, judged_ns, judgement;
+	uint32_t last_index;
+	struct heap_probes_statistics statistics;
+};
+
+/* What the options name stays the caller's. */
+void heap_probes_begin(struct heap_probes *heap, const struct heap_probes_options *options, uint64_t now_ns);
+
+/* A process maps a file. Returns whether the process is one that is looked at. */
+bool heap_probes_on_mapping(struct heap_probes *heap, const struct process *process,
 			    const struct process_mapping *mapping);
 
-/* Probes what has become known since; call it several times a second. */
-void heap_probes_attach(struct heap_probes *heap, uint64_t now_ns);
+/* Judges anew, and probes what has become known since; call it several times a second. */
+void heap_probes_update(struct heap_probes *heap, uint64_t now_ns);
 
-/* Takes the probes of processes that have ended away. */
-void heap_probes_expire(struct heap_probes *heap);
-
-/* Forgets all processes. Their probes are those of the windows. */
+/* Forgets all processes. Their probes are those of the windows. Idempotent. */
 void heap_probes_end(struct heap_probes *heap);
 
 /* A probe's attach cookie, see HEAP_COOKIE_SIZE. `process`: index in `heap_processes`. */

@@ -2,10 +2,16 @@
 /* See selected_cgroups.h. */
 #include "collect/selected_cgroups.h"
 
+#include "base/file.h"
 #include "base/log.h"
 
 #include <errno.h>
+#include <fts.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+
+#define MAX_PROCS_BYTES (1UL << 20) /* of one group: some 100,000 processes */
 
 int selected_cgroups_resolve(const struct selection *selection, struct programs_selection *ret,
 			     struct collect_failure *failure)
@@ -73,4 +79,57 @@ bool selected_cgroups_note_changes(const struct selection *selection,
 		changed = true;
 	}
 	return changed;
+}
+
+static int read_procs(const char *directory, struct hash *ret)
+{
+	char path[PATH_MAX], *end;
+	_cleanup_free_ char *text = NULL;
+	snprintf(path, sizeof(path), "%s/cgroup.procs", directory);
+	int r = read_whole_file(path, MAX_PROCS_BYTES, &text, NULL);
+	if (r < 0)
+		return r == -EOPNOTSUPP ? 0 : r; /* a threaded group: its processes are its domain's */
+	for (char *at = text; r == 0; at = end) {
+		unsigned long pid = strtoul(at, &end, 10);
+		if (end == at)
+			break;
+		if (pid)
+			r = hash_put(ret, pid, 1);
+	}
+	return r;
+}
+
+/* The group and all below it. */
+static int read_tree(char *directory, struct hash *ret)
+{
+	char *const roots[] = {directory, NULL};
+	FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+	const FTSENT *entry;
+	int result = 0;
+	if (!tree)
+		return -errno;
+	while ((entry = fts_read(tree))) {
+		int r = entry->fts_info == FTS_D ? read_procs(entry->fts_path, ret) : 0;
+		if (r < 0 && r != -ENOENT && r != -ENODEV)
+			result = r;
+	}
+	fts_close(tree);
+	return result;
+}
+
+int selected_cgroups_read_pids(const struct selection *selection, struct hash *ret)
+{
+	int result = 0;
+	hash_clear(ret);
+	for (size_t i = 0; i < selection->cgroup_paths.count; i++) {
+		struct cgroup_target group;
+		int r = cgroup_resolve(selection->cgroup_paths.items[i], &group);
+		if (r == 0) {
+			r = read_tree(group.directory, ret);
+			free(group.directory);
+		}
+		if (r < 0 && r != -ENOENT)
+			result = r;
+	}
+	return result;
 }

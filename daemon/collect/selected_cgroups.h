@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "base/hash.h"
 #include "collect/failure.h"
 #include "collect/programs.h"
 #include "collect/selection.h"
@@ -16,6 +17,10 @@
 int selected_cgroups_resolve(const struct selection *selection, struct programs_selection *ret,
 			     struct collect_failure *failure);
 void selected_cgroups_free(struct programs_selection *selection);
+
+/* The processes that are in the groups and those below them now, as keys of *ret, which is emptied first.
+ * Groups that are not there have none. Returns 0 or -errno: some may be missing. */
+int selected_cgroups_read_pids(const struct selection *selection, struct hash *ret);
 
 /* May a new group of this path be one of the selection's? By its name alone: a hierarchy may be mounted
  * anywhere. */

@@ -20,7 +20,7 @@ const struct option_spec record_option_specs[] = {
 	OPTIONS_UNDER("How"),
 	OPTION(TEXT, 'e', "events", "KIND[,KIND]", AT(events),
 	       "cpu (time, the default), growth (where memory grows), heap (what\n"
-	       "allocates and holds memory, with --pid or a command); one profile each"),
+	       "allocates and holds memory); one profile each"),
 	OPTION(NUMBER, 'F', "frequency", "HZ", AT(frequency),
 	       "samples a second and CPU (default 99)", .low = 1, .high = 10000),
 	OPTION(DURATION, 'd', "duration", "TIME", AT(duration_ns),
@@ -38,6 +38,8 @@ const struct option_spec record_option_specs[] = {
 	       "when there are more, the interval is raised", .low = 64, .high = 1U << 24),
 	OPTION(FLAG, 0, "exact", NULL, AT(exact),
 	       "heap: take every allocation, at some microseconds each"),
+	OPTION(NUMBER, 0, "heap-processes", "N", AT(heap_processes),
+	       "heap: so many processes at most (default 64); others are counted", .low = 1, .high = 4096),
 	OPTION(NUMBER, 0, "max-frames", "N", AT(max_frames),
 	       "user frames of a stack (default 1024)", .low = 1, .high = MAX_USER_FRAMES),
 	OPTION(UNFLAG, 0, "no-symbolize", NULL, AT(symbolize),
@@ -105,11 +107,6 @@ int record_options_check(const struct command *command, struct record_options *o
 	if (options->kinds & PROFILE_KIND_BIT(PROFILE_KIND_HEAP)) {
 		if (options->exact && (options->heap_interval || options->heap_budget_ppm))
 			return command_usage_error(command, "--exact excludes --heap-interval and --heap-budget");
-		if (options->comms.list.count || options->executables.list.count ||
-		    options->cgroups.list.count)
-			return command_usage_error(command, "--events heap selects by --pid or a command alone");
-		if (!command_line && !options->pids.list.count)
-			return command_usage_error(command, "--events heap needs --pid or a command");
 	}
 	if (command_line && !command_line[0])
 		return command_usage_error(command, "no command after '--'");
@@ -192,6 +189,7 @@ int record_options_apply(const struct record_options *options, uint32_t command_
 	ret->heap_objects = (uint32_t)options->heap_objects;
 	ret->frequency = (uint32_t)options->frequency;
 	ret->max_frames = (uint32_t)options->max_frames;
+	ret->limits.heap_processes = (uint32_t)options->heap_processes;
 	ret->max_cpu = (double)options->max_cpu_ppm / 1e6;
 	ret->symbolize = options->symbolize;
 	ret->inlines = options->inlines;

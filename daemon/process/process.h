@@ -82,6 +82,14 @@ struct process_table *process_table_free(struct process_table *table);
  * Returns 0 or -errno. */
 int process_table_scan(struct process_table *table, bool read_maps);
 
+/* Calls `visit` for each process that runs, in no order; it must not change the table. */
+void process_table_each_alive(const struct process_table *table,
+			      void (*visit)(void *userdata, const struct process *process),
+			      void *userdata);
+
+/* Calls on_mapping for what the process maps now, as process_table_scan() does. Returns 0 or -errno. */
+int process_table_read_maps(struct process_table *table, uint32_t pid);
+
 void process_table_apply(struct process_table *table, const struct sideband_record *record);
 
 /*

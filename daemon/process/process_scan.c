@@ -188,6 +188,25 @@ static int read_maps(struct process_table *table, struct process *process)
 	}
 }
 
+int process_table_read_maps(struct process_table *table, uint32_t pid)
+{
+	struct process *process = table_newest(table, pid);
+	if (!process)
+		return -ESRCH;
+	process_reference(process); /* a callback may make the table forget it */
+	int r = read_maps(table, process);
+	process_unreference(process);
+	return r;
+}
+
+void process_table_each_alive(const struct process_table *table,
+			      void (*visit)(void *userdata, const struct process *process),
+			      void *userdata)
+{
+	for (const struct process *p = table->alive.first; p; p = p->aged_next)
+		visit(userdata, p);
+}
+
 /* Records were lost: is the process that we know still the one that runs? */
 static bool known_still_holds(struct process_table *table, struct process *known,
 			      const struct proc_stat *stat)

@@ -18,8 +18,10 @@
 	     "files whose table found no room: frame pointers only")                       \
 	LOSS(binaries_forgotten, c->binaries.forgotten,                                    \
 	     "files forgotten because there were too many; met again, they are new")       \
-	LOSS(heap_probes_refused, c->heap_probes_refused,                                  \
+	LOSS(heap_probes_refused, c->heap.failed,                                  \
 	     "files of a process whose allocator could not be probed")                     \
+	LOSS(heap_processes_refused, c->heap.processes_refused,                            \
+	     "processes whose allocators were not probed because there were too many")     \
 	LOSS(names_refused, 0, "files without some of their names, for lack of room")      \
 	LOSS(names_forgotten, 0, "files whose names were given up to make room")           \
 	LOSS(parser_refused, c->parser.failed, "requests the parser child answered with an error") \

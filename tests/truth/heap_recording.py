@@ -29,9 +29,11 @@ def changed_code(pid, file="libc"):
     """How many bytes of that file's code in the process are not those of the file."""
     with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
         lines = [line.split() for line in maps]
-    start, end, offset, path = next(
-        (*(int(part, 16) for part in line[0].split("-")), int(line[2], 16), line[5])
-        for line in lines if line[1] == "r-xp" and len(line) > 5 and file in line[5])
+    code = [(*(int(part, 16) for part in line[0].split("-")), int(line[2], 16), line[5])
+            for line in lines if line[1] == "r-xp" and len(line) > 5 and file in line[5]]
+    if not code:
+        return 0  # it has only begun
+    start, end, offset, path = code[0]
     with open(f"/proc/{pid}/mem", "rb") as memory, open(path, "rb") as on_disk:
         memory.seek(start)
         on_disk.seek(offset)

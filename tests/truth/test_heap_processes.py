@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+Which processes get probes: those that the selection means, by every way to select, whenever they start, and no
+others: an unselected process's code is as in its file while another runs the same allocator with probes.
+
+    test_heap_processes.py BOLOMETER WORKLOADS
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from heap_recording import NO_LINKS, TIMEOUT, changed_code, expect_no_probes, lacks_links
+from profile_reader import Profile
+from recording import Undecided, expect, main
+from test_children import cgroup_root
+
+WAIT = 20
+
+
+@contextlib.contextmanager
+def programs(bench, *names):
+    """Copies of `heap` under these names, running: they allocate once they are probed, then wait."""
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
+        def start(name):
+            path = pathlib.Path(directory) / name
+            if not path.exists():
+                shutil.copy(bench.workloads / "heap", path)
+            # pylint: disable-next=consider-using-with
+            process = subprocess.Popen([path, "20"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+        yield directory, start, [start(name) for name in names]
+
+
+@contextlib.contextmanager
+def recording(bench, path, *options):
+    with subprocess.Popen([bench.bolometer, "record", "-q", "-e", "heap", "--exact", "--no-symbolize",
+                           "-d", f"{TIMEOUT}s", "-o", path, *map(str, options)],
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as recorder:
+        try:
+            yield recorder
+        finally:
+            recorder.kill()
+
+
+def finish(recorder):
+    """Ends it. Returns False where this kernel has no links of many uprobes."""
+    recorder.send_signal(signal.SIGINT)
+    _, errors = recorder.communicate(timeout=TIMEOUT)
+    if lacks_links(errors):
+        return False
+    expect(recorder.returncode == 0, f"bolometer record: {recorder.returncode}: {errors}")
+    return True
+
+
+def wait_for_probes(process, recorder):
+    """False: the recorder has ended."""
+    until = time.monotonic() + WAIT
+    while not changed_code(process.pid):
+        if recorder.poll() is not None:
+            return False
+        if time.monotonic() > until:
+            raise Undecided(f"no probes within {WAIT} s")
+        time.sleep(0.05)
+    return True
+
+
+def pids_in(path):
+    return {sample.labels.get("process.pid") for sample in Profile.read(path).samples
+            if sample.values["alloc_objects"]}
+
+
+def selected_alone(bench, *selection, group=None):
+    """Of two programs that run, and two that start later, those called `chosen` get probes."""
+    with programs(bench) as (directory, start, _):
+        def start_pair():
+            chosen, other = start("chosen"), start("other")
+            if group:
+                (group / "cgroup.procs").write_text(str(chosen.pid), encoding="ascii")
+            return chosen, other
+        pairs = [start_pair()]
+        path = f"{directory}/x.pb.gz"
+        options = [str(option).format(pid=pairs[0][0].pid) for option in selection]
+        with recording(bench, path, *options) as recorder:
+            if wait_for_probes(pairs[0][0], recorder) and "--pid" not in selection:
+                pairs.append(start_pair())
+                wait_for_probes(pairs[1][0], recorder)
+            for chosen, other in pairs:
+                expect(recorder.poll() is not None or changed_code(chosen.pid), "the chosen one has no probes")
+                expect(changed_code(other.pid) == 0, "a process that is not selected has probes")
+            if recorder.poll() is None:
+                for chosen, _ in pairs:
+                    chosen.stdout.readline()
+            if not finish(recorder):
+                return NO_LINKS
+        for pair in pairs:
+            for process in pair:
+                expect_no_probes(process.pid)
+        seen, chosen = pids_in(path), {chosen.pid for chosen, _ in pairs}
+        expect(seen <= chosen, f"processes {seen - chosen} were not selected")
+        if seen != chosen:
+            raise Undecided(f"processes {chosen - seen} allocated nothing meanwhile")
+    return f"{len(pairs)} of {2 * len(pairs)} programs"
+
+
+def by_pid(bench):
+    return selected_alone(bench, "--pid", "{pid}")
+
+
+def by_comm(bench):
+    return selected_alone(bench, "--comm", "chos*")
+
+
+def by_executable(bench):
+    return selected_alone(bench, "--exe", "*/chosen")
+
+
+def by_cgroup(bench):
+    root = cgroup_root()
+    if not root:
+        return "SKIPPED: no cgroup hierarchy that can be written"
+    group = root / f"bolometer-test-{os.getpid()}"
+    group.mkdir()
+    try:
+        return selected_alone(bench, "--cgroup", group, group=group)
+    finally:
+        for _ in range(50):
+            with contextlib.suppress(OSError):
+                group.rmdir()
+                break
+            time.sleep(0.1)
+
+
+def bounded(bench):
+    """Of three programs two are probed; the third is, as soon as one of them has ended."""
+    with programs(bench, "chosen", "chosen", "chosen") as (directory, _, running):
+        path = f"{directory}/x.pb.gz"
+        with recording(bench, path, "--exe", "*/chosen", "--heap-processes", 2) as recorder:
+            for _ in range(WAIT * 10):
+                probed = [process for process in running if changed_code(process.pid)]
+                if len(probed) >= 2 or recorder.poll() is not None:
+                    break
+                time.sleep(0.1)
+            if len(probed) < 2 and recorder.poll() is None:
+                raise Undecided(f"{len(probed)} programs have probes within {WAIT} s")
+            if probed:
+                time.sleep(1.5)
+                probed = [process for process in running if changed_code(process.pid)]
+                expect(len(probed) == 2, f"{len(probed)} programs have probes")
+                probed[0].kill()
+                probed[0].wait()
+                wait_for_probes(next(process for process in running if process not in probed), recorder)
+            if not finish(recorder):
+                return NO_LINKS
+        comments = Profile.read(path).comments
+    expect("heap_processes_refused=1" in comments, f"the one refused is counted: {comments}")
+    return "2 of 3, and the third later"
+
+
+if __name__ == "__main__":
+    main([by_pid, by_comm, by_executable, by_cgroup, bounded])
