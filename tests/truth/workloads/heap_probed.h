@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Waiting until the allocator is probed, which a process sees by the area the kernel then maps into it. */
+/* Waiting until the allocator is probed, which a process sees by the area the kernel then maps into it: at the first
+ * call whose return is looked at, so at the first that is sampled. */
 #pragma once
 
 #include <fcntl.h>
@@ -32,7 +33,7 @@ static NOINLINE int wait_for_probes(void)
 	uint64_t until = clock_ns(CLOCK_MONOTONIC) + WAIT_NS;
 
 	while (!is_probed() && clock_ns(CLOCK_MONOTONIC) < until) {
-		void *volatile block = malloc(8);
+		void *volatile block = malloc(1 << 20); /* at usual intervals always sampled */
 		free(block);
 		usleep(10000);
 	}
