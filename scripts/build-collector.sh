@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Builds an OpenTelemetry Collector that receives profiles over OTLP and writes what it received to a
-# file, from Go modules with the Collector's own builder. Takes about 4 minutes of two CPUs and the
-# network once; does nothing when it is there.
+# Builds an OpenTelemetry Collector that receives profiles over OTLP, can add what Kubernetes knows of a pod,
+# and writes what it received to a file, from Go modules with the Collector's own builder. Takes minutes of two
+# CPUs and the network once; does nothing when it is there.
 #
 # Usage: build-collector.sh DIRECTORY     the program becomes DIRECTORY/otelcol
 set -eu
@@ -26,6 +26,8 @@ receivers:
   - gomod: go.opentelemetry.io/collector/receiver/otlpreceiver $VERSION
 exporters:
   - gomod: github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter $VERSION
+processors:
+  - gomod: github.com/open-telemetry/opentelemetry-collector-contrib/processor/k8sattributesprocessor $VERSION
 providers:
   - gomod: go.opentelemetry.io/collector/confmap/provider/envprovider $STABLE_VERSION
   - gomod: go.opentelemetry.io/collector/confmap/provider/fileprovider $STABLE_VERSION

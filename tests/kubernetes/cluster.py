@@ -12,7 +12,7 @@ from pathlib import Path
 NODE = "node-1"
 NODE_ADDRESS = "10.77.0.1"
 POD_SUBNET = "10.88.0.0/24"
-API = "https://127.0.0.1:16443"
+API_PORT = 16443
 # What the kubelet insists on; the host keeps its own values.
 SYSCTLS = {"vm/overcommit_memory": 1, "vm/panic_on_oom": 0, "kernel/panic": 10, "kernel/panic_on_oops": 1,
            "kernel/keys/root_maxkeys": 1000000, "kernel/keys/root_maxbytes": 25000000}
@@ -44,7 +44,7 @@ KUBELET = {
     "authorization": {"mode": "AlwaysAllow"}}
 KUBECONFIG = {
     "apiVersion": "v1", "kind": "Config", "current-context": "one",
-    "clusters": [{"name": "one", "cluster": {"server": API, "insecure-skip-tls-verify": True}}],
+    "clusters": [{"name": "one", "cluster": {"server": f"https://{NODE_ADDRESS}:{API_PORT}", "insecure-skip-tls-verify": True}}],
     "users": [{"name": "admin", "user": {"token": "token"}}],
     "contexts": [{"name": "one", "context": {"cluster": "one", "user": "admin"}}]}
 
@@ -97,7 +97,7 @@ class Cluster:
                    "--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379")
         key = work / "accounts.key"
         self.start("kube-apiserver", self.programs / "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379",
-                   "--secure-port=16443", "--bind-address=127.0.0.1", f"--advertise-address={NODE_ADDRESS}",
+                   f"--secure-port={API_PORT}", "--bind-address=0.0.0.0", f"--advertise-address={NODE_ADDRESS}",
                    f"--cert-dir={work}/certificates", f"--service-account-key-file={key}",
                    f"--service-account-signing-key-file={key}",
                    "--service-account-issuer=https://kubernetes.default.svc", f"--token-auth-file={work}/tokens",
@@ -150,6 +150,15 @@ class Cluster:
 
     def pods(self):
         return json.loads(self.kubectl("get", "pods", "--all-namespaces", "-o", "json"))["items"]
+
+    def replica_sets(self):
+        """Name -> the Deployment that made it."""
+        items = json.loads(self.kubectl("get", "replicasets", "--all-namespaces", "-o", "json"))["items"]
+        return {item["metadata"]["name"]: item["metadata"]["ownerReferences"][0]["name"] for item in items}
+
+    def certificate(self):
+        """Of the API server, by itself."""
+        return (self.work / "certificates/apiserver.crt").read_text()
 
     def import_image(self, archive):
         self.wait("containerd", lambda: run("ctr", "-n", "k8s.io", "images", "import", archive))

@@ -29,21 +29,14 @@ import otlp_rules  # noqa: E402
 import otlp_schema  # noqa: E402
 from cluster import NODE, Broken, Cluster  # noqa: E402
 from verdict import SKIPPED  # noqa: E402
+from workloads import STATIC, WORKLOADS, collector_pod, owners_of  # noqa: E402
 
 CACHE = Path(os.environ.get("BOLOMETER_KUBERNETES_CACHE") or
              Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bolometer-kubernetes")
 VERSION = "1.34.4"
 PACKAGES = ["etcd-server", "containernetworking-plugins"]
 DEADLINE = 120  # seconds for what takes a few on a host with nothing else to do
-FOREVER = "1000000000"  # ms of CPU time
 
-COLLECTOR = """
-receivers: {otlp: {protocols: {grpc: {endpoint: "0.0.0.0:4317"}}}}
-exporters: {file: {path: /collected/profiles, format: proto, flush_interval: 100ms}}
-service:
-  telemetry: {metrics: {level: none}}
-  pipelines: {profiles: {receivers: [otlp], exporters: [file]}}
-"""
 CONFIGURATION = """
 sampling:
   frequency: 97
@@ -56,60 +49,6 @@ exporters:
     endpoint: http://{collector}:4317
     compression: zstd
 """
-
-
-# ---- What the cluster runs -------------------------------------------------------------------------
-
-
-def metadata(name, namespace=None, **labels):
-    return {"name": name, **({"namespace": namespace} if namespace else {}), "labels": labels}
-
-
-def worker(name, milliseconds=FOREVER, **resources):
-    """A container that uses the CPU, by itself in brief_inner below brief_outer below main."""
-    return {"name": name, "image": "brief:1", "imagePullPolicy": "Never", "args": [milliseconds],
-            "resources": resources}
-
-
-def pod_spec(*containers, **more):
-    return {"terminationGracePeriodSeconds": 0, "enableServiceLinks": False,
-            "automountServiceAccountToken": False, "containers": containers, **more}
-
-
-SOME_CPU = {"requests": {"cpu": "20m"}, "limits": {"cpu": "60m"}}
-FIXED = {"requests": {"cpu": "60m", "memory": "16Mi"}, "limits": {"cpu": "60m", "memory": "16Mi"}}
-WORKLOADS = [
-    {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata("shop")},
-    {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata("cart", "shop"), "spec": {
-        "replicas": 2, "selector": {"matchLabels": {"app": "cart"}},
-        "template": {"metadata": {"labels": {"app": "cart"}},
-                     "spec": pod_spec(worker("web", **SOME_CPU), worker("side-car", **SOME_CPU))}}},
-    {"apiVersion": "v1", "kind": "Pod", "metadata": metadata("guaranteed", "shop"),
-     "spec": pod_spec(worker("ledger", **FIXED))},
-    {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata("nightly", "shop"), "spec": {
-        "backoffLimit": 0,
-        "template": {"spec": pod_spec(worker("best-effort", "1500"), restartPolicy="Never")}}},
-]
-# Not of the API: the kubelet reads it from a file, and its uid is a hash without dashes.
-STATIC = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata("agent", "shop"),
-          "spec": pod_spec(worker("static", **SOME_CPU))}
-
-
-def collector_pod(directory):
-    """Writes what it receives to a directory of the node."""
-    return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata("opentelemetry")},
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("collector", "opentelemetry"),
-         "data": {"collector.yaml": COLLECTOR}},
-        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata("collector", "opentelemetry"), "spec": pod_spec(
-            {"name": "otelcol", "image": "collector:1", "imagePullPolicy": "Never",
-             "args": ["--config=/etc/collector/collector.yaml", "--feature-gates=service.profilesSupport"],
-             "readinessProbe": {"tcpSocket": {"port": 4317}, "periodSeconds": 1},
-             "volumeMounts": [{"name": "configuration", "mountPath": "/etc/collector"},
-                              {"name": "collected", "mountPath": "/collected"}]},
-            volumes=[{"name": "configuration", "configMap": {"name": "collector"}},
-                     {"name": "collected", "hostPath": {"path": str(directory), "type": "DirectoryOrCreate"}}])},
-    ]
 
 
 def apply_daemon_set(cluster, directory):
@@ -133,7 +72,7 @@ def apply_daemon_set(cluster, directory):
 # ---- What the API and the Collector say ------------------------------------------------------------
 
 
-def containers_of(pods):
+def containers_of(pods, replica_sets):
     """Container id -> what profiles of it must say."""
     found = {}
     for pod in pods:
@@ -145,7 +84,7 @@ def containers_of(pods):
                     "k8s.namespace.name": pod["metadata"]["namespace"],
                     "k8s.pod.name": pod["metadata"]["name"], "k8s.pod.uid": uid,
                     "k8s.container.name": status["name"], "k8s.node.name": NODE,
-                    "k8s.cluster.name": "test-cluster"}
+                    "k8s.cluster.name": "test-cluster", **owners_of(pod, replica_sets)}
     return found
 
 
@@ -165,7 +104,7 @@ class Found:
     """Of one container, or of the host outside containers."""
 
     def __init__(self):
-        self.resources, self.services = defaultdict(set), set()
+        self.resources = defaultdict(set)
         self.samples = self.whole = self.broken = 0
 
     def add_stacks(self, message, profile):
@@ -209,7 +148,6 @@ def collect(schema, file):
             for key, value in says.items():
                 if key.startswith("k8s."):
                     of.resources[key].add(value)
-            of.services.add(says["service.name"])
             of.samples += otlp_rules.events_of(profile)
             if says.get("process.executable.name") == "brief":  # not the engine's own process before it
                 of.add_stacks(message, profile)
@@ -235,7 +173,7 @@ class Run:
             self.problems.append(what)
 
     def all(self):
-        self.cluster.apply(*collector_pod(self.collected))
+        self.cluster.apply(*collector_pod(self.collected, self.cluster.certificate()))
         self.cluster.kubectl("-n", "opentelemetry", "wait", "pod/collector", "--for=condition=Ready",
                              f"--timeout={DEADLINE}s", timeout=DEADLINE + 10)
         self.say("the Collector's pod is ready")
@@ -258,7 +196,7 @@ class Run:
             ready = Counter(pod["status"]["phase"] for pod in pods)
             if ready["Running"] < 6 or ready["Succeeded"] < 1:
                 raise Broken(f"pods: {dict(ready)}")
-            return containers_of(pods)
+            return containers_of(pods, self.cluster.replica_sets())
         expected = self.cluster.wait("kubelet", attempt, DEADLINE)
         self.say(f"{len(expected)} containers run, one has ended")
         return expected
@@ -288,20 +226,23 @@ class Run:
 
         def attempt():
             found, _ = collect(self.schema, self.collected / "profiles")
-            if missing := [expected[i]["k8s.container.name"] for i in workers if found[i].whole < 20]:
-                raise Broken(f"no profiles of {missing}")
+            if missing := [expected[i]["k8s.container.name"] for i in workers
+                           if found[i].whole < 20 or not set(expected[i]) <= set(found[i].resources)]:
+                raise Broken(f"no profiles, or not all attributes, of {missing}")
             return found
         return self.cluster.wait("kubelet", attempt, DEADLINE)
 
     def compare(self, expected, found):
         self.say("what the Collector received:")
-        print(f"    {'NAMESPACE':14} {'POD':26} {'CONTAINER':12} {'SERVICE':12} {'SAMPLES':>7} {'WHOLE':>6}  CONTAINER ID")
+        print(f"    {'NAMESPACE':14} {'POD':26} {'CONTAINER':12} {'OWNER':10} {'SAMPLES':>7} {'WHOLE':>6}  CONTAINER ID")
         for container_id, of in sorted(found.items(), key=lambda item: str(expected.get(item[0]))):
             if container_id not in expected:
                 continue
             one = {key: "|".join(sorted(values)) for key, values in of.resources.items()}
+            owner = next((one[f"k8s.{kind}.name"] for kind in ("deployment", "job", "daemonset")
+                          if f"k8s.{kind}.name" in one), "-")
             print(f"    {one.get('k8s.namespace.name', '-'):14} {one.get('k8s.pod.name', '-'):26} "
-                  f"{one.get('k8s.container.name', '-'):12} {'|'.join(sorted(of.services)):12} {of.samples:7} "
+                  f"{one.get('k8s.container.name', '-'):12} {owner:10} {of.samples:7} "
                   f"{of.whole:6}  {container_id[:12]}")
             self.expect(one == expected[container_id],
                         f"the Collector has {one} of a container that is {expected[container_id]}")
