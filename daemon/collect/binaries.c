@@ -42,6 +42,12 @@ uint64_t binary_inode_hash(const struct binary_key *key)
 	return inode_hash(key->device, key->inode);
 }
 
+/* Of what a file on overlayfs has in common with its layer's. */
+uint64_t binary_content_hash(const struct binary_key *key)
+{
+	return hash_mix(key->inode ^ hash_mix(key->size ^ hash_mix(key->mtime_ns)));
+}
+
 static uint64_t to_ns(struct timespec t)
 {
 	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
@@ -53,10 +59,18 @@ struct binary *binaries_find(const struct binaries *binaries, uint32_t slot)
 	return found ? (struct binary *)(uintptr_t)*found : NULL;
 }
 
+static struct binary *find_alias(const struct binaries *binaries, uint64_t identity)
+{
+	uint64_t *slot = hash_get(&binaries->aliases, identity);
+	struct binary *binary = slot ? binaries_find(binaries, (uint32_t)*slot) : NULL;
+	return binary && !binary->is_leaving ? binary : NULL;
+}
+
 struct binary *binaries_find_file(const struct binaries *binaries, uint32_t device, uint64_t inode)
 {
-	uint64_t *found = hash_get(&binaries->by_inode, inode_hash(device, inode));
-	return found ? (struct binary *)(uintptr_t)*found : NULL;
+	uint64_t identity = inode_hash(device, inode);
+	uint64_t *found = hash_get(&binaries->by_inode, identity);
+	return found ? (struct binary *)(uintptr_t)*found : find_alias(binaries, identity);
 }
 
 void binary_free(struct binary *binary)
@@ -92,6 +106,7 @@ static struct binary *add_binary(struct binaries *binaries, const struct binary_
 		binary_free(binary);
 		return NULL;
 	}
+	hash_put(&binaries->by_content, binary_content_hash(key), slot); /* without: a twin is not seen */
 	binaries->statistics.known++;
 	return binary;
 }
@@ -257,23 +272,75 @@ static uint32_t free_slot(struct binaries *binaries)
 	return binaries->next_slot - 1;
 }
 
-static void add_mapped(struct binaries *binaries, struct mapping_answer *answer)
+/* ---- Twins -----------------------------------------------------------------------------------
+ *
+ * On overlayfs a file has two devices: that of its layer in the kernel's own structures, which the BPF side
+ * reads, and that of the overlay in side-band, maps and stat. Each container has an overlay of its own, over
+ * layers that they share. Inode number (where all is on one file system), size and time are the same.
+ */
+
+static struct binary *find_twin(const struct binaries *binaries, const struct binary_key *key)
 {
-	struct binary_key key = {.inode = answer->inode,
-				 .mtime_ns = to_ns(answer->st.st_mtim),
-				 .size = (uint64_t)answer->st.st_size,
-				 .device = answer->device};
+	uint64_t *slot = hash_get(&binaries->by_content, binary_content_hash(key));
+	struct binary *binary = slot ? binaries_find(binaries, (uint32_t)*slot) : NULL;
+	bool same = binary && !binary->is_leaving && binary->key.device != key->device &&
+		    binary->key.inode == key->inode && binary->key.size == key->size &&
+		    binary->key.mtime_ns == key->mtime_ns;
+	return same ? binary : NULL;
+}
+
+/* A cache: without it the file is opened again, and the twin found again. */
+static void remember_alias(struct binaries *binaries, uint64_t identity, uint32_t slot)
+{
+	if (binaries->aliases.count >= binaries->limit)
+		hash_clear(&binaries->aliases);
+	hash_put(&binaries->aliases, identity, slot);
+}
+
+/* A file that was mapped has met its first sample: now the BPF side's key and slot are known, and nothing can
+ * have referred to the others. Returns false when it has to be a binary beside it. */
+static bool adopt(struct binary *twin, const struct record_new_binary *notice)
+{
+	struct binaries *binaries = twin->owner;
+	struct binary_entry entry;
+	uint64_t value = (uintptr_t)twin, *newest;
+	uint64_t old = binary_inode_hash(&twin->key), new = binary_inode_hash(&notice->key);
+	if (!twin->on_overlay || bpf_map_lookup_elem(entries_map(binaries), &twin->key, &entry) < 0 ||
+	    hash_put(&binaries->by_slot, notice->slot, value) < 0)
+		return false;
+	if (hash_put(&binaries->by_inode, new, value) < 0) {
+		hash_remove(&binaries->by_slot, notice->slot, NULL);
+		return false;
+	}
+	bpf_map_delete_elem(entries_map(binaries), &twin->key);
+	newest = hash_get(&binaries->by_inode, old);
+	if (newest && *newest == value)
+		hash_remove(&binaries->by_inode, old, NULL);
+	hash_remove(&binaries->by_slot, twin->slot, NULL);
+	twin->on_overlay = false;
+	twin->slot = notice->slot;
+	twin->key = notice->key;
+	hash_put(&binaries->by_content, binary_content_hash(&twin->key), twin->slot);
+	remember_alias(binaries, old, twin->slot);
+	publish(twin, &entry);
+	return true;
+}
+
+static void add_mapped(struct binaries *binaries, const struct binary_key *key,
+		       struct mapping_answer *answer)
+{
 	struct binary_entry entry = {.slot = free_slot(binaries), .noticed = 1};
 	/* Met by the BPF side just now, under a slot of its own? Its notice is under way, without a path. */
-	if (bpf_map_update_elem(entries_map(binaries), &key, &entry, BPF_NOEXIST) < 0 &&
-	    bpf_map_lookup_elem(entries_map(binaries), &key, &entry) < 0)
+	if (bpf_map_update_elem(entries_map(binaries), key, &entry, BPF_NOEXIST) < 0 &&
+	    bpf_map_lookup_elem(entries_map(binaries), key, &entry) < 0)
 		return; /* the map is full */
 	if (binaries_find(binaries, entry.slot))
 		return;
-	struct binary *binary = add_binary(binaries, &key, entry.slot, answer->path);
+	struct binary *binary = add_binary(binaries, key, entry.slot, answer->path);
 	if (!binary)
 		return;
 	binary->pid = answer->pid;
+	binary->on_overlay = answer->on_overlay;
 	binary->file = take_fd(answer->file);
 	binary_request_table(binary, PARSER_WHEN_IDLE);
 }
@@ -308,12 +375,20 @@ static void on_mapped_opened(void *userdata, struct mapping_answer *answer)
 		return;
 	uint64_t identity = inode_hash(answer->device, answer->inode);
 	hash_remove(&binaries->opening, identity, NULL);
-	uint64_t *known = hash_get(&binaries->by_inode, identity);
-	struct binary *binary = known ? (struct binary *)(uintptr_t)*known : NULL;
+	struct binary *binary = binaries_find_file(binaries, answer->device, answer->inode);
+	struct binary_key key = {.inode = answer->inode,
+				 .mtime_ns = to_ns(answer->st.st_mtim),
+				 .size = (uint64_t)answer->st.st_size,
+				 .device = answer->device};
+	if (!binary && answer->file >= 0) {
+		binary = answer->on_overlay ? find_twin(binaries, &key) : NULL;
+		if (binary)
+			remember_alias(binaries, identity, binary->slot);
+		else
+			add_mapped(binaries, &key, answer);
+	}
 	if (binary && lacks_path(binary))
 		complete_binary(binary, answer);
-	else if (!binary && answer->file >= 0)
-		add_mapped(binaries, answer);
 }
 
 void binaries_on_mapping(struct binaries *binaries, struct process *process,
@@ -322,8 +397,7 @@ void binaries_on_mapping(struct binaries *binaries, struct process *process,
 	if (mapping->inode == 0)
 		return;
 	uint64_t identity = inode_hash(mapping->device, mapping->inode);
-	uint64_t *known = hash_get(&binaries->by_inode, identity);
-	struct binary *binary = known ? (struct binary *)(uintptr_t)*known : NULL;
+	struct binary *binary = binaries_find_file(binaries, mapping->device, mapping->inode);
 	if (binary) /* if the file changed since, the BPF side will tell */
 		binary->last_used = binaries->age;
 	if ((binary && !lacks_path(binary)) || hash_get(&binaries->opening, identity))
@@ -397,11 +471,12 @@ static char *path_of(int file)
 
 static struct binary *add_noticed(struct binaries *binaries, const struct record_new_binary *notice)
 {
-	uint64_t *older = hash_get(&binaries->by_inode, binary_inode_hash(&notice->key));
-	const char *path = older ? ((struct binary *)(uintptr_t)*older)->path : NULL;
-	struct binary *binary = add_binary(binaries, &notice->key, notice->slot, path);
-	if (binary)
-		binary->hit = true;
+	struct binary *twin = find_twin(binaries, &notice->key), *binary = twin;
+	if (!twin || !adopt(twin, notice)) {
+		uint64_t *older = hash_get(&binaries->by_inode, binary_inode_hash(&notice->key));
+		const char *path = older ? ((struct binary *)(uintptr_t)*older)->path : NULL;
+		binary = add_binary(binaries, &notice->key, notice->slot, path);
+	}
 	return binary;
 }
 
@@ -436,7 +511,7 @@ void binaries_on_notice(struct binaries *binaries, const struct record_new_binar
 		return;
 	if (!binary)
 		binary = add_noticed(binaries, notice);
-	if (!binary)
+	if (!binary || binary->file >= 0 || binary->opening)
 		return;
 	binary->pid = notice->pid;
 	struct mapping_question question = {.pid = notice->pid,
@@ -471,6 +546,8 @@ void binaries_deinit(struct binaries *binaries)
 	array_free(&binaries->list);
 	hash_free(&binaries->by_slot);
 	hash_free(&binaries->by_inode);
+	hash_free(&binaries->by_content);
+	hash_free(&binaries->aliases);
 	hash_free(&binaries->opening);
 	arena_deinit(&binaries->arena);
 }

@@ -26,7 +26,7 @@ struct binary {
 	uint32_t pid;	 /* a process that mapped it; 0: none */
 	int file;	 /* descriptor, or -1 when it could not be opened */
 	int error;	 /* why there is no table: negative errno, 0 = none */
-	bool hit;	 /* a sample ran through it */
+	bool on_overlay; /* its key has the overlay's device, as a mapping told it */
 	bool opening;	 /* its file is being opened */
 	bool awaits_table; /* it was asked for */
 	bool no_room;	 /* there was none in the arena for its table */
@@ -59,6 +59,8 @@ struct binaries {
 	ARRAY(struct binary *) list;
 	struct hash by_slot;  /* slot -> struct binary * */
 	struct hash by_inode; /* mix of device and inode -> struct binary *, the newest */
+	struct hash by_content; /* mix of inode, size and time -> slot of the newest */
+	struct hash aliases;  /* mix of device and inode -> slot of the binary that has another device */
 	struct hash opening;  /* mix of device and inode, of mapped files that are being opened */
 	uint32_t next_slot;
 	size_t pending; /* tables asked for and not answered */
@@ -90,7 +92,7 @@ void binaries_on_notice(struct binaries *binaries, const struct record_new_binar
  * short. To be called from time to time. */
 void binaries_retry_interrupted(struct binaries *binaries);
 
-/* The newest of a file, or NULL. */
+/* The newest of a file, or NULL. On overlayfs the device may be that of the layers or of the overlay. */
 struct binary *binaries_find_file(const struct binaries *binaries, uint32_t device, uint64_t inode);
 
 /* The binary of a slot, or NULL. */
@@ -111,5 +113,6 @@ void binaries_remove_leaving(struct binaries *binaries, bool (*release)(void *us
 
 /* For the files of the binaries alone. */
 uint64_t binary_inode_hash(const struct binary_key *key);
+uint64_t binary_content_hash(const struct binary_key *key);
 void binary_free(struct binary *binary);
 void binary_request_table(struct binary *binary, enum parser_priority priority);

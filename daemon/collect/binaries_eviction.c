@@ -56,6 +56,9 @@ static void dismiss(struct binary *binary)
 	const uint64_t *newest = hash_get(&binaries->by_inode, by);
 	if (newest && *newest == (uintptr_t)binary)
 		hash_remove(&binaries->by_inode, by, NULL);
+	uint64_t *of_content = hash_get(&binaries->by_content, binary_content_hash(&binary->key));
+	if (of_content && *of_content == binary->slot)
+		hash_remove(&binaries->by_content, binary_content_hash(&binary->key), NULL);
 	if (bpf_map_delete_elem(bpf_map__fd(binaries->programs->skeleton->maps.binaries),
 				&binary->key) < 0)
 		log_debug("binary %s: %s", binary->path ? binary->path : "?", strerror(errno));
@@ -77,8 +80,10 @@ int binaries_make_room(struct binaries *binaries)
 	qsort(candidates, count, sizeof(*candidates), compare_use);
 	for (i = 0; i < count && is_above(binaries, 2); i++)
 		dismiss(candidates[i]);
-	if (i)
+	if (i) {
+		hash_clear(&binaries->aliases); /* some lead to those, whose slots come again one day */
 		programs_bump_binaries(binaries->programs);
+	}
 	free(candidates);
 	return 0;
 }

@@ -6,7 +6,9 @@
 #include "process/process_open.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 struct opening {
 	char *proc_path, *path;
@@ -31,6 +33,7 @@ static void opening_free(void *argument)
 
 static void open_now(void *argument)
 {
+	struct statfs file_system;
 	struct opening *opening = argument;
 	struct mapping_answer *answer = &opening->answer;
 	answer->file = process_open_mapping(opening->proc_path, answer->pid, opening->start,
@@ -39,6 +42,8 @@ static void open_now(void *argument)
 		answer->file = close_fd(answer->file);
 	if (answer->file < 0)
 		answer->file = -1;
+	answer->on_overlay = answer->file >= 0 && fstatfs(answer->file, &file_system) == 0 &&
+			     file_system.f_type == OVERLAYFS_SUPER_MAGIC;
 }
 
 static void on_opened(void *userdata, int error, void *argument)

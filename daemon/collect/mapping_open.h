@@ -24,6 +24,7 @@ struct mapping_answer {
 	const char *path;
 	int file; /* may be taken; -1: it could not be opened */
 	struct stat st; /* with a file */
+	bool on_overlay; /* with a file: on overlayfs */
 };
 
 /* `answer` is NULL when opening took too long, and the callback's to read until it returns. */
