@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The memory allocators in a binary, and the instructions where probes see what they do. Made by the parser
- * child with the unwind table (ARTIFACT_UNWIND), so allocator_table_open() checks every field.
+ * child (ARTIFACT_ALLOCATORS), so allocator_table_open() checks every field.
  *
  * A probe stands for one function of an allocator: where its uprobe goes, which registers hold the
  * arguments there, and what it costs. Aliases (malloc, __libc_malloc) are one probe. Functions that only
@@ -115,7 +115,7 @@ struct allocator_table {
 	size_t names_size;
 };
 
-/* The allocators of an ARTIFACT_UNWIND. Returns 0, -ENODATA (the binary has none) or -EBADMSG. */
+/* The contents of an ARTIFACT_ALLOCATORS. Returns 0, -ENODATA (the binary has none) or -EBADMSG. */
 int allocator_table_open(const struct artifact *artifact, struct allocator_table *ret);
 
 /* The function's symbol, as in the file: "malloc", "_Znwm". */

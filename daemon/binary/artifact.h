@@ -17,14 +17,15 @@
 #include "base/text.h"
 
 #define ARTIFACT_MAGIC 0x31545241424f4c42ULL /* "BLOBART1" */
-#define ARTIFACT_VERSION 8
+#define ARTIFACT_VERSION 9
 #define ARTIFACT_MAX_SECTIONS 16
 
 enum artifact_kind {
-	ARTIFACT_UNWIND = 1,  /* FACTS, UNWIND_HEADER, UNWIND_BODY, ALLOCATORS, … (allocator.h) */
+	ARTIFACT_UNWIND = 1,  /* FACTS, UNWIND_HEADER, UNWIND_BODY */
 	ARTIFACT_SYMBOLS = 2, /* SYMBOLS, SYMBOL_NAMES, … (symbol_index.h) */
 	ARTIFACT_LINES = 3,   /* answers to line queries (line_answers.h) */
 	ARTIFACT_KERNEL_SYMBOLS = 4, /* kernel_symbols_cache.h */
+	ARTIFACT_ALLOCATORS = 5, /* ALLOCATORS, ALLOCATOR_PROBES, ALLOCATOR_NAMES (allocator.h) */
 };
 
 enum artifact_section_kind {

@@ -200,6 +200,9 @@ static int parse(struct store_request *request)
 	case ARTIFACT_UNWIND:
 		return parser_request_unwind(parser, request->file, request->priority, on_parsed,
 					     request);
+	case ARTIFACT_ALLOCATORS:
+		return parser_request_allocators(parser, request->file, request->priority, on_parsed,
+						 request);
 	case ARTIFACT_LINES:
 		return parser_request_lines(parser, request->file, request->debug_file,
 					    request->addresses, request->address_count, true,
@@ -392,6 +395,15 @@ int binary_store_request_unwind(struct binary_store *store, int file,
 				void *userdata)
 {
 	struct store_request wanted = {.kind = ARTIFACT_UNWIND, .priority = priority,
+				       .callback = callback, .userdata = userdata};
+	return ask(store, &wanted, file, -1);
+}
+
+int binary_store_request_allocators(struct binary_store *store, int file,
+				    enum parser_priority priority, parser_callback callback,
+				    void *userdata)
+{
+	struct store_request wanted = {.kind = ARTIFACT_ALLOCATORS, .priority = priority,
 				       .callback = callback, .userdata = userdata};
 	return ask(store, &wanted, file, -1);
 }

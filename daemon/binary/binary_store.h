@@ -25,11 +25,14 @@ int binary_store_new(struct loop *loop, struct offload *offload, struct parser *
 /* Accepts NULL. Pending requests are dropped without their callback being called. */
 struct binary_store *binary_store_free(struct binary_store *store);
 
-/* As parser_request_unwind() and parser_request_symbols(). The callback is never called from within
+/* As the requests of parser.h with the same names. The callback is never called from within
  * the request. */
 int binary_store_request_unwind(struct binary_store *store, int file,
 				enum parser_priority priority, parser_callback callback,
 				void *userdata);
+int binary_store_request_allocators(struct binary_store *store, int file,
+				    enum parser_priority priority, parser_callback callback,
+				    void *userdata);
 int binary_store_request_symbols(struct binary_store *store, int file, int debug_file,
 				 enum parser_priority priority, parser_callback callback,
 				 void *userdata);

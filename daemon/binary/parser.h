@@ -60,6 +60,10 @@ struct parser *parser_free(struct parser *parser);
 int parser_request_unwind(struct parser *parser, int file, enum parser_priority priority,
 			  parser_callback callback, void *userdata);
 
+/* The file's allocators and where to probe them (allocator.h); -ENODATA: it has none. */
+int parser_request_allocators(struct parser *parser, int file, enum parser_priority priority,
+			      parser_callback callback, void *userdata);
+
 /* Symbol index of the file; `debug_file` (or -1) is its separate debug file. */
 int parser_request_symbols(struct parser *parser, int file, int debug_file,
 			   enum parser_priority priority, parser_callback callback, void *userdata);

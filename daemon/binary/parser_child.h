@@ -9,6 +9,7 @@
  * function of the child, so that a test can put in builders that crash, hang or lie. */
 struct parser_operations {
 	int (*unwind)(int file, struct text *answer);
+	int (*allocators)(int file, struct text *answer);
 	int (*symbols)(int file, int debug_file, struct text *answer);
 	int (*lines)(int dwarf_file, int supplementary_file, const uint64_t *addresses, size_t count,
 		     bool with_inlines, struct text *answer);

@@ -15,15 +15,6 @@
 
 #include <errno.h>
 
-static int add_allocators(const struct elf_file *elf, struct text *answer)
-{
-	_cleanup_(allocator_sections_free) struct allocator_sections sections = {0};
-	int r = allocator_find(elf, &sections);
-	if (r == 0)
-		allocator_sections_add(&sections, answer);
-	return r == -ENODATA ? 0 : r;
-}
-
 static int build_unwind(int fd, struct text *answer)
 {
 	_cleanup_mapped_elf_ struct mapped_elf file;
@@ -46,8 +37,21 @@ static int build_unwind(int fd, struct text *answer)
 		artifact_add_section(answer, SECTION_UNWIND_BODY, image.body, image.body_size);
 	}
 	unwind_image_free(&image);
-	r = add_allocators(&file.elf, answer);
-	return r < 0 ? r : artifact_finish(answer);
+	return artifact_finish(answer);
+}
+
+static int build_allocators(int fd, struct text *answer)
+{
+	_cleanup_mapped_elf_ struct mapped_elf file;
+	_cleanup_(allocator_sections_free) struct allocator_sections sections = {0};
+	int r = mapped_elf_open(fd, &file);
+	if (r == 0)
+		r = allocator_find(&file.elf, &sections);
+	if (r < 0)
+		return r;
+	artifact_begin(answer, ARTIFACT_ALLOCATORS);
+	allocator_sections_add(&sections, answer);
+	return artifact_finish(answer);
 }
 
 static int build_symbols(int fd, int debug_fd, struct text *answer)
@@ -65,6 +69,7 @@ int parser_child_main(void)
 {
 	static const struct parser_operations operations = {
 		.unwind = build_unwind,
+		.allocators = build_allocators,
 		.symbols = build_symbols,
 		.lines = line_build,
 	};

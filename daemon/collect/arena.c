@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define SEGMENT_UNITS (ARENA_SEGMENT_SIZE / ARENA_UNIT)
 
@@ -128,12 +129,15 @@ static int add_segment(struct arena *arena)
 static int write_segment(struct arena *arena, uint32_t segment, size_t offset, const char *bytes,
 			 size_t size)
 {
-	void *memory = mmap(NULL, ARENA_SEGMENT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-			    arena->segments.items[segment], 0);
+	/* Only the pages of the table: the kernel sets up and takes down each page that is mapped. */
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), first = offset / page * page;
+	size_t length = offset + size - first;
+	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED,
+			    arena->segments.items[segment], (off_t)first);
 	if (memory == MAP_FAILED)
 		return -errno;
-	memcpy((char *)memory + offset, bytes, size);
-	munmap(memory, ARENA_SEGMENT_SIZE);
+	memcpy((char *)memory + (offset - first), bytes, size);
+	munmap(memory, length);
 	return 0;
 }
 

@@ -175,10 +175,16 @@ static void note_interruption(struct binary *binary, bool interrupted)
 }
 
 /* Where to probe its allocators, if it has any. */
-static void take_allocators(struct binary *binary, const struct artifact *artifact)
+static void on_allocators(void *userdata, int error, const struct artifact *artifact)
 {
+	struct binary *binary = userdata;
 	struct allocator_table table;
-	if (!artifact || binary->probes || allocator_table_open(artifact, &table) < 0)
+	binary->owner->pending--;
+	binary->awaits_table = false;
+	if (error && error != -ENODATA)
+		log_debug("no allocators of %s: %s", binary->path ? binary->path : "?", strerror(-error));
+	if (!artifact || binary->is_leaving || binary->probes ||
+	    allocator_table_open(artifact, &table) < 0)
 		return;
 	size_t count = MIN_OF(table.probe_count, (size_t)ALLOCATOR_MAX_PROBES);
 	binary->probes = calloc(count + 1, sizeof(*binary->probes));
@@ -186,6 +192,24 @@ static void take_allocators(struct binary *binary, const struct artifact *artifa
 		return;
 	memcpy(binary->probes, table.probes, count * sizeof(*binary->probes));
 	binary->probe_count = (uint32_t)count;
+}
+
+static void request_allocators(struct binary *binary)
+{
+	struct binaries *binaries = binary->owner;
+	if (!binaries->wants_allocators || binary->file < 0 || binary->probes || binary->awaits_table ||
+	    binary_store_request_allocators(binaries->store, binary->file, PARSER_SOON, on_allocators,
+					    binary) < 0)
+		return;
+	binaries->pending++;
+	binary->awaits_table = true;
+}
+
+void binaries_want_allocators(struct binaries *binaries)
+{
+	binaries->wants_allocators = true;
+	for (size_t i = 0; i < binaries->list.count; i++)
+		request_allocators(binaries->list.items[i]);
 }
 
 static void on_unwind(void *userdata, int error, const struct artifact *artifact)
@@ -199,7 +223,6 @@ static void on_unwind(void *userdata, int error, const struct artifact *artifact
 	binary->awaits_table = false;
 	if (binary->is_leaving)
 		return;
-	take_allocators(binary, artifact);
 	binary->error = artifact ? take_facts(binary, artifact) : error;
 	int r = binary->error ? binary->error : unwind_table_check(artifact, &table);
 	if (r == 0)
@@ -218,6 +241,7 @@ static void on_unwind(void *userdata, int error, const struct artifact *artifact
 		log_debug("no unwind table for %s: %s", binary->path ? binary->path : "?",
 			  strerror(-r));
 	publish(binary, &entry);
+	request_allocators(binary);
 }
 
 /* Asks for the table; without one, frame pointers have to do. */

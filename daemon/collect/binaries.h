@@ -28,7 +28,7 @@ struct binary {
 	int error;	 /* why there is no table: negative errno, 0 = none */
 	bool on_overlay; /* its key has the overlay's device, as a mapping told it */
 	bool opening;	 /* its file is being opened */
-	bool awaits_table; /* it was asked for */
+	bool awaits_table; /* it was asked for, or its allocators */
 	bool no_room;	 /* there was none in the arena for its table */
 	bool interrupted; /* who made its table was killed: it is asked for again */
 	unsigned int interruptions;
@@ -63,7 +63,8 @@ struct binaries {
 	struct hash aliases;  /* mix of device and inode -> slot of the binary that has another device */
 	struct hash opening;  /* mix of device and inode, of mapped files that are being opened */
 	uint32_t next_slot;
-	size_t pending; /* tables asked for and not answered */
+	size_t pending; /* tables and allocators asked for and not answered */
+	bool wants_allocators;
 	size_t limit;	/* how many at most */
 	size_t leaving; /* of the list */
 	uint64_t leaving_bytes; /* their tables */
@@ -77,6 +78,10 @@ struct binaries {
  * of binaries. */
 int binaries_init(struct binaries *binaries, struct programs *programs, struct binary_store *store,
 		  const char *proc_path, size_t limit, uint64_t arena_limit);
+
+/* From now on, what is mapped is also looked through for allocators (binary->probes), and so is what was
+ * mapped before. */
+void binaries_want_allocators(struct binaries *binaries);
 
 /* After the last work that the store's threads do for it. */
 void binaries_deinit(struct binaries *binaries);

@@ -487,6 +487,8 @@ static int open_parts(struct collector *c, struct collect_failure *failure)
 		r = binaries_init(&c->binaries, &c->programs, c->store, "/proc",
 				  c->options.binaries,
 				  c->options.table_bytes ? c->options.table_bytes : ARENA_LIMIT);
+	if (r == 0 && c->options.heap)
+		binaries_want_allocators(&c->binaries);
 	if (r == 0)
 		r = process_table_new("/proc", NULL, on_mapping, c, &c->processes);
 	if (r == 0)

@@ -46,6 +46,8 @@ static void on_answer(void *userdata, int error, const struct artifact *artifact
 	struct doctor_memory *memory = request->reading->memory;
 	struct memory_file file = {.first_count = memory->probe_count};
 	struct artifact copy;
+	if (error == -ENODATA)
+		return;
 	if (!artifact) {
 		memory->unread++;
 		return;
@@ -103,7 +105,7 @@ static int request_mapping(struct reading *reading, const struct maps_line *line
 		reading->memory->runtime = runtime_of(request->path);
 	request->file = process_open_mapping("/proc", reading->memory->pid, line->start, line->end,
 					     request->path);
-	if (request->file < 0 || parser_request_unwind(reading->parser, request->file, PARSER_SOON,
+	if (request->file < 0 || parser_request_allocators(reading->parser, request->file, PARSER_SOON,
 						       on_answer, request) < 0)
 		reading->memory->unread++;
 	return 0;

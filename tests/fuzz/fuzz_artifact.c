@@ -103,8 +103,9 @@ static void read_artifact(const void *bytes, size_t size)
 	if (artifact_check(bytes, size, ARTIFACT_UNWIND, &artifact) == 0) {
 		read_facts(&artifact);
 		read_unwind(&artifact);
-		read_allocators(&artifact);
 	}
+	if (artifact_check(bytes, size, ARTIFACT_ALLOCATORS, &artifact) == 0)
+		read_allocators(&artifact);
 	if (artifact_check(bytes, size, ARTIFACT_SYMBOLS, &artifact) == 0)
 		read_symbols(&artifact);
 	if (artifact_check(bytes, size, ARTIFACT_LINES, &artifact) == 0)

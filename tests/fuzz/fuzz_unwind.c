@@ -55,10 +55,10 @@ static void find_allocators(const struct elf_file *elf)
 	struct artifact artifact;
 	struct allocator_table table;
 	if (allocator_find(elf, &sections) == 0) {
-		artifact_begin(&bytes, ARTIFACT_UNWIND);
+		artifact_begin(&bytes, ARTIFACT_ALLOCATORS);
 		allocator_sections_add(&sections, &bytes);
 		if (artifact_finish(&bytes) < 0 ||
-		    artifact_check(bytes.bytes, bytes.length, ARTIFACT_UNWIND, &artifact) < 0 ||
+		    artifact_check(bytes.bytes, bytes.length, ARTIFACT_ALLOCATORS, &artifact) < 0 ||
 		    allocator_table_open(&artifact, &table) < 0)
 			abort();
 	}

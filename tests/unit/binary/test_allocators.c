@@ -21,10 +21,10 @@ static void found_free(struct found *found)
 static int open_sections(const struct allocator_sections *sections, struct found *ret)
 {
 	*ret = (struct found){0};
-	artifact_begin(&ret->bytes, ARTIFACT_UNWIND);
+	artifact_begin(&ret->bytes, ARTIFACT_ALLOCATORS);
 	allocator_sections_add(sections, &ret->bytes);
 	assert_int_equal(artifact_finish(&ret->bytes), 0);
-	assert_int_equal(artifact_check(ret->bytes.bytes, ret->bytes.length, ARTIFACT_UNWIND,
+	assert_int_equal(artifact_check(ret->bytes.bytes, ret->bytes.length, ARTIFACT_ALLOCATORS,
 					&ret->artifact),
 			 0);
 	return allocator_table_open(&ret->artifact, &ret->table);
