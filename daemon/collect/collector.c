@@ -64,7 +64,7 @@ struct collector {
 	int statistics_fd; /* open: the kernel counts the programs' run time */
 	bool whole_host;
 	bool only_by_pid; /* selected by process, and by nothing else */
-	bool running;
+	bool running, attached;
 	uint64_t cgroup_ids[MAX_SELECTED_CGROUPS]; /* of the selection's paths; 0: not there */
 	uint64_t last_expiry;
 	uint64_t sideband_seen_ns; /* up to when the side-band was read */
@@ -306,7 +306,7 @@ void collector_drain(struct collector *c)
 {
 	uint64_t now = monotonic_ns();
 	settle_period(c, now);
-	if (c->options.growth)
+	if (c->options.growth && c->attached)
 		growth_events_regulate(&c->growth, now);
 	update_heap_probes(c, now);
 	ring_buffer__consume(c->ring);
@@ -647,17 +647,11 @@ static int start_heap(struct collector *c)
 	return 0;
 }
 
-int collector_start(struct collector *c, struct collect_failure *failure)
+static int attach_all(struct collector *c, struct collect_failure *failure)
 {
 	int r = cpu_events_each_online(add_sideband_cpu, c);
 	if (r < 0)
 		return fail_perf_event(failure, r);
-	for (size_t i = 0; i < c->selection->pids.count; i++) {
-		r = collector_select_pid(c, c->selection->pids.items[i]);
-		if (r < 0)
-			return collect_fail(failure, r, "cannot select process %u: %s",
-					    c->selection->pids.items[i], strerror(-r));
-	}
 	if (c->options.on_oom)
 		programs_watch_oom(&c->programs);
 	r = programs_attach_tracepoints(&c->programs);
@@ -668,19 +662,74 @@ int collector_start(struct collector *c, struct collect_failure *failure)
 	r = c->options.no_ticks ? 0 : cpu_events_start(&c->events, c->loop);
 	if (r == 0 && c->options.growth)
 		r = growth_events_start(&c->growth, c->loop);
-	if (r < 0)
-		return fail_perf_event(failure, r);
+	return r < 0 ? fail_perf_event(failure, r) : 0;
+}
+
+/* The processes that came and went while nothing was attached, too. */
+static int scan(struct collector *c, struct collect_failure *failure)
+{
+	int r = process_table_scan(c->processes, wants_maps(c));
+	return r < 0 ? collect_fail(failure, r, "cannot read /proc: %s", strerror(-r)) : 0;
+}
+
+int collector_start(struct collector *c, struct collect_failure *failure)
+{
+	int r;
+	for (size_t i = 0; i < c->selection->pids.count; i++) {
+		r = collector_select_pid(c, c->selection->pids.items[i]);
+		if (r < 0)
+			return collect_fail(failure, r, "cannot select process %u: %s",
+					    c->selection->pids.items[i], strerror(-r));
+	}
+	if (!c->options.detached) {
+		c->attached = true;
+		r = attach_all(c, failure);
+		if (r < 0)
+			return r;
+	}
 	r = start_heap(c);
 	if (r < 0)
 		return collect_fail(failure, r, "cannot probe allocators: %s", strerror(-r));
 	c->running = true;
 	c->last_expiry = monotonic_ns();
 	r = start_draining(c);
-	if (r == 0)
-		r = process_table_scan(c->processes, wants_maps(c));
 	if (r < 0)
-		return collect_fail(failure, r, "cannot read /proc: %s", strerror(-r));
+		return collect_fail(failure, r, "cannot read the ring: %s", strerror(-r));
+	return c->attached ? scan(c, failure) : 0;
+}
+
+static void detach_all(struct collector *c)
+{
+	cpu_events_stop(&c->events);
+	growth_events_stop(&c->growth);
+	programs_detach_tracepoints(&c->programs);
+	c->statistics_fd = close_fd(c->statistics_fd);
+}
+
+int collector_detach(struct collector *c)
+{
+	if (c->options.heap)
+		return -EOPNOTSUPP;
+	if (!c->attached)
+		return 0;
+	detach_all(c);
+	c->attached = false;
+	collector_drain(c);
+	sideband_close(c->sideband);
 	return 0;
+}
+
+int collector_attach(struct collector *c, struct collect_failure *failure)
+{
+	if (c->attached)
+		return 0;
+	c->attached = true;
+	int r = attach_all(c, failure);
+	if (r == 0)
+		r = scan(c, failure);
+	if (r < 0)
+		collector_detach(c);
+	return r;
 }
 
 void collector_stop(struct collector *c)

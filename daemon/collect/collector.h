@@ -38,6 +38,7 @@ struct collector_options {
 	uint32_t max_frames;
 	uint32_t ring_bytes;	 /* 0: by number of CPUs */
 	bool ignore_kernel_bugs;
+	bool detached; /* begin as after collector_detach() */
 	bool environment; /* look at what processes declare in it: declared_attributes.h */
 	const char *cache_directory; /* as of artifact_cache_options */
 	struct opener *opener; /* opens the events, stays the caller's; NULL: this process does */
@@ -93,6 +94,17 @@ int collector_set_frequency(struct collector *collector, uint32_t frequency);
 /* Stops the ticks and the samples of growth, or lets them go on; processes are followed all the same. What came before a pause has
  * been delivered when this returns. Returns 0 or -errno. */
 int collector_set_paused(struct collector *collector, bool paused);
+
+/*
+ * Takes everything of ours out of the way of other programs: events, tracepoints, the side-band and the counting
+ * of run times are closed, what they had given is delivered. The programs stay loaded and are not run.
+ * Idempotent; not for the heap. Returns 0 or -EOPNOTSUPP.
+ */
+int collector_detach(struct collector *collector);
+
+/* Undoes that, and reads /proc for what happened meanwhile. Idempotent. Returns 0 or -errno with *failure filled;
+ * then it stays detached. */
+int collector_attach(struct collector *collector, struct collect_failure *failure);
 
 /*
  * Applies the contents of the selection, which the caller has changed, while sampling. The selection

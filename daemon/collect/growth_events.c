@@ -33,9 +33,11 @@ void growth_events_init(struct growth_events *growth, struct programs *programs,
 int growth_events_start(struct growth_events *growth, struct loop *loop)
 {
 	struct growth_cpu cpu = {.period = 1, .look_ns = monotonic_ns()};
+	array_free(&growth->cpus);
 	programs_set_large_pages(growth->programs);
 	growth->large_pages_ns = cpu.look_ns;
 	for (int i = 0; i < growth->programs->cpu_count; i++) {
+		cpu.faults = programs_read_counter(growth->programs, (uint32_t)i, COUNTER_GROWTH_FAULTS);
 		int r = array_add(&growth->cpus, cpu);
 		if (r == 0)
 			r = programs_set_growth_period(growth->programs, (uint32_t)i, 1);

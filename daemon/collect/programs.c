@@ -394,10 +394,7 @@ int programs_open(const struct programs_options *options, struct programs *ret,
 
 void programs_close(struct programs *programs)
 {
-	bpf_link__destroy(programs->fork_link);
-	bpf_link__destroy(programs->free_link);
-	bpf_link__destroy(programs->cgroup_link);
-	bpf_link__destroy(programs->oom_link);
+	programs_detach_tracepoints(programs);
 	bolometer_bpf__destroy(programs->skeleton);
 	free(programs->settings);
 	*programs = (struct programs){0};
@@ -440,6 +437,15 @@ int programs_attach_tracepoints(struct programs *programs)
 	programs->fork_link = bpf_program__attach(programs->skeleton->progs.on_fork);
 	programs->free_link = bpf_program__attach(programs->skeleton->progs.on_free);
 	return programs->fork_link && programs->free_link ? 0 : -errno;
+}
+
+void programs_detach_tracepoints(struct programs *programs)
+{
+	bpf_link__destroy(programs->fork_link);
+	bpf_link__destroy(programs->free_link);
+	bpf_link__destroy(programs->cgroup_link);
+	bpf_link__destroy(programs->oom_link);
+	programs->fork_link = programs->free_link = programs->cgroup_link = programs->oom_link = NULL;
 }
 
 void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX])

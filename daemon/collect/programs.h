@@ -81,6 +81,9 @@ void programs_watch_oom(struct programs *programs);
 /* Attaches what follows forks and ends, if children are selected. Returns 0 or -errno. */
 int programs_attach_tracepoints(struct programs *programs);
 
+/* Takes away what programs_attach_tracepoints() and programs_watch_oom() attached. Idempotent. */
+void programs_detach_tracepoints(struct programs *programs);
+
 /* Sums of all walks. */
 void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX]);
 

@@ -84,7 +84,8 @@ const struct command command_daemon = {
 	.name = "daemon",
 	.arguments = "[options]",
 	.summary = "profile this host all the time and export the profiles",
-	.details = "SIGHUP reads the configuration again, SIGTERM sends what is left and ends.",
+	.details = "SIGHUP reads the configuration again, SIGTERM sends what is left and ends,\n"
+		   "SIGUSR2 detaches everything from the kernel until `bolometer start` or SIGHUP.",
 	.options = specs,
 	.run = daemon_command_run,
 };

@@ -93,14 +93,20 @@ static struct sideband_cpu *cpu_free(struct sideband_cpu *cpu)
 	return NULL;
 }
 
-struct sideband *sideband_free(struct sideband *sideband)
+void sideband_close(struct sideband *sideband)
 {
-	if (!sideband)
-		return NULL;
 	for (size_t i = 0; i < sideband->cpus.count; i++)
 		cpu_free(sideband->cpus.items[i]);
 	array_free(&sideband->cpus);
 	array_free(&sideband->heap);
+	sideband->next_time = UINT64_MAX;
+}
+
+struct sideband *sideband_free(struct sideband *sideband)
+{
+	if (!sideband)
+		return NULL;
+	sideband_close(sideband);
 	free(sideband->scratch);
 	free(sideband);
 	return NULL;

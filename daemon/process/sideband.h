@@ -53,6 +53,9 @@ struct sideband *sideband_free(struct sideband *sideband);
 int sideband_add_cpu(struct sideband *sideband, int cpu);
 void sideband_remove_cpu(struct sideband *sideband, int cpu);
 
+/* Closes the events of all CPUs now; what they wrote and was not drained is given up. It can be added to again. */
+void sideband_close(struct sideband *sideband);
+
 /* Delivers every record with time <= `until_ns` in order of time; keeps later ones for the next
  * call. A record that was published too late comes with the next call, older than what was delivered
  * before. Always returns 0: what cannot be set aside stays in the ring, where the kernel counts. */

@@ -142,6 +142,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.max_frames = r->options.max_frames,
 		.ring_bytes = r->options.ring_bytes,
 		.ignore_kernel_bugs = r->options.ignore_kernel_bugs,
+		.detached = r->options.detached,
 		.environment = r->options.labels && r->options.environment,
 		.cache_directory = r->options.cache_directory,
 		.opener = r->options.opener,
@@ -203,6 +204,7 @@ int recording_start(struct recording *r, struct recording_failure *failure)
 {
 	struct collect_failure cause = {{0}};
 	r->start_ns = r->interval_ns = monotonic_ns();
+	r->paused_since_ns = r->options.detached ? r->start_ns : 0;
 	for (size_t i = 0; i < r->options.selection.pids.count; i++)
 		memory_watch_add(&r->memory, r->options.selection.pids.items[i]);
 	if (recording_looks_at_memory(r))

@@ -57,6 +57,7 @@ struct recording_options {
 	bool environment;	   /* service names and attributes that processes declare in it */
 	bool times;		   /* keep when each sample was taken, for OTLP (bounded, counted) */
 	bool cpus;		   /* tell samples of different CPUs apart, with a label */
+	bool detached;		   /* begin as after recording_detach() */
 	bool ignore_kernel_bugs;   /* sample on kernels where reading user memory can deadlock */
 	struct opener *opener;	   /* opens events for us, stays the caller's; NULL: this process does */
 	const char *root; /* of the host's files, such as /var/log/pods; NULL: by itself */
@@ -152,7 +153,11 @@ int recording_set_selection(struct recording *recording, struct selection *selec
 /* Stops the ticks for a while: processes are followed, intervals and windows go on without samples. */
 int recording_pause(struct recording *recording);
 
-/* Lets the ticks go on, in a new interval that begins now. Returns 0 or -errno. */
+/* A pause in which nothing of ours is attached to the kernel: no events, no tracepoints, no following of
+ * processes. Not for the heap. Returns 0 or -EOPNOTSUPP. */
+int recording_detach(struct recording *recording);
+
+/* Ends either pause, in a new interval that begins now. Returns 0 or -errno; then the pause goes on. */
 int recording_resume(struct recording *recording);
 
 /* Stops sampling and drains what is on the way. */

@@ -94,8 +94,22 @@ int recording_pause(struct recording *r)
 	return error;
 }
 
+int recording_detach(struct recording *r)
+{
+	int error = collector_detach(r->collector);
+	if (error == 0 && !r->paused_since_ns)
+		r->paused_since_ns = monotonic_ns();
+	return error;
+}
+
 int recording_resume(struct recording *r)
 {
+	struct collect_failure cause = {{0}};
+	int error = collector_attach(r->collector, &cause);
+	if (error < 0) {
+		log_error("sampling stays off: %s", cause.text);
+		return error;
+	}
 	uint64_t now = monotonic_ns();
 	if (r->paused_since_ns)
 		r->paused_ns += now - r->paused_since_ns;

@@ -42,6 +42,11 @@ struct budget_configuration {
 	uint64_t cpu_ppm; /* of the CPU time of all CPUs; 0: none */
 };
 
+struct kill_switch_configuration {
+	char *file;	      /* NULL: none */
+	uint64_t overrun_ns; /* 0: none */
+};
+
 struct selection_configuration {
 	struct setting_texts comms, executables, cgroups;
 };
@@ -94,6 +99,7 @@ struct configuration {
 	struct sampling_configuration sampling;
 	struct memory_configuration memory;
 	struct budget_configuration budget;
+	struct kill_switch_configuration kill_switch;
 	struct selection_configuration selection;
 	uint64_t interval_ns;
 	struct sink_pairs resource_attributes;

@@ -171,18 +171,30 @@ int daemon_pause(struct daemon *daemon)
 	return r;
 }
 
+int daemon_detach(struct daemon *daemon)
+{
+	int r = recording_detach(daemon->recording);
+	daemon_flush(daemon);
+	daemon->is_paused = true;
+	notifier_send(&daemon->notifier, "STATUS=detached by the kill switch");
+	return r;
+}
+
 int daemon_resume(struct daemon *daemon)
 {
 	uint64_t interval = daemon->configuration.interval_ns;
 	if (!daemon->is_paused)
 		return 0;
-	int r = recording_resume(daemon->recording);
+	int r = kill_switch_permits(&daemon->kill_switch) ? recording_resume(daemon->recording) : -EBUSY;
+	if (r < 0)
+		return r;
+	kill_switch_release(&daemon->kill_switch);
 	daemon->is_paused = false;
 	open_interval_begin(daemon->open_interval, (int64_t)realtime_ns());
 	loop_set_timer(daemon->interval, interval, interval);
 	notifier_send(&daemon->notifier, "STATUS=sampling is on again");
 	log_info("sampling is on again");
-	return r;
+	return 0;
 }
 
 static int on_interval(struct loop_source *source, uint32_t events, void *userdata)
@@ -231,6 +243,8 @@ static int watch(struct daemon *daemon)
 		r = loop_add_signal(daemon->loop, SIGINT, on_end, daemon, &daemon->interrupt);
 	if (r == 0)
 		r = loop_add_signal(daemon->loop, SIGHUP, on_hangup, daemon, &daemon->hangup);
+	if (r == 0)
+		r = kill_switch_watch_signal(&daemon->kill_switch, daemon->loop);
 	if (r == 0 && alive)
 		r = loop_add_timer(daemon->loop, alive, alive, on_watchdog, daemon,
 				   &daemon->watchdog);
@@ -312,6 +326,7 @@ static int start_recording(struct daemon *daemon)
 	int r = daemon_recording_options(&daemon->configuration, &options);
 	if (r == 0) {
 		options.opener = daemon->opener;
+		options.detached = daemon->is_paused;
 		options.on_rate_change = on_rate_change;
 		options.rate_userdata = daemon;
 	}
@@ -372,6 +387,8 @@ static int start(struct daemon *daemon)
 	r = exporters_new(&daemon->configuration, &daemon->exporters);
 	if (r == 0)
 		keep_victims(daemon);
+	if (r == 0)
+		r = kill_switch_begin(&daemon->kill_switch, daemon);
 	if (r == 0)
 		r = start_recording(daemon);
 	if (r == 0)
@@ -453,6 +470,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 	loop_remove(daemon->hangup);
 	loop_remove(daemon->term);
 	loop_remove(daemon->interrupt);
+	kill_switch_end(&daemon->kill_switch);
 	local_server_free(daemon->local);
 	recording_free(daemon->recording);
 	oom_files_free(daemon->oom_files, 0);

@@ -5,7 +5,7 @@
  *
  * Signals: TERM and INT take the last profile, give the exporters up to five seconds and end with 0; a
  * second one ends at once. HUP reads the configuration again: everything that can change does, or, when
- * anything is wrong, nothing.
+ * anything is wrong, nothing. USR2 is the kill switch.
  */
 #pragma once
 

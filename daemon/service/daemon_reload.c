@@ -109,6 +109,8 @@ void daemon_reload(struct daemon *daemon)
 	configuration_problems_free(&problems);
 	if (r == 0)
 		r = apply(daemon, &new);
+	if (r == 0)
+		kill_switch_on_reload(&daemon->kill_switch);
 	daemon->reload.reloads++;
 	daemon->reload.failures += r < 0;
 	daemon->reload.last_successful = r == 0;

@@ -8,6 +8,7 @@
 #include "profile/recording.h"
 #include "service/configuration.h"
 #include "service/exporters.h"
+#include "service/kill_switch.h"
 #include "service/local_server.h"
 #include "service/notify.h"
 
@@ -38,6 +39,7 @@ struct daemon {
 	struct loop_source *interval, *watchdog, *heartbeat, *term, *interrupt, *hangup;
 	bool is_paused;	      /* sampling is off, no interval is open */
 	uint64_t start_realtime_ns;
+	struct kill_switch kill_switch;
 	struct reload_statistics reload;
 	struct recording_statistics last; /* at the end of the last interval */
 	struct interval_figures interval_figures;
@@ -57,6 +59,7 @@ int daemon_flush(struct daemon *daemon);
 /* Sampling off and on again: the open interval ends with its profile, the next one begins when sampling
  * does, and the time between is counted. Return 0 or -errno. */
 int daemon_pause(struct daemon *daemon);
+int daemon_detach(struct daemon *daemon); /* and nothing of ours is in the kernel's way, see kill_switch.h */
 int daemon_resume(struct daemon *daemon);
 
 /* Samples that were taken and did not reach a profile. */

@@ -73,6 +73,7 @@ static void write_metrics(const struct local_server *local, struct exporter_stat
 		.start_time = (double)daemon->start_realtime_ns / 1e9,
 		.frequency = daemon->configuration.sampling.frequency,
 		.is_paused = daemon->is_paused,
+		.kill_switch_activations = daemon->kill_switch.activations,
 		.recording = &s,
 		.maps = maps,
 		.map_count = recording_get_maps(daemon->recording, maps, ARRAY_LENGTH(maps)),
@@ -89,6 +90,8 @@ static void write_metrics(const struct local_server *local, struct exporter_stat
 		.profiles_refused = local->profiles_refused,
 		.profiles_open = local_pprof_count(local),
 	};
+	if (daemon->kill_switch.reason)
+		metrics.kill_switch[daemon->kill_switch.reason] = true;
 	metrics_write(&metrics, out);
 }
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "service/setting.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -64,6 +65,16 @@ static void write_sampling(const struct daemon *daemon, const struct recording_s
 	json_number(json, "oom_victims_known", s->victims_known);
 	json_number(json, "frames", s->frames);
 	json_number(json, "frames_unnamed", s->frames_unnamed);
+	json_close(json, '}');
+}
+
+static void write_kill_switch(const struct kill_switch *k, struct json *json)
+{
+	char time[32];
+	json_open(json, "kill_switch", '{');
+	json_text(json, "reason", k->reason ? kill_reason_name(k->reason) : NULL);
+	json_text(json, "since", k->reason ? format_time(time, sizeof(time), k->since_realtime_ns) : NULL);
+	json_number(json, "activations", k->activations);
 	json_close(json, '}');
 }
 
@@ -197,6 +208,7 @@ void local_status_write(struct local_server *local, struct json *json, const cha
 	json_number(json, "reload_failures", daemon->reload.failures);
 	json_close(json, '}');
 	write_sampling(daemon, &s, json);
+	write_kill_switch(&daemon->kill_switch, json);
 	write_interval(&daemon->interval_figures, json);
 	write_losses(&s, json);
 	write_cost(&s, json);
@@ -283,6 +295,10 @@ void local_status_describe(struct local_server *local, struct text *out)
 		 seconds(daemon->configuration.interval_ns));
 	if (s.paused_ns)
 		text_add(out, "; was off for %.1f s", seconds(s.paused_ns));
+	if (daemon->kill_switch.reason)
+		text_add(out, "\nkill switch detached everything (%s) at %s",
+			 kill_reason_name(daemon->kill_switch.reason),
+			 format_time(time, sizeof(time), daemon->kill_switch.since_realtime_ns));
 	text_add(out, "\nconfigured  %s%s\n",
 		 daemon->sources->path ? daemon->sources->path : "by defaults and environment",
 		 daemon->reload.last_successful ? ""
@@ -333,7 +349,10 @@ static void control(struct http_exchange *exchange, struct local_server *local, 
 	}
 	bool was_on = !local->daemon->is_paused;
 	int r = on ? daemon_resume(local->daemon) : daemon_pause(local->daemon);
-	if (r < 0)
+	if (r == -EBUSY)
+		http_respond_text(exchange, 409, "the kill switch is on while %s exists; remove it",
+				  local->daemon->configuration.kill_switch.file);
+	else if (r < 0)
 		http_respond_text(exchange, 500, "not on all CPUs: %s", strerror(-r));
 	else
 		http_respond_text(exchange, 200, "sampling %s %s", was_on == on ? "was already" : "is",

@@ -324,6 +324,13 @@ static void write_state(const struct metrics *m, struct text *out)
 	single(out, "start_time_seconds", "gauge", "When the daemon started, since 1970.",
 	       m->start_time);
 	single(out, "sampling_enabled", "gauge", "Is sampling on?", !m->is_paused);
+	family(out, "kill_switch_active", "gauge",
+	       "Is everything detached from the kernel, and by what?");
+	for (int i = KILL_NONE + 1; i < KILL_REASON_COUNT; i++)
+		sample(out, "kill_switch_active", "reason", kill_reason_name((enum kill_reason)i),
+		       m->kill_switch[i]);
+	single(out, "kill_switch_activations_total", "counter", "How often that came.",
+	       (double)m->kill_switch_activations);
 	single(out, "sampling_frequency_hertz", "gauge", "Samples a second and CPU.",
 	       (double)m->frequency);
 	if (m->recording->budget.share > 0)

@@ -9,6 +9,7 @@
 #include "profile/recording.h"
 #include "service/exporters.h"
 #include "service/http_server.h"
+#include "service/kill_switch.h"
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
@@ -23,6 +24,8 @@ struct metrics {
 	double start_time;	  /* seconds since 1970 */
 	uint64_t frequency;	  /* Hz */
 	bool is_paused;
+	bool kill_switch[KILL_REASON_COUNT]; /* what it was activated by, while it is on */
+	uint64_t kill_switch_activations;
 	const struct recording_statistics *recording;
 	const struct map_usage *maps; /* of the BPF programs */
 	size_t map_count;

@@ -24,7 +24,7 @@ enum setting_kind {
 enum setting_trait {
 	SETTING_NEEDS_RESTART = 1,
 	SETTING_SECRET = 2,	 /* its values are never printed */
-	SETTING_ZERO_IS_AUTO = 4, /* "auto" (of a share: "none") is 0, which is outside the range */
+	SETTING_ZERO_IS_AUTO = 4, /* "auto" (of a share or a duration: "none") is 0, which is outside the range */
 };
 
 struct setting {

@@ -64,6 +64,12 @@ const struct setting configuration_settings[] = {
 		"processes, its programs in the kernel, its interrupts. The rate goes down from\n"
 		"sampling.frequency as far as it must; totals stay right.",
 		.low = 100, .high = 1000000, .traits = SETTING_ZERO_IS_AUTO),
+	SETTING(TEXT, "kill_switch.file", kill_switch.file, "/etc/bolometer/off",
+		"While there is a file of this name, on a local file system, nothing of the daemon is\n"
+		"attached to the kernel; \"\": none. SIGUSR2 does the same."),
+	SETTING(DURATION, "kill_switch.overrun", kill_switch.overrun_ns, "5m",
+		"So long at more than twice budget.cpu, and everything is detached.",
+		.low = NS_PER_SECOND, .high = 24 * HOUR_NS, .traits = SETTING_ZERO_IS_AUTO),
 	SETTING(TEXTS, "selection.comm", selection.comms, NULL,
 		"Only threads with one of these names, as shell patterns: [\"nginx*\"].\n"
 		"Kinds of selection combine: all that are given must hold."),
