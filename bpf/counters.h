@@ -44,6 +44,7 @@
 	COUNTER(HEAP_FREES, "heap_frees", "blocks freed")                                       \
 	COUNTER(HEAP_UNKNOWN_FREES, "heap_unknown_frees", "of them, from before the probes or not sampled") \
 	COUNTER(HEAP_MISSED_FREES, "heap_missed_frees", "blocks whose address was given out again") \
+	COUNTER(HEAP_TOO_LARGE, "heap_too_large", "requests of more than the host's memory, not looked at") \
 	COUNTER(HEAP_LOST, "heap_lost", "allocations without a place: no memory for the call or the walk") \
 	COUNTER(HEAP_SITES_FULL, "heap_sites_full", "allocations at places the full table refused") \
 	COUNTER(HEAP_LIVE_FULL, "heap_live_full", "blocks the full table refused: not in use")  \

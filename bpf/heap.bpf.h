@@ -77,6 +77,9 @@ struct {
 	__type(value, struct heap_process);
 } heap_processes SEC(".maps");
 
+/* Bytes that the host has, with swap. A request of more fails, and a C++ exception cannot pass the kernel's return
+ * probe: the program would be terminated. */
+const volatile u64 heap_largest_request = ~0ULL;
 const volatile u64 heap_live_size = 1; /* of `heap_live` */
 
 /* Changed while running: bytes between two samples; how many objects are in `heap_live`. */
@@ -266,6 +269,11 @@ static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 		struct heap_block old;
 		if (role == ALLOCATION_REALLOC && pointer)
 			take_block(pointer, &old);
+		return 1;
+	}
+	if (in_session && (role == ALLOCATION_MALLOC || role == ALLOCATION_ALIGNED) &&
+	    heap_register(ctx, cookie, HEAP_COOKIE_SIZE) > heap_largest_request) {
+		count_heap(COUNTER_HEAP_TOO_LARGE, 1);
 		return 1;
 	}
 	struct heap_call call = {.sp = sp, .role = role, .pointer = pointer, .window = window};

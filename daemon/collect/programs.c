@@ -27,6 +27,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define SELECTED_PIDS 16384
@@ -267,11 +268,14 @@ static void set_constants(const struct programs *programs, const struct programs
 {
 	struct bolometer_bpf *s = programs->skeleton;
 	uint32_t cpus = (uint32_t)programs->cpu_count;
+	struct sysinfo memory;
 	uint64_t seed = 0;
 	if (getrandom(&seed, sizeof(seed), 0) < 0)
 		seed = (uintptr_t)s;
 	s->rodata->stack_seed = seed | 1;
 	s->rodata->cpu_count = cpus;
+	if (sysinfo(&memory) == 0)
+		s->rodata->heap_largest_request = ((uint64_t)memory.totalram + memory.totalswap) * memory.mem_unit;
 	s->rodata->walk_count = programs->walk_count;
 	s->rodata->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	s->rodata->max_user_frames = options->max_frames;

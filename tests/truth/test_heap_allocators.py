@@ -8,16 +8,19 @@ The program of test_heap.py with every allocator that this machine has, shared, 
 """
 
 import concurrent.futures
+import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 
-from heap_recording import NO_LINKS, HeapRun
-from recording import Failure, Undecided, main
+from heap_recording import NO_LINKS, HeapRun, lacks_links
+from profile_reader import Profile
+from recording import Failure, Undecided, expect, main
 
 SOURCE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(SOURCE / "memory"))
-from builds import builds  # noqa: E402
+from builds import builds, compiled, library  # noqa: E402
 
 ROUNDS = 150
 AT_ONCE = 3  # most of a run is waiting
@@ -53,4 +56,33 @@ def allocators(bench):
     return "\n     ".join(["", *told, *dict.fromkeys(text for _, text in results)])
 
 
-main([allocators])
+def refused(bench):
+    """A request that cannot be met: the exception arrives where it is caught, with probes as without."""
+    told = []
+    with tempfile.TemporaryDirectory(prefix="bolometer-test-") as directory:
+        program = compiled(directory, "throw", ["g++", "-O1", str(SOURCE / "workloads/heap_throw.cc")])
+        for name, file in (("jemalloc", "libjemalloc.so.2"), ("gperftools", "libtcmalloc_minimal.so.4")):
+            if not program or not library(file):
+                told.append(f"{name}: skipped, this machine lacks it")
+                continue
+            with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                  env={**os.environ, "LD_PRELOAD": library(file)}) as process:
+                path = f"{directory}/x.pb.gz"
+                run = subprocess.run([bench.bolometer, "record", "-q", "-e", "heap", "--exact", "-p",
+                                      str(process.pid), "-d", "4s", "-o", path], stderr=subprocess.PIPE,
+                                     text=True, check=False)
+                output, _ = process.communicate(timeout=60)
+            if lacks_links(run.stderr):
+                return NO_LINKS
+            counters = dict(text.split("=", 1) for text in Profile.read(path).comments if "=" in text)
+            if not int(counters.get("heap_allocations", 0)):
+                raise Undecided(f"{name}: no probes came within 4 s")
+            if not int(counters.get("heap_too_large", 0)):
+                return "SKIPPED: this kernel has no sessions of probes"
+            expect(process.returncode == 0, f"{name}: the program ended with {process.returncode}")
+            expect(output == "300\n", f"{name}: {output} of 300 exceptions were caught")
+            told.append(f"{name}: {counters['heap_too_large']} seen")
+    return "; ".join(told)
+
+
+main([allocators, refused])
