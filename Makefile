@@ -26,12 +26,13 @@ check:
 bench: build
 	meson test -C $(BUILD) --benchmark --verbose --num-processes 1 $(ARGS)
 
-# The daemon for SOAK_MINUTES (60) under a load that forks all the time, its memory each minute; then the
-# truth tests over and over, as long: leaks, drift and rare failures show here.
+# The daemon for SOAK_MINUTES (60) under a load that forks all the time, its memory each minute; then twenty
+# runs of a rate that changes, and the truth tests over and over, as long: leaks, drift and rare failures show here.
 soak: build
 	SOAK_MINUTES=$(or $(SOAK_MINUTES),60) /usr/bin/python3 tests/faults/soak_daemon.py $(BUILD)/bolometer \
 	  $(BUILD)/tests/truth/workloads/split
-	scripts/soak.py $(BUILD) $(SOAK_MINUTES)
+	python3 tests/truth/test_rate_changes.py $(BUILD)/bolometer $(BUILD)/tests/truth/workloads 20
+	BOLOMETER_HEAP_RUNS=12 scripts/soak.py $(BUILD) $(SOAK_MINUTES)
 
 # Every fuzzer for FUZZ_SECONDS (60) with libFuzzer, sanitizers on.
 fuzz:
