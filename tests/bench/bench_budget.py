@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+Is a budget kept, seen from outside? A storm on every CPU (deep C++ stacks, programs that start and end,
+memory that comes and goes) is recorded with a budget, and three costs are added up that the recorder does not
+tell of itself: the CPU time of its cgroup, which has its children too; the run time of its programs in the
+kernel, as the kernel tells of each in fdinfo; and the interrupts, as many as ticks came, at the price the
+recorder measures at its start (`bench_interrupt` measures the same). What the kernel's accounting of the
+programs costs is among them. The dearest minute while it samples is held against the budget. The names and
+the file that a recording makes at its end come after that, and are told apart.
+
+    bench_budget.py BOLOMETER CHAIN [SECONDS [SHARE]]
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from bench_record import CPUS, bpf_statistics, counters, load  # noqa: E402
+
+FORKS = """
+import os, time
+due = time.monotonic()
+while True:
+    os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+    due = max(due + 0.002, time.monotonic() - 0.1)
+    time.sleep(max(0, due - time.monotonic()))
+"""
+ALLOCATE = "while True: [bytes(100 + i) for i in range(5000)]; bytearray(1 << 20)"
+MIN_SECONDS = 60
+
+
+class Cgroup:
+    """Of version 1 (cpuacct) or 2, whichever counts CPU time here."""
+
+    def __init__(self):
+        for top, self.file, self.unit in (("/sys/fs/cgroup/cpuacct", "cpuacct.usage", 1),
+                                          ("/sys/fs/cgroup/cpu,cpuacct", "cpuacct.usage", 1),
+                                          ("/sys/fs/cgroup", "cpu.stat", 1000)):
+            if (pathlib.Path(top) / self.file).exists():
+                self.path = pathlib.Path(top) / f"bolometer-bench-{os.getpid()}"
+                self.path.mkdir()
+                return
+        sys.exit("no cgroup counts CPU time here")
+
+    def enter(self):
+        (self.path / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+
+    def ns(self):
+        text = (self.path / self.file).read_text(encoding="ascii")
+        return int(re.search(r"\d+", text)[0]) * self.unit
+
+    def remove(self):
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+
+def program_ns(pid):
+    """Run time of the BPF programs that a process has open, each counted once."""
+    times = {}
+    with contextlib.suppress(OSError):
+        for entry in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+            with contextlib.suppress(OSError):
+                text = entry.read_text(encoding="ascii")
+                if "run_time_ns:" in text:
+                    number = int(re.search(r"prog_id:\s*(\d+)", text)[1])
+                    times[number] = int(re.search(r"run_time_ns:\s*(\d+)", text)[1])
+    return sum(times.values())
+
+
+@contextlib.contextmanager
+def storm(chain):
+    with load([chain, "600"]), contextlib.ExitStack() as stack:
+        for script in (FORKS, ALLOCATE):
+            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", script]))
+            stack.callback(process.kill)
+        yield
+
+
+def measure(bolometer, chain, seconds, share):
+    cgroup = Cgroup()
+    with tempfile.TemporaryDirectory() as name, bpf_statistics(), storm(chain):
+        path = pathlib.Path(name) / "x.pb.gz"
+        with open(f"{name}/errors", "w+", encoding="utf-8") as errors, subprocess.Popen(
+                [bolometer, "record", "-vv", "-F", "999", "--max-cpu", f"{share:.2%}", "-d", f"{seconds}s",
+                 "-o", path], stdin=subprocess.DEVNULL, stderr=errors, preexec_fn=cgroup.enter) as process:
+            began, seen = time.monotonic(), []
+            while process.poll() is None:
+                seen.append((time.monotonic() - began, cgroup.ns() + program_ns(process.pid)))
+                time.sleep(0.5)
+            wall = time.monotonic() - began
+            errors.seek(0)
+            price = re.search(r"an interrupt costs (\d+) ns", errors.read())
+        own = cgroup.ns()
+        cgroup.remove()
+        said = counters(path)
+    if not price:
+        sys.exit("the recorder does not say what an interrupt costs")
+    interrupts = said["ticks"] * int(price[1])
+    sampling = [(when, ns) for when, ns in seen if when <= seconds]
+    return sampling, own, interrupts, wall, said
+
+
+def dearest_share(sampling, interrupts):
+    """Of all CPUs, of the minutes (or of all, when that is less) that end with a reading. Interrupts are taken
+    to be spread evenly."""
+    last = sampling[-1][0]
+    width = min(MIN_SECONDS, last)
+    costs = []
+    for end, ns in sampling:
+        begin = max((reading for reading in sampling if reading[0] <= end - width), default=None)
+        if begin:
+            costs.append((ns - begin[1] + interrupts * (end - begin[0]) / last) / ((end - begin[0]) * 1e9 * CPUS))
+    whole = (sampling[-1][1] + interrupts) / (last * 1e9 * CPUS)
+    return max(costs, default=whole)
+
+
+def show(share, sampling, own, interrupts, wall, said):
+    dearest = dearest_share(sampling, interrupts)
+    print(f"budget {share:.2%}, {wall:.1f} s on {CPUS} CPUs: {dearest:.3%} in the dearest minute, seen from "
+          f"outside (all interrupts {interrupts / 1e9:.3f} s, programs in the kernel {said['bpf_ns'] / 1e9:.3f} s); itself "
+          f"says {said['budget_minute_cost_ppm'] / 1e4:.3f} % of its last minute; "
+          f"start {said['load_cpu_ns'] / 1e9:.3f} s, until the end of sampling {said['capture_cpu_ns'] / 1e9:.3f} s, with names and file {own / 1e9:.3f} s; "
+          f"{said['samples']} samples, {said['budget_frequency_hz']} Hz at the end, "
+          f"infeasible={said['budget_infeasible']}")
+    return dearest
+
+
+def main():
+    # What is stopped from outside ends its storm, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    bolometer, chain = sys.argv[1], sys.argv[2]
+    seconds = int(sys.argv[3]) if len(sys.argv) > 3 else 90
+    share = float(sys.argv[4]) if len(sys.argv) > 4 else 0.005
+    result = measure(bolometer, chain, seconds, share)
+    dearest = show(share, *result)
+    # What it says it cannot keep is not a broken promise, but said; less than a minute is none.
+    if seconds >= MIN_SECONDS and dearest > share and not result[-1]["budget_infeasible"]:
+        sys.exit(f"the budget of {share:.2%} is broken")
+
+
+if __name__ == "__main__":
+    main()
