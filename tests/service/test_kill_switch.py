@@ -76,7 +76,7 @@ def goes_off(daemon, reason, before, after=0):
 
 def comes_back(daemon, before):
     wait("it comes back", lambda: daemon.status()["sampling"]["on"])
-    expect(attached(daemon) == before, f"{attached(daemon)} ties, {before} before")
+    wait(f"as many ties as before, {before}", lambda: attached(daemon) == before)
     is_told(daemon, None)
     samples = daemon.status()["sampling"]["samples"]
     wait("samples", lambda: daemon.status()["sampling"]["samples"] > samples + 20)
