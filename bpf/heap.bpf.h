@@ -161,10 +161,13 @@ static __always_inline bool keep_block(u64 address, const struct heap_block *blo
 {
 	struct heap_block_key key = heap_block_at(address);
 
-	if (bpf_map_update_elem(&heap_live, &key, block, BPF_NOEXIST))
-		return false;
+	/* Counted first: whoever takes it out the moment it is in must not count below none, which would look like
+	 * a table that is more than full. */
 	__sync_fetch_and_add(&heap_live_count, 1);
-	return true;
+	if (bpf_map_update_elem(&heap_live, &key, block, BPF_NOEXIST) == 0)
+		return true;
+	__sync_fetch_and_add(&heap_live_count, -1);
+	return false;
 }
 
 static __always_inline void count_free(u64 cookie, bool is_known)
@@ -207,7 +210,8 @@ static __always_inline bool takes_sample(u64 size, u64 interval)
  */
 static __always_inline u64 interval_now(const struct heap_process *process)
 {
-	u64 interval = process && process->interval ? process->interval : heap_interval, step = heap_live_size / 32, live = heap_live_count;
+	u64 interval = process && process->interval ? process->interval : heap_interval;
+	u64 step = heap_live_size / 32, live = heap_live_count;
 
 	if (!step || live < 24 * step)
 		return interval;
@@ -278,6 +282,8 @@ static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 	}
 	struct heap_call call = {.sp = sp, .role = role, .pointer = pointer, .window = window};
 	take_request(ctx, cookie, process, &call);
+	if (mode == HEAP_MODE_TRIAL)
+		call.interval = 0;
 	if (!call.interval && !call.has_old &&
 	    !(cookie >> HEAP_COOKIE_FLAGS & HEAP_PROBE_NESTS)) {
 		count_unsampled(cookie, &call);

@@ -328,6 +328,7 @@ enum heap_mode {
 	HEAP_MODE_ALLOCATIONS = 2, /* sample, follow nothing */
 	HEAP_MODE_SURVIVORS = 3,   /* sample and follow */
 	HEAP_MODE_FREES = 4,	   /* look what of that is freed */
+	HEAP_MODE_TRIAL = 5,	   /* sample nothing: what does the probe cost? */
 };
 
 /* Value of `heap_processes`: what the probes of a process saw, sampled or not. */

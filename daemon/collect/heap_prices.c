@@ -34,9 +34,9 @@ static uint64_t trial_cookie(const struct programs *programs, uint8_t flags)
 	return heap_probe_cookie(&probe, trial_process(programs));
 }
 
-static void set_trial_process(const struct programs *programs, uint64_t interval)
+static void set_trial_process(const struct programs *programs, enum heap_mode mode)
 {
-	struct heap_process process = {.interval = interval};
+	struct heap_process process = {.interval = HEAP_MAX_INTERVAL, .mode = mode};
 	uint32_t index = trial_process(programs);
 	bpf_map_update_elem(bpf_map__fd(programs->skeleton->maps.heap_processes), &index, &process, BPF_ANY);
 }
@@ -67,7 +67,7 @@ static double price(const struct programs *programs, uint8_t flags, bool stepped
 void heap_prices_measure(const struct programs *programs, struct heap_prices *ret)
 {
 	*ret = (struct heap_prices){.returned = GUESSED_RETURN_NS, .stepped = GUESSED_STEP_NS};
-	set_trial_process(programs, HEAP_MAX_INTERVAL);
+	set_trial_process(programs, HEAP_MODE_TRIAL);
 	ret->call = price(programs, 0, false);
 	double with_return = programs->has_sessions && ret->call > 0 ? price(programs, PROBE_NESTS, false) : 0;
 	double stepped = ret->call > 0 ? price(programs, 0, true) : 0;
@@ -77,7 +77,7 @@ void heap_prices_measure(const struct programs *programs, struct heap_prices *re
 		ret->stepped = stepped - ret->call;
 	if (ret->call <= 0)
 		ret->call = GUESSED_CALL_NS;
-	set_trial_process(programs, 0);
+	set_trial_process(programs, HEAP_MODE_RESTING);
 	clear_counters(programs);
 	log_debug("heap: a probe costs %.0f ns, with its return %.0f ns more, where it is stepped %.0f ns more",
 		  ret->call, ret->returned, ret->stepped);
