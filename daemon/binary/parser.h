@@ -60,7 +60,7 @@ struct parser *parser_free(struct parser *parser);
 int parser_request_unwind(struct parser *parser, int file, enum parser_priority priority,
 			  parser_callback callback, void *userdata);
 
-/* The file's allocators and where to probe them (allocator.h); -ENODATA: it has none. */
+/* The file's allocators and where to probe them (allocator.h), or that it has none. */
 int parser_request_allocators(struct parser *parser, int file, enum parser_priority priority,
 			      parser_callback callback, void *userdata);
 

@@ -47,10 +47,12 @@ static int build_allocators(int fd, struct text *answer)
 	int r = mapped_elf_open(fd, &file);
 	if (r == 0)
 		r = allocator_find(&file.elf, &sections);
-	if (r < 0)
+	/* None is an answer, and no fault of the file. */
+	if (r < 0 && r != -ENODATA)
 		return r;
 	artifact_begin(answer, ARTIFACT_ALLOCATORS);
-	allocator_sections_add(&sections, answer);
+	if (r == 0)
+		allocator_sections_add(&sections, answer);
 	return artifact_finish(answer);
 }
 

@@ -181,7 +181,7 @@ static void on_allocators(void *userdata, int error, const struct artifact *arti
 	struct allocator_table table;
 	binary->owner->pending--;
 	binary->awaits_table = false;
-	if (error && error != -ENODATA)
+	if (error)
 		log_debug("no allocators of %s: %s", binary->path ? binary->path : "?", strerror(-error));
 	if (!artifact || binary->is_leaving || binary->probes ||
 	    allocator_table_open(artifact, &table) < 0)

@@ -46,8 +46,6 @@ static void on_answer(void *userdata, int error, const struct artifact *artifact
 	struct doctor_memory *memory = request->reading->memory;
 	struct memory_file file = {.first_count = memory->probe_count};
 	struct artifact copy;
-	if (error == -ENODATA)
-		return;
 	if (!artifact) {
 		memory->unread++;
 		return;
