@@ -204,7 +204,7 @@ static void add_survivors(struct heap_windows *w, struct window_process *p)
 
 struct opened {
 	struct heap_process before, begin, end, after;
-	double cpu, survivor_cost;
+	double cpu;
 	uint64_t armed_ns;
 };
 
@@ -253,8 +253,9 @@ static void plan_next(struct heap_windows *w, struct window_process *p, uint64_t
 	else
 		window = MIN_OF(window + window / 4, WINDOW_NS);
 	p->window_ns = window;
-	if (was_late)
-		w->statistics.late++;
+	pthread_mutex_lock(&w->lock);
+	w->statistics.late += was_late;
+	pthread_mutex_unlock(&w->lock);
 	uint64_t bytes = o->end.bytes - o->begin.bytes;
 	w->counts[p->index].interval = MIN_OF(MAX_OF(bytes / WINDOW_SAMPLES, HEAP_EXACT_INTERVAL), HEAP_MAX_INTERVAL);
 	/* One at a moment drawn at random in each period; as often at first as later, or what a program does at its
@@ -326,6 +327,16 @@ static void change_tier(struct heap_windows *w, struct window_process *p)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* Tried again after a period. One that has just ended has nothing to lose. */
+static void note_unopened(struct heap_windows *w, struct window_process *p, int error)
+{
+	log_debug("heap: process %u is not probed: %s", p->pid, strerror(-error));
+	p->due_ns = monotonic_ns() + PERIOD_NS;
+	pthread_mutex_lock(&w->lock);
+	w->statistics.unopened += error != -ESRCH;
+	pthread_mutex_unlock(&w->lock);
+}
+
 static void look_through_window(struct heap_windows *w, struct window_process *p)
 {
 	bool survivors = p->number % SURVIVOR_WINDOWS == SURVIVOR_WINDOWS / 2 - 1;
@@ -333,8 +344,7 @@ static void look_through_window(struct heap_windows *w, struct window_process *p
 	struct opened opened = {0};
 	int r = open_window(w, p, survivors, length, &opened);
 	if (r < 0) {
-		log_debug("heap: no window in process %u: %s", p->pid, strerror(-r));
-		p->due_ns = monotonic_ns() + PERIOD_NS;
+		note_unopened(w, p, r);
 		return;
 	}
 	note_window(w, p, survivors, &opened);
@@ -358,12 +368,12 @@ static void begin_to_stay(struct heap_windows *w, struct window_process *p)
 	w->counts[p->index].interval = 0;
 	set_mode(w, p, HEAP_MODE_ALL);
 	int r = attach(w, p, true);
-	if (r < 0)
-		log_debug("heap: process %u is not probed: %s", p->pid, strerror(-r));
 	p->judged = read_counts(w, p);
 	p->judged_cpu = process_clock_read(p->pid);
 	p->looks = 0;
 	p->due_ns = monotonic_ns() + LOOK_NS;
+	if (r < 0)
+		note_unopened(w, p, r);
 }
 
 static void judge_staying(struct heap_windows *w, struct window_process *p)
@@ -466,9 +476,8 @@ static void *run(void *argument)
 		pthread_mutex_lock(&w->lock);
 	}
 	pthread_mutex_unlock(&w->lock);
-	for (size_t i = 0; i < w->processes.count; i++) {
+	for (size_t i = 0; i < w->processes.count; i++)
 		close_files(w->processes.items[i]);
-	}
 	return NULL;
 }
 
