@@ -186,6 +186,9 @@ int recording_close_window(struct recording *recording, struct recording_window 
 
 void recording_get_statistics(struct recording *recording, struct recording_statistics *ret);
 
+/* Of them the budget alone, which costs nothing to look at. */
+void recording_get_budget(const struct recording *recording, struct budget_report *ret);
+
 /* Are names looked up at all? The kernel's function at an address, NULL when there is none; valid until the
  * next call. */
 bool recording_has_names(const struct recording *recording);

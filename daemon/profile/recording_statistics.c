@@ -52,6 +52,13 @@ static void add_symbolizer_statistics(const struct recording *r, struct recordin
 	ret->losses.names_forgotten = names.forgotten;
 }
 
+void recording_get_budget(const struct recording *r, struct budget_report *ret)
+{
+	*ret = r->last_budget;
+	if (r->budget)
+		recording_budget_report(r->budget, ret);
+}
+
 void recording_get_statistics(struct recording *r, struct recording_statistics *ret)
 {
 	struct collector_statistics c;
@@ -85,9 +92,7 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.phases = r->phases,
 		.heap_windows = c.heap_windows,
 	};
-	ret->budget = r->last_budget;
-	if (r->budget)
-		recording_budget_report(r->budget, &ret->budget);
+	recording_get_budget(r, &ret->budget);
 	losses_collect(&ret->losses, &c);
 	ret->watched_processes =
 		memory_watch_sum(&r->memory, &ret->watched_first, &ret->watched_last);

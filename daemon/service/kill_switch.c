@@ -79,12 +79,12 @@ static void deactivate(struct kill_switch *k)
 
 static bool is_overrun(struct kill_switch *k)
 {
-	struct recording_statistics s;
+	struct budget_report budget;
 	uint64_t patience = k->daemon->configuration.kill_switch.overrun_ns, now = monotonic_ns();
 	if (!k->daemon->configuration.budget.cpu_ppm || !patience || k->daemon->is_paused)
 		return false;
-	recording_get_statistics(k->daemon->recording, &s);
-	if (s.budget.window_cost <= OVERRUN_FACTOR * s.budget.share)
+	recording_get_budget(k->daemon->recording, &budget);
+	if (budget.window_cost <= OVERRUN_FACTOR * budget.share)
 		k->over_since_ns = 0;
 	else if (!k->over_since_ns)
 		k->over_since_ns = now;
