@@ -10,6 +10,10 @@ AddressSanitizer and UndefinedBehaviorSanitizer runs the unit tests and replays 
 Each test runs below tests/alone.py, which ends all that it leaves behind. What a passed test could not
 decide, and what it left, is said in its line.
 
+A serial test that fails is tried once more, because it depends on when this host lets it run: what it said
+the first time is printed, and it is counted as unsteady in the line before the last. More than a few of
+them are no accident: then the first failure counts.
+
 Usage: check.py [--minutes N] [--only SUBSTRING] [--suite SUITE]... [--no-sanitizers]"""
 import argparse
 import json
@@ -33,6 +37,7 @@ SANITIZED_SUITES = {"unit", "fuzz"}
 FIRST = ["style", "unit", "fuzz", "command"]
 LAST = ["truth", "faults", "kernels"]
 TAIL_LINES = 30
+MOST_UNSTEADY = 3
 
 
 class Tally:
@@ -40,6 +45,7 @@ class Tally:
 
     def __init__(self, colour):
         self.counts = {"ok": 0, "FAIL": 0, "skip": 0}
+        self.unsteady = []
         self.lock = threading.Lock()
         self.colours = {"ok": "32", "FAIL": "31", "skip": "33"} if colour else {}
 
@@ -50,12 +56,28 @@ class Tally:
             if result in self.colours:
                 word = f"\033[{self.colours[result]}m{word}\033[0m"
             print(f"{word} {name}  {seconds:.1f} s{'  ' + note if note else ''}")
-            for line in output.splitlines()[-TAIL_LINES:]:
-                print("     | " + line)
-            sys.stdout.flush()
+            self.show(output)
+
+    def try_again(self, name, seconds, note, output):
+        """Whether a failed test may be; says how it failed."""
+        with self.lock:
+            if len(self.unsteady) >= MOST_UNSTEADY:
+                return False
+            self.unsteady.append(name)
+            print(f"once more: {name} failed  {seconds:.1f} s  {note}")
+            self.show(output)
+            return True
+
+    @staticmethod
+    def show(output):
+        for line in output.splitlines()[-TAIL_LINES:]:
+            print("     | " + line)
+        sys.stdout.flush()
 
     def finish(self):
         ok, failed, skipped = (self.counts[k] for k in ("ok", "FAIL", "skip"))
+        if self.unsteady:
+            print(f"{len(self.unsteady)} unsteady, tried twice: {', '.join(self.unsteady)}")
         print(f"{ok} passed, {failed} failed, {skipped} skipped", flush=True)
         return 1 if failed or not ok else 0
 
@@ -90,8 +112,10 @@ def run(command, timeout, cwd=None, env=None):
     return status, output.decode(errors="replace")
 
 
-def run_test(test, label, deadline, tally):
+def run_test(test, label, deadline, tally, tries_left=None):
     name = f"{label}{suite_of(test)}/{test['name']}"
+    if tries_left is None:
+        tries_left = 0 if test.get("is_parallel", True) else 1
     limit = test["timeout"] or float("inf")
     left = deadline - time.monotonic()
     if left <= 1:
@@ -105,13 +129,16 @@ def run_test(test, label, deadline, tally):
         tally.add("ok", name, seconds, notes(output))
     elif status == SKIPPED:
         tally.add("skip", name, seconds, last_line(output))
-    elif status is None:
-        tally.add("FAIL", name, seconds, "timed out", output)
+    elif tries_left and status is not None and deadline - time.monotonic() > 2 * seconds and \
+            tally.try_again(name, seconds, describe(status), output):
+        run_test(test, label, deadline, tally, tries_left - 1)
     else:
         tally.add("FAIL", name, seconds, describe(status), output)
 
 
 def describe(status):
+    if status is None:
+        return "timed out"
     return f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
 
 

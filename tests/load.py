@@ -8,6 +8,17 @@ import os
 import subprocess
 import sys
 
+
+class Program(subprocess.Popen):
+    """A Popen whose block, when it is left by an exception, ends the program instead of waiting for it:
+    one that runs until it is told to stop would turn a failure into a test that hangs."""
+
+    def __exit__(self, kind, *rest):
+        if kind:
+            self.kill()
+        return super().__exit__(kind, *rest)
+
+
 SPIN = ("import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0));"
         " os.sched_setaffinity(0, {{{}}})\nwhile True: pass")
 

@@ -3,10 +3,12 @@
 What a test may find: that all is well, that something is wrong (Failure), or that this host does not let
 it tell (Undecided). Undecided tests are tried again; what stays undecided is said aloud and never fails.
 
-Time limits are judged by Stopwatch: late on a host that kept its CPUs from the test decides nothing.
+Time limits are judged by Stopwatch: late on a host that kept its CPUs from the test decides nothing. A test
+that hangs is interrupted, so that it says where and the others still run.
 """
 
 import os
+import signal
 import time
 import traceback
 
@@ -18,6 +20,8 @@ LARGEST_UNDECIDED = 1 / 3
 # which somebody waited for a disk.
 LARGEST_OTHERS = 0.2
 LARGEST_DISK_WAITS = 0.2
+# Far more than one attempt of any test takes, and far less than the whole check may; the long forms set it.
+HANGS_SECONDS = int(os.environ.get("BOLOMETER_TEST_SECONDS", "150"))
 
 
 class Failure(Exception):
@@ -114,8 +118,18 @@ class Stopwatch:
 # ---- Running tests --------------------------------------------------------------------------------------
 
 
+class Hangs(Exception):
+    """It does not end."""
+
+
+def on_alarm(*_):
+    raise Hangs(f"no end after {HANGS_SECONDS} s")
+
+
 def attempt(run):
     """Returns "ok" and what the test says of itself, "FAIL" or "undecided" and why."""
+    signal.signal(signal.SIGALRM, on_alarm)
+    signal.alarm(HANGS_SECONDS)
     try:
         return "ok", run()
     except Undecided as why:
@@ -124,6 +138,8 @@ def attempt(run):
         return "FAIL", why
     except Exception:  # pylint: disable=broad-except
         return "FAIL", traceback.format_exc()
+    finally:
+        signal.alarm(0)
 
 
 def run_test(name, run):

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from profile_reader import Profile
-from recording import Failure, Undecided, expect
+from recording import Failure, Program, Undecided, expect
 
 TYPES = ("alloc_objects", "alloc_space", "inuse_objects", "inuse_space")
 LOST = ("heap_lost", "heap_sites_full", "heap_live_full", "heap_missed_frees")
@@ -54,10 +54,10 @@ class HeapRun:
     def __init__(self, bolometer, command, environment=None, end=signal.SIGINT, file="libc", options=("--exact",),
                  ends_first=False):
         with tempfile.TemporaryDirectory() as directory, \
-                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                 env={**os.environ, **(environment or {})}) as workload:
+                Program(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                        env={**os.environ, **(environment or {})}) as workload:
             path = pathlib.Path(directory) / "x.pb.gz"
-            with subprocess.Popen(
+            with Program(
                     [bolometer, "record", "-q", "-e", "heap", *options, "-p", str(workload.pid),
                      "-d", f"{TIMEOUT}s", "-o", str(path)],
                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as recorder:

@@ -24,7 +24,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from load import no_idle_cpu  # noqa: E402
+from load import Program, no_idle_cpu  # noqa: E402,F401
 from profile_reader import Profile  # noqa: E402
 from verdict import SKIPPED, Failure, Stopwatch, Undecided, expect, run_tests  # noqa: E402,F401
 
@@ -155,7 +155,7 @@ class Bench:
             stolen_before, watch = stolen_ns(cpu), Stopwatch()
             # Not a pipe: nobody reads it while `meanwhile` runs, and a verbose recorder would wait.
             with open(f"{directory}/errors", "w+", encoding="utf-8", errors="replace") as errors_file, \
-                    subprocess.Popen(
+                    Program(
                         [self.bolometer, "record", "-v", "-F", str(frequency), "-o", path,
                          *map(str, arguments), *(["--", *command] if command else [])],
                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors_file,

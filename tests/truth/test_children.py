@@ -8,6 +8,7 @@ else.
     test_children.py BOLOMETER WORKLOADS
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -17,7 +18,7 @@ import subprocess
 import tempfile
 import time
 
-from recording import (OUTSIDE_NS, Failure, bound_ns, cpu_ns, expect, expect_near, main, mark)
+from recording import (OUTSIDE_NS, Failure, Program, bound_ns, cpu_ns, expect, expect_near, main, mark)
 
 SECONDS = 4
 COMPLETE = 0.95
@@ -101,12 +102,20 @@ def process_cpu_ns(pid):
     return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0])
 
 
+def open_files(pid):
+    """What its descriptors are of; one may be closed while they are read."""
+    links = []
+    for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(os.readlink(link))
+    return links
+
+
 def wait_for_sampling(pid):
     """Until the recorder has its clock events."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        links = pathlib.Path(f"/proc/{pid}/fd").iterdir()
-        if any("perf_event" in os.readlink(link) for link in links):
+        if any("perf_event" in link for link in open_files(pid)):
             return
         time.sleep(0.05)
     raise Failure("the recorder does not begin to sample")
@@ -189,8 +198,8 @@ def by_cgroup(bench):
 def children_of_a_process(bench):
     """--pid with --children: what it starts from then on."""
     script = 'read go; "$0" 2; read go'
-    with subprocess.Popen(["sh", "-c", script, *bench.workload("split")], text=True,
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
+    with Program(["sh", "-c", script, *bench.workload("split")], text=True,
+                 stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
         truth = {}
 
         def start_and_stop(pid):

@@ -16,7 +16,7 @@ import tempfile
 
 from heap_recording import NO_LINKS, HeapRun, lacks_links
 from profile_reader import Profile
-from recording import Failure, Undecided, expect, main
+from recording import Failure, Program, Undecided, expect, main
 
 SOURCE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(SOURCE / "memory"))
@@ -65,8 +65,8 @@ def refused(bench):
             if not program or not library(file):
                 told.append(f"{name}: skipped, this machine lacks it")
                 continue
-            with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                  env={**os.environ, "LD_PRELOAD": library(file)}) as process:
+            with Program([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                         env={**os.environ, "LD_PRELOAD": library(file)}) as process:
                 path = f"{directory}/x.pb.gz"
                 run = subprocess.run([bench.bolometer, "record", "-q", "-e", "heap", "--exact", "-p",
                                       str(process.pid), "-d", "4s", "-o", path], stderr=subprocess.PIPE,
