@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which processes' allocators are probed, and what came of it. */
+#include "collect/collector_state.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "bolometer.skel.h"
+#include "collect/uprobe_trials.h"
+
+#include <bpf/bpf.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Before the programs are loaded: of a kernel without them, the loader's words would be no help. */
+int collector_require_heap_links(struct collect_failure *failure)
+{
+	int r = uprobe_trials_link(UPROBE_MULTI);
+	if (r == 0)
+		return 0;
+	return collect_fail(failure, r,
+			    "cannot set probes on allocators: %s; heap profiles need uprobe_multi links "
+			    "(Linux 6.6 or newer) and CAP_BPF, CAP_PERFMON; `record -e growth` works without",
+			    strerror(-r));
+}
+
+/* Does the selection mean the process? As the kernel side judges its samples, but by its main thread's
+ * name. The host as a whole is meant without us. */
+static bool is_selected_for_heap(void *userdata, const struct process *process)
+{
+	const struct collector *c = userdata;
+	const struct selection *selection = c->selection;
+	uint32_t value, own = (uint32_t)getpid(), key = programs_pid_key(&c->programs, process->pid);
+	if (selection->pids.count
+		    ? bpf_map_lookup_elem(bpf_map__fd(c->programs.skeleton->maps.selected_pids), &key,
+					  &value) < 0
+		    : process->pid == own || process->parent_pid == own)
+		return false;
+	return selection_matches_comm(selection, process->comm) &&
+	       selection_matches_executable(selection, process->executable_path) &&
+	       (!selection->cgroup_paths.count || hash_get(&c->cgroup_pids, process->pid));
+}
+
+int collector_start_heap(struct collector *c)
+{
+	struct heap_windows_options windows = {.programs = &c->programs, .budget = c->options.heap_budget};
+	struct heap_probes_options options = {
+		.programs = &c->programs,
+		.binaries = &c->binaries,
+		.table = c->processes,
+		.processes = c->options.heap_processes,
+		.is_selected = is_selected_for_heap,
+		.userdata = c,
+	};
+	if (!c->options.heap)
+		return 0;
+	int r = heap_windows_new(&windows, &c->heap_windows);
+	if (r < 0)
+		return r;
+	options.windows = c->heap_windows;
+	heap_probes_begin(&c->heap, &options, monotonic_ns());
+	heap_table_init(&c->heap_table, &c->programs);
+	c->heap_table.scale = heap_windows_scale;
+	c->heap_table.userdata = c->heap_windows;
+	return 0;
+}
+
+void collector_update_heap(struct collector *c, uint64_t now)
+{
+	if (!c->options.heap || !c->running)
+		return;
+	if (c->selection->cgroup_paths.count && now - c->cgroup_pids_ns >= NS_PER_SECOND) {
+		int r = selected_cgroups_read_pids(c->selection, &c->cgroup_pids);
+		if (r < 0)
+			log_warning("the processes of a selected cgroup are not all known: %s",
+				    strerror(-r));
+		c->cgroup_pids_ns = now;
+	}
+	heap_probes_update(&c->heap, now);
+	heap_table_regulate(&c->heap_table);
+	heap_windows_update(c->heap_windows, &c->heap_table);
+}
+
+int collector_read_heap(const struct collector *c, struct heap_totals *ret)
+{
+	int r = heap_table_read(&c->heap_table, ret);
+	if (r == 0)
+		r = heap_windows_estimate(c->heap_windows, ret);
+	if (r < 0)
+		array_free(&ret->list);
+	return r;
+}
