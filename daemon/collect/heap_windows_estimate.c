@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was seen in windows, scaled to all that each process did. */
+#include "collect/heap_windows_state.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "collect/task_clock.h"
+
+#include <errno.h>
+#include <math.h>
+
+/* With the lock held. */
+static void note_cpu(struct heap_windows *w, struct window_process *p)
+{
+	double cpu = (double)process_clock_read(p->pid);
+	if (cpu > p->cpu)
+		w->statistics.cpu_ns += cpu - p->cpu;
+	p->cpu = fmax(cpu, p->cpu);
+	if (cpu > 0)
+		p->wall = monotonic_ns();
+}
+
+static struct heap_phase_scale scale_of(const struct window_process *p)
+{
+	return heap_phase_scale(&p->phase, p->cpu - p->cpu_begin, p->cost, (double)(p->wall - p->wall_begin));
+}
+
+/* How much more the process went on than while survivors were watched for. */
+static double survivor_factor(const struct window_process *p)
+{
+	struct heap_phase_scale scale = scale_of(p);
+	return p->phase.survivor_progress > 0
+		       ? scale.factor * p->phase.progress / p->phase.survivor_progress
+		       : 0;
+}
+
+static void end_phase(struct window_process *p)
+{
+	double factor = survivor_factor(p);
+	for (size_t i = 0; i < p->survivors.count; i++) {
+		struct survivor scaled = p->survivors.items[i];
+		scaled.bytes *= factor;
+		scaled.byte_variance *= factor * factor;
+		if (array_add(&p->final, scaled) < 0)
+			break;
+	}
+	p->survivors.count = 0;
+	p->phase = (struct heap_phase){0};
+	p->cpu_begin = p->cpu;
+	p->wall_begin = p->wall;
+	p->cost = 0;
+}
+
+void heap_windows_update(struct heap_windows *w, struct heap_table *table)
+{
+	uint32_t folded = 0;
+	do {
+		folded = 0;
+		pthread_mutex_lock(&w->lock);
+		/* Also since one that ends cannot be asked any more. */
+		for (size_t i = 0; i < w->processes.count; i++)
+			if (!w->processes.items[i]->has_ended)
+				note_cpu(w, w->processes.items[i]);
+		for (size_t i = 0; i < w->processes.count && !folded; i++)
+			if (w->processes.items[i]->must_fold)
+				folded = w->processes.items[i]->pid;
+		pthread_mutex_unlock(&w->lock);
+		if (!folded)
+			return;
+		heap_table_fold(table, folded);
+		pthread_mutex_lock(&w->lock);
+		for (size_t i = 0; i < w->processes.count; i++) {
+			struct window_process *p = w->processes.items[i];
+			if (p->pid != folded || !p->must_fold)
+				continue;
+			end_phase(p);
+			p->must_fold = false;
+			p->due_ns = monotonic_ns();
+		}
+		pthread_cond_signal(&w->changed);
+		pthread_mutex_unlock(&w->lock);
+	} while (folded);
+}
+
+void heap_windows_scale(void *windows, struct heap_total *total)
+{
+	struct heap_windows *w = windows;
+	pthread_mutex_lock(&w->lock);
+	const struct window_process *p = heap_windows_find(w, total->key.pid);
+	if (p && p->phase.windows && !total->is_final) {
+		double factor = scale_of(p).factor;
+		total->objects *= factor;
+		total->bytes *= factor;
+		total->object_variance *= factor * factor;
+		total->byte_variance *= factor * factor;
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+static uint64_t mix_key(const struct heap_site_key *key)
+{
+	return hash_mix(key->stack_id ^ hash_mix((uint64_t)key->pid << 32 | key->exec_id) ^ key->process_start);
+}
+
+static void add_estimate(const struct hash *index, struct heap_totals *totals, const struct survivor *s,
+			 double factor)
+{
+	const uint64_t *at = hash_get(index, mix_key(&s->site));
+	if (at)
+		totals->list.items[*at - 1].estimated_bytes += s->bytes * factor;
+}
+
+static void add_errors(const struct window_process *p, struct heap_totals *totals)
+{
+	struct heap_phase_scale scale = scale_of(p);
+	totals->objects_low += scale.objects_low;
+	totals->objects_high += scale.objects_high;
+	totals->bytes_low += scale.bytes_low;
+	totals->bytes_high += scale.bytes_high;
+}
+
+int heap_windows_estimate(struct heap_windows *w, struct heap_totals *totals)
+{
+	struct hash index = {0};
+	int r = 0;
+	for (size_t i = 0; i < totals->list.count && r == 0; i++)
+		r = hash_put(&index, mix_key(&totals->list.items[i].key), i + 1);
+	pthread_mutex_lock(&w->lock);
+	totals->windows = w->statistics.windows;
+	for (size_t i = 0; i < w->processes.count && r == 0; i++) {
+		const struct window_process *p = w->processes.items[i];
+		for (size_t k = 0; k < p->final.count; k++)
+			add_estimate(&index, totals, &p->final.items[k], 1);
+		for (size_t k = 0; k < p->survivors.count; k++)
+			add_estimate(&index, totals, &p->survivors.items[k], survivor_factor(p));
+		add_errors(p, totals);
+	}
+	pthread_mutex_unlock(&w->lock);
+	hash_free(&index);
+	return r;
+}
+
+void heap_windows_get_statistics(struct heap_windows *w, struct heap_windows_statistics *ret)
+{
+	pthread_mutex_lock(&w->lock);
+	*ret = w->statistics;
+	for (size_t i = 0; i < w->processes.count; i++) {
+		const struct window_process *p = w->processes.items[i];
+		if (p->has_ended)
+			continue;
+		if (p->stays)
+			ret->processes_always++;
+		else
+			ret->processes_in_windows++;
+	}
+	pthread_mutex_unlock(&w->lock);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of the windows, for the files heap_windows*.c alone. */
+#pragma once
+
+#include "base/array.h"
+#include "collect/heap_phase.h"
+#include "collect/heap_prices.h"
+#include "collect/heap_windows.h"
+
+#include <pthread.h>
+
+#define PERIOD_NS NS_PER_SECOND
+#define WINDOW_NS NS_PER_MS
+#define WINDOW_SAMPLES 50 /* aimed at */
+
+struct window_file {
+	int file;
+	struct heap_points points;
+	struct heap_attached attached;
+};
+
+struct survivor {
+	struct heap_site_key site;
+	double bytes, byte_variance;
+};
+
+struct window_process {
+	uint32_t pid, index;
+	bool stays; /* its probes do */
+	bool is_stepped;
+	ARRAY(struct window_file) files;
+	uint64_t due_ns, window_ns, number, armed_ns;
+	struct heap_process judged; /* counts at the last judgement */
+	uint64_t judged_cpu;
+	unsigned looks; /* since then */
+	double recent_cost, recent_cpu; /* in windows since the last change, all hits as in one that looks at frees */
+
+	/* guarded */
+	ARRAY(struct window_file) added;
+	bool has_ended, must_fold;
+	struct heap_phase phase;
+	double cpu_begin, cpu, cost; /* since the phase began */
+	uint64_t wall_begin, wall; /* CLOCK_MONOTONIC ns; when the CPU time was last read */
+	ARRAY(struct survivor) survivors; /* since the phase began */
+	ARRAY(struct survivor) final;	  /* scaled */
+};
+
+struct heap_windows {
+	struct heap_windows_options options;
+	struct heap_prices prices;
+	struct heap_process *counts; /* mapped */
+	size_t counts_size;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool running, stop;
+	uint64_t random;
+	ARRAY(struct window_process *) processes;
+	struct heap_windows_statistics statistics;
+};
+
+/* The latest of that number, or NULL. With the lock held. */
+struct window_process *heap_windows_find(const struct heap_windows *w, uint32_t pid);
+
+/* ---- heap_windows_probe.c: the thread's work ---------------------------------------------------- */
+
+/* A window of a process, or a look at probes that stay. `files_came`: since the last time. */
+void heap_windows_work_on(struct heap_windows *w, struct window_process *p, bool files_came);
+void heap_windows_detach(struct window_process *p);
