@@ -353,6 +353,12 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	ret->binaries.pending = c->binaries.pending;
 }
 
+void collector_get_cost(const struct collector *c, uint64_t counters[COUNTER_MAX], uint64_t *bpf_ns)
+{
+	programs_read_counters(&c->programs, counters);
+	*bpf_ns = programs_run_ns(&c->programs);
+}
+
 size_t collector_get_maps(const struct collector *c, struct map_usage *ret, size_t capacity)
 {
 	return map_usage_read(c->programs.skeleton->obj, ret, capacity);

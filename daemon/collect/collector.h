@@ -130,5 +130,8 @@ uint64_t collector_parser_cpu_ns(const struct collector *collector);
 
 void collector_get_statistics(struct collector *collector, struct collector_statistics *ret);
 
+/* What the kernel side costs, without all that collector_get_statistics() looks at. `counters` as there. */
+void collector_get_cost(const struct collector *collector, uint64_t counters[COUNTER_MAX], uint64_t *bpf_ns);
+
 /* As map_usage_read(). */
 size_t collector_get_maps(const struct collector *collector, struct map_usage *ret, size_t capacity);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "collect/interrupt_cost.h"
+#include "profile/recording_state.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,23 +27,33 @@ struct recording_budget {
 	bool was_infeasible;
 };
 
-static uint64_t busy_ticks(const struct recording_statistics *s)
+/* Since the start. */
+struct cost {
+	uint64_t own_cpu_ns, bpf_ns, samples;
+	uint64_t ticks; /* that met a program */
+};
+
+static struct cost read_cost(const struct recording *recording)
 {
-	uint64_t without = s->counters[COUNTER_IDLE] + s->counters[COUNTER_MISSED];
-	return s->counters[COUNTER_TICKS] > without ? s->counters[COUNTER_TICKS] - without : 0;
+	uint64_t counters[COUNTER_MAX];
+	struct cost cost = {.own_cpu_ns = recording_own_cpu_ns(recording)};
+	collector_get_cost(recording->collector, counters, &cost.bpf_ns);
+	uint64_t without = counters[COUNTER_IDLE] + counters[COUNTER_MISSED];
+	cost.samples = counters[COUNTER_SAMPLES];
+	cost.ticks = counters[COUNTER_TICKS] > without ? counters[COUNTER_TICKS] - without : 0;
+	return cost;
 }
 
 /* What the ticks cost since the start, ns. */
-static uint64_t tick_cost(const struct recording_budget *budget, const struct recording_statistics *s)
+static uint64_t tick_cost(const struct recording_budget *budget, const struct cost *cost)
 {
-	uint64_t ticks = busy_ticks(s);
-	uint64_t bpf = s->bpf_ns;
+	uint64_t bpf = cost->bpf_ns;
 	if (!bpf)
-		bpf = s->counters[COUNTER_SAMPLES] * GUESSED_SAMPLE_NS + ticks * GUESSED_TICK_NS;
-	return bpf + ticks * budget->interrupt_ns;
+		bpf = cost->samples * GUESSED_SAMPLE_NS + cost->ticks * GUESSED_TICK_NS;
+	return bpf + cost->ticks * budget->interrupt_ns;
 }
 
-static void tell_infeasible(struct recording_budget *budget, const struct recording_statistics *s)
+static void tell_infeasible(struct recording_budget *budget, const struct cost *cost)
 {
 	struct budget_report report;
 	budget_get_report(&budget->controller, &report);
@@ -50,9 +61,9 @@ static void tell_infeasible(struct recording_budget *budget, const struct record
 		log_warning("budget_infeasible: %.2f %% of the CPU time cannot be kept, with every lever "
 			    "used the last minute cost %.2f %% (since the start: own processes %.1f s, kernel "
 			    "programs %.1f s, interrupts %.1f s); allow more, or select less",
-			    100 * report.share, 100 * report.window_cost, (double)s->own_cpu_ns / 1e9,
-			    (double)s->bpf_ns / 1e9,
-			    (double)(busy_ticks(s) * budget->interrupt_ns) / 1e9);
+			    100 * report.share, 100 * report.window_cost, (double)cost->own_cpu_ns / 1e9,
+			    (double)cost->bpf_ns / 1e9,
+			    (double)(cost->ticks * budget->interrupt_ns) / 1e9);
 	else if (!report.infeasible && budget->was_infeasible)
 		log_info("the budget of %.2f %% of the CPU time can be kept again",
 			 100 * report.share);
@@ -82,15 +93,14 @@ static uint64_t spent_since(uint64_t now, uint64_t *last)
 static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 {
 	struct recording_budget *budget = userdata;
-	struct recording_statistics s;
-	recording_get_statistics(budget->recording, &s);
+	struct cost cost = read_cost(budget->recording);
 	uint64_t now = monotonic_ns();
-	uint64_t tick = spent_since(tick_cost(budget, &s), &budget->tick_ns);
+	uint64_t tick = spent_since(tick_cost(budget, &cost), &budget->tick_ns);
 	struct budget_setting old = budget->controller.setting;
 	struct budget_reading reading = {
 		.elapsed_ns = now - budget->read_ns,
 		.cpus = (uint32_t)MAX_OF(sysconf(_SC_NPROCESSORS_ONLN), 1),
-		.cost_ns = tick + spent_since(s.own_cpu_ns, &budget->own_ns),
+		.cost_ns = tick + spent_since(cost.own_cpu_ns, &budget->own_ns),
 		.tick_ns = tick,
 	};
 	budget->read_ns = now;
@@ -103,7 +113,7 @@ static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 		  100.0 * (double)reading.cost_ns / (double)reading.elapsed_ns / reading.cpus,
 		  100.0 * (double)reading.tick_ns / (double)reading.elapsed_ns / reading.cpus,
 		  new.frequency, new.on ? "" : ", off", new.reading ? "" : ", binaries wait");
-	tell_infeasible(budget, &s);
+	tell_infeasible(budget, &cost);
 	return 0;
 }
 
