@@ -3,10 +3,12 @@
  * must not look like no loss. */
 #include "command/record_summary.h"
 
+#include "base/arithmetic.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "command/terminal.h"
-#include "profile/call_tree.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -144,11 +146,62 @@ static void write_budget(const struct budget_report *b, struct text *out)
 	text_add_string(out, b->infeasible ? "; it could not be kept\n" : "\n");
 }
 
-/* The TOP_FUNCTIONS names with the most time of their own, largest first. */
-static size_t find_top(const struct call_tree *tree, const int64_t *self, uint32_t *top)
+/* Time by function, of its own alone: nothing above the leaves is looked at. */
+struct self_times {
+	struct strings names;
+	ARRAY(int64_t) self; /* by index of the name */
+	int64_t total;
+};
+
+static void self_times_free(struct self_times *times)
 {
+	strings_free(&times->names);
+	array_free(&times->self);
+}
+
+static int add_self(struct self_times *times, const char *name, int64_t value)
+{
+	uint32_t index;
+	int r = strings_add_text(&times->names, name, &index);
+	if (r == 0 && index == times->self.count)
+		r = array_add(&times->self, 0);
+	if (r == 0)
+		times->self.items[index] = add_saturating(times->self.items[index], value);
+	return r;
+}
+
+/* One name a location, however many samples end there. */
+static int find_self_times(const struct profile *profile, size_t value, struct self_times *ret)
+{
+	_cleanup_free_ int64_t *of_location = calloc(profile->locations.count + 1, sizeof(*of_location));
+	if (!of_location)
+		return -ENOMEM;
+	for (size_t i = 0; i < profile->samples.count; i++) {
+		const struct profile_sample *sample = &profile->samples.items[i];
+		int64_t weight = profile->values.items[i * profile->sample_types.count + value];
+		ret->total = add_saturating(ret->total, weight);
+		if (!sample->location_count)
+			continue;
+		int64_t *self = &of_location[profile->stack_locations.items[sample->first_location]];
+		*self = add_saturating(*self, weight);
+	}
+	int r = 0;
+	for (size_t i = 0; i < profile->locations.count && r == 0; i++) {
+		char buffer[512];
+		if (of_location[i])
+			r = add_self(ret, profile_frame_name(profile, &profile->locations.items[i], 0,
+							     buffer, sizeof(buffer)),
+				     of_location[i]);
+	}
+	return r;
+}
+
+/* The TOP_FUNCTIONS names with the most time of their own, largest first. */
+static size_t find_top(const struct self_times *times, uint32_t *top)
+{
+	const int64_t *self = times->self.items;
 	size_t count = 0;
-	for (uint32_t name = 0; name < tree->names.count; name++) {
+	for (uint32_t name = 0; name < times->self.count; name++) {
 		if (self[name] <= 0)
 			continue;
 		size_t at = count < TOP_FUNCTIONS ? count++ : TOP_FUNCTIONS;
@@ -163,25 +216,19 @@ static size_t find_top(const struct call_tree *tree, const int64_t *self, uint32
 
 static void write_top(const struct profile *profile, int kind, bool colour, struct text *out)
 {
-	_cleanup_call_tree_ struct call_tree *tree = NULL;
-	size_t value = profile_default_value(profile);
-	if (!profile->samples.count || call_tree_new(profile, value, &tree) < 0)
+	_cleanup_(self_times_free) struct self_times times = {0};
+	if (!profile->samples.count || !profile->sample_types.count ||
+	    find_self_times(profile, profile_default_value(profile), &times) < 0)
 		return;
-	_cleanup_free_ int64_t *self = calloc(tree->names.count, sizeof(*self));
-	if (!self)
-		return;
-	for (size_t i = 0; i < tree->nodes.count; i++)
-		self[tree->nodes.items[i].name] += tree->nodes.items[i].self;
 	uint32_t top[TOP_FUNCTIONS];
-	size_t count = find_top(tree, self, top);
-	int64_t total = tree->nodes.items[CALL_TREE_ROOT].total;
+	size_t count = find_top(&times, top);
 	for (size_t i = 0; i < count; i++) {
 		char share[32];
-		text_share(share, sizeof(share), (double)self[top[i]], (double)total);
+		text_share(share, sizeof(share), (double)times.self.items[top[i]], (double)times.total);
 		text_add(out, "%-10s %s%8s%s  %s\n",
 			 i ? "" : kind == PROFILE_KIND_CPU ? "top" : kind == PROFILE_KIND_HEAP ? "top in use" : "top growth",
 			 terminal_colour(colour, COLOUR_BOLD), share,
-			 terminal_colour(colour, COLOUR_NONE), strings_get(&tree->names, top[i]));
+			 terminal_colour(colour, COLOUR_NONE), strings_get(&times.names, top[i]));
 	}
 }
 

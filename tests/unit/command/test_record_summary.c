@@ -56,10 +56,14 @@ static struct profile *some_profile(void)
 	assert_int_equal(array_add(&profile->sample_types, cpu), 0);
 	add_function(profile, "second", 30);
 	add_function(profile, "sixth", 1);
-	add_function(profile, "first", 40);
+	add_function(profile, "first", 25);
 	add_function(profile, "fifth", 2);
 	add_function(profile, "third", 20);
 	add_function(profile, "fourth", 7);
+	add_function(profile, "first", 15);
+	/* Called from another one, whose own time that is not. */
+	assert_int_equal(array_add(&profile->stack_locations, 1), 0);
+	profile->samples.items[profile->samples.count - 1].location_count = 2;
 	return profile;
 }
 
