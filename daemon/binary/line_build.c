@@ -9,6 +9,7 @@
  */
 #include "binary/line_build.h"
 #include "binary/artifact.h"
+#include "binary/line_dwarf.h"
 #include "binary/line_unit.h"
 #include "binary/mapped_elf.h"
 
@@ -139,26 +140,20 @@ static bool is_supplementary(int supplementary_fd, int dwarf_fd)
 
 static int answer_dwarf(struct batch *b, int dwarf_fd, int supplementary_fd, bool with_inlines)
 {
-	Dwarf *supplementary = NULL;
+	_cleanup_line_dwarf_ struct line_dwarf own = {0}, supplementary = {0};
 	b->units = calloc(MAX_OF(b->count, 1u), sizeof(*b->units));
 	if (!b->units)
 		return -ENOMEM;
-	b->dwarf = dwarf_begin(dwarf_fd, DWARF_C_READ);
-	if (!b->dwarf)
+	if (line_dwarf_open(dwarf_fd, &own) < 0)
 		return -ENODATA;
-	if (supplementary_fd >= 0 && is_supplementary(supplementary_fd, dwarf_fd)) {
-		supplementary = dwarf_begin(supplementary_fd, DWARF_C_READ);
-		if (supplementary)
-			dwarf_setalt(b->dwarf, supplementary);
-	}
+	b->dwarf = own.dwarf;
+	if (supplementary_fd >= 0 && is_supplementary(supplementary_fd, dwarf_fd) &&
+	    line_dwarf_open(supplementary_fd, &supplementary) == 0)
+		dwarf_setalt(b->dwarf, supplementary.dwarf);
 	assign_from_aranges(b);
 	if (!all_assigned(b))
 		assign_from_units(b);
-	int r = answer_units(b, with_inlines);
-	dwarf_end(b->dwarf);
-	if (supplementary)
-		dwarf_end(supplementary);
-	return r;
+	return answer_units(b, with_inlines);
 }
 
 static int answer_batch(struct batch *b, int dwarf_fd, int supplementary_fd, bool with_inlines)
