@@ -30,8 +30,10 @@ static bool is_needless(const char *name)
 	return false;
 }
 
-/* The headers lie inside the file: elf_file_open() saw to that. They become writable for us alone. */
-static int hide_needless(struct mapped_elf *file)
+/* The headers lie inside the file: elf_file_open() saw to that. Their pages are mapped once more over
+ * themselves, writable for us alone: the sandbox allows no mprotect(), and the whole file writable would count
+ * against the child's memory. */
+static int hide_needless(int fd, struct mapped_elf *file)
 {
 	const struct elf_file *elf = &file->elf;
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -40,7 +42,8 @@ static int hide_needless(struct mapped_elf *file)
 	Elf64_Shdr section;
 	if (!elf->section_count)
 		return 0;
-	if (mprotect((char *)file->bytes + start, end - start, PROT_READ | PROT_WRITE) < 0)
+	if (mmap((char *)file->bytes + start, end - start, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd,
+		 (off_t)start) == MAP_FAILED)
 		return -errno;
 	for (uint32_t i = 0; elf_file_section(elf, i, &section); i++) {
 		if (!is_needless(elf_file_section_name(elf, &section)))
@@ -57,7 +60,7 @@ int line_dwarf_open(int fd, struct line_dwarf *ret)
 	*ret = (struct line_dwarf){0};
 	int r = mapped_elf_open(fd, &ret->file);
 	if (r == 0)
-		r = hide_needless(&ret->file);
+		r = hide_needless(fd, &ret->file);
 	if (r < 0)
 		return r;
 	elf_version(EV_CURRENT);
