@@ -21,7 +21,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#define PRIORITY_COUNT 2
+#define PRIORITY_COUNT 3
 
 /* So much is looked up in a row before other sources of the loop have their turn. */
 #define TURN_NS (5 * NS_PER_MS)
@@ -435,6 +435,33 @@ int binary_store_request_lines(struct binary_store *store, int dwarf_file, int s
 				       .addresses = copy, .address_count = count,
 				       .callback = callback, .userdata = userdata};
 	return ask(store, &wanted, dwarf_file, supplementary_file);
+}
+
+static struct store_request *find_request(const struct store_list *list, enum artifact_kind kind,
+					  const void *userdata)
+{
+	struct store_request *request = list->first;
+	while (request && (request->kind != kind || request->userdata != userdata))
+		request = request->next;
+	return request;
+}
+
+void binary_store_hasten(struct binary_store *store, enum artifact_kind kind, const void *userdata)
+{
+	struct store_request *request = find_request(&store->identifying, kind, userdata);
+	if (request)
+		request->priority = PARSER_SOON;
+	for (size_t i = PARSER_SOON + 1; i < PRIORITY_COUNT; i++) {
+		request = find_request(&store->waiting[i], kind, userdata);
+		if (!request)
+			continue;
+		list_remove(&store->waiting[i], request);
+		request->priority = PARSER_SOON;
+		list_add(&store->waiting[PARSER_SOON], request);
+	}
+	request = find_request(&store->parsing, kind, userdata);
+	if (request)
+		parser_hasten(store->parser, request);
 }
 
 void binary_store_set_held(struct binary_store *store, bool held)

@@ -49,6 +49,9 @@ int binary_store_request_lines(struct binary_store *store, int dwarf_file, int s
  * -ETIMEDOUT or -errno (-EBUSY from within a callback). */
 int binary_store_drain(struct binary_store *store, uint64_t timeout_ns);
 
+/* Somebody waits for what was asked of this kind with this `userdata`: it is PARSER_SOON from now on. */
+void binary_store_hasten(struct binary_store *store, enum artifact_kind kind, const void *userdata);
+
 /* Held, files wait to be read, and what they ask for waits with them. Not while draining. */
 void binary_store_set_held(struct binary_store *store, bool held);
 

@@ -171,6 +171,11 @@ int parser_request_lines(struct parser *parser, int dwarf_file, int supplementar
 	return ask(parser, &wanted, dwarf_file, supplementary_file);
 }
 
+void parser_hasten(struct parser *parser, const void *userdata)
+{
+	parser_queue_hasten(&parser->queue, userdata);
+}
+
 int parser_drain(struct parser *parser, uint64_t timeout_ns)
 {
 	uint64_t end = monotonic_ns() + timeout_ns;

@@ -32,7 +32,11 @@ struct parser_statistics {
 	uint32_t child_layers; /* enum sandbox_layer, of the latest child; sandbox.h */
 };
 
-enum parser_priority { PARSER_SOON, PARSER_WHEN_IDLE };
+enum parser_priority {
+	PARSER_SOON,	  /* somebody waits: samples, a person */
+	PARSER_AHEAD,	  /* soon somebody may: tables of what is only mapped */
+	PARSER_WHEN_IDLE, /* names, which a profile waits for at its end */
+};
 
 /*
  * `artifact` is checked and valid only during the call; copy what is to be kept. On failure it is
@@ -74,6 +78,9 @@ int parser_request_symbols(struct parser *parser, int file, int debug_file,
 int parser_request_lines(struct parser *parser, int dwarf_file, int supplementary_file,
 			 const uint64_t *addresses, size_t count, bool with_inlines,
 			 enum parser_priority priority, parser_callback callback, void *userdata);
+
+/* What was asked with this `userdata`, unless it is with the child already, is PARSER_SOON from now on. */
+void parser_hasten(struct parser *parser, const void *userdata);
 
 /* Runs the loop's parser part until no request is pending or `timeout_ns` passed. Returns 0,
  * -ETIMEDOUT or -errno (-EBUSY from within a callback). */

@@ -61,6 +61,20 @@ struct parser_request *parser_queue_take(struct parser_queue *queue)
 	return request;
 }
 
+void parser_queue_hasten(struct parser_queue *queue, const void *userdata)
+{
+	for (size_t i = PARSER_SOON + 1; i < PARSER_PRIORITY_COUNT; i++) {
+		struct parser_request_list all = queue->lists[i];
+		struct parser_request *request;
+		queue->lists[i] = (struct parser_request_list){.last = &queue->lists[i].first};
+		while ((request = list_take(&all))) {
+			if (request->userdata == userdata)
+				request->priority = PARSER_SOON;
+			parser_queue_add(queue, request);
+		}
+	}
+}
+
 /* -- a request ------------------------------------------------------------------------------ */
 
 static int take_file(int fd, int *ret_fd, struct stat *ret_before)

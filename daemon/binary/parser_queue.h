@@ -10,7 +10,7 @@
 
 #include <sys/stat.h>
 
-#define PARSER_PRIORITY_COUNT 2
+#define PARSER_PRIORITY_COUNT 3
 
 /* A request whose child went without its fault is tried so often. */
 #define PARSER_MAX_ATTEMPTS 3
@@ -48,6 +48,9 @@ void parser_queue_put_back(struct parser_queue *queue, struct parser_request *re
 
 /* The next one, then the caller's; NULL when there is none. */
 struct parser_request *parser_queue_take(struct parser_queue *queue);
+
+/* Those with this `userdata` go to the end of the PARSER_SOON ones. */
+void parser_queue_hasten(struct parser_queue *queue, const void *userdata);
 
 /* Copies `wanted`, whose addresses become the request's (also on failure), with duplicates of the
  * files; second_file -1: none. Returns 0, -EINVAL when a file is not a regular one open for reading

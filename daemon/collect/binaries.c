@@ -273,7 +273,7 @@ void binaries_retry_interrupted(struct binaries *binaries)
 			continue;
 		binary->interrupted = false;
 		binaries->statistics.frame_pointers_only--;
-		binary_request_table(binary, PARSER_WHEN_IDLE);
+		binary_request_table(binary, PARSER_AHEAD);
 	}
 }
 
@@ -353,7 +353,8 @@ static bool adopt(struct binary *twin, const struct record_new_binary *notice)
 static void add_mapped(struct binaries *binaries, const struct binary_key *key,
 		       struct mapping_answer *answer)
 {
-	struct binary_entry entry = {.slot = free_slot(binaries), .noticed = 1};
+	/* Not noticed: the first sample that waits for its table is told, and has it made sooner. */
+	struct binary_entry entry = {.slot = free_slot(binaries)};
 	/* Met by the BPF side just now, under a slot of its own? Its notice is under way, without a path. */
 	if (bpf_map_update_elem(entries_map(binaries), key, &entry, BPF_NOEXIST) < 0 &&
 	    bpf_map_lookup_elem(entries_map(binaries), key, &entry) < 0)
@@ -366,7 +367,7 @@ static void add_mapped(struct binaries *binaries, const struct binary_key *key,
 	binary->pid = answer->pid;
 	binary->on_overlay = answer->on_overlay;
 	binary->file = take_fd(answer->file);
-	binary_request_table(binary, PARSER_WHEN_IDLE);
+	binary_request_table(binary, PARSER_AHEAD);
 }
 
 /* A binary that the BPF side met before its mapping was told, with no path to open it by. Without
@@ -530,6 +531,8 @@ static void on_noticed_opened(void *userdata, struct mapping_answer *answer)
 void binaries_on_notice(struct binaries *binaries, const struct record_new_binary *notice)
 {
 	struct binary *binary = binaries_find(binaries, notice->slot);
+	if (binary && binary->awaits_table)
+		binary_store_hasten(binaries->store, ARTIFACT_UNWIND, binary);
 	if (binary && (binary->file >= 0 || binary->opening || binary->is_leaving ||
 		       binary->failed_opens >= MAX_FAILED_OPENS))
 		return;

@@ -116,7 +116,7 @@ static void request_tables_again(struct binaries *binaries)
 			continue;
 		binary->no_room = false;
 		binaries->statistics.frame_pointers_only--;
-		binary_request_table(binary, PARSER_WHEN_IDLE);
+		binary_request_table(binary, PARSER_AHEAD);
 	}
 }
 

@@ -207,6 +207,35 @@ static void test_priority_of_cached_answers(void **state)
 	end(&f);
 }
 
+/* Somebody has come to wait for the last one of those that nobody waited for. */
+static void test_hastened(void **state)
+{
+	struct fixture f;
+	struct asked asked[4] = {0};
+	int counter = 0;
+	_cleanup_fd_ int file = open(TEXT_FILE, O_RDONLY | O_CLOEXEC);
+	begin(&f);
+	ask_unwind(&f, file);
+	for (int i = 0; i < 4; i++) {
+		asked[i].counter = &counter;
+		assert_int_equal(binary_store_request_unwind(f.store, file, PARSER_AHEAD, on_answer,
+							     &asked[i]), 0);
+	}
+	uint64_t until = monotonic_ns() + 10 * NS_PER_SECOND;
+	binary_store_hasten(f.store, ARTIFACT_UNWIND, &asked[2]); /* while its file is being looked at */
+	while (offload_pending(f.offload) && monotonic_ns() < until)
+		offload_run_once(f.offload, 10 * NS_PER_MS);
+	binary_store_hasten(f.store, ARTIFACT_UNWIND, &asked[3]); /* while it waits */
+	binary_store_hasten(f.store, ARTIFACT_SYMBOLS, &asked[1]); /* there is none */
+	while (counter < 4 && monotonic_ns() < until)
+		loop_run_once(f.loop, 10);
+	assert_int_equal(asked[2].place, 0);
+	assert_int_equal(asked[3].place, 1);
+	assert_int_equal(asked[0].place, 2);
+	assert_int_equal(asked[1].place, 3);
+	end(&f);
+}
+
 static struct asked ask_lines(struct fixture *f, int file, const uint64_t *addresses, size_t count)
 {
 	struct asked asked = {0};
@@ -316,6 +345,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_fresh_files_are_parsed_each_time),
 		cmocka_unit_test(test_debug_file_is_part_of_the_key),
 		cmocka_unit_test(test_priority_of_cached_answers),
+		cmocka_unit_test(test_hastened),
 		cmocka_unit_test(test_lines_add_up),
 		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_free_drops_requests),

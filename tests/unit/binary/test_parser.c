@@ -445,6 +445,29 @@ static void test_priority_then_age(void **state)
 	end(&f);
 }
 
+/* The three priorities, and one that somebody has come to wait for: behind those that were waited for before. */
+static void test_hastened(void **state)
+{
+	static const enum parser_priority priorities[] = {PARSER_WHEN_IDLE, PARSER_AHEAD, PARSER_WHEN_IDLE,
+							  PARSER_SOON, PARSER_AHEAD};
+	static const int places[] = {4, 2, 1, 0, 3};
+	struct fixture f;
+	struct order orders[ARRAY_LENGTH(priorities)] = {0};
+	int counter = 0;
+	begin(&f, "obedient", NULL);
+	_cleanup_fd_ int fd = make_file("good");
+	for (size_t i = 0; i < ARRAY_LENGTH(priorities); i++) {
+		orders[i].counter = &counter;
+		assert_int_equal(parser_request_unwind(f.parser, fd, priorities[i], on_ordered,
+						       &orders[i]), 0);
+	}
+	parser_hasten(f.parser, &orders[2]);
+	assert_int_equal(parser_drain(f.parser, 10 * NS_PER_SECOND), 0);
+	for (size_t i = 0; i < ARRAY_LENGTH(priorities); i++)
+		assert_int_equal(orders[i].place, places[i]);
+	end(&f);
+}
+
 static void test_changed_file_is_stale(void **state)
 {
 	struct fixture f;
@@ -605,6 +628,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_errors_told_by_the_child),
 		cmocka_unit_test(test_priority_then_age),
+		cmocka_unit_test(test_hastened),
 		cmocka_unit_test(test_changed_file_is_stale),
 		cmocka_unit_test(test_idle_child_is_ended_and_comes_back),
 		cmocka_unit_test(test_refused_descriptors),
