@@ -9,7 +9,7 @@
 
 struct mapped_elf {
 	void *bytes;
-	size_t size;
+	size_t size; /* less than the file's where that has large holes */
 	struct elf_file elf; /* valid until closed */
 };
 

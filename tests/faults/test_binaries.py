@@ -75,18 +75,21 @@ def sparse_4_gb(faults):
 
 
 def sections_of_4_gb(faults):
-    """Every section claims all of a 4 GB file. Its pages count as the child's while it reads them, but are
-    the kernel's to take back."""
+    """Every section claims all of a 4 GB file, whose holes would be memory if they were read. A file system
+    that knows no holes leaves them all to the parser, and the kernel to take their pages back."""
     with tempfile.TemporaryDirectory() as directory:
         program = Program(faults, directory, "large")
         sections = program.sections()
         with open(program.path, "r+b") as file:
             file.truncate(4 << 30)
+            has_holes = os.lseek(file.fileno(), 0, os.SEEK_HOLE) < 4 << 30
         program.write_sections([(place, (*fields[:5], (4 << 30) - fields[4], *fields[6:]))
                                 for place, fields in sections[1:]])
         with program.running():
             result = faults.record("--no-cache")
     seen(result, "large")
+    if has_holes:
+        return faults.check(result)
     # The parser works on it for seconds, and the harmless program's table may have to wait.
     return faults.check(result, names=False, largest_rss=5 << 30)
 
