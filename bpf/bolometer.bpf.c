@@ -45,6 +45,19 @@ static __always_inline struct tick take_tick(struct cpu_clock *clock, struct cpu
 	return tick;
 }
 
+/* Reads which file the process runs. */
+static __always_inline void read_executable(struct scratch *s, struct mm_struct *mm)
+{
+	struct file *file = BPF_CORE_READ(mm, exe_file);
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+	s->executable_inode = BPF_CORE_READ(inode, i_ino);
+	s->executable_device = BPF_CORE_READ(inode, i_sb, s_dev);
+	s->executable_mm = mm;
+	s->executable_exec_id = s->sample.exec_id;
+	s->executable_start_time = s->sample.process_start;
+}
+
 /* The file the process runs, into the sample; read again only after an exec or in another process. */
 static __always_inline void describe_executable(struct scratch *s, struct mm_struct *mm)
 {
@@ -53,13 +66,7 @@ static __always_inline void describe_executable(struct scratch *s, struct mm_str
 
 	/* At its end a process has given its memory back; it is still the program it was. */
 	if (mm && (!is_known || s->executable_mm != mm)) {
-		struct file *file = BPF_CORE_READ(mm, exe_file);
-		struct inode *inode = BPF_CORE_READ(file, f_inode);
-		s->executable_inode = BPF_CORE_READ(inode, i_ino);
-		s->executable_device = BPF_CORE_READ(inode, i_sb, s_dev);
-		s->executable_mm = mm;
-		s->executable_exec_id = s->sample.exec_id;
-		s->executable_start_time = s->sample.process_start;
+		read_executable(s, mm);
 		is_known = true;
 	}
 	s->sample.executable_inode = is_known ? s->executable_inode : 0;
@@ -205,21 +212,16 @@ __noinline int take_entry_registers(u32 walk)
 	return 0;
 }
 
-/* Registers of a tick in user mode. The context cannot be handed to a function that also takes
- * scratch, so it is copied field by field. Returns 0 or -1 for a 32-bit program. */
+/* Registers of a tick in user mode. Returns 0 or -1 for a 32-bit program. */
 static __always_inline int take_interrupted_registers(struct bpf_perf_event_data *ctx,
 						      struct scratch *s)
 {
-	struct user_registers *copy = (struct user_registers *)s->window;
-	u64 *words = (u64 *)copy;
-	const u64 *from = (const u64 *)&ctx->regs;
+	/* Each load of the context has to be one of a whole register at a known place. */
+	const volatile struct user_registers *registers = (const void *)&ctx->regs;
 
-#pragma unroll
-	for (u32 i = 0; i < sizeof(struct user_registers) / 8; i++)
-		words[i] = from[i];
-	if (is_compat(copy))
+	if (is_compat(registers))
 		return -1;
-	take_registers(s, copy);
+	take_registers(s, registers);
 	s->lookup_pc = s->pc;
 	s->after_kernel_entry = 0;
 	return 0;
@@ -258,28 +260,30 @@ static __always_inline u64 finish_stack_id(const struct scratch *s)
 	return hash ? hash : 1;
 }
 
-static __always_inline void count_sent(u32 walk, const struct scratch *s)
+static __always_inline void count_sent(struct cpu_counters *c, const struct scratch *s)
 {
-	bool is_tick = s->sample.event == EVENT_CPU;
-
-	if (s->sample.event == EVENT_ALLOCATION) {
-		count(walk, COUNTER_HEAP_STACKS, 1);
-		return;
+	if (s->sample.event == EVENT_CPU) {
+		c->values[COUNTER_SAMPLES]++;
+		c->values[COUNTER_CAPTURED_NS] += s->sample.weight;
+	} else if (s->sample.event == EVENT_ALLOCATION) {
+		c->values[COUNTER_HEAP_STACKS]++;
+	} else {
+		c->values[COUNTER_GROWTH_SAMPLES]++;
+		c->values[COUNTER_GROWTH_BYTES] += s->sample.weight;
 	}
-	count(walk, is_tick ? COUNTER_SAMPLES : COUNTER_GROWTH_SAMPLES, 1);
-	count(walk, is_tick ? COUNTER_CAPTURED_NS : COUNTER_GROWTH_BYTES, s->sample.weight);
 }
 
-static __always_inline void count_lost(u32 walk, const struct scratch *s)
+static __always_inline void count_lost(struct cpu_counters *c, const struct scratch *s)
 {
-	bool is_tick = s->sample.event == EVENT_CPU;
-
-	if (s->sample.event == EVENT_ALLOCATION) {
-		count(walk, COUNTER_HEAP_STACKS_LOST, 1);
-		return;
+	if (s->sample.event == EVENT_CPU) {
+		c->values[COUNTER_LOST_RING_FULL]++;
+		c->values[COUNTER_LOST_NS] += s->sample.weight;
+	} else if (s->sample.event == EVENT_ALLOCATION) {
+		c->values[COUNTER_HEAP_STACKS_LOST]++;
+	} else {
+		c->values[COUNTER_GROWTH_LOST]++;
+		c->values[COUNTER_GROWTH_LOST_BYTES] += s->sample.weight;
 	}
-	count(walk, is_tick ? COUNTER_LOST_RING_FULL : COUNTER_GROWTH_LOST, 1);
-	count(walk, is_tick ? COUNTER_LOST_NS : COUNTER_GROWTH_LOST_BYTES, s->sample.weight);
 }
 
 static __always_inline bool is_stack_sent(u64 id, u64 mark)
@@ -290,22 +294,23 @@ static __always_inline bool is_stack_sent(u64 id, u64 mark)
 	return sent && *sent == mark;
 }
 
-static __always_inline void note_stack_sent(u32 walk, u64 id, u64 mark)
+static __always_inline void note_stack_sent(struct cpu_counters *c, u64 id, u64 mark)
 {
 	u32 at = id & (STACKS_SENT_SIZE - 1);
 	u64 *sent = bpf_map_lookup_elem(&stacks_sent, &at);
 
 	if (sent)
 		*sent = mark;
-	count(walk, COUNTER_STACKS_SENT, 1);
+	c->values[COUNTER_STACKS_SENT]++;
 }
 
 /* Sends the sample, with its stack unless the daemon has it. Returns whether it went. */
 __noinline int send_sample(u32 walk)
 {
 	struct scratch *s = scratch_of(walk);
+	struct cpu_counters *c = bpf_map_lookup_elem(&counters, &walk);
 
-	if (!s)
+	if (!s || !c)
 		return 0;
 	u64 id = finish_stack_id(s);
 	u64 mark = id + stack_epoch;
@@ -328,13 +333,13 @@ __noinline int send_sample(u32 walk)
 			wake = BPF_RB_FORCE_WAKEUP;
 	}
 	if (bpf_ringbuf_output(&ring, &s->sample, size, wake)) {
-		count_lost(walk, s);
+		count_lost(c, s);
 		return 0;
 	}
 	*recent = mark;
 	if (!known)
-		note_stack_sent(walk, id, mark);
-	count_sent(walk, s);
+		note_stack_sent(c, id, mark);
+	count_sent(c, s);
 	return 1;
 }
 
@@ -369,7 +374,7 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 		if (select_number(clock, numbers) && select_cgroup()) {
 			fetch_for_walk(s);
 			describe_task(s, task, numbers);
-			selected = select_task(s);
+			selected = select_task(walk);
 		}
 	}
 	if (selected == SELECTED_NO) {

@@ -318,7 +318,7 @@ int on_page_fault(struct bpf_perf_event_data *ctx)
 		return 0;
 	}
 	describe_task(s, task, numbers);
-	enum selected selected = select_task(s);
+	enum selected selected = select_task(walk);
 	if (selected == SELECTED_NO) {
 		count(walk, COUNTER_GROWTH_UNSELECTED, faults);
 		return 0;

@@ -20,7 +20,7 @@ static __always_inline bool interrupted_user_mode(struct bpf_perf_event_data *ct
 	return (ctx->regs.cs & 3) == 3;
 }
 
-static __always_inline bool is_compat(const struct user_registers *r)
+static __always_inline bool is_compat(const volatile struct user_registers *r)
 {
 	return (r->cs & 0xffff) == USER_CODE_32;
 }
@@ -46,7 +46,8 @@ static __always_inline s64 entry_system_call(const struct user_registers *r)
 	return (s64)r->orig_ax;
 }
 
-static __always_inline void take_registers(struct scratch *s, const struct user_registers *r)
+static __always_inline void take_registers(struct scratch *s,
+					   const volatile struct user_registers *r)
 {
 	s->pc = r->ip;
 	s->sp = r->sp;
@@ -143,7 +144,7 @@ static __always_inline bool interrupted_user_mode(struct bpf_perf_event_data *ct
 	return (ctx->regs.pstate & PSTATE_MODE_MASK) == 0;
 }
 
-static __always_inline bool is_compat(const struct user_registers *r)
+static __always_inline bool is_compat(const volatile struct user_registers *r)
 {
 	return r->pstate & PSTATE_32_BIT;
 }
@@ -171,7 +172,8 @@ struct pt_regs___with_syscall {
 };
 #pragma clang attribute pop
 
-static __always_inline void take_registers(struct scratch *s, const struct user_registers *r)
+static __always_inline void take_registers(struct scratch *s,
+					   const volatile struct user_registers *r)
 {
 	s->pc = r->pc;
 	s->sp = r->sp;

@@ -106,15 +106,21 @@ static __always_inline bool select_number(struct cpu_clock *clock, struct task_n
 	return false;
 }
 
+/* Is the process in one of the selected cgroups? `count`: how many there are. */
+__noinline int in_selected_cgroup(u32 count)
+{
+	for (u32 i = 0; i < MAX_SELECTED_CGROUPS; i++)
+		if (i < count && in_cgroup(i))
+			return 1;
+	return 0;
+}
+
 /* Is the process asked for by its cgroup? */
 static __always_inline bool select_cgroup(void)
 {
-	if (!selected_cgroup_count)
-		return true;
-	for (u32 i = 0; i < MAX_SELECTED_CGROUPS; i++)
-		if (i < selected_cgroup_count && in_cgroup(i))
-			return true;
-	return false;
+	u32 count = selected_cgroup_count;
+
+	return !count || in_selected_cgroup(count);
 }
 
 /* Is the process asked for by its number and its cgroup? Needs no more than the numbers. */
@@ -130,11 +136,14 @@ static __always_inline bool is_kernel_task(void)
 	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
 }
 
-/* Is the described task asked for by its names? */
-static __always_inline enum selected select_task(struct scratch *s)
+/* The verdict on the described task by its names. */
+__noinline int select_names(u32 walk)
 {
+	struct scratch *s = scratch_of(walk);
 	enum selected selected = SELECTED_YES, next;
 
+	if (!s)
+		return SELECTED_NO;
 	if (select_by_comm) {
 		next = verdict_of(bpf_map_lookup_elem(&comm_verdicts, s->sample.comm));
 		if (next == SELECTED_NO)
@@ -154,4 +163,12 @@ static __always_inline enum selected select_task(struct scratch *s)
 			selected = SELECTED_UNDECIDED;
 	}
 	return selected;
+}
+
+/* Is the described task asked for by its names? */
+static __always_inline enum selected select_task(u32 walk)
+{
+	if (!select_by_comm && !select_by_executable)
+		return SELECTED_YES;
+	return select_names(walk);
 }

@@ -13,6 +13,7 @@
 #include "mapping.bpf.h"
 #include "registers.bpf.h"
 
+#define STEPS_AT_ONCE 32
 #define FRAME_POINTER_REACH (1ULL << 20) /* a frame of more than 1 MiB is taken for garbage */
 
 /* Reads the 8 bytes at a user address through the window into scratch->word. Returns 0 or -1. */
@@ -331,6 +332,19 @@ __noinline int unwind_step(u32 walk)
 	return r < 0 ? r : apply_rule(s);
 }
 
+/* Some frames. The verifier follows each turn of a loop: one in the other makes it 64 turns instead of
+ * 1024. Returns 0 to go on, or -1 - enum stack_end. */
+__noinline int unwind_steps(u32 walk)
+{
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < STEPS_AT_ONCE; i++) {
+		int r = unwind_step(walk);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 /* Walks from the registers in the scratch; sets sample.end and pushes its frame. */
 static __always_inline void unwind_user(u32 walk, struct scratch *s)
 {
@@ -339,8 +353,9 @@ static __always_inline void unwind_user(u32 walk, struct scratch *s)
 	s->depth = 0;
 	s->window_base = ~0ULL;
 	revalidate_mappings(s);
-	for (u32 i = 0; i < MAX_USER_FRAMES; i++) {
-		int r = unwind_step(walk);
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < MAX_USER_FRAMES / STEPS_AT_ONCE; i++) {
+		int r = unwind_steps(walk);
 		if (r < 0) {
 			end = -r - 1;
 			break;
