@@ -25,7 +25,10 @@
 #include <string.h>
 
 #define LINES_GATHER_NS (2 * NS_PER_SECOND)
+/* The few addresses that come late wait longer with each request of their binary: opening its DWARF again costs
+ * the same as for the first thousand. Their functions have names meanwhile. */
 #define LINES_WAIT_NS (30 * NS_PER_SECOND)
+#define MAX_LINES_WAIT_DOUBLINGS 2
 #define MIN_LINES ((size_t)64)
 #define KERNEL_RELOAD_NS (60 * NS_PER_SECOND)
 
@@ -43,6 +46,7 @@ struct binary_names {
 	struct hash wanted; /* addresses already wanted */
 	ARRAY(uint64_t) not_asked; /* of them, those to ask for */
 	size_t asked;
+	unsigned int line_requests; /* those of addresses */
 	uint64_t waiting_since; /* monotonic ns; 0: nothing to ask for */
 	char *line_bytes; /* the artifact; NULL: none yet */
 	struct line_answers lines;
@@ -313,6 +317,7 @@ static void request_lines(struct binary_names *names)
 	qsort(names->not_asked.items, names->not_asked.count, sizeof(uint64_t), compare_addresses);
 	ask_lines(names, names->not_asked.count);
 	names->asked += names->not_asked.count;
+	names->line_requests++;
 	names->not_asked.count = 0;
 	names->waiting_since = 0;
 }
@@ -486,7 +491,8 @@ int symbolizer_want_lines(struct symbolizer *s, struct binary *binary, uint64_t 
 static bool lines_are_due(const struct binary_names *names, uint64_t now)
 {
 	uint64_t waited = now - names->waiting_since;
-	return waited >= LINES_WAIT_NS ||
+	unsigned int doublings = MIN_OF(names->line_requests, (unsigned int)MAX_LINES_WAIT_DOUBLINGS);
+	return waited >= (uint64_t)LINES_WAIT_NS << doublings ||
 	       (waited >= LINES_GATHER_NS &&
 		names->not_asked.count >= MAX_OF(names->asked, MIN_LINES));
 }
