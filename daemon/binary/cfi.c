@@ -14,6 +14,7 @@
 #define CIE_CACHE 64
 /* A CIE's instructions describe one row; a longer one is there to waste our time. */
 #define MAX_CIE_PROGRAM 1024
+#define BYTES_PER_ROW 6 /* in what compilers write */
 
 struct reader {
 	const struct elf_file *elf;
@@ -275,10 +276,13 @@ int cfi_read(const struct elf_file *elf, const struct cfi_section *section,
 	r->statistics = statistics;
 	if (!cfi_registers_of(elf->machine, &r->registers))
 		return 0;
+	int result = unwind_rows_expect(rows, section->size / BYTES_PER_ROW);
+	if (result < 0)
+		return result;
 	struct entry entry;
 	uint64_t offset = 0;
 	while (next_entry(section, &offset, &entry)) {
-		int result = read_entry(r, &entry);
+		result = read_entry(r, &entry);
 		if (result == -EBADMSG)
 			statistics->bad_entries++;
 		else if (result < 0)

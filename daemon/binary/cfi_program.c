@@ -9,6 +9,7 @@
 
 #include <dwarf.h>
 #include <errno.h>
+#include <string.h>
 
 #define MAX_REMEMBERED 16 /* compilers nest once; hand-written code a few times */
 
@@ -299,8 +300,64 @@ static int run_extended(struct machine_state *m, uint8_t op)
 	}
 }
 
-/* The instructions that are nine of ten: steps, what a push or pop does to the CFA, and registers that
- * nobody here asks for. Stops before any other one. */
+/* An end, as many functions have one: states kept and taken back, the CFA by another register. Returns what
+ * follows the instruction at `at`, or NULL when it is another one or its operands are longer than a byte. */
+static const unsigned char *run_short(struct machine_state *m, const unsigned char *at,
+				      const unsigned char *end, int *r)
+{
+	switch (*at) {
+	case DW_CFA_remember_state:
+		*r = remember(m);
+		return at + 1;
+	case DW_CFA_restore_state:
+		*r = restore(m);
+		return at + 1;
+	case DW_CFA_def_cfa:
+		if (end - at < 3 || at[1] >= 0x80 || at[2] >= 0x80)
+			return NULL;
+		set_cfa(m, at[1], at[2]);
+		return at + 3;
+	case DW_CFA_def_cfa_register:
+		if (end - at < 2 || at[1] >= 0x80)
+			return NULL;
+		set_cfa(m, at[1], m->now->cfa_offset);
+		return at + 2;
+	default:
+		return NULL;
+	}
+}
+
+/* A register that a rule asks for. Its operand, if any, is one byte. Returns what follows. */
+static const unsigned char *run_kept(struct machine_state *m, const unsigned char *at)
+{
+	if (*at >= DW_CFA_restore) {
+		restore_place(m, *at & 0x3f);
+		return at + 1;
+	}
+	set_saved(m, *at & 0x3f, factored(m, at[1]));
+	return at + 2;
+}
+
+/* Gives the row at `address` away if the instruction steps on from it. */
+static inline int step(struct machine_state *m, uint64_t *address, uint64_t by)
+{
+	uint64_t from = *address;
+	*address += by;
+	return m->changed && by ? emit_changed_row(m, from) : 0;
+}
+
+/* Entries are padded with up to seven of them. Whatever is in front of the instructions has eight bytes too. */
+static inline bool only_nops(const unsigned char *at, const unsigned char *end)
+{
+	size_t left = end - at;
+	uint64_t last;
+	if (left > sizeof(last))
+		return false;
+	memcpy(&last, end - sizeof(last), sizeof(last));
+	return !(last >> 8 * (sizeof(last) - left));
+}
+
+/* Nearly all instructions, with operands of a byte. Stops before any other one. */
 static inline int run_usual(struct machine_state *m)
 {
 	struct cfi_program *p = m->program;
@@ -312,9 +369,7 @@ static inline int run_usual(struct machine_state *m)
 	while (at < end && r == 0) {
 		uint8_t op = *at, low = op & 0x3f;
 		if ((op & 0xc0) == DW_CFA_advance_loc) {
-			if (m->changed && low)
-				r = emit_changed_row(m, address);
-			address += low;
+			r = step(m, &address, low);
 			at++;
 		} else if (op == DW_CFA_def_cfa_offset) {
 			if (at + 1 == end || at[1] >= 0x80 || m->now->cfa_expression)
@@ -324,13 +379,22 @@ static inline int run_usual(struct machine_state *m)
 			at += 2;
 		} else if (op >= DW_CFA_offset) {
 			unsigned operands = op < DW_CFA_restore;
-			if (kept >> low & 1 || at + operands >= end || (operands && at[1] >= 0x80))
+			if (at + operands >= end || (operands && at[1] >= 0x80))
 				break;
-			at += 1 + operands;
+			at = kept >> low & 1 ? run_kept(m, at) : at + 1 + operands;
 		} else if (op == DW_CFA_nop) {
-			at++;
+			at = only_nops(at, end) ? end : at + 1;
+		} else if (op == DW_CFA_advance_loc1 && end - at >= 2) {
+			r = step(m, &address, at[1]);
+			at += 2;
+		} else if (op == DW_CFA_advance_loc2 && end - at >= 3) {
+			r = step(m, &address, at[1] | at[2] << 8);
+			at += 3;
 		} else {
-			break;
+			const unsigned char *next = run_short(m, at, end, &r);
+			if (!next)
+				break;
+			at = next;
 		}
 	}
 	p->code.at = at;

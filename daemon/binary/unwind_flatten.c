@@ -20,7 +20,7 @@ struct flattener {
 	bool merge;
 	uint32_t outside; /* rule index */
 	uint32_t now;	  /* rule in force after the last row, merges applied */
-	uint32_t close;	  /* rows before this offset are at most two bytes behind the last one */
+	uint32_t close;	  /* rows before this offset are at most two bytes behind the last one; 0: no row yet */
 	bool mergeable;	  /* the last row may absorb the next */
 };
 
@@ -170,7 +170,7 @@ static inline int add_row(struct flattener *f, uint32_t offset, uint32_t rule)
 	to->raw_rows++;
 	f->now = rule;
 	struct unwind_row row = {offset, rule};
-	if (offset < f->close && count)
+	if (offset < f->close)
 		return add_close_row(f, row);
 	f->close = offset + MERGE_DISTANCE + 1;
 	f->mergeable = true;

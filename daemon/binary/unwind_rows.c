@@ -10,6 +10,9 @@
 #define MAX_ROWS (32UL << 20) /* a capacity that doubling comes to */
 #define MAX_RULES (1U << 16)
 
+/* What is not used of them costs address space alone. */
+#define MAX_EXPECTED_ROWS (1UL << 20)
+
 static int find_rule(struct unwind_rows *rows, uint64_t rule_bits, uint32_t *ret_index)
 {
 	uint64_t *known = hash_get(&rows->rule_index, rule_bits);
@@ -61,6 +64,13 @@ static const struct unwind_segment *segment_of(const struct unwind_rows *rows, u
 		if (address - rows->segments.items[i].address < rows->segments.items[i].size)
 			return &rows->segments.items[i];
 	return NULL;
+}
+
+int unwind_rows_expect(struct unwind_rows *rows, size_t count)
+{
+	count = MIN_OF(count, MAX_EXPECTED_ROWS);
+	count = MIN_OF(count, MAX_ROWS - rows->rows.count);
+	return array_reserve(&rows->rows, rows->rows.count + count);
 }
 
 bool unwind_rows_begin(struct unwind_rows *rows, uint64_t address, uint64_t size,

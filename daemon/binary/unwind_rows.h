@@ -87,6 +87,10 @@ static inline struct unwind_rule unwind_rule_of(uint64_t bits)
 int unwind_rows_init(struct unwind_rows *rows, const struct elf_file *elf);
 void unwind_rows_free(struct unwind_rows *rows);
 
+/* Room for about as many more rows, which spares copying them as they grow in number. A file may claim any
+ * number: a million at most count. Returns 0 or -ENOMEM. */
+int unwind_rows_expect(struct unwind_rows *rows, size_t count);
+
 /* Opens a range of code. False when nothing of it is executable: then add nothing to it. */
 bool unwind_rows_begin(struct unwind_rows *rows, uint64_t address, uint64_t size,
 		       enum unwind_source source);
