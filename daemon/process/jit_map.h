@@ -16,6 +16,7 @@
 #include "process/process.h"
 
 struct jit_map;
+struct jit_update;
 
 struct jit_symbol {
 	const char *name;    /* valid until the next update of the map */
@@ -27,6 +28,7 @@ struct jit_symbol {
 
 struct jit_statistics {
 	uint64_t entries, bytes_read, bad_lines, dropped; /* dropped: past the limit */
+	uint64_t given_up;     /* 1: jit_map_give_up() */
 	uint64_t bytes_unread; /* of the files as they were at the last look: past the budget */
 };
 
@@ -42,6 +44,21 @@ void jit_map_set_dump(struct jit_map *map, const char *path);
  * when the process writes no map). At most `byte_budget` bytes are read in one call. */
 int jit_map_update(struct jit_map *map, const struct process *process, const char *proc_path,
 		   uint64_t now, size_t byte_budget);
+
+/*
+ * The same in three steps, the second of which may run in another thread and hang there. Between the first and
+ * the last nothing is known of the code. `proc_path` must stay valid.
+ * Returns NULL when out of memory, or when another update is under way or was given up.
+ */
+struct jit_update *jit_update_new(struct jit_map *map, const struct process *process,
+				  const char *proc_path, uint64_t now, size_t byte_budget);
+void jit_update_run(struct jit_update *update);
+/* Returns what jit_map_update() does. The update is still to be freed. */
+int jit_map_take_back(struct jit_map *map, struct jit_update *update);
+struct jit_update *jit_update_free(struct jit_update *update);
+/* The update does not come back: from now on nothing is known of the process's code. */
+void jit_map_give_up(struct jit_map *map);
+bool jit_map_is_lent(const struct jit_map *map);
 
 /* The code at `address` at `time`. Returns false when it has no name. */
 bool jit_map_find(const struct jit_map *map, uint64_t address, uint64_t time,

@@ -15,6 +15,7 @@ void losses_add_jit(struct recording_losses *losses, const struct jit_map *map)
 	losses->jit_lines_bad += jit.bad_lines;
 	losses->jit_entries_dropped += jit.dropped;
 	losses->jit_bytes_unread += jit.bytes_unread;
+	losses->jit_maps_hanging += jit.given_up;
 }
 
 void losses_each(const struct recording_losses *losses, losses_callback callback, void *userdata)

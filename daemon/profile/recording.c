@@ -7,7 +7,6 @@
 #include "profile/recording_state.h"
 
 #include "base/clock.h"
-#include "process/jit_map.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,8 +16,6 @@
 #define HEAP_INTERVAL (512U << 10)
 #define HEAP_BUDGET 0.01
 #define PREPARE_INTERVAL_NS NS_PER_SECOND
-#define JIT_BYTES_PER_UPDATE (4UL << 20)
-#define JIT_BYTES_AT_END (64UL << 20) /* what a second's share left over is read then */
 #define NAMES_TIMEOUT_NS (30 * NS_PER_SECOND)
 
 static void add_sample(struct recording *r, const struct record_sample *sample, const uint64_t *frames,
@@ -51,20 +48,8 @@ static void on_sample(void *userdata, const struct record_sample *sample, const 
 		r->phases.first_complete_ns = sample->header.time - r->start_ns;
 		r->phases.first_complete_cpu_ns = recording_own_cpu_ns(r);
 	}
-	if (sample->flags & SAMPLE_HAS_ADDRESSES && !hash_get(&r->jit_processes, (uintptr_t)process) &&
-	    jit_map_of(process) && hash_put(&r->jit_processes, (uintptr_t)process, 1) == 0)
-		process_reference(process);
-}
-
-static void update_jit_maps(struct recording *r)
-{
-	struct hash_slot *slot;
-	uint64_t now = monotonic_ns();
-	size_t budget = r->running ? JIT_BYTES_PER_UPDATE : JIT_BYTES_AT_END;
-	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));) {
-		struct process *process = (struct process *)(uintptr_t)slot->key;
-		jit_map_update(process->jit, process, "/proc", now, budget);
-	}
+	if (sample->flags & SAMPLE_HAS_ADDRESSES)
+		recording_note_jit(r, process);
 }
 
 static bool prepare_stack(struct recording *r, size_t index)
@@ -77,7 +62,7 @@ void recording_prepare_names(struct recording *r)
 {
 	if (!r->symbolizer)
 		return;
-	update_jit_maps(r);
+	recording_update_jit(r);
 	size_t kept = 0;
 	for (size_t i = 0; i < r->unprepared.count; i++)
 		if (!prepare_stack(r, r->unprepared.items[i]))

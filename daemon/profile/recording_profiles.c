@@ -135,6 +135,7 @@ static void wait_for_names(struct recording *r)
 	uint64_t timeout = r->options.names_timeout_ns, until = monotonic_ns() + timeout, now;
 	binary_store_drain(store, timeout);
 	recording_prepare_names(r);
+	recording_wait_for_jit(r);
 	symbolizer_request_lines(r->symbolizer, true);
 	now = monotonic_ns();
 	binary_store_drain(store, now < until ? until - now : 0);
@@ -146,6 +147,7 @@ int recording_take_profiles(struct recording *r, struct profile *ret[PROFILE_KIN
 	uint64_t end = recording_drain(r);
 	int error = 0;
 	recording_prepare_names(r);
+	recording_wait_for_jit(r);
 	if (!r->running && r->symbolizer)
 		wait_for_names(r);
 	r->built = (struct profile_builder_statistics){0};
@@ -205,6 +207,7 @@ int recording_close_window(struct recording *r, struct recording_window *window,
 	if (ret) {
 		uint64_t end = recording_drain(r);
 		recording_prepare_names(r);
+		recording_wait_for_jit(r);
 		/* What is told of frames is of the intervals. */
 		struct profile_builder_statistics built = r->built;
 		error = build_profile(r, &window->window, window->start_ns, end, &window->counted, ret);

@@ -6,7 +6,6 @@
 #include "profile/recording_state.h"
 
 #include "base/clock.h"
-#include "process/jit_map.h"
 
 #define ROOM_PAUSE_NS (60 * NS_PER_SECOND) /* where all is in use: it is not fetched again and again */
 #define LEAVING_NS NS_PER_SECOND	   /* far longer than a tick runs */
@@ -42,16 +41,7 @@ static void make_room(struct recording *r)
 
 void recording_forget_old(struct recording *r)
 {
-	struct hash_slot *slot;
-	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));) {
-		struct process *process = (struct process *)(uintptr_t)slot->key;
-		if (process->references > 1)
-			continue;
-		hash_remove(&r->jit_processes, (uintptr_t)process, NULL);
-		losses_add_jit(&r->forgotten, process->jit);
-		process_unreference(process);
-		i = 0; /* the slots have moved */
-	}
+	recording_forget_jit(r);
 	uint64_t now = monotonic_ns();
 	if (r->running)
 		binaries_retry_interrupted(collector_binaries(r->collector));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The inside of a recording, shared by its parts: recording.c (life and sampling), recording_levers.c (rate and
- * budget), recording_profiles.c (profiles and windows), recording_room.c (what it gives up), recording_victims.c
+ * budget), recording_jit.c (JIT code), recording_profiles.c (profiles and windows), recording_room.c (what it gives up), recording_victims.c
  * and recording_statistics.c. Nobody else includes this.
  */
 #pragma once
@@ -65,6 +65,15 @@ static inline bool recording_looks_at_memory(const struct recording *r)
 
 /* CPU time of this process and of its parser children, ns. */
 uint64_t recording_own_cpu_ns(const struct recording *r);
+
+/* The process has JIT code. */
+void recording_note_jit(struct recording *r, struct process *process);
+/* Has the maps of all such processes read, where that is not under way. */
+void recording_update_jit(struct recording *r);
+/* Waits, not for long, until they have been; other work that ends meanwhile is answered too. */
+void recording_wait_for_jit(struct recording *r);
+/* Of those that have ended and are in no sample any more. */
+void recording_forget_jit(struct recording *r);
 
 /* Looks through the stacks that are new, and again through those whose binaries were not known yet. */
 void recording_prepare_names(struct recording *r);

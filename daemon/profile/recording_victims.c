@@ -100,6 +100,7 @@ void recording_on_victim(void *userdata, const struct record_oom_victim *record,
 	r->victims++;
 	r->victims_known += process != NULL;
 	recording_prepare_names(r);
+	recording_wait_for_jit(r);
 	for (int kind = 0; process && kind < PROFILE_KIND_COUNT && error == 0; kind++) {
 		error = build_history(r, &r->history.kinds[kind], process, record->header.time,
 				      &victim.profiles[kind]);

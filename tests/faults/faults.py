@@ -155,6 +155,21 @@ def patient(faults, test):
     return run
 
 
+@contextlib.contextmanager
+def jit(faults):
+    """A process with JIT code, and its perf map."""
+    with subprocess.Popen([faults.workloads / "jit", "1000"], stdout=subprocess.DEVNULL) as process:
+        path = pathlib.Path(f"/tmp/perf-{process.pid}.map")
+        try:
+            while not (path.exists() and path.stat().st_size > 0):
+                time.sleep(0.01)
+            time.sleep(0.05)
+            yield path
+        finally:
+            process.kill()
+            path.unlink(missing_ok=True)
+
+
 def main(tests):
     if os.geteuid() != 0:
         print("SKIPPED: loading BPF programs needs root")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from faults import SKIPPED, count, expect, main
+from faults import SKIPPED, count, expect, jit, main
 from hanging_mount import mounted
 
 SOON = 8  # seconds for 2 s of capture, the time after which an opening counts as failed, and load
@@ -31,6 +31,16 @@ def hung_before_the_recording(faults):
     expect(count(samples) > 50, f"{count(samples)} samples of the program whose file hangs")
     expect(result["binaries_unopened"] >= 1, "nothing says that a file was not opened")
     return f"{faults.check(result)}, {result['binaries_unopened']} unopened"
+
+
+def hanging_jit_map(faults):
+    """Something mounted over a process's perf map that does not answer: its names are lost, nothing else."""
+    with mounted("map", b"") as mount, jit(faults) as path, mount.bound_over(path):
+        mount.hang()
+        result = faults.record("--no-cache", delay=SOON)
+    expect(count(result.named("jit")) > 50, "the program is not sampled any more")
+    expect(result["jit_maps_hanging"] == 1, "nothing says that a map was not read")
+    return faults.check(result)
 
 
 def served(faults):
@@ -53,4 +63,4 @@ if __name__ == "__main__":
     except OSError as error:
         print(f"SKIPPED: no FUSE file system can be mounted: {error}")
         sys.exit(SKIPPED)
-    main([served, hung_before_the_recording])
+    main([served, hung_before_the_recording, hanging_jit_map])

@@ -9,12 +9,11 @@ Processes with too much of something: mappings, names of JIT code, bytes behind 
 import contextlib
 import pathlib
 import shutil
-import subprocess
 import tempfile
 import threading
 import time
 
-from faults import count, expect, main, mark
+from faults import count, expect, jit, main, mark
 
 MAPPINGS = 120000  # more than the recorder reads of one process
 MAX_MAP_COUNT = pathlib.Path("/proc/sys/vm/max_map_count")
@@ -53,21 +52,6 @@ def mappings_while_recording(faults):
             stack.enter_context(faults.victim("mappings", allowed, faults.workloads / "jit"))
         result = faults.record(meanwhile=start)
     return f"{faults.check(result)}, {result['sideband_lost']} records lost"
-
-
-@contextlib.contextmanager
-def jit(faults):
-    """A process with JIT code, and its perf map."""
-    with subprocess.Popen([faults.workloads / "jit", "1000"], stdout=subprocess.DEVNULL) as process:
-        path = pathlib.Path(f"/tmp/perf-{process.pid}.map")
-        try:
-            while not (path.exists() and path.stat().st_size > 0):
-                time.sleep(0.01)
-            time.sleep(0.05)
-            yield path
-        finally:
-            process.kill()
-            path.unlink(missing_ok=True)
 
 
 def check_jit(faults, result):
