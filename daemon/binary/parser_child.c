@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -20,6 +21,8 @@
 /* Free heap beyond this goes back to the system after a question. Below it, what one file needed (above
  * all, sections decompressed) serves the next one, without a page fault for each 4 KiB. */
 #define KEPT_HEAP_BYTES (16U << 20)
+/* When no question has come for so long, all of it goes back. */
+#define IDLE_NS (50 * 1000 * 1000L)
 #define LARGEST_ON_HEAP (32 << 20)
 
 /* The descriptors of one question, by role; -1 when absent. */
@@ -130,9 +133,16 @@ static void grant_cpu_time(uint64_t request_cpu_ns)
 	setrlimit(RLIMIT_CPU, &limit);
 }
 
+static bool is_idle(void)
+{
+	struct pollfd socket = {.fd = PARSER_CHILD_SOCKET, .events = POLLIN};
+	struct timespec wait = {.tv_nsec = IDLE_NS};
+	return ppoll(&socket, 1, &wait, NULL) == 0;
+}
+
 static void give_back_memory(void)
 {
-	if (mallinfo2().fordblks > KEPT_HEAP_BYTES)
+	if (mallinfo2().fordblks > KEPT_HEAP_BYTES || is_idle())
 		malloc_trim(0);
 }
 

@@ -153,7 +153,7 @@ static int allow_calls(scmp_filter_ctx filter)
 	static const int allowed[] = {
 		SCMP_SYS(read), SCMP_SYS(pread64), SCMP_SYS(write), SCMP_SYS(lseek),
 		SCMP_SYS(fstat), SCMP_SYS(close), SCMP_SYS(munmap), SCMP_SYS(mremap),
-		SCMP_SYS(brk), SCMP_SYS(madvise), SCMP_SYS(recvmsg), SCMP_SYS(sendto),
+		SCMP_SYS(brk), SCMP_SYS(madvise), SCMP_SYS(recvmsg), SCMP_SYS(ppoll), SCMP_SYS(sendto),
 		SCMP_SYS(futex), SCMP_SYS(clock_gettime), SCMP_SYS(getrandom),
 		SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(exit),
 		SCMP_SYS(exit_group),
