@@ -13,15 +13,33 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
 from heap_recording import NO_LINKS, TIMEOUT, changed_code, expect_no_probes, lacks_links
 from profile_reader import Profile
-from recording import Undecided, expect, main
+from recording import Program, Undecided, expect, main
 from test_children import cgroup_root
 
 WAIT = 20
+HELD, OWN = (500, 30011), (300, 20011)  # blocks, bytes of each
+FORKS = f"""
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+print("runs", flush=True)
+sys.stdin.readline()
+held = [libc.malloc({HELD[1]}) for _ in range({HELD[0]})]
+child = os.fork()
+if not child:
+    time.sleep(1)  # until its probes are set
+    for block in held:
+        libc.free(block)
+    own = [libc.malloc({OWN[1]}) for _ in range({OWN[0]})]
+    print(os.getpid(), flush=True)
+sys.stdin.readline()
+"""
 
 
 @contextlib.contextmanager
@@ -165,5 +183,40 @@ def bounded(bench):
     return "2 of 3, and the third later"
 
 
+def bytes_of(profile, pid, kind):
+    return sum(sample.values[kind] for sample in profile.samples if sample.labels.get("process.pid") == pid)
+
+
+def forked(bench):
+    """A child without exec frees what it has from its parent: the parent's stay in use, the child's own are its
+    own."""
+    with tempfile.TemporaryDirectory() as directory, \
+            Program([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    text=True) as parent:
+        path = f"{directory}/x.pb.gz"
+        parent.stdout.readline()
+        with recording(bench, path, "--pid", parent.pid, "--children") as recorder:
+            if wait_for_probes(parent, recorder):
+                time.sleep(0.2)  # the other probes of the same library
+            parent.stdin.write("\n")
+            parent.stdin.flush()
+            child = int(parent.stdout.readline())
+            has_links = finish(recorder)
+        parent.stdin.close()
+        if not has_links:
+            return NO_LINKS
+        profile = Profile.read(path)
+    held, own = HELD[0] * HELD[1], OWN[0] * OWN[1]
+    if bytes_of(profile, parent.pid, "alloc_space") < held or bytes_of(profile, child, "alloc_space") < own:
+        raise Undecided("allocated before the probes were set")
+    left = bytes_of(profile, parent.pid, "inuse_space")
+    expect(left >= held, f"the parent holds {held} bytes, {left} are told")
+    left = bytes_of(profile, child, "inuse_space")
+    expect(own <= left < held, f"the child holds {own} bytes of its own, {left} are told")
+    unknown = [int(text.split("=")[1]) for text in profile.comments if text.startswith("heap_unknown_frees=")]
+    expect(sum(unknown) >= HELD[0], f"{HELD[0]} inherited blocks are freed, {unknown} frees counted as unknown")
+    return f"{HELD[0]} inherited blocks freed, {OWN[0]} of its own"
+
+
 if __name__ == "__main__":
-    main([by_pid, by_comm, by_executable, by_cgroup, bounded])
+    main([by_pid, by_comm, by_executable, by_cgroup, bounded, forked])
