@@ -36,9 +36,14 @@ class Bolometer:
         self.path = os.path.abspath(path)
 
     def run(self, *arguments, cwd=None, unprivileged=False, stdin=subprocess.DEVNULL, timeout=60):
-        return subprocess.run([self.path, *map(str, arguments)], cwd=cwd, stdin=stdin,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
-                              preexec_fn=drop_rights if unprivileged else None, check=False)
+        # By a descriptor: a user without rights may not reach the directory where this was built.
+        file = os.open(self.path, os.O_PATH)
+        try:
+            return subprocess.run([self.path, *map(str, arguments)], executable=f"/proc/self/fd/{file}", cwd=cwd,
+                                  pass_fds=[file], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  timeout=timeout, preexec_fn=drop_rights if unprivileged else None, check=False)
+        finally:
+            os.close(file)
 
     def start(self, *arguments, cwd=None):
         return subprocess.Popen([self.path, *map(str, arguments)], cwd=cwd,
