@@ -94,6 +94,8 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 		.binaries = c->options.binaries,
 		.select_by_pid = c->selection->pids.count > 0,
 		.select_children = c->selection->children,
+		.select_by_name = c->options.selection_may_change || c->selection->comm_patterns.count ||
+				  c->selection->exe_patterns.count,
 		.growth = c->options.growth,
 		.heap = c->options.heap,
 		.heap_interval = c->options.heap_interval,

@@ -39,6 +39,7 @@ struct collector_options {
 	uint32_t ring_bytes;	 /* 0: by number of CPUs */
 	bool ignore_kernel_bugs;
 	bool detached; /* begin as after collector_detach() */
+	bool selection_may_change; /* collector_apply_selection() will be called */
 	bool environment; /* look at what processes declare in it: declared_attributes.h */
 	const char *cache_directory; /* as of artifact_cache_options */
 	struct opener *opener; /* opens the events, stays the caller's; NULL: this process does */

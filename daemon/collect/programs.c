@@ -129,8 +129,9 @@ static void size_maps(const struct programs *programs, const struct programs_opt
 	bpf_map__set_max_entries(s->maps.ring, options->ring_bytes);
 	bpf_map__set_max_entries(s->maps.selected_pids,
 				 options->select_by_pid ? SELECTED_PIDS : 1);
-	bpf_map__set_max_entries(s->maps.executable_verdicts, VERDICTS);
-	bpf_map__set_max_entries(s->maps.comm_verdicts, VERDICTS);
+	uint32_t verdicts = options->select_by_name ? VERDICTS : 1;
+	bpf_map__set_max_entries(s->maps.executable_verdicts, verdicts);
+	bpf_map__set_max_entries(s->maps.comm_verdicts, verdicts);
 	if (probe_hash_on_demand()) {
 		bpf_map__set_map_flags(s->maps.binaries, BPF_F_NO_PREALLOC);
 		bpf_map__set_map_flags(s->maps.selected_pids, BPF_F_NO_PREALLOC);

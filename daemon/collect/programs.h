@@ -17,6 +17,7 @@ struct programs_options {
 	uint32_t ring_bytes;	  /* power of two */
 	uint32_t binaries;	  /* known at once */
 	bool select_by_pid, select_children;
+	bool select_by_name; /* or may be, later */
 	bool heap;
 	uint64_t heap_interval;	  /* bytes between two samples, up to HEAP_MAX_INTERVAL; 1: everything is taken */
 	uint32_t heap_blocks;	  /* sampled objects that are followed at once; 0: default */

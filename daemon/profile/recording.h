@@ -58,6 +58,7 @@ struct recording_options {
 	bool times;		   /* keep when each sample was taken, for OTLP (bounded, counted) */
 	bool cpus;		   /* tell samples of different CPUs apart, with a label */
 	bool detached;		   /* begin as after recording_detach() */
+	bool selection_may_change; /* recording_set_selection() will be called */
 	bool ignore_kernel_bugs;   /* sample on kernels where reading user memory can deadlock */
 	struct opener *opener;	   /* opens events for us, stays the caller's; NULL: this process does */
 	const char *root; /* of the host's files, such as /var/log/pods; NULL: by itself */

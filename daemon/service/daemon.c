@@ -327,6 +327,7 @@ static int start_recording(struct daemon *daemon)
 	if (r == 0) {
 		options.opener = daemon->opener;
 		options.detached = daemon->is_paused;
+		options.selection_may_change = true;
 		options.on_rate_change = on_rate_change;
 		options.rate_userdata = daemon;
 	}
