@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The lock guards what both threads touch: the list, and of each process what is below "guarded". All else of a
- * process is the thread's alone. Only the thread removes a process from the list or its probes.
+ * process is the thread's alone. Only the thread removes probes; a process leaves the list when the thread is done
+ * with it.
  */
 #include "collect/heap_windows_state.h"
 
@@ -51,7 +52,7 @@ static struct window_process *next_due(const struct heap_windows *w)
 	struct window_process *next = NULL;
 	for (size_t i = 0; i < w->processes.count; i++) {
 		struct window_process *p = w->processes.items[i];
-		if (p->must_fold || (p->has_ended && !p->files.count && !p->added.count))
+		if (p->must_fold || p->is_closed)
 			continue;
 		if (p->has_ended || p->added.count)
 			return p;
@@ -90,6 +91,7 @@ static void *run(void *argument)
 		else
 			heap_windows_work_on(w, p, files_came);
 		pthread_mutex_lock(&w->lock);
+		p->is_closed = has_ended;
 	}
 	pthread_mutex_unlock(&w->lock);
 	for (size_t i = 0; i < w->processes.count; i++)
@@ -145,7 +147,7 @@ void heap_windows_stop(struct heap_windows *w)
 	w->running = false;
 }
 
-static void free_process(struct window_process *p)
+void heap_windows_free_process(struct window_process *p)
 {
 	for (size_t i = 0; i < p->added.count; i++)
 		close_fd(p->added.items[i].file);
@@ -162,7 +164,7 @@ struct heap_windows *heap_windows_free(struct heap_windows *w)
 		return NULL;
 	heap_windows_stop(w);
 	for (size_t i = 0; i < w->processes.count; i++)
-		free_process(w->processes.items[i]);
+		heap_windows_free_process(w->processes.items[i]);
 	array_free(&w->processes);
 	munmap(w->counts, w->counts_size);
 	pthread_cond_destroy(&w->changed);

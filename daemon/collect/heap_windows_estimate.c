@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <string.h>
 
 /* With the lock held. */
 static void note_cpu(struct heap_windows *w, struct window_process *p)
@@ -34,16 +35,25 @@ static double survivor_factor(const struct window_process *p)
 		       : 0;
 }
 
-static void end_phase(struct window_process *p)
+static void add_errors(struct window_errors *errors, const struct window_process *p)
+{
+	struct heap_phase_scale scale = scale_of(p);
+	errors->objects_low += scale.objects_low;
+	errors->objects_high += scale.objects_high;
+	errors->bytes_low += scale.bytes_low;
+	errors->bytes_high += scale.bytes_high;
+}
+
+static void end_phase(struct heap_windows *w, struct window_process *p)
 {
 	double factor = survivor_factor(p);
 	for (size_t i = 0; i < p->survivors.count; i++) {
 		struct survivor scaled = p->survivors.items[i];
 		scaled.bytes *= factor;
 		scaled.byte_variance *= factor * factor;
-		if (array_add(&p->final, scaled) < 0)
-			break;
+		w->statistics.survivors_lost += array_add(&p->final, scaled) < 0;
 	}
+	add_errors(&w->final_errors, p);
 	p->survivors.count = 0;
 	p->phase = (struct heap_phase){0};
 	p->cpu_begin = p->cpu;
@@ -51,35 +61,75 @@ static void end_phase(struct window_process *p)
 	p->cost = 0;
 }
 
+/* What it left is final: nothing that has ended is in use. */
+static void forget_process(struct heap_windows *w, size_t at)
+{
+	struct window_process *p = w->processes.items[at];
+	end_phase(w, p);
+	memmove(w->processes.items + at, w->processes.items + at + 1,
+		(w->processes.count - at - 1) * sizeof(p));
+	w->processes.count--;
+	heap_windows_free_process(p);
+}
+
+/* Those that were never looked at through a window have nothing that is to be scaled. */
+static void forget_unscaled(struct heap_windows *w)
+{
+	for (size_t i = w->processes.count; i-- > 0;) {
+		const struct window_process *p = w->processes.items[i];
+		if (p->is_closed && !p->must_fold && !p->phase.windows)
+			forget_process(w, i);
+	}
+}
+
+/* The process whose totals are to be made final next, or 0. */
+static uint32_t next_to_fold(const struct heap_windows *w, bool also_ended)
+{
+	for (size_t i = 0; i < w->processes.count; i++) {
+		const struct window_process *p = w->processes.items[i];
+		if (p->must_fold || (also_ended && p->is_closed))
+			return p->pid;
+	}
+	return 0;
+}
+
+/* All that is known of the process's number has been made final. */
+static void end_phases_of(struct heap_windows *w, uint32_t pid)
+{
+	for (size_t i = w->processes.count; i-- > 0;) {
+		struct window_process *p = w->processes.items[i];
+		if (p->pid != pid)
+			continue;
+		if (p->is_closed) {
+			forget_process(w, i);
+			continue;
+		}
+		end_phase(w, p);
+		if (p->must_fold)
+			p->due_ns = monotonic_ns();
+		p->must_fold = false;
+	}
+}
+
 void heap_windows_update(struct heap_windows *w, struct heap_table *table)
 {
-	uint32_t folded = 0;
-	do {
-		folded = 0;
-		pthread_mutex_lock(&w->lock);
-		/* Also since one that ends cannot be asked any more. */
-		for (size_t i = 0; i < w->processes.count; i++)
-			if (!w->processes.items[i]->has_ended)
-				note_cpu(w, w->processes.items[i]);
-		for (size_t i = 0; i < w->processes.count && !folded; i++)
-			if (w->processes.items[i]->must_fold)
-				folded = w->processes.items[i]->pid;
+	pthread_mutex_lock(&w->lock);
+	/* Also since one that ends cannot be asked any more. */
+	for (size_t i = 0; i < w->processes.count; i++)
+		if (!w->processes.items[i]->has_ended)
+			note_cpu(w, w->processes.items[i]);
+	forget_unscaled(w);
+	/* Making final looks through the whole table: of those that have ended, one at a time. */
+	uint32_t pid = next_to_fold(w, true);
+	while (pid) {
 		pthread_mutex_unlock(&w->lock);
-		if (!folded)
-			return;
-		heap_table_fold(table, folded);
+		heap_table_fold(table, pid);
 		pthread_mutex_lock(&w->lock);
-		for (size_t i = 0; i < w->processes.count; i++) {
-			struct window_process *p = w->processes.items[i];
-			if (p->pid != folded || !p->must_fold)
-				continue;
-			end_phase(p);
-			p->must_fold = false;
-			p->due_ns = monotonic_ns();
-		}
+		end_phases_of(w, pid);
 		pthread_cond_signal(&w->changed);
-		pthread_mutex_unlock(&w->lock);
-	} while (folded);
+		pid = next_to_fold(w, false);
+	}
+	pthread_mutex_unlock(&w->lock);
 }
 
 void heap_windows_scale(void *windows, struct heap_total *total)
@@ -110,32 +160,29 @@ static void add_estimate(const struct hash *index, struct heap_totals *totals, c
 		totals->list.items[*at - 1].estimated_bytes += s->bytes * factor;
 }
 
-static void add_errors(const struct window_process *p, struct heap_totals *totals)
-{
-	struct heap_phase_scale scale = scale_of(p);
-	totals->objects_low += scale.objects_low;
-	totals->objects_high += scale.objects_high;
-	totals->bytes_low += scale.bytes_low;
-	totals->bytes_high += scale.bytes_high;
-}
-
 int heap_windows_estimate(struct heap_windows *w, struct heap_totals *totals)
 {
 	struct hash index = {0};
+	struct window_errors errors;
 	int r = 0;
 	for (size_t i = 0; i < totals->list.count && r == 0; i++)
 		r = hash_put(&index, mix_key(&totals->list.items[i].key), i + 1);
 	pthread_mutex_lock(&w->lock);
 	totals->windows = w->statistics.windows;
+	errors = w->final_errors;
 	for (size_t i = 0; i < w->processes.count && r == 0; i++) {
 		const struct window_process *p = w->processes.items[i];
 		for (size_t k = 0; k < p->final.count; k++)
 			add_estimate(&index, totals, &p->final.items[k], 1);
 		for (size_t k = 0; k < p->survivors.count; k++)
 			add_estimate(&index, totals, &p->survivors.items[k], survivor_factor(p));
-		add_errors(p, totals);
+		add_errors(&errors, p);
 	}
 	pthread_mutex_unlock(&w->lock);
+	totals->objects_low = errors.objects_low;
+	totals->objects_high = errors.objects_high;
+	totals->bytes_low = errors.bytes_low;
+	totals->bytes_high = errors.bytes_high;
 	hash_free(&index);
 	return r;
 }

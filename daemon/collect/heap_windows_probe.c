@@ -126,8 +126,8 @@ static void add_survivors(struct heap_windows *w, struct window_process *p)
 		heap_table_remove_block(w->options.programs, &survey.keys.items[i]);
 	pthread_mutex_lock(&w->lock);
 	for (size_t i = 0; i < survey.found.count; i++)
-		if (array_add(&p->survivors, survey.found.items[i]) < 0)
-			break;
+		w->statistics.survivors_lost += array_add(&p->survivors, survey.found.items[i]) < 0;
+	w->statistics.survivors_lost += r == -ENOMEM;
 	pthread_mutex_unlock(&w->lock);
 	array_free(&survey.found);
 	array_free(&survey.keys);

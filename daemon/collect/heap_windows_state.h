@@ -24,6 +24,11 @@ struct survivor {
 	double bytes, byte_variance;
 };
 
+/* Of sums over processes; see struct heap_phase_scale. */
+struct window_errors {
+	double objects_low, objects_high, bytes_low, bytes_high;
+};
+
 struct window_process {
 	uint32_t pid, index;
 	bool stays; /* its probes do */
@@ -38,6 +43,7 @@ struct window_process {
 	/* guarded */
 	ARRAY(struct window_file) added;
 	bool has_ended, must_fold;
+	bool is_closed; /* it has ended, and the thread is done with it */
 	struct heap_phase phase;
 	double cpu_begin, cpu, cost; /* since the phase began */
 	uint64_t wall_begin, wall; /* CLOCK_MONOTONIC ns; when the CPU time was last read */
@@ -56,11 +62,15 @@ struct heap_windows {
 	bool running, stop;
 	uint64_t random;
 	ARRAY(struct window_process *) processes;
+	struct window_errors final_errors; /* of phases that are over */
 	struct heap_windows_statistics statistics;
 };
 
 /* The latest of that number, or NULL. With the lock held. */
 struct window_process *heap_windows_find(const struct heap_windows *w, uint32_t pid);
+
+/* Its files are closed, its probes removed. */
+void heap_windows_free_process(struct window_process *p);
 
 /* ---- heap_windows_probe.c: the thread's work ---------------------------------------------------- */
 
