@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Load of the tests' own: an idle CPU is not sampled, and a host that only runs a test is idle.
+Programs that tests start and wait for, and load of the tests' own: an idle CPU is not sampled, and a host that
+only runs a test is idle.
 """
 
 import contextlib
 import os
+import pathlib
 import subprocess
 import sys
+import time
+
+from verdict import Failure
 
 
 class Program(subprocess.Popen):
@@ -48,3 +53,16 @@ def busy(*arguments, env=None):
             yield process.pid
         finally:
             process.kill()
+
+
+def wait_for_sampling(pid, patience=60):
+    """Until a recorder has its clock events, and takes signals."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        links = []
+        with contextlib.suppress(OSError):
+            links = [os.readlink(link) for link in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+        if any("perf_event" in link for link in links):
+            return
+        time.sleep(0.05)
+    raise Failure("the recorder does not begin to sample")

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the command tests share: running the built binary, expectations that say what was seen, and
 skipping aloud."""
-import contextlib
 import os
 import pathlib
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from load import no_idle_cpu  # noqa: E402
+from load import no_idle_cpu, wait_for_sampling  # noqa: E402,F401
 from verdict import SKIPPED, Failure, Stopwatch, Undecided, run_tests  # noqa: E402,F401
 
 NOBODY = 65534
@@ -49,19 +47,6 @@ class Bolometer:
         return subprocess.Popen([self.path, *map(str, arguments)], cwd=cwd,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, start_new_session=True)
-
-
-def wait_for_sampling(pid, patience=60):
-    """Until a recorder has its clock events, and takes signals."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        links = []
-        with contextlib.suppress(OSError):
-            links = [os.readlink(link) for link in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
-        if any("perf_event" in link for link in links):
-            return
-        time.sleep(0.05)
-    raise Failure("the recorder does not begin to sample")
 
 
 def main(tests, needs_root=False):

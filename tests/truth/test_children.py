@@ -8,7 +8,6 @@ else.
     test_children.py BOLOMETER WORKLOADS
 """
 
-import contextlib
 import json
 import os
 import pathlib
@@ -18,7 +17,8 @@ import subprocess
 import tempfile
 import time
 
-from recording import (OUTSIDE_NS, Failure, Program, bound_ns, cpu_ns, expect, expect_near, main, mark)
+from recording import (OUTSIDE_NS, Program, bound_ns, cpu_ns, expect, expect_near, main, mark,
+                       wait_for_sampling)
 
 SECONDS = 4
 COMPLETE = 0.95
@@ -100,25 +100,6 @@ class Running:
 def process_cpu_ns(pid):
     """What the scheduler accounted to the process's only thread."""
     return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0])
-
-
-def open_files(pid):
-    """What its descriptors are of; one may be closed while they are read."""
-    links = []
-    for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            links.append(os.readlink(link))
-    return links
-
-
-def wait_for_sampling(pid):
-    """Until the recorder has its clock events."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if any("perf_event" in link for link in open_files(pid)):
-            return
-        time.sleep(0.05)
-    raise Failure("the recorder does not begin to sample")
 
 
 def check_selection(bench, *options):
