@@ -127,7 +127,7 @@ static void add_survivors(struct heap_windows *w, struct window_process *p)
 	pthread_mutex_lock(&w->lock);
 	for (size_t i = 0; i < survey.found.count; i++)
 		w->statistics.survivors_lost += array_add(&p->survivors, survey.found.items[i]) < 0;
-	w->statistics.survivors_lost += r == -ENOMEM;
+	w->statistics.survivors_lost += r < 0; /* one at least */
 	pthread_mutex_unlock(&w->lock);
 	array_free(&survey.found);
 	array_free(&survey.keys);

@@ -11,8 +11,9 @@
 
 #define JIT_BYTES_PER_UPDATE (4UL << 20)
 #define JIT_BYTES_AT_END (64UL << 20) /* what a second's share left over is read then */
-/* While sampling goes on a map is waited for so long; at the end as long as the threads have (offload_new()). */
-#define JIT_WAIT_NS (100 * NS_PER_MS)
+/* While sampling goes on maps are waited for so long, which several that grow fast may take, and one that hangs
+ * takes once or twice, until it is given up; at the end longer than the threads have (offload_new()). */
+#define JIT_WAIT_NS (500 * NS_PER_MS)
 #define JIT_WAIT_AT_END_NS (5 * NS_PER_SECOND)
 
 void recording_note_jit(struct recording *r, struct process *process)
