@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Merging interns everything by content: an item of a source, its references already translated to
- * the result's indices, is looked up by its bytes in a table of strings. Equal bytes are one item.
+ * Merging begins at the samples and takes what they use. Everything is interned by content: an item of a
+ * source, its references already translated to the result's indices, is looked up by its bytes in a table
+ * of strings. Equal bytes are one item.
  */
 #include "profile/merge.h"
 
@@ -40,32 +41,34 @@ static int key_intern(struct merger *merger, struct strings *table, uint32_t *re
 	return intern(table, merger->key.items, merger->key.count * sizeof(uint32_t), ret, ret_new);
 }
 
-static int merge_strings(struct merger *merger, const struct profile *source)
+/* The following find what an index of the source is in the sum, where it is put when it is seen first;
+ * PROFILE_NONE in a table: not seen yet. What no sample uses never comes into the sum. */
+static int merge_string(struct merger *merger, const struct profile *source, uint32_t *index)
 {
-	for (uint32_t i = 0; i < source->strings.count; i++) {
-		int r = strings_add(&merger->sum->strings, profile_text(source, i),
-				    strings_length(&source->strings, i), &merger->string_of[i]);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	uint32_t *known = &merger->string_of[*index];
+	int r = 0;
+	if (*known == PROFILE_NONE)
+		r = strings_add(&merger->sum->strings, profile_text(source, *index),
+				strings_length(&source->strings, *index), known);
+	*index = *known;
+	return r;
 }
 
-static int merge_mapping(struct merger *merger, const struct profile *source, uint32_t index)
+static int add_mapping(struct merger *merger, const struct profile *source,
+		       struct profile_mapping mapping, uint32_t *ret)
 {
-	struct profile_mapping mapping = source->mappings.items[index];
-	mapping.file = merger->string_of[mapping.file];
-	mapping.build_id = merger->string_of[mapping.build_id];
-	mapping.go_build_id = merger->string_of[mapping.go_build_id];
-	mapping.htlhash = merger->string_of[mapping.htlhash];
+	uint32_t *strings[] = {&mapping.file, &mapping.build_id, &mapping.go_build_id,
+			       &mapping.htlhash};
+	for (size_t i = 0; i < ARRAY_LENGTH(strings); i++)
+		if (merge_string(merger, source, strings[i]) < 0)
+			return -ENOMEM;
 	uint64_t key[5] = {mapping.build_id ? mapping.build_id : mapping.file,
 			   mapping.build_id != 0, mapping.start, mapping.limit, mapping.offset};
 	bool is_new;
-	int r = intern(&merger->mappings, key, sizeof(key), &merger->mapping_of[index], &is_new);
+	int r = intern(&merger->mappings, key, sizeof(key), ret, &is_new);
 	if (r < 0 || is_new)
 		return r < 0 ? r : array_add(&merger->sum->mappings, mapping);
-	struct profile_mapping *known =
-		&merger->sum->mappings.items[merger->mapping_of[index]];
+	struct profile_mapping *known = &merger->sum->mappings.items[*ret];
 	known->has_functions |= mapping.has_functions;
 	known->has_filenames |= mapping.has_filenames;
 	known->has_line_numbers |= mapping.has_line_numbers;
@@ -73,59 +76,112 @@ static int merge_mapping(struct merger *merger, const struct profile *source, ui
 	return 0;
 }
 
-static int merge_function(struct merger *merger, const struct profile *source, uint32_t index)
+static int merge_mapping(struct merger *merger, const struct profile *source, uint32_t *index)
 {
-	struct profile_function function = source->functions.items[index];
-	function.name = merger->string_of[function.name];
-	function.system_name = merger->string_of[function.system_name];
-	function.file = merger->string_of[function.file];
+	if (*index == PROFILE_NONE)
+		return 0;
+	uint32_t *known = &merger->mapping_of[*index];
+	int r = *known != PROFILE_NONE
+			? 0
+			: add_mapping(merger, source, source->mappings.items[*index], known);
+	*index = *known;
+	return r;
+}
+
+static int add_function(struct merger *merger, const struct profile *source,
+			struct profile_function function, uint32_t *ret)
+{
+	if (merge_string(merger, source, &function.name) < 0 ||
+	    merge_string(merger, source, &function.system_name) < 0 ||
+	    merge_string(merger, source, &function.file) < 0)
+		return -ENOMEM;
 	bool is_new;
-	int r = intern(&merger->functions, &function, sizeof(function),
-		       &merger->function_of[index], &is_new);
+	int r = intern(&merger->functions, &function, sizeof(function), ret, &is_new);
 	return r < 0 || !is_new ? r : array_add(&merger->sum->functions, function);
 }
 
-static uint32_t translate(const uint32_t *table, uint32_t index)
+static int merge_function(struct merger *merger, const struct profile *source, uint32_t *index)
 {
-	return index == PROFILE_NONE ? PROFILE_NONE : table[index];
+	if (*index == PROFILE_NONE)
+		return 0;
+	uint32_t *known = &merger->function_of[*index];
+	int r = *known != PROFILE_NONE
+			? 0
+			: add_function(merger, source, source->functions.items[*index], known);
+	*index = *known;
+	return r;
 }
 
-static int location_key(struct merger *merger, const struct profile *source,
-			const struct profile_location *location)
+/* Its lines go to the end of the sum's; whoever finds the location known takes them away again. */
+static int add_lines(struct merger *merger, const struct profile *source,
+		     const struct profile_location *location)
 {
-	merger->key.count = 0;
-	int r = key_add(merger, translate(merger->mapping_of, location->mapping));
-	r = r < 0 ? r : key_add(merger, (uint32_t)location->address);
-	r = r < 0 ? r : key_add(merger, (uint32_t)(location->address >> 32));
-	r = r < 0 ? r : key_add(merger, (uint32_t)location->type << 1 | location->is_folded);
+	int r = 0;
 	for (uint32_t i = 0; r == 0 && i < location->line_count; i++) {
-		const struct profile_line *line = &source->lines.items[location->first_line + i];
-		r = key_add(merger, translate(merger->function_of, line->function));
-		r = r < 0 ? r : key_add(merger, line->line);
-		r = r < 0 ? r : key_add(merger, line->column);
+		struct profile_line line = source->lines.items[location->first_line + i];
+		r = merge_function(merger, source, &line.function);
+		if (r == 0)
+			r = array_add(&merger->sum->lines, line);
 	}
 	return r;
 }
 
-static int merge_location(struct merger *merger, const struct profile *source, uint32_t index)
+static int location_key(struct merger *merger, const struct profile_location *location,
+			const struct profile_line *lines)
 {
-	struct profile_location location = source->locations.items[index];
-	struct profile *sum = merger->sum;
-	bool is_new = false;
-	int r = location_key(merger, source, &location);
-	if (r == 0)
-		r = key_intern(merger, &merger->locations, &merger->location_of[index], &is_new);
-	if (r < 0 || !is_new)
-		return r;
-	uint32_t source_line = location.first_line;
-	location.first_line = (uint32_t)sum->lines.count;
-	location.mapping = translate(merger->mapping_of, location.mapping);
-	for (uint32_t i = 0; r == 0 && i < location.line_count; i++) {
-		struct profile_line line = source->lines.items[source_line + i];
-		line.function = translate(merger->function_of, line.function);
-		r = array_add(&sum->lines, line);
+	merger->key.count = 0;
+	int r = key_add(merger, location->mapping);
+	r = r < 0 ? r : key_add(merger, (uint32_t)location->address);
+	r = r < 0 ? r : key_add(merger, (uint32_t)(location->address >> 32));
+	r = r < 0 ? r : key_add(merger, (uint32_t)location->type << 1 | location->is_folded);
+	for (uint32_t i = 0; r == 0 && i < location->line_count; i++) {
+		r = key_add(merger, lines[i].function);
+		r = r < 0 ? r : key_add(merger, lines[i].line);
+		r = r < 0 ? r : key_add(merger, lines[i].column);
 	}
-	return r < 0 ? r : array_add(&sum->locations, location);
+	return r;
+}
+
+static int add_location(struct merger *merger, const struct profile *source,
+			struct profile_location location, uint32_t *ret)
+{
+	struct profile *sum = merger->sum;
+	size_t first = sum->lines.count;
+	bool is_new = false;
+	int r = merge_mapping(merger, source, &location.mapping);
+	if (r == 0)
+		r = add_lines(merger, source, &location);
+	if (r == 0)
+		r = location_key(merger, &location, sum->lines.items + first);
+	if (r == 0)
+		r = key_intern(merger, &merger->locations, ret, &is_new);
+	if (r < 0 || !is_new) {
+		sum->lines.count = first;
+		return r;
+	}
+	location.first_line = (uint32_t)first;
+	return array_add(&sum->locations, location);
+}
+
+static int merge_locations(struct merger *merger, const struct profile *source,
+			   const struct profile_sample *sample)
+{
+	const uint32_t *indices = source->stack_locations.items + sample->first_location;
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && i < sample->location_count; i++) {
+		uint32_t *known = &merger->location_of[indices[i]];
+		if (*known == PROFILE_NONE)
+			r = add_location(merger, source, source->locations.items[indices[i]], known);
+	}
+	return r;
+}
+
+static int merge_label(struct merger *merger, const struct profile *source,
+		       struct profile_label *label)
+{
+	int r = merge_string(merger, source, &label->key);
+	r = r < 0 ? r : merge_string(merger, source, &label->text);
+	return r < 0 ? r : merge_string(merger, source, &label->unit);
 }
 
 static int sample_key(struct merger *merger, const struct profile *source,
@@ -137,12 +193,13 @@ static int sample_key(struct merger *merger, const struct profile *source,
 		r = key_add(merger, merger->location_of[source->stack_locations.items
 								[sample->first_location + i]]);
 	for (uint32_t i = 0; r == 0 && i < sample->label_count; i++) {
-		const struct profile_label *label = &source->labels.items[sample->first_label + i];
-		r = key_add(merger, merger->string_of[label->key]);
-		r = r < 0 ? r : key_add(merger, merger->string_of[label->text]);
-		r = r < 0 ? r : key_add(merger, (uint32_t)label->number);
-		r = r < 0 ? r : key_add(merger, (uint32_t)((uint64_t)label->number >> 32));
-		r = r < 0 ? r : key_add(merger, merger->string_of[label->unit]);
+		struct profile_label label = source->labels.items[sample->first_label + i];
+		r = merge_label(merger, source, &label);
+		r = r < 0 ? r : key_add(merger, label.key);
+		r = r < 0 ? r : key_add(merger, label.text);
+		r = r < 0 ? r : key_add(merger, (uint32_t)label.number);
+		r = r < 0 ? r : key_add(merger, (uint32_t)((uint64_t)label.number >> 32));
+		r = r < 0 ? r : key_add(merger, label.unit);
 	}
 	return r;
 }
@@ -162,10 +219,9 @@ static int add_new_sample(struct merger *merger, const struct profile *source,
 		r = array_add(&sum->stack_locations, merger->key.items[1 + i]);
 	for (uint32_t i = 0; r == 0 && i < sample->label_count; i++) {
 		struct profile_label label = source->labels.items[sample->first_label + i];
-		label.key = merger->string_of[label.key];
-		label.text = merger->string_of[label.text];
-		label.unit = merger->string_of[label.unit];
-		r = array_add(&sum->labels, label);
+		r = merge_label(merger, source, &label);
+		if (r == 0)
+			r = array_add(&sum->labels, label);
 	}
 	for (size_t i = 0; r == 0 && i < sum->sample_types.count; i++)
 		r = array_add(&sum->values, 0);
@@ -178,7 +234,9 @@ static int merge_sample(struct merger *merger, const struct profile *source, siz
 	struct profile *sum = merger->sum;
 	uint32_t target = 0;
 	bool is_new = false;
-	int r = sample_key(merger, source, sample);
+	int r = merge_locations(merger, source, sample);
+	if (r == 0)
+		r = sample_key(merger, source, sample);
 	if (r == 0)
 		r = key_intern(merger, &merger->samples, &target, &is_new);
 	if (r == 0 && is_new)
@@ -198,21 +256,26 @@ static int merge_sample(struct merger *merger, const struct profile *source, siz
 	return 0;
 }
 
+static int merge_comments(struct merger *merger, const struct profile *source)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < source->comments.count; i++) {
+		uint32_t comment = source->comments.items[i];
+		r = merge_string(merger, source, &comment);
+		if (r == 0)
+			r = array_add(&merger->sum->comments, comment);
+	}
+	return r;
+}
+
+/* By convention the first mapping is the main program's: it stays first, used or not. */
 static int merge_items(struct merger *merger, const struct profile *source)
 {
-	int r = merge_strings(merger, source);
-	for (uint32_t i = 0; r == 0 && i < source->mappings.count; i++)
-		r = merge_mapping(merger, source, i);
-	for (uint32_t i = 0; r == 0 && i < source->functions.count; i++)
-		r = merge_function(merger, source, i);
-	for (uint32_t i = 0; r == 0 && i < source->locations.count; i++)
-		r = merge_location(merger, source, i);
+	uint32_t first = source->mappings.count ? 0 : PROFILE_NONE;
+	int r = merge_mapping(merger, source, &first);
 	for (size_t i = 0; r == 0 && i < source->samples.count; i++)
 		r = merge_sample(merger, source, i);
-	for (size_t i = 0; r == 0 && i < source->comments.count; i++)
-		r = array_add(&merger->sum->comments,
-			      merger->string_of[source->comments.items[i]]);
-	return r;
+	return r == 0 ? merge_comments(merger, source) : r;
 }
 
 /* Which value of `source` has this type and unit? Its count when none. */
@@ -229,12 +292,20 @@ static size_t find_type(const struct profile *of, struct profile_value_type type
 	return i;
 }
 
+static uint32_t *new_table(size_t count)
+{
+	uint32_t *table = malloc((count + 1) * sizeof(*table));
+	for (size_t i = 0; table && i < count; i++)
+		table[i] = PROFILE_NONE;
+	return table;
+}
+
 static int merge_source(struct merger *merger, const struct profile *source)
 {
-	_cleanup_free_ uint32_t *strings = calloc(source->strings.count + 1, sizeof(uint32_t));
-	_cleanup_free_ uint32_t *mappings = calloc(source->mappings.count + 1, sizeof(uint32_t));
-	_cleanup_free_ uint32_t *functions = calloc(source->functions.count + 1, sizeof(uint32_t));
-	_cleanup_free_ uint32_t *locations = calloc(source->locations.count + 1, sizeof(uint32_t));
+	_cleanup_free_ uint32_t *strings = new_table(source->strings.count);
+	_cleanup_free_ uint32_t *mappings = new_table(source->mappings.count);
+	_cleanup_free_ uint32_t *functions = new_table(source->functions.count);
+	_cleanup_free_ uint32_t *locations = new_table(source->locations.count);
 	if (!strings || !mappings || !functions || !locations)
 		return -ENOMEM;
 	merger->string_of = strings;

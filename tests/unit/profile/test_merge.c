@@ -226,13 +226,33 @@ static void test_states_do_not_add(void **state)
 	expect_heap((const struct profile *[]){second, same}, 2, 50, 299);
 }
 
+/* A sample that was taken out leaves nothing behind; the first mapping stays, it names the program. */
+static void test_unused_goes(void **state)
+{
+	_cleanup_profile_ struct profile *whole = TEST_PROFILE({"main;work", 30}, {"main;rest", 5});
+	size_t mappings = whole->mappings.count;
+	whole->samples.count = 1;
+	whole->values.count = whole->sample_types.count;
+	struct profile *part = NULL;
+	assert_int_equal(profile_merge((const struct profile *[]){whole}, 1, &part), 0);
+	assert_int_equal(profile_check(part), 0);
+	assert_int_equal(part->locations.count, 2);
+	assert_int_equal(part->functions.count, 2);
+	assert_int_equal(part->lines.count, 2);
+	assert_int_equal(part->mappings.count, mappings ? 1 : 0);
+	assert_int_equal(value_of(part, "main;work"), 30);
+	for (uint32_t i = 0; i < part->strings.count; i++)
+		assert_string_not_equal(profile_text(part, i), "rest");
+	profile_free(part);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values_add),    cmocka_unit_test(test_overflow_saturates),
 		cmocka_unit_test(test_labels_keep_apart), cmocka_unit_test(test_mappings),
 		cmocka_unit_test(test_common_types),  cmocka_unit_test(test_header),
-		cmocka_unit_test(test_states_do_not_add),
+		cmocka_unit_test(test_states_do_not_add), cmocka_unit_test(test_unused_goes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
