@@ -9,7 +9,7 @@ set -eu
 # To build: compiler, Meson, the BPF toolchain, the libraries of meson.build.
 build="gcc libc6-dev linux-libc-dev meson ninja-build pkg-config python3
  clang llvm bpftool
- libbpf-dev libelf-dev libdw-dev zlib1g-dev libzstd-dev liblzma-dev libiberty-dev
+ libbpf-dev libelf-dev libdw-dev zlib1g-dev libdeflate-dev libzstd-dev liblzma-dev libiberty-dev
  libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
  libcap-dev libseccomp-dev nettle-dev libcurl4-openssl-dev libyaml-dev
  libmicrohttpd-dev libncurses-dev"

@@ -127,18 +127,11 @@ static int sacrifice_oldest(struct pprof_directory *recorder)
 
 static int compress_payload(const struct payload *payload, struct text *out)
 {
-	struct gzip_writer writer;
 	if (gzip_is(payload->bytes, payload->size)) {
 		text_add_bytes(out, payload->bytes, payload->size);
 		return out->failed ? -ENOMEM : 0;
 	}
-	int r = gzip_writer_init(&writer, COMPRESSION_LEVEL, out);
-	if (r == 0)
-		r = gzip_writer_add(&writer, payload->bytes, payload->size);
-	if (r == 0)
-		r = gzip_writer_finish(&writer);
-	gzip_writer_release(&writer);
-	return r;
+	return gzip_compress(payload->bytes, payload->size, COMPRESSION_LEVEL, out);
 }
 
 /* Gives the file a name that no other has. */

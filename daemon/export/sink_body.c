@@ -9,25 +9,12 @@
 #include <zstd.h>
 
 /* Fast ones: a batch is compressed each time it is sent. tests/bench/bench_send.py prints the cost. */
-#define GZIP_LEVEL 4
+#define GZIP_LEVEL 2
 #define ZSTD_LEVEL 3
 
 const char *sink_compression_name(enum sink_compression compression)
 {
 	return compression == SINK_GZIP ? "gzip" : compression == SINK_ZSTD ? "zstd" : "identity";
-}
-
-static int compress_gzip(const void *bytes, size_t size, struct text *out)
-{
-	struct gzip_writer writer;
-	int r = gzip_writer_init(&writer, GZIP_LEVEL, out);
-	if (r < 0)
-		return r;
-	r = gzip_writer_add(&writer, bytes, size);
-	if (r == 0)
-		r = gzip_writer_finish(&writer);
-	gzip_writer_release(&writer);
-	return r;
 }
 
 static int compress_zstd(const void *bytes, size_t size, struct text *out)
@@ -47,7 +34,7 @@ int sink_body_compress(enum sink_compression compression, const void *bytes, siz
 		       struct text *out)
 {
 	if (compression == SINK_GZIP)
-		return compress_gzip(bytes, size, out);
+		return gzip_compress(bytes, size, GZIP_LEVEL, out);
 	if (compression == SINK_ZSTD)
 		return compress_zstd(bytes, size, out);
 	text_add_bytes(out, bytes, size);

@@ -1,24 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gzip (RFC 1952) over zlib: compress piece by piece into a text, expand under a limit. */
+/* gzip (RFC 1952): compress what is in memory, expand under a limit. */
 #pragma once
 
 #include "base/text.h"
 
-#include <zlib.h>
-
-struct gzip_writer {
-	z_stream stream;
-	struct text *out; /* compressed bytes are appended here */
-};
-
-/* `level` 1..9. The header carries no time, so equal input gives equal bytes. Returns 0 or -ENOMEM.
- * Free with gzip_writer_release() in every case. */
-int gzip_writer_init(struct gzip_writer *writer, int level, struct text *out);
-int gzip_writer_add(struct gzip_writer *writer, const void *bytes, size_t size);
-
-/* Writes the trailer. Returns 0 or -ENOMEM. */
-int gzip_writer_finish(struct gzip_writer *writer);
-void gzip_writer_release(struct gzip_writer *writer);
+/* Appends `bytes` as one member. `level` is libdeflate's, 1..12: at 1 the result is about as long as zlib's
+ * at level 3, at 6 as zlib's at 6. The header carries no time, so equal input gives equal bytes. Returns 0 or
+ * -ENOMEM. */
+int gzip_compress(const void *bytes, size_t size, int level, struct text *out);
 
 /* Does it begin as gzip does? */
 bool gzip_is(const void *bytes, size_t size);

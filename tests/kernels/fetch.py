@@ -34,7 +34,7 @@ KERNELS = {
 # What the product links with, for arm64, and what a virtual machine needs to run it.
 SYSROOT_SUITES = ("bookworm", "bookworm-security")
 SYSROOT_PACKAGES = """
-    libbpf1 libbpf-dev libelf1 libelf-dev libdw1 libdw-dev zlib1g zlib1g-dev libzstd1 libzstd-dev
+    libbpf1 libbpf-dev libelf1 libelf-dev libdw1 libdw-dev zlib1g zlib1g-dev libdeflate0 libdeflate-dev libzstd1 libzstd-dev
     liblzma5 liblzma-dev libprotobuf-c1 libprotobuf-c-dev libcap2 libcap-dev libseccomp2
     libseccomp-dev libnettle8 nettle-dev libiberty-dev libbz2-1.0 libbz2-dev libhogweed6
     libgmp10 libcurl4 libcurl4-openssl-dev libyaml-0-2 libyaml-dev libmicrohttpd12 libmicrohttpd-dev
