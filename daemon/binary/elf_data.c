@@ -11,9 +11,8 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <limits.h>
+#include <libdeflate.h>
 #include <string.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #ifndef ELFCOMPRESS_ZSTD
@@ -32,23 +31,14 @@ struct compressed {
 
 static int inflate_into(const struct compressed *from, unsigned char *out)
 {
-	z_stream stream = {.next_in = (unsigned char *)from->bytes, .next_out = out};
-	size_t in_left = from->size, out_left = from->full_size;
-	int r = inflateInit(&stream);
-	if (r != Z_OK)
+	struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
+	if (!decompressor)
 		return -ENOMEM;
-	do {
-		/* zlib counts in unsigned int: feed it in pieces. */
-		uInt in = MIN_OF(in_left, (size_t)UINT_MAX);
-		uInt room = MIN_OF(out_left, (size_t)UINT_MAX);
-		stream.avail_in = in;
-		stream.avail_out = room;
-		r = inflate(&stream, Z_NO_FLUSH);
-		in_left -= in - stream.avail_in;
-		out_left -= room - stream.avail_out;
-	} while (r == Z_OK && out_left);
-	inflateEnd(&stream);
-	return (r == Z_STREAM_END || r == Z_OK) && !out_left ? 0 : -EBADMSG;
+	/* Without a place for the length, the output must have exactly the length claimed. */
+	enum libdeflate_result r = libdeflate_zlib_decompress(decompressor, from->bytes, from->size,
+							      out, from->full_size, NULL);
+	libdeflate_free_decompressor(decompressor);
+	return r == LIBDEFLATE_SUCCESS ? 0 : -EBADMSG;
 }
 
 static int zstd_into(const struct compressed *from, unsigned char *out)
@@ -57,7 +47,7 @@ static int zstd_into(const struct compressed *from, unsigned char *out)
 	return ZSTD_isError(n) || n != from->full_size ? -EBADMSG : 0;
 }
 
-static int decompress(const struct compressed *from, uint64_t limit, struct elf_data *ret)
+static int check_claim(const struct compressed *from, uint64_t limit)
 {
 	if (from->type != ELFCOMPRESS_ZLIB && from->type != ELFCOMPRESS_ZSTD)
 		return -ENOTSUP;
@@ -66,10 +56,23 @@ static int decompress(const struct compressed *from, uint64_t limit, struct elf_
 	if (from->type == ELFCOMPRESS_ZLIB &&
 	    from->full_size / DEFLATE_MAX_RATIO > from->size)
 		return -EBADMSG;
+	return 0;
+}
+
+static int decompress_into(const struct compressed *from, unsigned char *out)
+{
+	return from->type == ELFCOMPRESS_ZLIB ? inflate_into(from, out) : zstd_into(from, out);
+}
+
+static int decompress(const struct compressed *from, uint64_t limit, struct elf_data *ret)
+{
+	int r = check_claim(from, limit);
+	if (r < 0)
+		return r;
 	_cleanup_free_ unsigned char *out = malloc(from->full_size ? from->full_size : 1);
 	if (!out)
 		return -ENOMEM;
-	int r = from->type == ELFCOMPRESS_ZLIB ? inflate_into(from, out) : zstd_into(from, out);
+	r = decompress_into(from, out);
 	if (r < 0)
 		return r;
 	ret->size = from->full_size;
@@ -118,6 +121,35 @@ int elf_file_section_data(const struct elf_file *elf, const Elf64_Shdr *section,
 		return -E2BIG;
 	*ret = (struct elf_data){.bytes = bytes, .size = section->sh_size};
 	return 0;
+}
+
+/* Those that the generic ABI describes; what begins with "ZLIB" goes by its name, which would have to change. */
+static int find_flagged(const struct elf_file *elf, const Elf64_Shdr *section,
+			struct compressed *ret)
+{
+	const unsigned char *bytes = elf_file_range(elf, section->sh_offset, section->sh_size);
+	if (section->sh_type == SHT_NOBITS || !(section->sh_flags & SHF_COMPRESSED) || !bytes ||
+	    !find_compressed(elf, section, bytes, ret))
+		return -ENODATA;
+	return check_claim(ret, ELF_DATA_LIMIT);
+}
+
+int elf_file_expanded_size(const struct elf_file *elf, const Elf64_Shdr *section, size_t *ret)
+{
+	struct compressed from;
+	int r = find_flagged(elf, section, &from);
+	if (r == 0)
+		*ret = from.full_size;
+	return r;
+}
+
+int elf_file_expand(const struct elf_file *elf, const Elf64_Shdr *section, void *out, size_t size)
+{
+	struct compressed from;
+	int r = find_flagged(elf, section, &from);
+	if (r == 0 && from.full_size != size)
+		r = -EBADMSG; /* the file has changed */
+	return r < 0 ? r : decompress_into(&from, out);
 }
 
 int elf_file_data(const struct elf_file *elf, const char *name, uint64_t limit,

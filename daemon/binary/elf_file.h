@@ -80,6 +80,13 @@ int elf_file_section_data(const struct elf_file *elf, const Elf64_Shdr *section,
 int elf_file_data(const struct elf_file *elf, const char *name, uint64_t limit,
 		  struct elf_data *ret);
 
+/* The size that a section with SHF_COMPRESSED has when decompressed. Returns 0, -ENODATA (it is none), -EBADMSG,
+ * -E2BIG or -ENOTSUP. */
+int elf_file_expanded_size(const struct elf_file *elf, const Elf64_Shdr *section, size_t *ret);
+
+/* Decompresses it into `size` bytes, which must be exactly its size. */
+int elf_file_expand(const struct elf_file *elf, const Elf64_Shdr *section, void *out, size_t size);
+
 /* Idempotent. */
 void elf_data_free(struct elf_data *data);
 #define _cleanup_elf_data_ _cleanup_(elf_data_free)

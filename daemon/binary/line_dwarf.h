@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A file's DWARF, opened with libdw, without the sections that no line and no inlined call needs: libdw
- * decompresses every section it knows when it opens a file. For the parser child only, as mapped_elf.h.
+ * A file's DWARF, opened with libdw, which decompresses every section it knows when it opens a file: here those that
+ * no line and no inlined call needs are left out, and the others decompressed faster. For the parser child only,
+ * as mapped_elf.h.
  */
 #pragma once
 
