@@ -102,6 +102,9 @@ static inline bool otlp_has_key(const struct profile_label *labels, size_t count
 	return false;
 }
 
+/* What an attribute of this key says; OTLP_KEY_INVALID when none may have it. */
+enum otlp_key_class otlp_class_of_key(const char *key);
+
 enum otlp_key_class otlp_find_class(struct otlp_encoder *encoder, uint32_t key);
 
 static inline enum otlp_key_class otlp_class_of(struct otlp_encoder *encoder, uint32_t key)

@@ -22,7 +22,7 @@ static bool is_valid(const char *key)
 	return same;
 }
 
-static enum otlp_key_class class_of_text(const char *key)
+enum otlp_key_class otlp_class_of_key(const char *key)
 {
 	static const struct {
 		const char *key;
@@ -54,7 +54,7 @@ static enum otlp_key_class class_of_text(const char *key)
 
 enum otlp_key_class otlp_find_class(struct otlp_encoder *e, uint32_t key)
 {
-	enum otlp_key_class class = class_of_text(profile_text(e->profile, key));
+	enum otlp_key_class class = otlp_class_of_key(profile_text(e->profile, key));
 	e->key_classes[key] = (uint8_t)class;
 	return class;
 }

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which series a profile becomes, under which labels, and that nothing is lost between them. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "format/pprof.h"
+#include "format/pyroscope.h"
+#include "format/wire_reader.h"
+#include "tests/unit/format/otlp_example.h"
+
+#define MAX_SERIES 64
+
+struct series {
+	char labels[1024]; /* "name=value;name=value;" */
+	int64_t count, cpu_ns;
+	size_t stacks;
+};
+
+struct received {
+	struct series series[MAX_SERIES];
+	size_t count, requests, largest;
+	uint64_t samples; /* as the encoder counted them */
+};
+
+static struct wire_field next_field(struct wire_reader *reader)
+{
+	struct wire_field field = {0};
+	assert_int_equal(wire_next(reader, &field), 1);
+	return field;
+}
+
+static void read_label(struct wire_reader pair, struct series *series)
+{
+	struct wire_field name = next_field(&pair), value = next_field(&pair);
+	size_t length = strlen(series->labels);
+	snprintf(series->labels + length, sizeof(series->labels) - length, "%.*s=%.*s;",
+		 (int)(name.bytes.end - name.bytes.next), name.bytes.next,
+		 (int)(value.bytes.end - value.bytes.next), value.bytes.next);
+}
+
+static void read_sample(struct wire_reader sample, struct series *series)
+{
+	struct wire_field raw = next_field(&sample), id = next_field(&sample);
+	struct pprof_failure failure;
+	struct profile *profile;
+	assert_int_equal(id.bytes.end - id.bytes.next, 36);
+	assert_int_equal(pprof_decode(raw.bytes.next, (size_t)(raw.bytes.end - raw.bytes.next), 0,
+				      &failure, &profile), 0);
+	for (size_t i = 0; i < profile->samples.count; i++) {
+		assert_int_equal(profile->samples.items[i].label_count, 0);
+		series->count += profile->values.items[2 * i];
+		series->cpu_ns += profile->values.items[2 * i + 1];
+	}
+	series->stacks += profile->samples.count;
+	profile_free(profile);
+}
+
+static int receive(void *userdata, const struct pyroscope_message *message)
+{
+	struct received *received = userdata;
+	struct wire_reader request = {(const uint8_t *)message->bytes,
+				      (const uint8_t *)message->bytes + message->size};
+	struct wire_field series, field;
+	received->requests++;
+	received->samples += message->samples;
+	received->largest = MAX_OF(received->largest, message->size);
+	while (wire_next(&request, &series) == 1) {
+		assert_true(received->count < MAX_SERIES);
+		struct series *into = &received->series[received->count++];
+		assert_int_equal(series.number, 1);
+		while (wire_next(&series.bytes, &field) == 1)
+			if (field.number == 1)
+				read_label(field.bytes, into);
+			else
+				read_sample(field.bytes, into);
+	}
+	return 0;
+}
+
+static struct profile *example(void)
+{
+	return otlp_example(&(struct example_size){.samples = 40, .processes = 4, .functions = 9,
+						  .times = 3});
+}
+
+static void expect_all(const struct profile *profile, const struct received *received)
+{
+	int64_t count = 0, cpu_ns = 0;
+	for (size_t i = 0; i < profile->samples.count; i++) {
+		count += profile->values.items[2 * i];
+		cpu_ns += profile->values.items[2 * i + 1];
+	}
+	for (size_t i = 0; i < received->count; i++) {
+		count -= received->series[i].count;
+		cpu_ns -= received->series[i].cpu_ns;
+	}
+	assert_int_equal(count, 0);
+	assert_int_equal(cpu_ns, 0);
+}
+
+static void encode(const struct profile *profile, struct pyroscope_options options,
+		   struct received *received)
+{
+	*received = (struct received){0};
+	if (!options.profile_name)
+		options.profile_name = "process_cpu";
+	assert_int_equal(pyroscope_encode(profile, &options, receive, received), 0);
+	expect_all(profile, received);
+}
+
+static bool has_label(const struct received *received, size_t index, const char *label)
+{
+	return strstr(received->series[index].labels, label);
+}
+
+static void test_grouping(void **state)
+{
+	_cleanup_profile_ struct profile *profile = example();
+	struct received received;
+	encode(profile, (struct pyroscope_options){.grouping = OTLP_BY_HOST}, &received);
+	assert_int_equal(received.count, 1);
+	assert_string_equal(received.series[0].labels,
+			    "__name__=process_cpu;host_name=box;service_name=bolometer;");
+	encode(profile, (struct pyroscope_options){.grouping = OTLP_BY_CONTAINER}, &received);
+	assert_int_equal(received.count, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_true(has_label(&received, i, "container_id=container"));
+		assert_false(has_label(&received, i, ";process_"));
+		assert_true(has_label(&received, i, "service_name=unknown_service;"));
+	}
+	encode(profile, (struct pyroscope_options){.grouping = OTLP_BY_PROCESS}, &received);
+	assert_int_equal(received.count, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_true(has_label(&received, i, "process_pid=10") &&
+			    has_label(&received, i, "service_name=unknown_service:program"));
+}
+
+static void test_who_names_wins(void **state)
+{
+	_cleanup_profile_ struct profile *profile = example();
+	struct received received;
+	struct pyroscope_label labels[] = {{"region", "eu"}, {"host_name", "other"}};
+	struct otlp_attribute attributes[] = {{.key = "service.name", .text = "shop"},
+					      {.key = "deployment.environment", .text = "test"}};
+	struct pyroscope_options options = {.profile_name = "memory", .grouping = OTLP_BY_HOST,
+					    .labels = labels, .label_count = 2,
+					    .attributes = attributes, .attribute_count = 2};
+	encode(profile, options, &received);
+	assert_string_equal(received.series[0].labels,
+			    "__name__=memory;region=eu;host_name=other;service_name=shop;"
+			    "deployment_environment=test;");
+	options.application = "all of it";
+	encode(profile, options, &received);
+	assert_true(has_label(&received, 0, "service_name=all of it;"));
+	assert_false(has_label(&received, 0, "shop"));
+}
+
+/* Threads of the kernel are not a series each. */
+static void test_kernel_threads(void **state)
+{
+	_cleanup_profile_ struct profile *profile = example();
+	struct received received;
+	for (size_t i = 0; i < profile->resource_attributes.count; i++) {
+		struct profile_label *attribute = &profile->resource_attributes.items[i];
+		const char *key = profile_text(profile, attribute->key);
+		if (!strcmp(key, "process.executable.name"))
+			attribute->text = example_string(profile, "kworker/%u:1H", (uint32_t)i);
+		else if (!strcmp(key, "container.id"))
+			attribute->key = example_string(profile, "host.id", 0);
+	}
+	encode(profile, (struct pyroscope_options){.grouping = OTLP_BY_CONTAINER}, &received);
+	assert_int_equal(received.count, 1);
+	assert_true(has_label(&received, 0, "process_executable_name=kworker;"));
+	assert_true(has_label(&received, 0, "service_name=unknown_service:kworker;"));
+}
+
+/* A value may come from outside: too long, not UTF-8. */
+static void test_foreign_values(void **state)
+{
+	_cleanup_profile_ struct profile *profile = example();
+	struct received received;
+	char longest[4000];
+	memset(longest, 0xff, sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	struct pyroscope_label labels[] = {{"k", longest}, {"bad", "a\xc3"}, {"empty", ""}};
+	encode(profile, (struct pyroscope_options){.grouping = OTLP_BY_HOST, .labels = labels,
+						   .label_count = 3}, &received);
+	assert_true(has_label(&received, 0, "k=\xef\xbf\xbd\xef\xbf\xbd"));
+	assert_false(has_label(&received, 0, "\xff"));
+	assert_false(has_label(&received, 0, "empty"));
+}
+
+static void test_limit(void **state)
+{
+	_cleanup_profile_ struct profile *profile = example();
+	struct received received;
+	uint64_t samples = 0;
+	for (size_t i = 0; i < profile->samples.count; i++)
+		samples += (uint64_t)profile->values.items[2 * i];
+	encode(profile, (struct pyroscope_options){.grouping = OTLP_BY_CONTAINER}, &received);
+	assert_int_equal(received.requests, 1);
+	assert_int_equal(received.samples, samples);
+	size_t limit = received.largest / 3;
+	encode(profile, (struct pyroscope_options){.grouping = OTLP_BY_CONTAINER,
+						   .size_limit = limit}, &received);
+	assert_true(received.requests > 3);
+	assert_true(received.largest <= limit + 200); /* its labels */
+	assert_int_equal(received.samples, samples);
+	/* One sample alone is larger. */
+	encode(profile, (struct pyroscope_options){.grouping = OTLP_BY_HOST, .size_limit = 10},
+	       &received);
+	assert_int_equal(received.count, profile->samples.count);
+	assert_int_equal(received.samples, samples);
+}
+
+static int refuse(void *userdata, const struct pyroscope_message *message)
+{
+	return -ENOSPC;
+}
+
+static void test_refusal(void **state)
+{
+	_cleanup_profile_ struct profile *profile = example();
+	struct pyroscope_options options = {.profile_name = "process_cpu"};
+	assert_int_equal(pyroscope_encode(profile, &options, refuse, NULL), -ENOSPC);
+	profile->samples.count = profile->values.count = 0;
+	assert_int_equal(pyroscope_encode(profile, &options, refuse, NULL), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_grouping), cmocka_unit_test(test_who_names_wins),
+		cmocka_unit_test(test_kernel_threads), cmocka_unit_test(test_foreign_values),
+		cmocka_unit_test(test_limit), cmocka_unit_test(test_refusal),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
