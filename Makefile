@@ -39,11 +39,12 @@ fuzz:
 	scripts/install-dependencies.sh build tests
 	scripts/fuzz.sh build-fuzz $(FUZZ_SECONDS)
 
-# What a real OpenTelemetry Collector receives is what was sent. Builds one first: about 4 minutes,
-# from the network. After that it is part of every check.
+# What a real OpenTelemetry Collector and Pyroscope's own handler receive is what was sent. Builds both first:
+# about 4 minutes, from the network. After that it is part of every check.
 collector-test: build
 	scripts/build-collector.sh $(BUILD)/collector
-	meson test -C $(BUILD) 'export collector'
+	scripts/build-pyroscope-receiver.sh $(BUILD)/pyroscope
+	meson test -C $(BUILD) 'export collector' 'export pyroscope server'
 
 # The DaemonSet on a real Kubernetes of one node, built from Go modules the first time: about half an hour,
 # from the network, kept in ~/.cache. After that some minutes. Needs root.

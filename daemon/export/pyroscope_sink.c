@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pprof pushed to Pyroscope, in either of its forms: the older one is a multipart form under /ingest
- * with the labels in the query, the newer one Connect's JSON with the labels beside the profile.
+ * pprof sent to Pyroscope, in either of its forms: the older one is a multipart form under /ingest with
+ * the labels in the query; the newer one a unary call of Connect, whose message (format/pyroscope.h) has
+ * series with their labels.
  *
  * Sources: grafana.com/docs/pyroscope/latest/reference-server-api, pyroscope's push/v1/push.proto,
  * connectrpc.com/docs/protocol.
@@ -16,7 +17,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <nettle/base64.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +24,6 @@
 #define INGEST_PATH "/ingest"
 #define PUSH_PATH "/push.v1.PusherService/Push"
 #define DEFAULT_APPLICATION "bolometer"
-#define CPU_PROFILE "process_cpu"
 
 /* RFC 9562 version 8 (the maker's own content), from the bytes: a batch sent again keeps its id. */
 static void format_id(const struct payload *payload, char id[37])
@@ -87,79 +86,77 @@ static void add_form(struct text *body, const char *id, const struct text *profi
 	text_add(body, "\r\n--%s--\r\n", id);
 }
 
-static void add_label(struct text *body, const char *name, const char *value)
+static void post(struct http_sink *http, const struct http_request *request, struct sink_result *ret)
 {
-	text_add_string(body, ",{\"name\":\"");
-	text_add_json(body, name);
-	text_add_string(body, "\",\"value\":\"");
-	text_add_json(body, value);
-	text_add_string(body, "\"}");
+	_cleanup_(http_answer_free) struct http_answer answer = {0};
+	char detail[ANSWER_MESSAGE_BYTES];
+	http_client_post(http->client, request, &answer);
+	http_outcome(http->client, &answer, http_body_excerpt(&answer, detail, sizeof(detail)), ret);
 }
 
-static void add_push(struct text *body, const struct sink_options *options, const char *id,
-		     const struct text *profile)
-{
-	size_t encoded = BASE64_ENCODE_RAW_LENGTH(profile->length);
-	_cleanup_free_ char *base64 = malloc(encoded + 1);
-	if (!base64) {
-		body->failed = true;
-		return;
-	}
-	base64_encode_raw(base64, profile->length, (const uint8_t *)profile->bytes);
-	text_add_string(body, "{\"series\":[{\"labels\":[{\"name\":\"__name__\",\"value\":\"" CPU_PROFILE
-			      "\"}");
-	add_label(body, "service_name", application_of(options));
-	for (size_t i = 0; i < options->labels.count; i++)
-		add_label(body, options->labels.items[i].name, options->labels.items[i].value);
-	text_add(body, "],\"samples\":[{\"ID\":\"%s\",\"rawProfile\":\"", id);
-	text_add_bytes(body, base64, encoded);
-	text_add_string(body, "\"}]}]}");
-}
-
-/* Everything of the request but where its answer goes. Returns 0 or -ENOMEM. */
-static int make_request(const struct http_sink *http, const struct payload *payload,
-			const char *id, struct text *url, struct text *body)
+static void send_form(struct http_sink *http, const struct payload *payload, uint64_t timeout_ns,
+		      struct sink_result *ret)
 {
 	const struct sink_options *options = http_client_options(http->client);
+	_cleanup_(text_free) struct text url = {0};
+	_cleanup_(text_free) struct text body = {0};
 	_cleanup_(text_free) struct text profile = {0};
-	/* Pyroscope knows gzip by its first bytes. */
-	if (sink_body_compress(options->compression, payload->bytes, payload->size, &profile) < 0)
-		return -ENOMEM;
-	text_add_string(url, http->url);
-	if (options->protocol == SINK_PYROSCOPE_INGEST) {
-		add_query(url, options, payload);
-		add_form(body, id, &profile);
-	} else {
-		add_push(body, options, id, &profile);
+	char id[37], type[96];
+	if (!payload_is_pprof(payload->kind)) {
+		http_sink_refuse(ret, SINK_REJECTED, "/ingest takes pprof alone");
+		return;
 	}
-	return url->failed || body->failed ? -ENOMEM : 0;
+	format_id(payload, id);
+	snprintf(type, sizeof(type), "Content-Type: multipart/form-data; boundary=%s", id);
+	/* Pyroscope knows gzip by its first bytes. */
+	int r = sink_body_compress(options->compression, payload->bytes, payload->size, &profile);
+	text_add_string(&url, http->url);
+	add_query(&url, options, payload);
+	add_form(&body, id, &profile);
+	if (r < 0 || url.failed || body.failed) {
+		http_sink_refuse(ret, SINK_RETRY, "out of memory");
+		return;
+	}
+	post(http,
+	     &(struct http_request){.url = url.bytes, .headers = (const char *[]){type, NULL},
+				    .body = body.bytes, .body_size = body.length,
+				    .timeout_ns = timeout_ns},
+	     ret);
+}
+
+static void send_push(struct http_sink *http, const struct payload *payload, uint64_t timeout_ns,
+		      struct sink_result *ret)
+{
+	enum sink_compression compression = http_client_options(http->client)->compression;
+	_cleanup_(text_free) struct text body = {0};
+	const char *headers[] = {"Content-Type: application/proto", "Connect-Protocol-Version: 1",
+				 compression == SINK_UNCOMPRESSED ? NULL : "Content-Encoding: gzip",
+				 NULL};
+	struct http_request request = {.url = http->url, .headers = headers, .body = payload->bytes,
+				       .body_size = payload->size, .timeout_ns = timeout_ns};
+	if (payload->kind != PAYLOAD_PYROSCOPE) {
+		http_sink_refuse(ret, SINK_REJECTED, "a push destination takes series alone");
+		return;
+	}
+	if (compression != SINK_UNCOMPRESSED) {
+		if (sink_body_compress(compression, payload->bytes, payload->size, &body) < 0) {
+			http_sink_refuse(ret, SINK_RETRY, "out of memory");
+			return;
+		}
+		request.body = body.bytes;
+		request.body_size = body.length;
+	}
+	post(http, &request, ret);
 }
 
 static void pyroscope_send(struct sink *sink, const struct payload *payload, uint64_t timeout_ns,
 			   struct sink_result *ret)
 {
 	struct http_sink *http = container_of(sink, struct http_sink, sink);
-	bool form = http_client_options(http->client)->protocol == SINK_PYROSCOPE_INGEST;
-	_cleanup_(text_free) struct text url = {0};
-	_cleanup_(text_free) struct text body = {0};
-	_cleanup_(http_answer_free) struct http_answer answer = {0};
-	char id[37], type[96] = "Content-Type: application/json", detail[ANSWER_MESSAGE_BYTES];
-	if (!payload_is_pprof(payload->kind)) {
-		http_sink_refuse(ret, SINK_REJECTED, "a pprof destination takes no OTLP");
-		return;
-	}
-	format_id(payload, id);
-	if (make_request(http, payload, id, &url, &body) < 0) {
-		http_sink_refuse(ret, SINK_RETRY, "out of memory");
-		return;
-	}
-	if (form)
-		snprintf(type, sizeof(type), "Content-Type: multipart/form-data; boundary=%s", id);
-	const char *headers[] = {type, form ? NULL : "Connect-Protocol-Version: 1", NULL};
-	struct http_request request = {.url = url.bytes, .headers = headers, .body = body.bytes,
-				       .body_size = body.length, .timeout_ns = timeout_ns};
-	http_client_post(http->client, &request, &answer);
-	http_outcome(http->client, &answer, http_body_excerpt(&answer, detail, sizeof(detail)), ret);
+	if (http_client_options(http->client)->protocol == SINK_PYROSCOPE_INGEST)
+		send_form(http, payload, timeout_ns, ret);
+	else
+		send_push(http, payload, timeout_ns, ret);
 }
 
 static const struct sink_operations pyroscope_operations = {

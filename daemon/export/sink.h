@@ -17,6 +17,7 @@ enum payload_kind {
 	PAYLOAD_PPROF_GROWTH = 3, /* the same, of growth: it has another name as a file */
 	PAYLOAD_PPROF_OOM_CPU = 4,    /* of a process that was killed for lack of memory */
 	PAYLOAD_PPROF_OOM_GROWTH = 5, /* of its growth */
+	PAYLOAD_PYROSCOPE = 16,	      /* PushRequest, protobuf */
 };
 
 static inline bool payload_is_pprof(enum payload_kind kind)

@@ -14,7 +14,7 @@ enum sink_protocol {
 	SINK_OTLP_GRPC = 1,
 	SINK_OTLP_HTTP,		/* protobuf bodies */
 	SINK_PYROSCOPE_INGEST,	/* POST /ingest, multipart pprof */
-	SINK_PYROSCOPE_PUSH,	/* push.v1.PusherService/Push, pprof in Connect's JSON */
+	SINK_PYROSCOPE_PUSH,	/* push.v1.PusherService/Push, unary Connect */
 };
 
 enum sink_compression {
@@ -55,8 +55,9 @@ struct sink_options {
 
 	char *proxy; /* NULL: as the environment says (https_proxy, no_proxy …); "": none */
 
-	char *application;	  /* Pyroscope: the service's name; NULL: "bolometer" */
-	struct sink_pairs labels; /* Pyroscope: on every profile */
+	/* Of the form of /ingest; a push has them in its series, and they are here to be checked. */
+	char *application;	  /* the service's name; NULL: "bolometer" */
+	struct sink_pairs labels; /* on every profile */
 };
 
 /* Appends a copy of both strings. Returns 0 or -ENOMEM. */

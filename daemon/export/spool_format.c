@@ -25,7 +25,8 @@ bool record_is_valid(const struct record_header *header, uint64_t nonce)
 	       header->sequence > 0 && header->sequence < RECORD_MAX_SEQUENCE &&
 	       header->order < RECORD_MAX_SEQUENCE && header->half <= 1 &&
 	       header->replaces < header->sequence &&
-	       (header->kind == PAYLOAD_OTLP || payload_is_pprof(header->kind)) &&
+	       (header->kind == PAYLOAD_OTLP || header->kind == PAYLOAD_PYROSCOPE ||
+		payload_is_pprof(header->kind)) &&
 	       header->checksum == header_checksum(header, nonce);
 }
 

@@ -78,7 +78,9 @@ enum exporter_type {
 	EXPORTER_PPROF_DIRECTORY,
 };
 
-enum attributes_choice { ATTRIBUTES_ALL, ATTRIBUTES_NONE };
+/* AUTO: as suits the exporter's type. */
+enum grouping_choice { GROUPING_AUTO, GROUPING_PROCESS, GROUPING_CONTAINER, GROUPING_HOST };
+enum attributes_choice { ATTRIBUTES_AUTO, ATTRIBUTES_ALL, ATTRIBUTES_NONE };
 
 struct exporter_configuration {
 	char *name; /* NULL in the file: the type's name */
@@ -88,7 +90,7 @@ struct exporter_configuration {
 	uint64_t max_bytes, max_age_ns; /* of the files in the directory */
 	enum otlp_shape shape;
 	enum otlp_sample_type sample_type;
-	enum otlp_grouping grouping;
+	enum grouping_choice grouping;
 	enum attributes_choice sample_attributes;
 	uint64_t spool_bytes;
 	uint64_t retry_initial_ns, retry_max_ns;

@@ -61,6 +61,18 @@ static int make_sink(const struct exporter_configuration *c, struct sink **ret)
 	return r;
 }
 
+static const char *spool_part_of(enum exporter_type type)
+{
+	switch (payload_kind_of(type)) {
+	case PAYLOAD_OTLP:
+		return "otlp";
+	case PAYLOAD_PYROSCOPE:
+		return "pyroscope";
+	default:
+		return "pprof";
+	}
+}
+
 /* Each kind of payload has a spool of its own: one that changes its type does not meet what it cannot
  * send. A directory has none, its files would only be written twice. */
 static int spool_path(const struct exporters *exporters,
@@ -70,7 +82,7 @@ static int spool_path(const struct exporters *exporters,
 	if (!exporters->spool_directory || exporter->type == EXPORTER_PPROF_DIRECTORY)
 		return 0;
 	*ret = text_format("%s/%s.%s", exporters->spool_directory, exporter->name,
-			   payload_kind_of(exporter->type) == PAYLOAD_OTLP ? "otlp" : "pprof");
+			   spool_part_of(exporter->type));
 	return *ret ? 0 : -ENOMEM;
 }
 

@@ -13,12 +13,12 @@ struct encoding {
 	const struct configuration *configuration;
 	const struct profile *profile;
 	enum profile_kind kind;
-	struct text pprof;
+	struct text pprof, unlabelled;
 	uint64_t samples; /* in the profile, when they are counted */
 	bool is_counted;
 };
 
-/* Is an exporter_split: OTLP is cut in two, a pprof file cannot be. */
+/* Is an exporter_split: OTLP is cut in two, nothing else can be. */
 int split_payload(const struct payload *payload, struct payload halves[2]);
 
 enum payload_kind payload_kind_of(enum exporter_type type);

@@ -201,15 +201,18 @@ const struct setting exporter_settings[] = {
 	SETTING(CHOICE, "sample_type", sample_type, "samples",
 		"OTLP: samples/count with a period in ns, or cpu/nanoseconds.",
 		WORDS("samples", "cpu")),
-	SETTING(CHOICE, "grouping", grouping, "process",
-		"OTLP: what one resource is. Pyroscope makes a series of each: container.",
-		WORDS("process", "container", "host")),
-	SETTING(CHOICE, "sample_attributes", sample_attributes, "all",
-		"OTLP: thread, CPU and what else each sample says of itself. Pyroscope makes a\n"
-		"series of each combination: none.",
-		WORDS("all", "none")),
+	SETTING(CHOICE, "grouping", grouping, "auto",
+		"OTLP: what one resource is; pyroscope-push: what one series is. auto: process, for\n"
+		"Pyroscope container (outside containers a service or program).",
+		WORDS("auto", "process", "container", "host")),
+	SETTING(CHOICE, "sample_attributes", sample_attributes, "auto",
+		"OTLP: thread, CPU and what else each sample says of itself; pyroscope-push: a\n"
+		"series for each name of a thread; pyroscope-ingest: labels inside the profile, of\n"
+		"which Pyroscope makes series. auto: all, for Pyroscope none.",
+		WORDS("auto", "all", "none")),
 	SETTING(TEXT, "application", sink.application, NULL,
-		"Pyroscope: the service's name; empty: bolometer."),
+		"Pyroscope: the service's name, of everything; empty: pyroscope-push names each\n"
+		"service, pyroscope-ingest says bolometer."),
 	SETTING(PAIRS, "labels", sink.labels, NULL, "Pyroscope: labels on every profile."),
 	SETTING(TEXT, "directory", directory, NULL, "pprof-directory: where the files go."),
 	SETTING(SIZE, "max_size", max_bytes, "1GiB",

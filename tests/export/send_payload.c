@@ -72,7 +72,9 @@ static int set_option(struct sender *sender, const char *name, const char *value
 	if (!strcmp(name, "protocol"))
 		options->protocol = protocol_of(value);
 	else if (!strcmp(name, "kind"))
-		sender->payload.kind = !strcmp(value, "pprof") ? PAYLOAD_PPROF : PAYLOAD_OTLP;
+		sender->payload.kind = !strcmp(value, "pprof")	  ? PAYLOAD_PPROF
+				       : !strcmp(value, "series") ? PAYLOAD_PYROSCOPE
+								  : PAYLOAD_OTLP;
 	else if (!strcmp(name, "compression"))
 		options->compression = !strcmp(value, "gzip")	? SINK_GZIP
 				       : !strcmp(value, "zstd") ? SINK_ZSTD

@@ -3,14 +3,12 @@
 """pprof pushed to Pyroscope, in both forms, as a server takes them apart.
 
 Usage: test_pyroscope.py SEND_PAYLOAD"""
-import base64
 import email
 import gzip
 import json
 import sys
 import unittest
 import urllib.parse
-import uuid
 
 try:
     import driver
@@ -64,37 +62,37 @@ class Ingest(unittest.TestCase):
 
 
 class Push(unittest.TestCase):
+    def push(self, reply=answer(200), **options):
+        return push("push", reply, kind="series", **options)
+
     def test_message(self):
-        result, request = push("push", answer(200, b"{}", Content_Type="application/json"),
-                               application='my "app"', label="region:eu")
+        result, request = self.push(answer(200, b"", Content_Type="application/proto"))
         self.assertEqual((result["outcome"], result["message"]), ("sent", ""))
         self.assertEqual(request.target, "/push.v1.PusherService/Push")
-        self.assertEqual(request.headers["content-type"], "application/json")
+        self.assertEqual(request.headers["content-type"], "application/proto")
         self.assertEqual(request.headers["connect-protocol-version"], "1")
-        series, = json.loads(request.body)["series"]
-        self.assertEqual(series["labels"], [{"name": "__name__", "value": "process_cpu"},
-                                            {"name": "service_name", "value": 'my "app"'},
-                                            {"name": "region", "value": "eu"}])
-        sample, = series["samples"]
-        self.assertTrue(gzip.decompress(base64.b64decode(sample["rawProfile"], validate=True))
-                        == PAYLOAD)
-        self.assertEqual(uuid.UUID(sample["ID"]).version, 8)
-        again = json.loads(push("push")[1].body)["series"][0]["samples"][0]
-        self.assertEqual(again["ID"], sample["ID"])
+        self.assertEqual(request.headers["content-encoding"], "gzip")
+        self.assertTrue(gzip.decompress(request.body) == PAYLOAD)
+
+    def test_uncompressed(self):
+        _, request = self.push(compression="none", path="/below")
+        self.assertEqual(request.target, "/below/push.v1.PusherService/Push")
+        self.assertNotIn("content-encoding", request.headers)
+        self.assertTrue(request.body == PAYLOAD)
 
     def test_refusals(self):
         body = json.dumps({"code": "invalid_argument", "message": "old"}).encode()
         for status, outcome in ((400, "rejected"), (429, "retry"), (503, "retry"), (413, "too_large"),
                                 (500, "rejected"), (401, "rejected")):
-            result, _ = push("push", answer(status, body, Content_Type="application/json"))
+            result, _ = self.push(answer(status, body, Content_Type="application/json"))
             self.assertEqual(result["outcome"], outcome)
             self.assertIn('"message": "old"', result["message"])
 
     def test_kinds_do_not_mix(self):
-        result, request = push("push", kind="otlp")
-        self.assertEqual((result["outcome"], request), ("rejected", None))
-        result, request = push("http", kind="pprof")
-        self.assertEqual((result["outcome"], request), ("rejected", None))
+        for protocol, kind in (("push", "otlp"), ("push", "pprof"), ("ingest", "series"), ("http", "pprof"),
+                               ("http", "series")):
+            result, request = push(protocol, kind=kind)
+            self.assertEqual((result["outcome"], request), ("rejected", None))
 
 
 if __name__ == "__main__":
