@@ -9,8 +9,8 @@
 #include "binary/artifact.h"
 
 #include <errno.h>
+#include <libdeflate.h>
 #include <string.h>
-#include <zlib.h>
 
 #define SECTION_ALIGNMENT 16
 
@@ -21,9 +21,8 @@ static uint32_t artifact_checksum(const void *bytes, size_t size)
 	struct artifact_header header;
 	memcpy(&header, bytes, sizeof(header));
 	header.checksum = 0;
-	uLong crc = crc32_z(0, (const Bytef *)&header, sizeof(header));
-	crc = crc32_z(crc, (const Bytef *)bytes + sizeof(header), size - sizeof(header));
-	return (uint32_t)crc;
+	uint32_t crc = libdeflate_crc32(0, &header, sizeof(header));
+	return libdeflate_crc32(crc, (const char *)bytes + sizeof(header), size - sizeof(header));
 }
 
 void artifact_begin(struct text *t, enum artifact_kind kind)

@@ -8,7 +8,7 @@
  * still checks every index it takes from it.
  *
  * Layout, little-endian: struct artifact_header, section_count * struct artifact_section, sections
- * at 16-byte aligned ascending offsets, each kind at most once. The checksum is CRC-32 (zlib's) of
+ * at 16-byte aligned ascending offsets, each kind at most once. The checksum is CRC-32 (gzip's) of
  * the whole artifact with the checksum field taken as zero, so that no single flipped bit passes.
  */
 #pragma once

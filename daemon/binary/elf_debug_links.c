@@ -7,9 +7,8 @@
 #include "binary/facts.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <libdeflate.h>
 #include <string.h>
-#include <zlib.h>
 
 #define LINK_LIMIT 4096
 
@@ -33,14 +32,6 @@ int elf_file_debuglink(const struct elf_file *elf, char name[static DEBUGLINK_MA
 	return 0;
 }
 
-static uint32_t checksum(const struct elf_file *elf)
-{
-	uLong crc = crc32(0, NULL, 0);
-	for (size_t at = 0; at < elf->size; at += UINT_MAX)
-		crc = crc32(crc, elf->bytes + at, (uInt)MIN_OF(elf->size - at, (size_t)UINT_MAX));
-	return (uint32_t)crc;
-}
-
 bool elf_file_is_debug_of(const struct elf_file *debug, const struct elf_file *elf)
 {
 	size_t size = 0, debug_size = 0;
@@ -51,7 +42,8 @@ bool elf_file_is_debug_of(const struct elf_file *debug, const struct elf_file *e
 							   &debug_size);
 	if (id)
 		return debug_id && size == debug_size && !memcmp(id, debug_id, size);
-	return elf_file_debuglink(elf, name, &crc) == 0 && checksum(debug) == crc;
+	return elf_file_debuglink(elf, name, &crc) == 0 &&
+	       libdeflate_crc32(0, debug->bytes, debug->size) == crc;
 }
 
 int elf_file_supplementary(const struct elf_file *elf, struct elf_data *data, const char **ret_path,

@@ -26,12 +26,20 @@ uint64_t recording_own_cpu_ns(const struct recording *r)
 	return cpu_ns(RUSAGE_SELF) + collector_parser_cpu_ns(r->collector);
 }
 
+/* After the end one reading serves all that is told. */
+static bool memory_is_known(const struct recording *r, uint64_t now)
+{
+	if (!r->running && r->stop_ns)
+		return r->memory_read_ns >= r->stop_ns;
+	return r->memory_read_ns && now - r->memory_read_ns < MEMORY_LIFETIME_NS;
+}
+
 /* Memory of this process and its children, bytes. The kernel walks all their pages to tell: not at every
  * question. */
 static uint64_t own_memory(struct recording *r, uint32_t parser_pid)
 {
 	uint64_t now = monotonic_ns();
-	if (r->running && r->memory_read_ns && now - r->memory_read_ns < MEMORY_LIFETIME_NS)
+	if (memory_is_known(r, now))
 		return r->memory_bytes;
 	r->memory_read_ns = now;
 	r->memory_bytes = process_memory((uint32_t)getpid());
