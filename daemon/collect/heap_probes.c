@@ -2,6 +2,8 @@
 /*
  * Nothing is probed while unwind tables are still being made, since stacks would end before their time.
  *
+ * A process keeps its probes when it becomes another program: the kernel sets them in what that maps.
+ *
  * A process that is forked has its parent's files without mapping them: they are read from /proc. Until its own probes
  * are there it has copies of its parent's, which are not counted; they go with the parent's.
  */
@@ -48,12 +50,6 @@ uint64_t heap_probe_cookie(const struct allocator_probe *probe, uint32_t process
 
 /* ---- Processes ------------------------------------------------------------------------------- */
 
-static struct probed_process *find_process(const struct heap_probes *heap, uint32_t pid)
-{
-	const uint64_t *value = hash_get(&heap->by_pid, pid);
-	return value ? (struct probed_process *)(uintptr_t)*value : NULL;
-}
-
 /* An index in `heap_processes`, given anew as late as possible: its last window may still be open. 0: none. */
 static uint32_t take_index(struct heap_probes *heap)
 {
@@ -73,6 +69,31 @@ static void remove_process(struct heap_probes *heap, struct probed_process *p)
 	hash_remove(&heap->indices, p->index, NULL);
 	array_free(&p->files);
 	free(p);
+}
+
+static void note_program(struct probed_process *p, const struct process *process)
+{
+	p->life = process->life;
+	p->program = process->number;
+	p->has_threads = process->has_threads;
+}
+
+/* The process, if it is probed. One that has ended and left its number to this one is let go. */
+static struct probed_process *find_process(struct heap_probes *heap, const struct process *process)
+{
+	const uint64_t *value = hash_get(&heap->by_pid, process->pid);
+	struct probed_process *p = value ? (struct probed_process *)(uintptr_t)*value : NULL;
+	if (!p || process->number < p->program) /* a record of what it was */
+		return p;
+	if (process->life != p->life) {
+		remove_process(heap, p);
+		return NULL;
+	}
+	/* The kernel's links are tied to the main thread, and a thread that calls exec takes its place. */
+	if (process->number != p->program && p->has_threads)
+		heap_windows_renew(heap->options.windows, p->pid);
+	note_program(p, process);
+	return p;
 }
 
 static void refuse_process(struct heap_probes *heap, uint32_t pid)
@@ -98,6 +119,7 @@ static struct probed_process *judge_process(struct heap_probes *heap, const stru
 		return NULL;
 	}
 	p->pid = process->pid;
+	note_program(p, process);
 	p->index = take_index(heap);
 	p->seen = heap->judgement;
 	return p;
@@ -118,7 +140,7 @@ bool heap_probes_on_mapping(struct heap_probes *heap, const struct process *proc
 {
 	if (!heap->options.windows)
 		return false;
-	struct probed_process *p = find_process(heap, process->pid);
+	struct probed_process *p = find_process(heap, process);
 	if (!p)
 		p = judge_process(heap, process);
 	if (p && mapping->inode)
@@ -130,7 +152,7 @@ static void on_alive(void *userdata, const struct process *process)
 {
 	struct heap_probes *heap = userdata;
 	const struct heap_probes_options *options = &heap->options;
-	struct probed_process *p = find_process(heap, process->pid);
+	struct probed_process *p = find_process(heap, process);
 	if (!p)
 		judge_process(heap, process);
 	else if (options->is_selected(options->userdata, process))

@@ -25,6 +25,8 @@ struct probed_file {
 /* A process that is selected. */
 struct probed_process {
 	uint32_t pid, index; /* in `heap_processes` */
+	uint64_t life, program; /* see struct process: `life`, and `number` of the program that it runs */
+	bool has_threads;
 	uint64_t seen;	/* the last judgement at which it was there */
 	bool maps_read; /* its files from before it was selected are known */
 	ARRAY(struct probed_file) files;

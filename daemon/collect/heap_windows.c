@@ -47,6 +47,11 @@ static void close_files(struct window_process *p)
 	array_free(&p->files);
 }
 
+static bool is_urgent(const struct window_process *p)
+{
+	return p->has_ended || p->must_renew || p->added.count;
+}
+
 static struct window_process *next_due(const struct heap_windows *w)
 {
 	struct window_process *next = NULL;
@@ -54,7 +59,7 @@ static struct window_process *next_due(const struct heap_windows *w)
 		struct window_process *p = w->processes.items[i];
 		if (p->must_fold || p->is_closed)
 			continue;
-		if (p->has_ended || p->added.count)
+		if (is_urgent(p))
 			return p;
 		if (!next || p->due_ns < next->due_ns)
 			next = p;
@@ -80,15 +85,18 @@ static void *run(void *argument)
 	while (!w->stop) {
 		uint64_t now = monotonic_ns();
 		struct window_process *p = next_due(w);
-		if (!p || (!p->has_ended && !p->added.count && p->due_ns > now)) {
+		if (!p || (!is_urgent(p) && p->due_ns > now)) {
 			wait_until(w, MIN_OF(p ? p->due_ns : UINT64_MAX, now + PERIOD_NS));
 			continue;
 		}
-		bool files_came = take_added(w, p), has_ended = p->has_ended;
+		bool files_came = take_added(w, p), has_ended = p->has_ended, must_renew = p->must_renew;
+		p->must_renew = false;
 		pthread_mutex_unlock(&w->lock);
 		if (has_ended)
 			close_files(p);
-		else
+		else if (must_renew)
+			heap_windows_reattach(w, p);
+		if (!has_ended && (files_came || !must_renew))
 			heap_windows_work_on(w, p, files_came);
 		pthread_mutex_lock(&w->lock);
 		p->is_closed = has_ended;
@@ -218,6 +226,16 @@ int heap_windows_add(struct heap_windows *w, uint32_t pid, uint32_t index, int f
 	if (r < 0)
 		close_fd(added.file);
 	return r;
+}
+
+void heap_windows_renew(struct heap_windows *w, uint32_t pid)
+{
+	pthread_mutex_lock(&w->lock);
+	struct window_process *p = heap_windows_find(w, pid);
+	if (p)
+		p->must_renew = true;
+	pthread_cond_signal(&w->changed);
+	pthread_mutex_unlock(&w->lock);
 }
 
 void heap_windows_remove(struct heap_windows *w, uint32_t pid)

@@ -48,6 +48,9 @@ struct heap_windows *heap_windows_free(struct heap_windows *windows);
 int heap_windows_add(struct heap_windows *windows, uint32_t pid, uint32_t index, int file,
 		     const struct heap_points *points);
 
+/* The process has become another program, maybe with another main thread: probes that stay are set anew. */
+void heap_windows_renew(struct heap_windows *windows, uint32_t pid);
+
 /* The process has ended. */
 void heap_windows_remove(struct heap_windows *windows, uint32_t pid);
 

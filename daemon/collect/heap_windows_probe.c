@@ -92,6 +92,29 @@ static void keep_open(struct heap_windows *w, const struct window_process *p, ui
 	}
 }
 
+/* The new ones first, so that nothing is missed: what both see counts once. Only of calls that are on their way at
+ * that moment the return may be seen by none. */
+void heap_windows_reattach(struct heap_windows *w, struct window_process *p)
+{
+	bool any = false;
+	for (size_t i = 0; i < p->files.count; i++) {
+		struct window_file *f = &p->files.items[i];
+		struct heap_attached again;
+		if (f->attached.calls < 0)
+			continue;
+		int r = heap_points_attach(w->options.programs, f->file, p->pid, &f->points, true, &again);
+		if (r < 0) {
+			log_debug("heap: process %u keeps its probes: %s", p->pid, strerror(-r));
+			continue;
+		}
+		heap_points_detach(&f->attached);
+		f->attached = again;
+		any = true;
+	}
+	if (any)
+		__atomic_store_n(&w->counts[p->index].window, ++p->number, __ATOMIC_SEQ_CST);
+}
+
 /* ---- Survivors ------------------------------------------------------------------------------- */
 
 struct survey {

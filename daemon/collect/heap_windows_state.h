@@ -42,7 +42,7 @@ struct window_process {
 
 	/* guarded */
 	ARRAY(struct window_file) added;
-	bool has_ended, must_fold;
+	bool has_ended, must_fold, must_renew;
 	bool is_closed; /* it has ended, and the thread is done with it */
 	struct heap_phase phase;
 	double cpu_begin, cpu, cost; /* since the phase began */
@@ -77,3 +77,6 @@ void heap_windows_free_process(struct window_process *p);
 /* A window of a process, or a look at probes that stay. `files_came`: since the last time. */
 void heap_windows_work_on(struct heap_windows *w, struct window_process *p, bool files_came);
 void heap_windows_detach(struct window_process *p);
+
+/* Sets the probes that are set once more, then takes the old ones away. */
+void heap_windows_reattach(struct heap_windows *w, struct window_process *p);

@@ -209,6 +209,7 @@ struct process *table_insert(struct process_table *table, uint32_t pid, uint64_t
 	p->references = 1;
 	p->pid = pid;
 	p->begin = begin;
+	p->number = p->life = table->statistics.created + 1;
 	p->executable_name = p->comm;
 	p->remembered = true;
 	int programs = chain_insert(table, p);
@@ -311,6 +312,7 @@ static void apply_exec(struct process_table *table, const struct sideband_record
 		p->inner_pid = old->inner_pid;
 		p->start_ticks = old->start_ticks;
 		p->start_time = old->start_time;
+		p->life = old->life;
 		p->exec_id = old->exec_id + 1;
 		inherit_origin(p, old);
 	}
@@ -417,12 +419,13 @@ static bool has_identity(const struct process *p, uint64_t start_time, uint32_t 
 static struct process *make_from_sample(struct process_table *table, uint32_t pid, uint64_t time,
 					uint64_t start_time, uint32_t exec_id, const char *comm)
 {
-	bool same_process = false;
+	uint64_t life = 0;
 	for (const struct process *p = table_newest(table, pid); p; p = p->next)
-		same_process = same_process || p->start_time == start_time;
-	struct process *p = table_insert(table, pid, same_process ? time : start_time);
+		life = p->start_time == start_time ? p->life : life;
+	struct process *p = table_insert(table, pid, life ? time : start_time);
 	if (!p)
 		return NULL;
+	p->life = life ? life : p->life;
 	process_set_comm(p, comm);
 	p->start_time = start_time;
 	p->exec_id = exec_id;

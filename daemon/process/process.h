@@ -22,6 +22,8 @@ struct process {
 	uint32_t parent_pid;	  /* 0: unknown */
 	uint64_t start_time;	  /* CLOCK_MONOTONIC ns as the BPF side tells it; 0 until a sample came */
 	uint64_t begin, end;	  /* when this program ran, CLOCK_MONOTONIC ns; end 0: still does */
+	uint64_t number;	  /* no other program in the table has it */
+	uint64_t life;		  /* the number of the first program of the process, kept over an exec */
 	uint32_t exec_id;	  /* as samples tell it; meaningless until start_time is known */
 	bool kernel_task;
 	char comm[16];		  /* the main thread's name */

@@ -241,9 +241,11 @@ static int scan_process(struct process_table *table, uint32_t pid, uint64_t now,
 		return 0;
 	}
 	/* Known under another name: that one ends now. Otherwise it ran before we looked. */
+	uint64_t life = known && known->start_ticks == stat.start_ticks ? known->life : 0;
 	struct process *process = table_insert(table, pid, known ? now : 0);
 	if (!process)
 		return -ENOMEM;
+	process->life = life ? life : process->life;
 	process->scan = table->scan;
 	process->has_threads = true; /* not known, so an exit of its main thread is checked */
 	read_details(table, process, &stat);

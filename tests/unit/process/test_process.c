@@ -131,6 +131,8 @@ static void test_fork_exec_exit(void **state)
 	assert_string_equal(find(f, 11, 135, 119, 2)->executable_path, "/usr/bin/ls");
 	assert_ptr_equal(find(f, 11, 125, 119, 1), child); /* samples before keep the old name */
 	assert_int_equal(child->end, 130);
+	assert_int_equal(find(f, 11, 135, 119, 2)->life, child->life);
+	assert_int_equal(child->life, child->number);
 	struct process_statistics statistics;
 	process_table_get_statistics(f->table, &statistics);
 	assert_int_equal(statistics.unnamed, 0);
@@ -167,6 +169,8 @@ static void test_pid_reuse(void **state)
 	struct process *third = find(f, 10, 500, 400, 1);
 	assert_string_equal(third->comm, "third");
 	assert_string_equal(third->executable_path, "/bin/third");
+	assert_int_not_equal(find(f, 10, 150, 99, 1)->life, find(f, 10, 350, 299, 1)->life);
+	assert_int_equal(third->life, third->number);
 	assert_string_equal(find(f, 10, 350, 299, 1)->comm, "second");
 }
 
@@ -178,6 +182,7 @@ static void test_lost_exec(void **state)
 	struct process *one = find(f, 10, 150, 99, 5);
 	struct process *two = find(f, 10, 250, 99, 6); /* nothing in /proc either */
 	assert_ptr_not_equal(one, two);
+	assert_int_equal(one->life, two->life);
 	assert_string_equal(two->executable_name, "sampled");
 	assert_ptr_equal(find(f, 10, 260, 99, 6), two);
 	assert_ptr_equal(find(f, 10, 260, 99, 5), one);
