@@ -360,11 +360,12 @@ static int on_event(struct loop_source *source, uint32_t events, void *userdata)
 	return 0;
 }
 
-void offload_run_once(struct offload *offload, uint64_t wait_ns)
+void offload_run_once(struct offload *offload, int other_fd, uint64_t wait_ns)
 {
-	struct pollfd event = {.fd = offload->event, .events = POLLIN};
+	struct pollfd events[] = {{.fd = offload->event, .events = POLLIN},
+				  {.fd = other_fd, .events = POLLIN}};
 	uint64_t wait = MIN_OF(wait_ns, offload->timeout_ns / 4);
-	poll(&event, 1, (int)(wait / NS_PER_MS + 1));
+	poll(events, ARRAY_LENGTH(events), wait ? (int)(wait / NS_PER_MS + 1) : 0);
 	leave_late_workers(offload);
 	answer_finished(offload);
 }

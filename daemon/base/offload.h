@@ -41,8 +41,9 @@ int offload_submit(struct offload *offload, const struct offload_work *work);
 /* How much work has been submitted and is not done. */
 size_t offload_pending(const struct offload *offload);
 
-/* Without the loop: waits at most `wait_ns` for work to end, and calls `done` for what has. */
-void offload_run_once(struct offload *offload, uint64_t wait_ns);
+/* Without the loop: waits at most `wait_ns` for work to end, or for `other_fd` (-1: none) to become readable, and
+ * calls `done` for what has ended. */
+void offload_run_once(struct offload *offload, int other_fd, uint64_t wait_ns);
 
 /* Threads that hang now. */
 size_t offload_stuck(struct offload *offload);

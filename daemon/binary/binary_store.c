@@ -469,29 +469,34 @@ void binary_store_set_held(struct binary_store *store, bool held)
 	parser_set_held(store->parser, held);
 }
 
-int binary_store_drain(struct binary_store *store, uint64_t timeout_ns)
+/* Threads, parser and what waits in between go on beside each other. */
+static int drain(struct binary_store *store, uint64_t timeout_ns)
 {
 	uint64_t start = monotonic_ns();
-	if (store->running)
-		return -EBUSY;
 	while (have_waiting(store) || offload_pending(store->offload) ||
 	       parser_pending(store->parser)) {
 		uint64_t elapsed = monotonic_ns() - start;
 		if (elapsed >= timeout_ns)
 			return -ETIMEDOUT;
-		if (have_waiting(store)) {
+		if (have_waiting(store))
 			serve_waiting(store, TURN_NS);
-			continue;
-		}
-		if (offload_pending(store->offload)) {
-			offload_run_once(store->offload, timeout_ns - elapsed);
-			continue;
-		}
-		int r = parser_drain(store->parser, timeout_ns - elapsed);
+		offload_run_once(store->offload, parser_fd(store->parser),
+				 have_waiting(store) ? 0 : timeout_ns - elapsed);
+		int r = parser_run_once(store->parser);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+int binary_store_drain(struct binary_store *store, uint64_t timeout_ns)
+{
+	if (store->running)
+		return -EBUSY;
+	parser_set_waited_for(store->parser, true);
+	int r = drain(store, timeout_ns);
+	parser_set_waited_for(store->parser, false);
+	return r;
 }
 
 /* -- life ----------------------------------------------------------------------------------- */

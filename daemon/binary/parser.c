@@ -123,7 +123,7 @@ static int ask(struct parser *parser, const struct parser_request *wanted, int f
 	parser_queue_add(&parser->queue, request);
 	parser->pending++;
 	parser->statistics.requests++;
-	if (parser->with_child_count < PARSER_PIPELINE)
+	if (parser->with_child_count < parser_pipeline(parser))
 		parser_schedule(parser);
 	return 0;
 }
@@ -189,6 +189,23 @@ int parser_drain(struct parser *parser, uint64_t timeout_ns)
 			return r;
 	}
 	return 0;
+}
+
+void parser_set_waited_for(struct parser *parser, bool waited_for)
+{
+	parser->is_waited_for = waited_for;
+	if (waited_for)
+		parser_schedule(parser);
+}
+
+int parser_fd(const struct parser *parser)
+{
+	return loop_fd(parser->loop);
+}
+
+int parser_run_once(struct parser *parser)
+{
+	return run_own_loop(parser, 0);
 }
 
 void parser_set_held(struct parser *parser, bool held)

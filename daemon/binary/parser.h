@@ -86,6 +86,15 @@ void parser_hasten(struct parser *parser, const void *userdata);
  * -ETIMEDOUT or -errno (-EBUSY from within a callback). */
 int parser_drain(struct parser *parser, uint64_t timeout_ns);
 
+/* For who waits for all that is pending and drives the parser himself: more requests are given to the child in
+ * advance. */
+void parser_set_waited_for(struct parser *parser, bool waited_for);
+
+/* Readable when the parser's part of the loop has something to do, which parser_run_once() does without
+ * waiting. Returns 0 or -errno (-EBUSY from within a callback). */
+int parser_fd(const struct parser *parser);
+int parser_run_once(struct parser *parser);
+
 /* Held, no further request is given to the child: they wait in their order, none is lost. */
 void parser_set_held(struct parser *parser, bool held);
 

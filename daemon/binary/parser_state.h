@@ -10,8 +10,10 @@
 #include "binary/parser_process.h"
 #include "binary/parser_queue.h"
 
-/* Requests that are with the child at a time. */
-#define PARSER_PIPELINE 2
+/* Requests that are with the child at most. */
+#define PARSER_PIPELINE 8
+/* What more urgent ones may come for is handed out no sooner than it must. */
+#define PARSER_USUAL_PIPELINE 2
 
 struct parser {
 	struct loop *loop; /* our own */
@@ -22,7 +24,7 @@ struct parser {
 	struct parser_request *with_child[PARSER_PIPELINE]; /* [0] is being worked on */
 	size_t with_child_count;
 	size_t pending;
-	bool is_held;
+	bool is_held, is_waited_for;
 	uint64_t next_id;
 
 	struct parser_process *child;
@@ -44,6 +46,12 @@ struct parser {
 
 /* Has requests handed out as soon as a child may be there. */
 void parser_schedule(struct parser *parser);
+
+/* How many may be with the child now. */
+static inline size_t parser_pipeline(const struct parser *parser)
+{
+	return parser->is_waited_for ? PARSER_PIPELINE : PARSER_USUAL_PIPELINE;
+}
 
 /* The request the child is working on, then the caller's; NULL: none. */
 struct parser_request *parser_take_first(struct parser *parser);

@@ -3,9 +3,10 @@
  * The one child at a time: started when there is something to do, given questions, ended when it is
  * late, idle or lies.
  *
- * Up to two requests are with the child: the one it works on and the next, so that it never waits
- * for us. Only the first one can be to blame when the child dies, hangs or lies; it gets the error
- * and the other one goes back to the head of the queue.
+ * Two requests are with the child: the one it works on and the next, so that it seldom waits for us;
+ * more where we wait for all of them anyway, since on a busy host it is a while until our turn comes.
+ * Only the first one can be to blame when the child dies, hangs or lies; it gets the error and the
+ * others go back to the head of the queue.
  */
 #include "base/clock.h"
 #include "base/file.h"
@@ -14,6 +15,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
 
@@ -62,15 +64,23 @@ static void set_deadline(struct parser *parser)
 	set_watchdog(parser);
 }
 
+/* Its time begins when the child comes to it, and so does the blame. */
+static void begin_first(struct parser *parser)
+{
+	if (parser->with_child_count)
+		parser->with_child[0]->attempts++;
+	set_deadline(parser);
+}
+
 struct parser_request *parser_take_first(struct parser *parser)
 {
 	struct parser_request *request = parser->with_child[0];
 	if (!request)
 		return NULL;
-	parser->with_child[0] = parser->with_child[1];
-	parser->with_child[1] = NULL;
-	parser->with_child_count--;
-	set_deadline(parser);
+	size_t left = --parser->with_child_count;
+	memmove(parser->with_child, parser->with_child + 1, left * sizeof(parser->with_child[0]));
+	parser->with_child[left] = NULL;
+	begin_first(parser);
 	return request;
 }
 
@@ -237,10 +247,9 @@ static bool hand_out(struct parser *parser)
 		parser_finish(parser, request, r, NULL);
 		return true;
 	}
-	request->attempts++;
 	parser->with_child[parser->with_child_count++] = request;
 	if (parser->with_child_count == 1)
-		set_deadline(parser);
+		begin_first(parser);
 	return true;
 }
 
@@ -264,7 +273,7 @@ int parser_on_wake(struct loop_source *source, uint32_t events, void *userdata)
 			return 0;
 		}
 	}
-	while (parser->child && parser->with_child_count < PARSER_PIPELINE && hand_out(parser))
+	while (parser->child && parser->with_child_count < parser_pipeline(parser) && hand_out(parser))
 		;
 	return 0;
 }

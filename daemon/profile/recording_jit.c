@@ -85,7 +85,7 @@ void recording_wait_for_jit(struct recording *r)
 	struct offload *offload = binary_store_offload(collector_binary_store(r->collector));
 	uint64_t until = monotonic_ns() + (r->running ? JIT_WAIT_NS : JIT_WAIT_AT_END_NS), now;
 	while (any_is_lent(r) && (now = monotonic_ns()) < until)
-		offload_run_once(offload, until - now);
+		offload_run_once(offload, -1, until - now);
 }
 
 void recording_forget_jit(struct recording *r)

@@ -125,7 +125,7 @@ static void test_urgent_first(void **state)
 	submit(-1, 0, true, &soon);
 	assert_int_equal(write(hole[1], "x", 1), 1); /* one thread goes on */
 	while (!late.calls)
-		offload_run_once(offload, TIMEOUT_NS);
+		offload_run_once(offload, -1, TIMEOUT_NS);
 	assert_true(soon.calls == 1 && soon.place < late.place);
 	assert_int_equal(write(hole[1], "x", 1), 1);
 	finish();

@@ -199,7 +199,7 @@ static void test_priority_of_cached_answers(void **state)
 	uint64_t until = monotonic_ns() + 10 * NS_PER_SECOND;
 	/* Which comes first is asked of those that wait: first a thread looks at all the files. */
 	while (offload_pending(f.offload) && monotonic_ns() < until)
-		offload_run_once(f.offload, 10 * NS_PER_MS);
+		offload_run_once(f.offload, -1, 10 * NS_PER_MS);
 	while (counter < 8 && monotonic_ns() < until) /* from the loop, without a drain */
 		loop_run_once(f.loop, 10);
 	for (int i = 0; i < 8; i++)
@@ -224,7 +224,7 @@ static void test_hastened(void **state)
 	uint64_t until = monotonic_ns() + 10 * NS_PER_SECOND;
 	binary_store_hasten(f.store, ARTIFACT_UNWIND, &asked[2]); /* while its file is being looked at */
 	while (offload_pending(f.offload) && monotonic_ns() < until)
-		offload_run_once(f.offload, 10 * NS_PER_MS);
+		offload_run_once(f.offload, -1, 10 * NS_PER_MS);
 	binary_store_hasten(f.store, ARTIFACT_UNWIND, &asked[3]); /* while it waits */
 	binary_store_hasten(f.store, ARTIFACT_SYMBOLS, &asked[1]); /* there is none */
 	while (counter < 4 && monotonic_ns() < until)
