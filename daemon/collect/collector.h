@@ -118,6 +118,9 @@ int collector_apply_selection(struct collector *collector, struct collect_failur
 /* What each place allocated since the start; as heap_table_read(). */
 int collector_read_heap(const struct collector *collector, struct heap_totals *ret);
 
+/* That was told: as heap_table_forget_ended(). */
+void collector_forget_ended_heap(struct collector *collector);
+
 /* Every stack is sent whole once more, and what was sent before has been delivered when this returns. */
 void collector_forget_stacks(struct collector *collector);
 

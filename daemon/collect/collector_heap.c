@@ -89,3 +89,8 @@ int collector_read_heap(const struct collector *c, struct heap_totals *ret)
 		array_free(&ret->list);
 	return r;
 }
+
+void collector_forget_ended_heap(struct collector *c)
+{
+	heap_table_forget_ended(&c->heap_table);
+}

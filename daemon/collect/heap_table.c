@@ -132,6 +132,15 @@ static void scale(const struct heap_table *table, struct heap_totals *totals)
 		table->scale(table->userdata, &totals->list.items[i]);
 }
 
+static void note_current(struct heap_totals *totals)
+{
+	for (size_t i = 0; i < totals->list.count; i++) {
+		struct heap_total *total = &totals->list.items[i];
+		total->current = (struct heap_amount){total->objects, total->object_variance, total->bytes,
+						      total->byte_variance};
+	}
+}
+
 static void add_total(struct heap_total *sum, const struct heap_total *more)
 {
 	sum->objects += more->objects;
@@ -176,11 +185,17 @@ int heap_table_read(const struct heap_table *table, struct heap_totals *ret)
 				    .followed = table->programs->skeleton->bss->heap_live_count};
 	int r = read_tables(table, ret);
 	scale(table, ret);
+	note_current(ret);
 	if (r == 0)
 		r = add_ended(table, ret);
 	if (r < 0)
 		array_free(&ret->list);
 	return MIN_OF(r, 0);
+}
+
+void heap_table_forget_ended(struct heap_table *table)
+{
+	table->ended.count = 0;
 }
 
 /* ---- Limits ---------------------------------------------------------------------------------- */

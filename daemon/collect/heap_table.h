@@ -10,6 +10,12 @@
 #include "base/array.h"
 #include "collect/programs.h"
 
+/* A variance is that of the value before it, estimated from the same samples; 0: exact. */
+struct heap_amount {
+	double objects, object_variance;
+	double bytes, byte_variance;
+};
+
 /* Of one place. A variance is that of the value before it, estimated from the same samples; 0: exact. */
 struct heap_total {
 	struct heap_site_key key;
@@ -18,8 +24,9 @@ struct heap_total {
 	double held_objects, held_object_variance; /* of them, alive */
 	double held_bytes, held_byte_variance;
 	double estimated_bytes; /* that may be held, by what outlived its window; `held` is 0 then */
+	struct heap_amount current; /* of what was allocated, what the kernel still has */
 	uint64_t samples, held_samples;
-	bool is_final;
+	bool is_final; /* the kernel has nothing of it any more */
 };
 
 struct heap_totals {
@@ -38,7 +45,8 @@ struct heap_table {
 	uint64_t interval, first_interval, raised;
 	uint32_t blocks, sites;	   /* the tables' sizes */
 	uint64_t site_count;	   /* when it was last looked at */
-	ARRAY(struct heap_total) ended; /* of processes, and of programs that another one followed */
+	/* Of processes, and of programs that another one followed, until heap_table_forget_ended() */
+	ARRAY(struct heap_total) ended;
 	uint64_t ended_lost;	   /* places for which there was no memory */
 	/* Makes of what is in the kernel what it stands for, before it becomes final. NULL: that is the same. */
 	void (*scale)(void *userdata, struct heap_total *total);
@@ -65,6 +73,9 @@ int heap_table_each_block(const struct programs *programs, heap_block_callback c
 
 /* Forgets one. */
 void heap_table_remove_block(const struct programs *programs, const struct heap_block_key *key);
+
+/* Gives up what has become final: it was told. From then on totals are those of what the kernel has. */
+void heap_table_forget_ended(struct heap_table *table);
 
 /* The totals of all places. Free with array_free(&ret->list). Returns 0 or -errno. */
 int heap_table_read(const struct heap_table *table, struct heap_totals *ret);

@@ -36,6 +36,10 @@ struct heap_windows_statistics {
 	double cost_ns, cpu_ns; /* of the processes: what the probes cost, what they used */
 };
 
+/* What came since `earlier`, but for what is true now. */
+void heap_windows_statistics_subtract(struct heap_windows_statistics *statistics,
+				      const struct heap_windows_statistics *earlier);
+
 /* Measures the prices and starts the thread. Returns 0 or -errno. */
 int heap_windows_new(const struct heap_windows_options *options, struct heap_windows **ret);
 

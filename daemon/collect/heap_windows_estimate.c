@@ -202,3 +202,15 @@ void heap_windows_get_statistics(struct heap_windows *w, struct heap_windows_sta
 	}
 	pthread_mutex_unlock(&w->lock);
 }
+
+void heap_windows_statistics_subtract(struct heap_windows_statistics *s, const struct heap_windows_statistics *earlier)
+{
+	s->windows -= earlier->windows;
+	s->late -= earlier->late;
+	s->unopened -= earlier->unopened;
+	s->survivors_lost -= earlier->survivors_lost;
+	s->promoted -= earlier->promoted;
+	s->demoted -= earlier->demoted;
+	s->cost_ns -= earlier->cost_ns;
+	s->cpu_ns -= earlier->cpu_ns;
+}

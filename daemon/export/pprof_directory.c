@@ -189,6 +189,8 @@ static const char *name_of_kind(enum payload_kind kind)
 	switch (kind) {
 	case PAYLOAD_PPROF_GROWTH:
 		return "growth";
+	case PAYLOAD_PPROF_HEAP:
+		return "heap";
 	case PAYLOAD_PPROF_OOM_CPU:
 		return "oom-cpu";
 	case PAYLOAD_PPROF_OOM_GROWTH:

@@ -17,12 +17,13 @@ enum payload_kind {
 	PAYLOAD_PPROF_GROWTH = 3, /* the same, of growth: it has another name as a file */
 	PAYLOAD_PPROF_OOM_CPU = 4,    /* of a process that was killed for lack of memory */
 	PAYLOAD_PPROF_OOM_GROWTH = 5, /* of its growth */
+	PAYLOAD_PPROF_HEAP = 6,	      /* of the heap */
 	PAYLOAD_PYROSCOPE = 16,	      /* PushRequest, protobuf */
 };
 
 static inline bool payload_is_pprof(enum payload_kind kind)
 {
-	return kind >= PAYLOAD_PPROF && kind <= PAYLOAD_PPROF_OOM_GROWTH;
+	return kind >= PAYLOAD_PPROF && kind <= PAYLOAD_PPROF_HEAP;
 }
 
 /* One encoded batch, not compressed. Its bytes never change once it is queued, so that a batch sent

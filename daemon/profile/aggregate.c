@@ -21,6 +21,8 @@ void aggregate_init(struct aggregate *aggregate, const struct aggregate_limits *
 		aggregate->limits.entries = DEFAULT_ENTRIES;
 	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
 		aggregate->current[kind].kind = (enum profile_kind)kind;
+	/* When a place was first met says nothing. */
+	aggregate->current[PROFILE_KIND_HEAP].no_times = true;
 }
 
 static void window_clear(struct aggregate_window *window)
@@ -44,8 +46,34 @@ static void window_free(struct aggregate_window *window)
 void aggregate_next(struct aggregate *aggregate)
 {
 	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
-		window_clear(&aggregate->current[kind]);
+		if (kind != PROFILE_KIND_HEAP)
+			window_clear(&aggregate->current[kind]);
 	aggregate->age++;
+}
+
+int aggregate_keep(struct aggregate_window *window, const bool *keep)
+{
+	struct hash by_key = {0};
+	size_t kept = 0;
+	int r = 0;
+	for (size_t i = 0; i < window->entries.count && r == 0; i++)
+		if (keep[i])
+			r = hash_put(&by_key, window->entries.items[i].key, kept++);
+	if (r < 0) {
+		hash_free(&by_key);
+		return -ENOMEM;
+	}
+	kept = 0;
+	for (size_t i = 0; i < window->entries.count; i++) {
+		if (keep[i])
+			window->entries.items[kept++] = window->entries.items[i];
+		else
+			process_unreference(window->entries.items[i].process);
+	}
+	window->entries.count = kept;
+	hash_free(&window->entries_by_key);
+	window->entries_by_key = by_key;
+	return 0;
 }
 
 void aggregate_open(struct aggregate *aggregate, struct aggregate_window *window)

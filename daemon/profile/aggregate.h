@@ -5,6 +5,9 @@
  * long as samples come; more can be open beside it for a while. Stacks are kept by the id that the BPF side computed; each is sent
  * whole once, so they outlive windows and are given up by age, when the BPF side is told so.
  *
+ * The heap has no events that one could count here but places, each told of once by the BPF side: its window stays,
+ * and its owner says which entries go.
+ *
  * If asked to, it keeps when each sample was taken: a chain of times for each entry.
  *
  * Frames outside files (JIT code) mean something only at their time: entries with such frames are kept
@@ -97,9 +100,12 @@ struct aggregate {
 void aggregate_init(struct aggregate *aggregate, const struct aggregate_limits *limits);
 void aggregate_deinit(struct aggregate *aggregate);
 
-/* Begins the next current window of each kind: forgets the entries and times of this one; keeps the
+/* Begins the next current window of each kind but the heap: forgets the entries and times of this one; keeps the
  * stacks, which later samples refer to, and the totals. */
 void aggregate_next(struct aggregate *aggregate);
+
+/* Leaves in a window the entries whose flag is set; `keep` has one for each. Returns 0 or -ENOMEM: nothing changed. */
+int aggregate_keep(struct aggregate_window *window, const bool *keep);
 
 /* Opens a window beside the current one: it gets the samples that are added from now on. The caller
  * initialises kind, pid, no_times and max_entries, and owns it; aggregate_close() before it goes. */

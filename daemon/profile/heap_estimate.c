@@ -84,8 +84,8 @@ static void add_errors(const struct heap_totals *totals, struct profile *profile
 	    heap_error_95(sums.held_byte_variance, interval));
 }
 
-int heap_add_comments(const struct heap_totals *totals, const struct heap_windows_statistics *windows,
-		      struct profile *profile)
+int heap_add_comments(const struct heap_totals *totals, const struct heap_told *told,
+		      const struct heap_windows_statistics *windows, struct profile *profile)
 {
 	bool failed = false;
 	bool is_exact = heap_is_exact(totals);
@@ -106,6 +106,8 @@ int heap_add_comments(const struct heap_totals *totals, const struct heap_window
 		add(profile, &failed, "windows_space_low_95_bytes", totals->bytes_low);
 		add(profile, &failed, "windows_space_high_95_bytes", totals->bytes_high);
 	}
+	add(profile, &failed, "heap_lost_places", (double)told->lost_places);
+	add(profile, &failed, "heap_lost_bytes", (double)told->lost_bytes);
 	add(profile, &failed, "heap_windows", (double)windows->windows);
 	add(profile, &failed, "heap_windows_late", (double)windows->late);
 	add(profile, &failed, "heap_windows_unopened", (double)windows->unopened);

@@ -11,6 +11,7 @@
 
 #include "collect/heap_table.h"
 #include "collect/heap_windows.h"
+#include "profile/heap_places.h"
 #include "profile/profile.h"
 
 /* Is every allocation in it? */
@@ -30,5 +31,5 @@ void heap_calibrate(struct heap_totals *totals, double objects, double bytes);
 double heap_error_95(double variance, double unit);
 
 /* As comments "name=value": the method, the interval, the errors, what the probes cost. Returns 0 or -ENOMEM. */
-int heap_add_comments(const struct heap_totals *totals, const struct heap_windows_statistics *windows,
-		      struct profile *profile);
+int heap_add_comments(const struct heap_totals *totals, const struct heap_told *told,
+		      const struct heap_windows_statistics *windows, struct profile *profile);

@@ -15,7 +15,6 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,7 +41,6 @@ struct builder {
 	struct hash mappings;  /* same */
 	struct hash segments;  /* binary and start of its segment -> index of the mapping */
 	struct hash functions; /* same */
-	struct hash heap; /* mix of what tells a place that allocates -> index + 1 of its total */
 	struct hash resources; /* address of a struct process -> index + 1 */
 	char *kernel_notes;    /* identity of the running kernel; NULL: not read yet, or unreadable */
 	size_t kernel_notes_size;
@@ -384,43 +382,14 @@ static void add_timestamps(struct builder *b, struct profile_sample *sample,
 			(int64_t)times[i].time + b->options->realtime_offset_ns;
 }
 
-/* Process ids come again, but not within the same program start. */
-static uint64_t heap_key(uint64_t stack_id, uint32_t pid, uint32_t exec_id, uint64_t start_time)
-{
-	return hash_mix(stack_id ^ hash_mix((uint64_t)pid << 32 | exec_id) ^ start_time);
-}
-
-static void index_heap(struct builder *b)
-{
-	const struct heap_totals *totals = b->options->heap;
-	for (size_t i = 0; totals && i < totals->list.count; i++) {
-		const struct heap_site_key *key = &totals->list.items[i].key;
-		CHECK(b, hash_put(&b->heap,
-				  heap_key(key->stack_id, key->pid, key->exec_id,
-					   key->process_start),
-				  i + 1));
-	}
-}
-
-/* A place's total goes to one entry, the first. */
 static void add_heap_values(struct builder *b, const struct aggregate_entry *entry)
 {
-	const struct process *process = entry->process;
-	uint64_t index;
-	struct heap_total total = {0};
-	if (hash_remove(&b->heap,
-			heap_key(b->aggregate->stacks.items[entry->stack].id, process->pid,
-				 process->exec_id, process->start_time),
-			&index))
-		total = b->options->heap->list.items[index - 1];
-	/* A block may have come between the reading of the places and that of the blocks. */
-	double values[] = {total.objects, total.bytes, MIN_OF(total.held_objects, total.objects),
-			   MIN_OF(total.held_bytes, total.bytes)};
-	for (size_t i = 0; i < ARRAY_LENGTH(values); i++)
-		CHECK(b, array_add(&b->profile->values, llround(values[i])));
-	if (b->options->heap && b->options->heap->windows)
-		CHECK(b, array_add(&b->profile->values,
-				   llround(MIN_OF(total.estimated_bytes, total.bytes))));
+	const struct heap_told *heap = b->options->heap;
+	const struct heap_values *values = &heap->values[entry - b->window->entries.items];
+	int64_t in_order[] = {values->objects, values->bytes, values->held_objects, values->held_bytes,
+			      values->estimated_bytes};
+	for (size_t i = 0; i < ARRAY_LENGTH(in_order) - !heap->has_estimates; i++)
+		CHECK(b, array_add(&b->profile->values, in_order[i]));
 }
 
 /* In the order of add_header()'s sample types. */
@@ -488,13 +457,13 @@ static void add_header(struct builder *b)
 		add_sample_type(b, "alloc_space", "bytes");
 		add_sample_type(b, "inuse_objects", "count");
 		p->default_sample_type = add_sample_type(b, "inuse_space", "bytes").type;
-		if (b->options->heap && b->options->heap->windows) {
+		if (b->options->heap->has_estimates) {
 			add_sample_type(b, "inuse_estimated_space", "bytes");
 			p->default_sample_type = string(b, "alloc_space");
 		}
 		p->period_type =
 			(struct profile_value_type){string(b, "space"), string(b, "bytes")};
-		p->period = b->options->heap ? (int64_t)b->options->heap->interval : 1;
+		p->period = (int64_t)b->options->heap->interval;
 		return;
 	}
 	add_sample_type(b, "samples", "count");
@@ -513,6 +482,10 @@ static void add_header(struct builder *b)
 static bool is_wanted(const struct builder *b, const struct aggregate_entry *entry)
 {
 	const struct process *only = b->options->only;
+	const struct heap_told *heap = b->options->heap;
+	if (b->window->kind == PROFILE_KIND_HEAP &&
+	    !heap_values_any(&heap->values[entry - b->window->entries.items]))
+		return false;
 	return !only || (entry->process->pid == only->pid &&
 			 entry->process->start_time == only->start_time);
 }
@@ -532,7 +505,6 @@ int profile_build(const struct aggregate *aggregate, const struct aggregate_wind
 			    .statistics = statistics,
 			    .profile = profile};
 	add_header(&b);
-	index_heap(&b);
 	for (size_t i = 0; i < window->entries.count && !b.failed; i++)
 		if (is_wanted(&b, &window->entries.items[i]))
 			add_sample(&b, &window->entries.items[i]);
@@ -541,7 +513,6 @@ int profile_build(const struct aggregate *aggregate, const struct aggregate_wind
 	hash_free(&b.segments);
 	hash_free(&b.functions);
 	hash_free(&b.resources);
-	hash_free(&b.heap);
 	free(b.kernel_notes);
 	if (b.failed)
 		return -ENOMEM;

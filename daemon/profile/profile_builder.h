@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include "collect/heap_table.h"
 #include "process/pod_names.h"
 #include "profile/aggregate.h"
+#include "profile/heap_places.h"
 #include "profile/profile.h"
 #include "profile/symbolizer.h"
 
@@ -16,7 +16,7 @@ struct profile_builder_options {
 	bool labels; /* and resources */
 	struct pod_names *pod_names; /* for them; NULL: none */
 	uint64_t period_ns;
-	const struct heap_totals *heap; /* for a window of the heap */
+	const struct heap_told *heap; /* for a window of the heap: of each of its entries; those of zeros are left out */
 	const struct process *only; /* samples of this process, also before an exec; NULL: of all */
 	int64_t realtime_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC, for the sample times kept */
 };

@@ -171,6 +171,7 @@ struct recording *recording_free(struct recording *r)
 	if (r->collector)
 		collector_stop(r->collector);
 	history_end(&r->history);
+	heap_places_free(&r->heap);
 	aggregate_deinit(&r->aggregate);
 	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
 		process_unreference((struct process *)(uintptr_t)slot->key);

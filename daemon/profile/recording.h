@@ -47,6 +47,8 @@ struct recording_options {
 	unsigned kinds;		   /* PROFILE_KIND_BIT of what is looked at; 0: the CPU */
 	uint64_t heap_interval;	   /* of the heap: bytes between two samples, up to HEAP_MAX_INTERVAL; 1: all; 0: default */
 	double heap_budget;	   /* of the heap: share of each process's CPU time, 0.01; 1 and more: no limit; 0: default */
+	bool heap_estimates;	   /* of the heap: what is only estimated is told also where nothing is: all profiles have the
+				    * same sample types */
 	uint32_t heap_objects;	   /* sampled objects followed at once; 0: default */
 	uint32_t frequency;	   /* Hz per CPU, 1..10000; 0: default 99 */
 	uint32_t max_frames;	   /* user frames, 1..1024; 0: default 1024 */
@@ -93,6 +95,7 @@ struct recording_statistics {
 	uint64_t captured_ns;		  /* their CPU time */
 	uint64_t victims, victims_known;  /* killed for lack of memory; of them, with samples */
 	uint64_t growth_samples, growth_bytes; /* of growth, in the aggregate; new and copied */
+	uint64_t heap_places; /* told in profiles of the heap: each as often as it was */
 	uint64_t dropped_samples;	  /* reached userspace but not the aggregate (limits) */
 	uint64_t untimed_samples;	  /* in the aggregate without their time (limit) */
 	uint64_t sideband_lost;

@@ -65,34 +65,64 @@ static int add_growth_comments(struct recording *r, const struct aggregate_windo
 	return memory_watch_add_comments(&r->memory, memory_watch_pss(&r->memory), profile);
 }
 
-/* What each place allocated, made to agree with what was counted. */
-static int read_heap(struct recording *r, struct heap_totals *ret)
+/* What each place allocated since the last profile, made to agree with what was counted since. */
+static int read_heap(struct recording *r, const struct recording_statistics *since, struct heap_totals *ret)
 {
 	struct recording_statistics now;
 	int error = collector_read_heap(r->collector, ret);
-	if (error < 0 || heap_is_exact(ret) || heap_was_windowed(ret))
+	if (error < 0)
 		return error;
+	heap_places_subtract(&r->heap, ret);
+	if (heap_is_exact(ret) || heap_was_windowed(ret))
+		return 0;
 	recording_get_statistics(r, &now);
-	heap_calibrate(ret, (double)now.counters[COUNTER_HEAP_ALLOCATIONS],
-		       (double)now.counters[COUNTER_HEAP_BYTES]);
+	heap_calibrate(ret,
+		       (double)(now.counters[COUNTER_HEAP_ALLOCATIONS] - since->counters[COUNTER_HEAP_ALLOCATIONS]),
+		       (double)(now.counters[COUNTER_HEAP_BYTES] - since->counters[COUNTER_HEAP_BYTES]));
 	return 0;
 }
 
-static int add_heap_comments(struct recording *r, const struct heap_totals *totals,
-			     struct profile *profile)
+static int add_heap_comments(struct recording *r, const struct heap_totals *totals, const struct heap_told *told,
+			     const struct recording_statistics *since, struct profile *profile)
 {
 	struct recording_statistics now;
 	recording_get_statistics(r, &now);
-	int error = heap_add_comments(totals, &now.heap_windows, profile);
+	struct heap_windows_statistics windows = now.heap_windows;
+	heap_windows_statistics_subtract(&windows, &since->heap_windows);
+	int error = heap_add_comments(totals, told, &windows, profile);
 	return error < 0 ? error
 			 : memory_watch_add_comments(&r->memory, memory_watch_pss(&r->memory), profile);
 }
 
+/* A profile's heap: what is told of it, and what that was made of. */
+struct heap_reading {
+	struct heap_totals totals;
+	struct heap_told told;
+};
+
+static void heap_reading_free(struct heap_reading *heap)
+{
+	array_free(&heap->totals.list);
+	free(heap->told.values);
+}
+
+static int take_heap(struct recording *r, const struct recording_statistics *since, bool in_all,
+		     struct heap_reading *ret)
+{
+	const struct aggregate_window *window = &r->aggregate.current[PROFILE_KIND_HEAP];
+	int error = read_heap(r, since, &ret->totals);
+	if (error == 0)
+		error = heap_places_tell(&r->heap, &r->aggregate, window, &ret->totals, in_all, &ret->told);
+	ret->told.has_estimates = r->options.heap_estimates || heap_was_windowed(&ret->totals);
+	return error;
+}
+
 /* The profile of a window from `start_ns` to `end_ns`, with the names known by now; *since is what was
- * counted at its start. */
+ * counted at its start; `heap` of one of the heap. */
 static int build_profile(struct recording *r, const struct aggregate_window *window,
 			 uint64_t start_ns, uint64_t end_ns,
-			 const struct recording_statistics *since, struct profile **ret)
+			 const struct recording_statistics *since, const struct heap_reading *heap,
+			 struct profile **ret)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
 	struct profile_builder_options options = {
@@ -101,16 +131,12 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 		.pod_names = r->pod_names,
 		.period_ns = period_since(r, since),
 		.realtime_offset_ns = (int64_t)(realtime_ns() - monotonic_ns()),
+		.heap = heap ? &heap->told : NULL,
 	};
-	struct heap_totals heap = {0};
-	int error = window->kind == PROFILE_KIND_HEAP ? read_heap(r, &heap) : 0;
-	options.heap = &heap;
-	if (error == 0)
-		error = profile_build(&r->aggregate, window, collector_binaries(r->collector),
-				      &options, &r->built, &profile);
+	int error = profile_build(&r->aggregate, window, collector_binaries(r->collector), &options, &r->built,
+				  &profile);
 	if (error == 0 && window->kind == PROFILE_KIND_HEAP)
-		error = add_heap_comments(r, &heap, profile);
-	array_free(&heap.list);
+		error = add_heap_comments(r, &heap->totals, &heap->told, since, profile);
 	if (error < 0)
 		return error;
 	profile->time_ns = (int64_t)start_ns + options.realtime_offset_ns;
@@ -141,30 +167,56 @@ static void wait_for_names(struct recording *r)
 	binary_store_drain(store, now < until ? until - now : 0);
 }
 
+/* The profiles of all kinds that are looked at. */
+static int build_profiles(struct recording *r, uint64_t end, const struct heap_reading *heap,
+			  struct profile *ret[PROFILE_KIND_COUNT])
+{
+	int error = 0;
+	r->built = (struct profile_builder_statistics){0};
+	for (int kind = 0; kind < PROFILE_KIND_COUNT && error == 0; kind++)
+		if (recording_looks_at(r, (enum profile_kind)kind))
+			error = build_profile(r, &r->aggregate.current[kind], r->interval_ns, end, &r->counted, heap,
+					      &ret[kind]);
+	return error;
+}
+
+/* The next ones begin where these end. */
+static int begin_next(struct recording *r, uint64_t end, const struct heap_reading *heap)
+{
+	if (recording_looks_at(r, PROFILE_KIND_HEAP)) {
+		int error = heap_places_next(&r->heap, &r->aggregate, &r->aggregate.current[PROFILE_KIND_HEAP],
+					     &heap->totals, &heap->told);
+		if (error < 0)
+			return error;
+		collector_forget_ended_heap(r->collector);
+	}
+	recording_get_statistics(r, &r->counted);
+	r->interval_ns = end;
+	aggregate_next(&r->aggregate);
+	recording_forget_old(r);
+	return 0;
+}
+
 int recording_take_profiles(struct recording *r, struct profile *ret[PROFILE_KIND_COUNT])
 {
 	struct profile *profiles[PROFILE_KIND_COUNT] = {0};
+	_cleanup_(heap_reading_free) struct heap_reading heap = {0};
 	uint64_t end = recording_drain(r);
-	int error = 0;
 	recording_prepare_names(r);
 	recording_wait_for_jit(r);
 	if (!r->running && r->symbolizer)
 		wait_for_names(r);
-	r->built = (struct profile_builder_statistics){0};
-	for (int kind = 0; kind < PROFILE_KIND_COUNT && error == 0; kind++)
-		if (r->options.kinds & PROFILE_KIND_BIT(kind))
-			error = build_profile(r, &r->aggregate.current[kind], r->interval_ns, end,
-					      &r->counted, &profiles[kind]);
+	int error = recording_looks_at(r, PROFILE_KIND_HEAP) ? take_heap(r, &r->counted, false, &heap) : 0;
+	if (error == 0)
+		error = build_profiles(r, end, &heap, profiles);
+	if (error == 0)
+		error = begin_next(r, end, &heap);
 	if (error < 0) {
 		for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
 			profile_free(profiles[kind]);
 		return error;
 	}
-	recording_get_statistics(r, &r->counted);
 	memcpy(ret, profiles, sizeof(profiles));
-	r->interval_ns = end;
-	aggregate_next(&r->aggregate);
-	recording_forget_old(r);
 	return 0;
 }
 
@@ -210,7 +262,7 @@ int recording_close_window(struct recording *r, struct recording_window *window,
 		recording_wait_for_jit(r);
 		/* What is told of frames is of the intervals. */
 		struct profile_builder_statistics built = r->built;
-		error = build_profile(r, &window->window, window->start_ns, end, &window->counted, ret);
+		error = build_profile(r, &window->window, window->start_ns, end, &window->counted, NULL, ret);
 		r->built = built;
 	}
 	aggregate_close(&r->aggregate, &window->window);

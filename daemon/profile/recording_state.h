@@ -10,6 +10,7 @@
 #include "process/host.h"
 #include "process/pod_names.h"
 #include "profile/aggregate.h"
+#include "profile/heap_places.h"
 #include "profile/history.h"
 #include "profile/memory_watch.h"
 #include "profile/profile_builder.h"
@@ -22,6 +23,7 @@ struct recording {
 	struct recording_options options;
 	struct collector *collector;
 	struct aggregate aggregate;
+	struct heap_places heap; /* as told by the profiles so far */
 	struct history history; /* for victims of a lack of memory */
 	uint64_t victims, victims_known;
 	struct memory_watch memory; /* of the processes that were named, where growth is looked at */

@@ -81,6 +81,7 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.victims_known = r->victims_known,
 		.growth_samples = growth->samples,
 		.growth_bytes = growth->weight,
+		.heap_places = r->heap.told,
 		.dropped_samples = ticks->dropped + growth->dropped + c.bad_records,
 		.untimed_samples = r->aggregate.untimed,
 		.sideband_lost = c.sideband.lost,

@@ -32,7 +32,13 @@ struct sampling_configuration {
 	bool symbolize, inlines, labels, ignore_kernel_bugs;
 };
 
+struct heap_configuration {
+	bool enabled;
+	uint64_t interval_bytes, budget_ppm, processes, objects;
+};
+
 struct memory_configuration {
+	struct heap_configuration heap;
 	bool growth;
 	char *oom_directory; /* NULL: nothing is kept */
 	uint64_t oom_bytes;

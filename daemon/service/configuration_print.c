@@ -20,18 +20,26 @@ static void add_quoted(struct text *out, const char *string)
 	text_add_char(out, '"');
 }
 
-/* Opens the section of a key when the one before was in another. Returns how deep the key stands. */
+/* Is the key's part before `end` a section, or in one, that is open? */
+static bool is_open(const char *key, const char *end, const char *section)
+{
+	size_t length = (size_t)(end - key);
+	return strncmp(section, key, length) == 0 && (!section[length] || section[length] == '.');
+}
+
+/* Opens those of a key's sections in which the key before was not. Returns how deep the key stands. */
 static unsigned enter_section(const char *key, char *section, size_t size, unsigned depth,
 			      const char *mark, struct text *out)
 {
-	const char *dot = strchr(key, '.');
-	size_t length = dot ? (size_t)(dot - key) : 0;
-	if (length && (strncmp(section, key, length) != 0 || section[length])) {
+	const char *name = key;
+	for (const char *dot; (dot = strchr(name, '.')); name = dot + 1, depth++) {
+		if (is_open(key, dot, section))
+			continue;
 		add_indent(out, depth);
-		text_add(out, "%s%.*s:\n", mark, (int)length, key);
+		text_add(out, "%s%.*s:\n", mark, (int)(dot - name), name);
 	}
-	snprintf(section, size, "%.*s", (int)length, key);
-	return length ? depth + 1 : depth;
+	snprintf(section, size, "%.*s", name > key ? (int)(name - key - 1) : 0, key);
+	return depth;
 }
 
 static const char *last_part(const char *key)

@@ -61,7 +61,12 @@ int daemon_recording_options(const struct configuration *c, struct recording_opt
 {
 	*ret = (struct recording_options){
 		.kinds = PROFILE_KIND_BIT(PROFILE_KIND_CPU) |
-			 (c->memory.growth ? PROFILE_KIND_BIT(PROFILE_KIND_GROWTH) : 0),
+			 (c->memory.growth ? PROFILE_KIND_BIT(PROFILE_KIND_GROWTH) : 0) |
+			 (c->memory.heap.enabled ? PROFILE_KIND_BIT(PROFILE_KIND_HEAP) : 0),
+		.heap_interval = c->memory.heap.interval_bytes,
+		.heap_budget = (double)c->memory.heap.budget_ppm / 1e6,
+		.heap_estimates = c->memory.heap.budget_ppm < 1000000,
+		.heap_objects = (uint32_t)c->memory.heap.objects,
 		.frequency = (uint32_t)c->sampling.frequency,
 		.max_frames = (uint32_t)c->sampling.max_frames,
 		.ring_bytes = (uint32_t)c->sampling.ring_bytes,
@@ -79,7 +84,8 @@ int daemon_recording_options(const struct configuration *c, struct recording_opt
 			   .symbol_bytes = c->limits.symbol_bytes,
 			   .frames = c->limits.frames,
 			   .entries = c->limits.entries,
-			   .cache_bytes = c->cache.max_bytes},
+			   .cache_bytes = c->cache.max_bytes,
+			   .heap_processes = (uint32_t)c->memory.heap.processes},
 	};
 	return daemon_selection(c, &ret->selection);
 }
@@ -432,7 +438,8 @@ static void tell_account(struct daemon *daemon)
 	struct recording_statistics s;
 	recording_get_statistics(daemon->recording, &s);
 	log_info("recording: samples taken=%llu dropped=%llu lost=%llu",
-		 (unsigned long long)(s.samples + s.growth_samples), (unsigned long long)s.dropped_samples,
+		 (unsigned long long)(s.samples + s.growth_samples + s.heap_places),
+		 (unsigned long long)s.dropped_samples,
 		 (unsigned long long)(s.counters[COUNTER_LOST_RING_FULL] +
 				      s.counters[COUNTER_GROWTH_LOST]));
 }

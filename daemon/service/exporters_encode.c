@@ -49,10 +49,19 @@ static bool has_sample_attributes(const struct exporter_configuration *c)
 	       (c->sample_attributes == ATTRIBUTES_AUTO && !is_pyroscope(c->type));
 }
 
+static enum payload_kind pprof_kind(enum profile_kind kind)
+{
+	static const enum payload_kind kinds[] = {[PROFILE_KIND_CPU] = PAYLOAD_PPROF,
+						  [PROFILE_KIND_GROWTH] = PAYLOAD_PPROF_GROWTH,
+						  [PROFILE_KIND_HEAP] = PAYLOAD_PPROF_HEAP};
+	return kinds[kind];
+}
+
+/* Where events are not counted, each place is one. */
 static uint64_t count_samples(const struct profile *profile)
 {
 	int value = profile_find_sample_type(profile, "samples");
-	uint64_t count = 0;
+	uint64_t count = value < 0 ? profile->samples.count : 0;
 	for (size_t i = 0; value >= 0 && i < profile->samples.count; i++)
 		count += (uint64_t)profile->values.items[i * profile->sample_types.count +
 							 (size_t)value];
@@ -100,7 +109,7 @@ static int add_pprof(struct encoding *e, const struct exporter_configuration *c,
 			return r;
 	}
 	struct payload payload = {
-		.kind = e->kind == PROFILE_KIND_GROWTH ? PAYLOAD_PPROF_GROWTH : PAYLOAD_PPROF,
+		.kind = pprof_kind(e->kind),
 		.bytes = pprof->bytes,
 		.size = pprof->length,
 		.samples = e->samples,

@@ -61,6 +61,11 @@ static void write_sampling(const struct daemon *daemon, const struct recording_s
 	json_number(json, "binaries", s->binaries);
 	json_number(json, "growth_samples", s->growth_samples);
 	json_number(json, "growth_bytes", s->growth_bytes);
+	json_number(json, "heap_places", s->heap_places);
+	json_number(json, "heap_allocations", s->counters[COUNTER_HEAP_ALLOCATIONS]);
+	json_number(json, "heap_bytes", s->counters[COUNTER_HEAP_BYTES]);
+	json_number(json, "heap_processes_always", s->heap_windows.processes_always);
+	json_number(json, "heap_processes_in_windows", s->heap_windows.processes_in_windows);
 	json_number(json, "oom_victims", s->victims);
 	json_number(json, "oom_victims_known", s->victims_known);
 	json_number(json, "frames", s->frames);
@@ -254,6 +259,19 @@ static void describe_budget(const struct budget_report *b, struct text *out)
 	text_add_string(out, b->infeasible ? "; it cannot be kept (budget_infeasible)\n" : "\n");
 }
 
+static void describe_heap(const struct recording_statistics *s, struct text *out)
+{
+	const struct heap_windows_statistics *w = &s->heap_windows;
+	char bytes[32];
+	text_add(out,
+		 "heap        %llu allocations of %s seen; %llu processes probed all the time, %llu in windows; "
+		 "%.2f %% of their CPU time\n",
+		 (unsigned long long)s->counters[COUNTER_HEAP_ALLOCATIONS],
+		 text_size(bytes, sizeof(bytes), s->counters[COUNTER_HEAP_BYTES]),
+		 (unsigned long long)w->processes_always, (unsigned long long)w->processes_in_windows,
+		 100 * ratio((uint64_t)w->cost_ns, (uint64_t)w->cpu_ns));
+}
+
 static void describe_interval(const struct daemon *daemon, const struct recording_statistics *s,
 			      struct text *out)
 {
@@ -273,6 +291,8 @@ static void describe_interval(const struct daemon *daemon, const struct recordin
 		text_add(out, "growth      %llu samples, %s of memory\n",
 			 (unsigned long long)s->growth_samples,
 			 text_size(memory, sizeof(memory), s->growth_bytes));
+	if (daemon->configuration.memory.heap.enabled)
+		describe_heap(s, out);
 	if (s->budget.share > 0)
 		describe_budget(&s->budget, out);
 	text_add(out, "memory      %s, and %s of BPF maps\n",

@@ -108,6 +108,7 @@ static void write_samples(const struct recording_statistics *s, struct text *out
 	family(out, "samples_total", "counter", "Samples that are in a profile.");
 	sample(out, "samples_total", "event", "cpu", s->samples);
 	sample(out, "samples_total", "event", "growth", s->growth_samples);
+	sample(out, "samples_total", "event", "heap", s->heap_places);
 	family(out, "captured_seconds_total", "counter", "CPU time that these samples stand for.");
 	sample2(out, "captured_seconds_total", "event", "cpu", NULL, NULL, seconds(s->captured_ns));
 	family(out, "samples_lost_total", "counter", "Samples that are in no profile, by reason.");
@@ -142,6 +143,33 @@ static void write_growth(const struct recording_statistics *s, struct text *out)
 	       (double)s->victims);
 	single(out, "oom_victims_known_total", "counter",
 	       "Of them, those whose profiles were kept.", (double)s->victims_known);
+}
+
+static void write_heap(const struct recording_statistics *s, struct text *out)
+{
+	const struct heap_windows_statistics *w = &s->heap_windows;
+	single(out, "heap_allocations_total", "counter",
+	       "Allocations that probes have seen while the heap is looked at.",
+	       (double)s->counters[COUNTER_HEAP_ALLOCATIONS]);
+	single(out, "heap_allocated_bytes_total", "counter", "Bytes they asked for.",
+	       (double)s->counters[COUNTER_HEAP_BYTES]);
+	single(out, "heap_samples_total", "counter", "Of them, those whose place was taken.",
+	       (double)s->counters[COUNTER_HEAP_SAMPLES]);
+	family(out, "heap_lost_total", "counter", "Of them, those that are not told in full, by reason.");
+	sample(out, "heap_lost_total", "reason", "no_memory", s->counters[COUNTER_HEAP_LOST]);
+	sample(out, "heap_lost_total", "reason", "places_full", s->counters[COUNTER_HEAP_SITES_FULL]);
+	sample(out, "heap_lost_total", "reason", "objects_full", s->counters[COUNTER_HEAP_LIVE_FULL]);
+	family(out, "heap_processes", "gauge", "Processes whose allocators are probed, all the time or in windows.");
+	sample(out, "heap_processes", "probes", "always", w->processes_always);
+	sample(out, "heap_processes", "probes", "windows", w->processes_in_windows);
+	single(out, "heap_windows_total", "counter", "Windows in which processes were probed.",
+	       (double)w->windows);
+	single(out, "heap_windows_late_total", "counter", "Of them, those that could not be closed in time.",
+	       (double)w->late);
+	family(out, "heap_cpu_seconds_total", "counter",
+	       "CPU time of the probed processes: all of it, and what the probes took.");
+	sample2(out, "heap_cpu_seconds_total", "of", "processes", NULL, NULL, seconds((uint64_t)w->cpu_ns));
+	sample2(out, "heap_cpu_seconds_total", "of", "probes", NULL, NULL, seconds((uint64_t)w->cost_ns));
 }
 
 static void write_frames(const struct recording_statistics *s, struct text *out)
@@ -371,6 +399,7 @@ void metrics_write(const struct metrics *m, struct text *out)
 	write_state(m, out);
 	write_samples(m->recording, out);
 	write_growth(m->recording, out);
+	write_heap(m->recording, out);
 	write_stacks(m->recording, out);
 	write_cost(m, out);
 	write_requests(m, out);

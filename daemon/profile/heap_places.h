@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A heap told of in one profile after another. The kernel's table has for each place what was allocated since the
+ * probes were set; a profile has what came since the one before, and what is held at its end.
+ *
+ * What is estimated of a place may become less while more is known. No profile takes back what an earlier one told: the
+ * next ones tell less until both agree. So the sum over all profiles is right, and exact where the totals are.
+ *
+ * A place stays for as long as its program runs, or the kernel has something of it, and leaves when its end was told.
+ */
+#pragma once
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "collect/heap_table.h"
+#include "profile/aggregate.h"
+
+/* Of one place, in one profile. */
+struct heap_values {
+	int64_t objects, bytes;	     /* allocated */
+	int64_t held_objects, held_bytes; /* alive at the end, of all that were ever allocated */
+	int64_t estimated_bytes; /* that may be, see heap_total */
+};
+
+static inline bool heap_values_any(const struct heap_values *values)
+{
+	return values->objects || values->bytes || values->held_objects || values->held_bytes ||
+	       values->estimated_bytes;
+}
+
+/* Of each entry of a window of the heap, in its order. */
+struct heap_told {
+	struct heap_values *values;
+	uint64_t interval;  /* bytes between two samples at the end */
+	bool has_estimates; /* is there inuse_estimated_space? The caller's to say */
+	uint64_t lost_places, lost_bytes; /* of which the stack is not known */
+};
+
+/* One that was told. */
+struct heap_place {
+	uint64_t key;
+	struct heap_amount current; /* as of heap_total, then */
+	double objects, bytes;	    /* estimated by then, in all */
+	int64_t told_objects, told_bytes;
+};
+
+/* Zero-initialise; free with heap_places_free(). */
+struct heap_places {
+	ARRAY(struct heap_place) list;
+	struct hash by_key; /* key -> index */
+	uint64_t told; /* how many in all profiles, each as often as it was in one */
+};
+
+void heap_places_free(struct heap_places *places);
+
+/* Makes of the totals what came since the last profile. */
+void heap_places_subtract(const struct heap_places *places, struct heap_totals *totals);
+
+/* What a profile tells of the window's entries; `totals` as heap_places_subtract() left them. `in_all`: of allocations
+ * all since the program is looked at, instead of those since the last profile. Free ret->values. Returns 0 or
+ * -ENOMEM. */
+int heap_places_tell(const struct heap_places *places, const struct aggregate *aggregate,
+		     const struct aggregate_window *window, const struct heap_totals *totals, bool in_all,
+		     struct heap_told *ret);
+
+/* It was told, not `in_all`: the next profile begins there. The window keeps the entries of places that stay.
+ * Returns 0 or -ENOMEM: nothing changed. */
+int heap_places_next(struct heap_places *places, const struct aggregate *aggregate, struct aggregate_window *window,
+		     const struct heap_totals *totals, const struct heap_told *told);
