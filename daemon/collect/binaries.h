@@ -49,6 +49,7 @@ struct binaries_statistics {
 	uint64_t known, ready, frame_pointers_only, failed, unopened, pending;
 	uint64_t table_bytes, raw_rows, arena_full;
 	uint64_t forgotten; /* because there were too many */
+	uint64_t idle;	    /* given up because nothing used them for long */
 };
 
 struct binaries {
@@ -113,6 +114,9 @@ bool binaries_are_crowded(const struct binaries *binaries);
 void binaries_next_age(struct binaries *binaries);
 void binaries_mark_used(struct binaries *binaries, uint32_t slot);
 int binaries_make_room(struct binaries *binaries);
+
+/* Dismisses those that were not marked in this age and the `ages` before it. */
+void binaries_dismiss_idle(struct binaries *binaries, uint32_t ages);
 void binaries_remove_leaving(struct binaries *binaries, bool (*release)(void *userdata, struct binary *),
 			     void *userdata);
 

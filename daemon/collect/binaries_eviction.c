@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What makes room among the binaries: the least recently used go, in two steps. First the BPF side forgets
+ * What makes room among the binaries: the least recently used go, or those idle for long, in two steps. First the BPF side forgets
  * them; met again, such a file is a new one with a slot of its own. A tick may be running with what it
  * looked up before, and samples may be on the way: so the object, its slot and its table go later.
  */
@@ -65,7 +65,15 @@ static void dismiss(struct binary *binary)
 	binary->is_leaving = true;
 	binaries->leaving++;
 	binaries->leaving_bytes += binary->arena_size;
-	binaries->statistics.forgotten++;
+}
+
+/* So that the BPF side asks anew. Some aliases lead to those that leave, whose slots come again one day. */
+static void publish_dismissals(struct binaries *binaries, size_t count)
+{
+	if (!count)
+		return;
+	hash_clear(&binaries->aliases);
+	programs_bump_binaries(binaries->programs);
 }
 
 int binaries_make_room(struct binaries *binaries)
@@ -80,12 +88,24 @@ int binaries_make_room(struct binaries *binaries)
 	qsort(candidates, count, sizeof(*candidates), compare_use);
 	for (i = 0; i < count && is_above(binaries, 2); i++)
 		dismiss(candidates[i]);
-	if (i) {
-		hash_clear(&binaries->aliases); /* some lead to those, whose slots come again one day */
-		programs_bump_binaries(binaries->programs);
-	}
+	binaries->statistics.forgotten += i;
+	publish_dismissals(binaries, i);
 	free(candidates);
 	return 0;
+}
+
+void binaries_dismiss_idle(struct binaries *binaries, uint32_t ages)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < binaries->list.count; i++) {
+		struct binary *binary = binaries->list.items[i];
+		if (!may_leave(binary) || binaries->age - binary->last_used <= ages)
+			continue;
+		dismiss(binary);
+		count++;
+	}
+	binaries->statistics.idle += count;
+	publish_dismissals(binaries, count);
 }
 
 static void remove_binary(struct binaries *binaries, struct binary *binary)

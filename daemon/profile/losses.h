@@ -18,6 +18,8 @@
 	     "files whose table found no room: frame pointers only")                       \
 	LOSS(binaries_forgotten, c->binaries.forgotten,                                    \
 	     "files forgotten because there were too many; met again, they are new")       \
+	LOSS(binaries_idle, c->binaries.idle,                                              \
+	     "files given up because no sample met them for long; met again, they are read anew") \
 	LOSS(heap_probes_refused, c->heap.failed,                                  \
 	     "files of a process whose allocator could not be probed")                     \
 	LOSS(heap_processes_refused, c->heap.processes_refused,                            \

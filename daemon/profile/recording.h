@@ -39,6 +39,7 @@ struct recording_limits {
 	uint64_t frames;      /* of distinct stacks kept */
 	uint64_t entries;     /* distinct stack, thread and cgroup, of one profile */
 	uint64_t cache_bytes; /* of the cache on disk */
+	uint64_t idle_ns;     /* stacks, names and binaries unused for so long go; 0: never */
 	uint32_t heap_processes; /* whose allocators are probed at once */
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a recording without end gives up: stacks, names and binaries that nothing has used for a while, when
- * there is no room for more. Stacks that are given up are sent whole again when they are met again.
+ * there is no room for more, and every third of limits.idle those that were idle so long. Stacks that are
+ * given up are sent whole again when they are met again; a binary is noticed and read from the cache again.
  */
 #include "profile/recording_state.h"
 
@@ -9,6 +10,7 @@
 
 #define ROOM_PAUSE_NS (60 * NS_PER_SECOND) /* where all is in use: it is not fetched again and again */
 #define LEAVING_NS NS_PER_SECOND	   /* far longer than a tick runs */
+#define IDLE_AGES 3
 
 static bool release_binary(void *userdata, struct binary *binary)
 {
@@ -22,8 +24,8 @@ static bool names_are_crowded(const struct recording *r)
 	       (r->symbolizer && symbolizer_is_crowded(r->symbolizer));
 }
 
-/* Among binaries and names, where the stacks that are kept do not need them. */
-static void make_room(struct recording *r)
+/* Begins an age; what the stacks need is used in it. */
+static void mark_used(struct recording *r)
 {
 	struct binaries *binaries = collector_binaries(r->collector);
 	r->room_made_ns = monotonic_ns();
@@ -32,11 +34,33 @@ static void make_room(struct recording *r)
 		if (r->aggregate.frames.items[i] >> 60 < FRAME_ADDRESS)
 			binaries_mark_used(binaries, (uint32_t)(r->aggregate.frames.items[i] >>
 								FRAME_OFFSET_BITS));
+}
+
+/* Among binaries and names, where the stacks that are kept do not need them. */
+static void make_room(struct recording *r)
+{
+	struct binaries *binaries = collector_binaries(r->collector);
+	mark_used(r);
 	if (binaries_are_crowded(binaries))
 		binaries_make_room(binaries);
 	if (r->symbolizer && symbolizer_is_crowded(r->symbolizer))
 		symbolizer_make_room(r->symbolizer, binaries->age);
 	r->room_pause_ns = names_are_crowded(r) ? ROOM_PAUSE_NS : LEAVING_NS;
+}
+
+/* Before stacks are forgotten: those that are there tell what was used since the last time. */
+static void dismiss_idle(struct recording *r, uint64_t now)
+{
+	r->renewed_ns = now;
+	mark_used(r);
+	binaries_dismiss_idle(collector_binaries(r->collector), IDLE_AGES);
+}
+
+static bool renewal_is_due(struct recording *r, uint64_t now)
+{
+	if (!r->renewed_ns)
+		r->renewed_ns = now;
+	return r->options.limits.idle_ns && now - r->renewed_ns >= r->options.limits.idle_ns / IDLE_AGES;
 }
 
 void recording_forget_old(struct recording *r)
@@ -48,8 +72,11 @@ void recording_forget_old(struct recording *r)
 	if (now - r->room_made_ns >= LEAVING_NS)
 		binaries_remove_leaving(collector_binaries(r->collector), release_binary, r);
 	bool room_is_due = now - r->room_made_ns >= r->room_pause_ns && names_are_crowded(r);
-	if (!r->running || (!aggregate_is_crowded(&r->aggregate) && !room_is_due))
+	bool renewal = renewal_is_due(r, now);
+	if (!r->running || (!aggregate_is_crowded(&r->aggregate) && !room_is_due && !renewal))
 		return;
+	if (renewal)
+		dismiss_idle(r, now);
 	collector_forget_stacks(r->collector);
 	if (aggregate_forget_old(&r->aggregate) < 0)
 		return; /* out of memory: tried again next time */

@@ -42,6 +42,7 @@ struct recording {
 	uint64_t paused_since_ns, paused_ns; /* 0: not paused; the pauses that ended */
 	uint64_t memory_bytes, memory_read_ns;
 	uint64_t room_made_ns, room_pause_ns; /* among binaries and names; 0: never */
+	uint64_t renewed_ns; /* when the idle were last given up; 0: the first interval runs */
 	uint64_t new_ns; /* when recording_new() was called */
 	struct recording_phases phases;
 	struct profile_builder_statistics built;

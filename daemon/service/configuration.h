@@ -64,7 +64,7 @@ struct cache_configuration {
 };
 
 struct limits_configuration {
-	uint64_t binaries, table_bytes, symbol_bytes, frames, entries;
+	uint64_t binaries, table_bytes, symbol_bytes, frames, entries, idle_ns;
 };
 
 struct http_configuration {

@@ -85,7 +85,8 @@ int daemon_recording_options(const struct configuration *c, struct recording_opt
 			   .frames = c->limits.frames,
 			   .entries = c->limits.entries,
 			   .cache_bytes = c->cache.max_bytes,
-			   .heap_processes = (uint32_t)c->memory.heap.processes},
+			   .heap_processes = (uint32_t)c->memory.heap.processes,
+			   .idle_ns = c->limits.idle_ns},
 	};
 	return daemon_selection(c, &ret->selection);
 }

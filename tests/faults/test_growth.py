@@ -20,6 +20,12 @@ LARGEST_PSS = 64 * MIB
 FILES = 120
 
 
+def run_all(programs, seconds=0.05):
+    for path in programs:
+        with subprocess.Popen([path, str(seconds)], stdout=subprocess.DEVNULL):
+            pass
+
+
 def more_files_than_may_be_known(world):
     """Each copy of the program is another file, as in a container's own mount. The first half sets what
     the limits allow; the second may not add to it."""
@@ -44,6 +50,38 @@ def more_files_than_may_be_known(world):
         expect(b"split_" in b"".join(r.content() for r in backend.requests[-3:]), "names stay")
         world.finish(daemon, backend)
         return f"{FILES} files, {losses['binaries_forgotten']} times one was forgotten"
+
+
+def open_files(daemon, paths):
+    names = set()
+    for descriptor in pathlib.Path(f"/proc/{daemon.process.pid}/fd").iterdir():
+        try:
+            names.add(os.readlink(descriptor))
+        except FileNotFoundError:
+            pass
+    return len(names & set(paths))
+
+
+def idle_files(world):
+    """Files that no sample meets any more are closed and their tables given up; met again, their frames
+    have names."""
+    idle = 3
+    programs = [f"{world.directory}/idle{number}" for number in range(20)]
+    for path in programs:
+        shutil.copy(world.workload, path)
+    with Backend() as backend:
+        daemon = world.daemon(backend.url, more=f"limits: {{idle: {idle}s}}\n", frequency=499)
+        run_all(programs)
+        daemon.until(lambda: open_files(daemon, programs), "their files are open")
+        daemon.until(lambda: not open_files(daemon, programs), "idle files are closed")
+        given_up = status(world)["losses"].get("binaries_idle", 0)
+        expect(given_up >= 1, "they are counted")
+        before = len(backend.requests)
+        run_all(programs[:3], seconds=0.3)
+        daemon.until(lambda: len(backend.requests) > before + 2, "requests")
+        expect(b"idle0" in b"".join(r.content() for r in backend.requests[before:]), "the program is met again")
+        world.finish(daemon, backend)
+        return f"{given_up} files given up after {idle} s"
 
 
 def short_processes(world):
@@ -77,4 +115,4 @@ def many_mappings(world):
 
 
 if __name__ == "__main__":
-    main([more_files_than_may_be_known, short_processes, many_mappings], processes=1)
+    main([more_files_than_may_be_known, idle_files, short_processes, many_mappings], processes=1)
