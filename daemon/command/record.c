@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "command/output.h"
+#include "command/output_threads.h"
 #include "command/record_summary.h"
 #include "command/terminal.h"
 #include "command/workload.h"
@@ -341,23 +341,36 @@ static const char *viewing_hint(enum file_format format)
 	}
 }
 
+static int tell_written(const struct output_job *job, bool is_first, struct text *out)
+{
+	const struct output *output = job->output;
+	char size[32];
+	if (job->result < 0)
+		return command_error(&command_record, "cannot write %s: %s", output->path,
+				     strerror(-job->result));
+	text_add(out, "%s %s  %s  (%s)\n", is_first ? "wrote     " : "          ",
+		 strcmp(output->path, "-") == 0 ? "standard output" : output->path,
+		 text_size(size, sizeof(size), output->bytes), viewing_hint(output->format));
+	return STATUS_OK;
+}
+
 static int write_outputs(struct record *record, struct profile *const profiles[PROFILE_KIND_COUNT],
 			 struct text *out)
 {
+	size_t count = record->outputs.count;
 	int status = STATUS_OK;
-	for (size_t i = 0; i < record->outputs.count; i++) {
-		struct output *output = &record->outputs.items[i].output;
-		int r = output_write(output, profiles[record->outputs.items[i].kind]);
-		if (r < 0) {
-			status = command_error(&command_record, "cannot write %s: %s", output->path,
-					       strerror(-r));
-			continue;
-		}
-		char size[32];
-		text_add(out, "%s %s  %s  (%s)\n", i ? "          " : "wrote     ",
-			 strcmp(output->path, "-") == 0 ? "standard output" : output->path,
-			 text_size(size, sizeof(size), output->bytes),
-			 viewing_hint(output->format));
+	_cleanup_free_ struct output_job *jobs = calloc(MAX_OF(count, 1u), sizeof(*jobs));
+	if (!jobs)
+		return command_error(&command_record, "%s", strerror(ENOMEM));
+	for (size_t i = 0; i < count; i++) {
+		struct record_output *output = &record->outputs.items[i];
+		jobs[i] = (struct output_job){.output = &output->output,
+					      .profile = profiles[output->kind]};
+	}
+	output_write_all(jobs, count);
+	for (size_t i = 0; i < count; i++) {
+		int told = tell_written(&jobs[i], i == 0, out);
+		status = told == STATUS_OK ? status : told;
 	}
 	return status;
 }
