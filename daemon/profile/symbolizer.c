@@ -590,14 +590,19 @@ static void take_kernel_symbols(struct symbolizer *s, bool from_cache)
 	s->kernel = loaded;
 }
 
+void symbolizer_prepare_kernel(struct symbolizer *s)
+{
+	if (!s->kernel_loaded_ns)
+		take_kernel_symbols(s, true);
+}
+
 /* What the cache keeps will do for the kernel and its modules; for other code (BPF programs) the kernel
  * itself is asked, and again when that was a while ago: programs and modules come and go. */
 static bool find_kernel_symbol(struct symbolizer *s, uint64_t address, const char **ret_name,
 			       const char **ret_module)
 {
 	uint64_t start;
-	if (!s->kernel_loaded_ns)
-		take_kernel_symbols(s, true);
+	symbolizer_prepare_kernel(s);
 	if (s->kernel.stored && !kernel_symbols_are_certain(&s->kernel, address))
 		take_kernel_symbols(s, false);
 	if (kernel_symbols_find(&s->kernel, address, ret_name, ret_module, &start))

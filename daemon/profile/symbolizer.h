@@ -67,6 +67,9 @@ bool symbolizer_forget(struct symbolizer *symbolizer, struct binary *binary);
 void symbolizer_get_statistics(const struct symbolizer *symbolizer,
 			       struct symbolizer_statistics *ret);
 
+/* Reads the kernel's symbols now instead of with the first address. */
+void symbolizer_prepare_kernel(struct symbolizer *symbolizer);
+
 /* Name of a kernel address (and its module, "" for the kernel itself), valid until the next call.
  * False: none. */
 bool symbolizer_find_kernel(struct symbolizer *symbolizer, uint64_t address,
