@@ -73,4 +73,5 @@
 	STACK_END(BINARY_LIMIT, "too many binaries")                                              \
 	STACK_END(BAD_TABLE, "unwind table damaged")                                              \
 	STACK_END(COMPAT_TASK, "32-bit program")                                                  \
-	STACK_END(NO_USER_REGISTERS, "user registers not available")
+	STACK_END(NO_USER_REGISTERS, "user registers not available")                               \
+	STACK_END(NOT_READ, "not read in safe mode")

@@ -205,6 +205,8 @@ struct {
 const volatile bool select_by_pid;
 const volatile bool select_children;
 const volatile u32 max_user_frames = MAX_USER_FRAMES;
+/* A tick in kernel mode reads no user memory: daemon/collect/safe_mode.h. */
+const volatile bool safe_kernel_ticks;
 const volatile u32 cpu_count = 1;	/* possible CPUs */
 const volatile u32 walk_count = 1;	/* cpu_count times the classes in use */
 const volatile u64 stack_seed = 1;

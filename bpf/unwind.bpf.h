@@ -307,6 +307,13 @@ static __always_inline int look_up_frame(u32 walk, struct scratch *s, u32 index)
 	return 0;
 }
 
+/* Is going on safe on this kernel? Page faults and probes interrupt no code that holds a lock. */
+static __always_inline bool may_read_stack(const struct scratch *s)
+{
+	return !safe_kernel_ticks || s->sample.event != EVENT_CPU ||
+	       (s->sample.flags & SAMPLE_USER_MODE);
+}
+
 /* One frame. Returns 0 to go on, or -1 - enum stack_end. */
 __noinline int unwind_step(u32 walk)
 {
@@ -329,6 +336,8 @@ __noinline int unwind_step(u32 walk)
 	}
 	s->depth++;
 	int r = look_up_frame(walk, s, index);
+	if (r == 0 && !may_read_stack(s))
+		r = -STACK_END_NOT_READ - 1;
 	return r < 0 ? r : apply_rule(s);
 }
 

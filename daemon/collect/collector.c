@@ -9,13 +9,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "bolometer.skel.h"
-#include "collect/kernel_bugs.h"
+#include "collect/safe_mode.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 
 /* A disk that spins up takes longer, and its files are then named without their tables. */
 #define OPEN_TIMEOUT_NS (2 * NS_PER_SECOND)
@@ -26,26 +25,33 @@
 
 /* ---- Loading --------------------------------------------------------------------------------- */
 
-static int refuse_bad_kernel(const struct collector_options *options,
-			     struct collect_failure *failure)
+/* What this kernel's bugs forbid: bits of enum safe_mode_feature, or -ENOTSUP with *failure filled. */
+static int judge_kernel(const struct collector_options *options, struct collect_failure *failure)
 {
-	struct utsname name;
-	_cleanup_free_ char *version = NULL, *signature = NULL;
-	struct kernel_version kernel;
-	uname(&name);
-	if (read_whole_file("/proc/version", 4096, &version, NULL) < 0)
-		version = NULL;
-	if (read_whole_file("/proc/version_signature", 4096, &signature, NULL) < 0)
-		signature = NULL;
-	if (options->ignore_kernel_bugs ||
-	    kernel_version_parse(name.release, version, signature, &kernel) < 0 ||
-	    !kernel_bug_user_read(kernel))
+	struct kernel_facts facts;
+	if (options->safe_mode)
+		return (int)SAFE_MODE_ALL;
+	if (options->ignore_kernel_bugs)
 		return 0;
-	return collect_fail(failure, -ENOTSUP,
+	kernel_facts_read("", &facts);
+	int r = safe_mode_decide(&facts);
+	if (r >= 0)
+		return r;
+	return collect_fail(failure, r,
 			    "kernel %s can hang when a profiler reads user memory in an interrupt "
 			    "(fixed in 6.1.36, 6.3.10 and 6.4). Update it, or take the risk with "
 			    "--ignore-kernel-bugs",
-			    name.release);
+			    facts.release);
+}
+
+static void tell_safe_mode(const struct collector *c)
+{
+	for (int i = 0; i < SAFE_MODE_FEATURE_COUNT; i++)
+		if (c->safe_mode & SAFE_MODE_BIT(i))
+			log_warning("safe mode%s: %s",
+				    c->options.safe_mode ? "" : ", for a known bug of this kernel (`bolometer "
+								"doctor` names it)",
+				    safe_mode_meaning((enum safe_mode_feature)i));
 }
 
 static uint32_t default_ring_bytes(void)
@@ -90,6 +96,7 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 	struct programs_options options = {
 		.period_ns = NS_PER_SECOND / c->options.frequency,
 		.max_frames = c->options.max_frames,
+		.safe_mode = c->safe_mode,
 		.ring_bytes = c->options.ring_bytes ? c->options.ring_bytes : default_ring_bytes(),
 		.binaries = c->options.binaries,
 		.select_by_pid = c->selection->pids.count > 0,
@@ -185,9 +192,9 @@ int collector_new(struct loop *loop, const struct selection *selection,
 		  const struct collector_options *options, struct collect_failure *failure,
 		  struct collector **ret)
 {
-	int r = refuse_bad_kernel(options, failure);
-	if (r < 0)
-		return r;
+	int safe_mode = judge_kernel(options, failure);
+	if (safe_mode < 0)
+		return safe_mode;
 	struct collector *c = calloc(1, sizeof(*c));
 	if (!c)
 		return collect_fail(failure, -ENOMEM, "out of memory");
@@ -197,8 +204,10 @@ int collector_new(struct loop *loop, const struct selection *selection,
 	c->options = *options;
 	if (!c->options.binaries)
 		c->options.binaries = MAX_BINARIES;
+	c->safe_mode = (unsigned)safe_mode;
+	tell_safe_mode(c);
 	raise_descriptor_limit();
-	r = open_parts(c, failure);
+	int r = open_parts(c, failure);
 	if (r < 0) {
 		collector_free(c);
 		return r;
@@ -338,7 +347,8 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 					     .rejected_ns = c->rejected_ns,
 					     .rejected_growth = c->rejected_growth,
 					     .rejected_growth_bytes = c->rejected_growth_bytes,
-					     .bad_records = c->bad_records};
+					     .bad_records = c->bad_records,
+					     .safe_mode = c->safe_mode};
 	programs_read_counters(&c->programs, ret->counters);
 	ret->drained_ns = c->sideband_seen_ns;
 	ret->bpf_ns = programs_run_ns(&c->programs);

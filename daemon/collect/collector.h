@@ -37,7 +37,8 @@ struct collector_options {
 	uint32_t heap_processes; /* of so many processes; 0: HEAP_DEFAULT_PROCESSES */
 	uint32_t max_frames;
 	uint32_t ring_bytes;	 /* 0: by number of CPUs */
-	bool ignore_kernel_bugs;
+	bool ignore_kernel_bugs; /* no safe mode where they are known */
+	bool safe_mode;		 /* on any kernel */
 	bool detached; /* begin as after collector_detach() */
 	bool selection_may_change; /* collector_apply_selection() will be called */
 	bool environment; /* look at what processes declare in it: declared_attributes.h */
@@ -58,6 +59,7 @@ struct collector_statistics {
 	uint64_t rejected_growth;  /* the same of growth */
 	uint64_t rejected_growth_bytes;
 	uint64_t bad_records;	   /* not understood: wrong size, version or kind */
+	unsigned safe_mode;	   /* what is left out: bits of enum safe_mode_feature */
 	uint64_t bpf_ns, map_bytes;
 	uint64_t drained_ns; /* when the rings were last read, CLOCK_MONOTONIC */
 	struct sideband_statistics sideband;

@@ -46,6 +46,7 @@ struct collector {
 	bool met_news;	       /* since the last drain */
 	struct held_stacks held_stacks;
 	uint64_t settle_ns; /* when every CPU ticks at the new rate; 0: no change is under way */
+	unsigned safe_mode; /* what is left out: bits of enum safe_mode_feature */
 	uint64_t rejected, rejected_ns, bad_records;
 	uint64_t rejected_growth, rejected_growth_bytes;
 };

@@ -13,6 +13,7 @@
 #include "collect/cpu_events.h"
 #include "collect/kernel_types.h"
 #include "collect/large_pages.h"
+#include "collect/safe_mode.h"
 #include "collect/uprobe_multi.h"
 #include "collect/uprobe_trials.h"
 
@@ -280,6 +281,7 @@ static void set_constants(const struct programs *programs, const struct programs
 	s->rodata->walk_count = programs->walk_count;
 	s->rodata->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	s->rodata->max_user_frames = options->max_frames;
+	s->rodata->safe_kernel_ticks = options->safe_mode & SAFE_MODE_BIT(SAFE_MODE_KERNEL_TICKS);
 	s->rodata->ring_wake_bytes = options->ring_bytes / 4;
 	/* Together the CPUs send at most half of that unasked. */
 	s->rodata->ring_look_bytes = options->ring_bytes / 8 / cpus;

@@ -14,6 +14,7 @@ struct bolometer_bpf;
 struct programs_options {
 	uint64_t period_ns;
 	uint32_t max_frames;
+	unsigned safe_mode;	  /* bits of enum safe_mode_feature */
 	uint32_t ring_bytes;	  /* power of two */
 	uint32_t binaries;	  /* known at once */
 	bool select_by_pid, select_children;

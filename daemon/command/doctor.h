@@ -8,7 +8,7 @@
 
 #include "base/array.h"
 #include "base/text.h"
-#include "collect/kernel_bugs.h"
+#include "collect/safe_mode.h"
 
 #define FACT_UNKNOWN INT64_MIN
 
@@ -17,8 +17,7 @@ enum cgroup_layout { CGROUP_NONE, CGROUP_V1, CGROUP_HYBRID, CGROUP_V2 };
 
 /* What the files of /proc and /sys say. Numbers are FACT_UNKNOWN when a file can't be read. */
 struct doctor_facts {
-	char release[128];
-	struct kernel_version version; /* 0.0.0: unknown */
+	struct kernel_facts kernel;
 	bool has_btf;
 	bool has_tracefs;
 	uint64_t capabilities; /* effective */
@@ -28,7 +27,6 @@ struct doctor_facts {
 	bool has_own_pid_namespace; /* a container's, not the host's */
 	enum lockdown lockdown;
 	enum cgroup_layout cgroups;
-	bool has_hardened_usercopy; /* by the kernel's configuration; true when that is unknown */
 	bool has_kernel_addresses;  /* /proc/kallsyms shows addresses to this process */
 	uint64_t memlock_bytes;	    /* RLIMIT_MEMLOCK; UINT64_MAX: unlimited */
 	char cache_directory[256];

@@ -9,10 +9,8 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #define SMALL_FILE 65536
-#define CONFIG_LIMIT (4 << 20)
 
 /* Contents of ROOT/PATH, or NULL. The caller frees. */
 static char *read_below(const char *root, const char *path)
@@ -36,17 +34,6 @@ static int64_t read_number(const char *root, const char *path)
 	_cleanup_free_ char *text = read_below(root, path);
 	long long value;
 	return text && sscanf(text, "%lld", &value) == 1 ? value : FACT_UNKNOWN;
-}
-
-static void read_version(const char *root, struct doctor_facts *facts)
-{
-	_cleanup_free_ char *release = read_below(root, "/proc/sys/kernel/osrelease");
-	_cleanup_free_ char *version = read_below(root, "/proc/version");
-	_cleanup_free_ char *signature = read_below(root, "/proc/version_signature");
-	if (release)
-		snprintf(facts->release, sizeof(facts->release), "%.*s",
-			 (int)strcspn(release, "\n"), release);
-	kernel_version_parse(release, version, signature, &facts->version);
 }
 
 static const char *line_after(const char *text, const char *key)
@@ -97,32 +84,6 @@ static enum cgroup_layout read_cgroups(const char *root)
 	if (v1 && v2)
 		return CGROUP_HYBRID;
 	return v2 ? CGROUP_V2 : v1 ? CGROUP_V1 : CGROUP_NONE;
-}
-
-/* Does a kernel configuration, gzipped or plain, say CONFIG_HARDENED_USERCOPY=y? -1: not readable.
- */
-static int config_has_usercopy(const char *root, const char *path)
-{
-	_cleanup_free_ char *full = text_format("%s%s", root, path);
-	_cleanup_free_ char *bytes = malloc(CONFIG_LIMIT + 1);
-	gzFile file = full && bytes ? gzopen(full, "rbe") : NULL;
-	if (!file)
-		return -1;
-	int size = gzread(file, bytes, CONFIG_LIMIT);
-	gzclose(file);
-	if (size <= 0)
-		return -1;
-	bytes[size] = '\0';
-	return strstr(bytes, "\nCONFIG_HARDENED_USERCOPY=y") != NULL;
-}
-
-static bool read_usercopy(const char *root, const char *release)
-{
-	_cleanup_free_ char *boot = text_format("/boot/config-%s", release);
-	int has = config_has_usercopy(root, "/proc/config.gz");
-	if (has < 0 && boot)
-		has = config_has_usercopy(root, boot);
-	return has != 0;
 }
 
 /* Without CAP_SYSLOG, or with kptr_restrict = 2, every address reads as zeros. */
@@ -186,7 +147,7 @@ static void read_memlock(struct doctor_facts *facts)
 void doctor_read_facts(const char *root, struct doctor_facts *ret)
 {
 	*ret = (struct doctor_facts){0};
-	read_version(root, ret);
+	kernel_facts_read(root, &ret->kernel);
 	read_status(root, ret);
 	ret->has_btf = exists_below(root, "/sys/kernel/btf/vmlinux");
 	ret->has_tracefs = exists_below(root, "/sys/kernel/tracing/events") ||
@@ -203,7 +164,6 @@ void doctor_read_facts(const char *root, struct doctor_facts *ret)
 	ret->has_own_pid_namespace = read_own_pid_namespace(root);
 	ret->lockdown = read_lockdown(root);
 	ret->cgroups = read_cgroups(root);
-	ret->has_hardened_usercopy = read_usercopy(root, ret->release);
 	ret->has_kernel_addresses = read_kernel_addresses(root);
 	read_memlock(ret);
 	read_cache_directory(ret);

@@ -46,11 +46,11 @@ static bool has(const struct judge *j, int capability)
 
 static void judge_kernel(struct judge *j)
 {
-	struct kernel_version v = j->facts->version;
+	struct kernel_version v = j->facts->kernel.version;
 	const struct kernel_version oldest = {5, 10, 0};
 	bool old = v.major && kernel_version_compare(v, oldest) < 0;
 	struct finding *f = add(j, old ? FINDING_FAIL : FINDING_OK, "kernel", "%s (%u.%u.%u)",
-				j->facts->release, v.major, v.minor, v.patch);
+				j->facts->kernel.release, v.major, v.minor, v.patch);
 	if (old) {
 		LOST(f, "everything: the BPF programs need 5.10");
 		FIX(f, "install a kernel of at least 5.10");
@@ -59,15 +59,19 @@ static void judge_kernel(struct judge *j)
 
 static void judge_known_bugs(struct judge *j)
 {
-	struct kernel_version v = j->facts->version;
-	const struct kernel_version *fixed = v.major ? kernel_bug_user_read(v) : NULL;
-	if (!fixed || !j->facts->has_hardened_usercopy) {
+	const struct kernel_facts *kernel = &j->facts->kernel;
+	int safe_mode = safe_mode_decide(kernel);
+	if (safe_mode == 0) {
 		add(j, FINDING_OK, "known bugs", "none in this kernel");
 		return;
 	}
-	struct finding *f = add(j, FINDING_FAIL, "known bugs",
+	const struct kernel_version *fixed = kernel_bug_user_read(kernel->version);
+	struct finding *f = add(j, safe_mode < 0 ? FINDING_FAIL : FINDING_WARN, "known bugs",
 				"reading user memory in an interrupt can deadlock the host");
-	LOST(f, "record refuses to sample");
+	if (safe_mode < 0)
+		LOST(f, "record refuses to sample");
+	else
+		LOST(f, "safe mode: %s", safe_mode_meaning(SAFE_MODE_KERNEL_TICKS));
 	FIX(f,
 	    "upgrade to %u.%u.%u, or, if your kernel has the fix d319f344561d: "
 	    "bolometer record --ignore-kernel-bugs",
@@ -244,7 +248,7 @@ static void judge_memlock(struct judge *j)
 	char size[32] = "unlimited";
 	if (j->facts->memlock_bytes != UINT64_MAX)
 		text_size(size, sizeof(size), j->facts->memlock_bytes);
-	struct kernel_version v = j->facts->version;
+	struct kernel_version v = j->facts->kernel.version;
 	if (!v.major || kernel_version_compare(v, charged_to_memcg) >= 0) {
 		add(j, FINDING_OK, "memlock", "%s; not used: BPF maps count as cgroup memory",
 		    size);

@@ -42,7 +42,7 @@ void doctor_write_json(const struct doctor_facts *facts, const struct findings *
 		       struct text *out)
 {
 	text_add_string(out, "{\n  \"kernel\": \"");
-	text_add_json(out, facts->release);
+	text_add_json(out, facts->kernel.release);
 	text_add(out, "\",\n  \"possible\": %s,\n  \"findings\": [\n",
 		 doctor_status(findings) == STATUS_OK ? "true" : "false");
 	for (size_t i = 0; i < findings->list.count; i++) {

@@ -50,7 +50,9 @@ const struct option_spec record_option_specs[] = {
 	OPTION(UNFLAG, 0, "no-cache", NULL, AT(cache),
 	       "neither read nor write the cache of binaries"),
 	OPTION(FLAG, 0, "ignore-kernel-bugs", NULL, AT(ignore_kernel_bugs),
-	       "sample even where this kernel is known to deadlock"),
+	       "no safe mode on a kernel that is known to hang"),
+	OPTION(FLAG, 0, "safe-mode", NULL, AT(safe_mode),
+	       "leave out what is known to hang some kernels, on this one too"),
 	OPTIONS_UNDER("Output"),
 	OPTION(TEXT_LIST, 'o', "output", "FILE", AT(outputs),
 	       "format by extension: .pb.gz (pprof), .otlp, .folded, .html (flame\n"
@@ -195,6 +197,7 @@ int record_options_apply(const struct record_options *options, uint32_t command_
 	ret->inlines = options->inlines;
 	ret->labels = options->labels;
 	ret->ignore_kernel_bugs = options->ignore_kernel_bugs;
+	ret->safe_mode = options->safe_mode;
 	ret->cache_directory = options->cache ? NULL : "";
 	return fill_selection(options, command_pid, &ret->selection);
 }

@@ -20,7 +20,7 @@ struct record_options {
 	const char *events; /* as profile_kinds_parse() reads them */
 	const char *format;
 	unsigned kinds; /* of the events, by record_options_check() */
-	bool symbolize, inlines, labels, cache, quiet, verbose, ignore_kernel_bugs, exact;
+	bool symbolize, inlines, labels, cache, quiet, verbose, ignore_kernel_bugs, safe_mode, exact;
 };
 
 #define RECORD_OPTIONS_DEFAULT                                                                     \

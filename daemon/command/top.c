@@ -53,7 +53,7 @@ static const struct option_spec top_specs[] = {
 	OPTION(NUMBER, 'F', "frequency", "HZ", RECORD_AT(frequency),
 	       "samples a second and CPU (default 99)", .low = 1, .high = 10000),
 	OPTION(FLAG, 0, "ignore-kernel-bugs", NULL, RECORD_AT(ignore_kernel_bugs),
-	       "sample even where this kernel is known to deadlock"),
+	       "no safe mode on a kernel that is known to hang"),
 	OPTIONS_END,
 };
 

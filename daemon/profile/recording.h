@@ -13,6 +13,7 @@
 #include "collect/heap_windows.h"
 #include "collect/map_usage.h"
 #include "collect/opener.h"
+#include "collect/safe_mode.h"
 #include "collect/selection.h"
 #include "process/memory_usage.h"
 #include "profile/losses.h"
@@ -62,7 +63,8 @@ struct recording_options {
 	bool cpus;		   /* tell samples of different CPUs apart, with a label */
 	bool detached;		   /* begin as after recording_detach() */
 	bool selection_may_change; /* recording_set_selection() will be called */
-	bool ignore_kernel_bugs;   /* sample on kernels where reading user memory can deadlock */
+	bool ignore_kernel_bugs;   /* no safe mode on kernels that are known to hang */
+	bool safe_mode;		   /* on any kernel: collect/safe_mode.h */
 	struct opener *opener;	   /* opens events for us, stays the caller's; NULL: this process does */
 	const char *root; /* of the host's files, such as /var/log/pods; NULL: by itself */
 	const char *cache_directory; /* tables and symbols; NULL: default; "" : none */
@@ -98,6 +100,7 @@ struct recording_statistics {
 	uint64_t growth_samples, growth_bytes; /* of growth, in the aggregate; new and copied */
 	uint64_t heap_places; /* told in profiles of the heap: each as often as it was */
 	uint64_t dropped_samples;	  /* reached userspace but not the aggregate (limits) */
+	unsigned safe_mode;		  /* what is left out: bits of enum safe_mode_feature */
 	uint64_t untimed_samples;	  /* in the aggregate without their time (limit) */
 	uint64_t sideband_lost;
 	uint64_t processes;		  /* seen with a sample */

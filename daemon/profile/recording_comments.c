@@ -74,6 +74,12 @@ int recording_add_comments(const struct recording_statistics *now,
 	ADD_COUNTED("own_cpu_ns", own_cpu_ns);
 	ADD_COUNTED("bpf_ns", bpf_ns);
 #undef ADD_COUNTED
+	for (int i = 0; i < SAFE_MODE_FEATURE_COUNT; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "safe_mode.%s", safe_mode_name((enum safe_mode_feature)i));
+		if (now->safe_mode & SAFE_MODE_BIT(i))
+			add(profile, &failed, name, 1);
+	}
 	if (now->budget.share > 0)
 		add_budget(&now->budget, profile, &failed);
 	add(profile, &failed, "memory_bytes", now->memory_bytes);

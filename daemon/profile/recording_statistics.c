@@ -100,6 +100,7 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.drained_ns = c.drained_ns,
 		.phases = r->phases,
 		.heap_windows = c.heap_windows,
+		.safe_mode = c.safe_mode,
 	};
 	recording_get_budget(r, &ret->budget);
 	losses_collect(&ret->losses, &c);

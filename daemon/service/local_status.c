@@ -140,6 +140,14 @@ static void write_budget(const struct budget_report *b, struct json *json)
 	json_close(json, '}');
 }
 
+static void write_safe_mode(unsigned safe_mode, struct json *json)
+{
+	json_open(json, "safe_mode", '{');
+	for (int i = 0; i < SAFE_MODE_FEATURE_COUNT; i++)
+		json_flag(json, safe_mode_name((enum safe_mode_feature)i), safe_mode & SAFE_MODE_BIT(i));
+	json_close(json, '}');
+}
+
 static void write_cost(const struct recording_statistics *s, struct json *json)
 {
 	json_open(json, "cost", '{');
@@ -214,6 +222,7 @@ void local_status_write(struct local_server *local, struct json *json, const cha
 	json_close(json, '}');
 	write_sampling(daemon, &s, json);
 	write_kill_switch(&daemon->kill_switch, json);
+	write_safe_mode(s.safe_mode, json);
 	write_interval(&daemon->interval_figures, json);
 	write_losses(&s, json);
 	write_cost(&s, json);
@@ -319,6 +328,9 @@ void local_status_describe(struct local_server *local, struct text *out)
 		text_add(out, "\nkill switch detached everything (%s) at %s",
 			 kill_reason_name(daemon->kill_switch.reason),
 			 format_time(time, sizeof(time), daemon->kill_switch.since_realtime_ns));
+	for (int i = 0; i < SAFE_MODE_FEATURE_COUNT; i++)
+		if (s.safe_mode & SAFE_MODE_BIT(i))
+			text_add(out, "\nsafe mode   %s", safe_mode_meaning((enum safe_mode_feature)i));
 	text_add(out, "\nconfigured  %s%s\n",
 		 daemon->sources->path ? daemon->sources->path : "by defaults and environment",
 		 daemon->reload.last_successful ? ""

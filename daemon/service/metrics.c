@@ -359,6 +359,11 @@ static void write_state(const struct metrics *m, struct text *out)
 		       m->kill_switch[i]);
 	single(out, "kill_switch_activations_total", "counter", "How often that came.",
 	       (double)m->kill_switch_activations);
+	family(out, "safe_mode", "gauge",
+	       "Is this left out, as a known bug of the kernel or the configuration wants it?");
+	for (int i = 0; i < SAFE_MODE_FEATURE_COUNT; i++)
+		sample(out, "safe_mode", "feature", safe_mode_name((enum safe_mode_feature)i),
+		       m->recording->safe_mode >> i & 1);
 	single(out, "sampling_frequency_hertz", "gauge", "Samples a second and CPU.",
 	       (double)m->frequency);
 	if (m->recording->budget.share > 0)

@@ -47,7 +47,9 @@ const struct setting configuration_settings[] = {
 		.low = 65536, .high = GIB,
 		.traits = SETTING_NEEDS_RESTART | SETTING_ZERO_IS_AUTO),
 	SETTING(FLAG, "sampling.ignore_kernel_bugs", sampling.ignore_kernel_bugs, "false",
-		"Sample even where this kernel is known to deadlock.", RESTART),
+		"No safe mode on a kernel that is known to hang.", RESTART),
+	SETTING(FLAG, "sampling.safe_mode", sampling.safe_mode, "false",
+		"Leave out what is known to hang some kernels, on this one too.", RESTART),
 	SETTING(FLAG, "memory.growth", memory.growth, "false",
 		"Also say where memory grows: page faults become a profile of their own, with the\n"
 		"values growth_space and copied_space.",

@@ -123,5 +123,27 @@ def recursion_below_a_system_call(bench):
     return check_recursion(bench, "kernel")
 
 
+def safe_mode(bench):
+    """No user stack is read below the kernel, every one in user mode is, and no sample goes astray."""
+    recording = bench.record_workload("recursion", 1, DEPTH, "kernel", options=["--safe-mode"])
+    kernel = user = 0
+    expect(recording["safe_mode.kernel_ticks"] == 1, f"{recording.counters}")
+    for sample in recording.samples_of("recursion"):
+        in_kernel = any(frame.mapping and "kernel" in frame.mapping.file for frame in sample.frames)
+        is_cut = mark(sample) == "[not read in safe mode]"
+        below = [frame for frame in sample.frames if not frame.inlined and not frame.is_mark
+                 and not (frame.mapping and "kernel" in frame.mapping.file)]
+        if not below or (mark(sample) and not is_cut):
+            continue
+        expect(is_cut == in_kernel and (len(below) == 1 or not is_cut),
+               f"{len(below)} user frames, {'in' if in_kernel else 'outside'} the kernel: "
+               f"{';'.join(frame.name for frame in sample.frames[:8])} … {mark(sample)}")
+        kernel += sample.count * in_kernel
+        user += sample.count * (not in_kernel)
+    expect(kernel > 1000, f"only {kernel} samples in the kernel")
+    return f"{kernel} samples in the kernel without the user's callers, {user} in user mode"
+
+
 if __name__ == "__main__":
-    main([leaves, alternate_signal_stack, system_calls, recursion, recursion_below_a_system_call])
+    main([leaves, alternate_signal_stack, system_calls, recursion, recursion_below_a_system_call,
+          safe_mode])

@@ -61,8 +61,8 @@ static void reads_a_debian_host(void **state)
 
 	struct doctor_facts facts;
 	doctor_read_facts(root, &facts);
-	assert_string_equal(facts.release, "6.1.0-9-amd64");
-	assert_int_equal(facts.version.patch, 27);
+	assert_string_equal(facts.kernel.release, "6.1.0-9-amd64");
+	assert_int_equal(facts.kernel.version.patch, 27);
 	assert_int_equal(facts.capabilities, BPF_AND_PERFMON);
 	assert_int_equal(facts.seccomp_mode, 2);
 	assert_int_equal(facts.perf_event_paranoid, 3);
@@ -70,7 +70,7 @@ static void reads_a_debian_host(void **state)
 	assert_int_equal(facts.bpf_jit_enable, FACT_UNKNOWN);
 	assert_int_equal(facts.cgroups, CGROUP_V2);
 	assert_int_equal(facts.lockdown, LOCKDOWN_CONFIDENTIALITY);
-	assert_true(facts.has_btf && facts.has_hardened_usercopy && facts.has_own_pid_namespace);
+	assert_true(facts.has_btf && facts.kernel.has_hardened_usercopy && facts.has_own_pid_namespace);
 	assert_false(facts.has_tracefs || facts.has_kernel_addresses);
 	remove_root(root);
 }
@@ -81,14 +81,13 @@ static void survives_an_empty_root(void **state)
 	doctor_read_facts("/nonexistent", &facts);
 	assert_int_equal(facts.perf_event_paranoid, FACT_UNKNOWN);
 	assert_int_equal(facts.cgroups, CGROUP_NONE);
-	assert_int_equal(facts.version.major, 0);
+	assert_int_equal(facts.kernel.version.major, 0);
 }
 
 static struct doctor_facts good_facts(void)
 {
 	return (struct doctor_facts){
-		.release = "6.12.0",
-		.version = {6, 12, 0},
+		.kernel = {.release = "6.12.0", .version = {6, 12, 0}, .has_hardened_usercopy = true},
 		.has_btf = true,
 		.has_tracefs = true,
 		.capabilities = ALL_CAPABILITIES,
@@ -96,7 +95,6 @@ static struct doctor_facts good_facts(void)
 		.bpf_jit_enable = 1,
 		.perf_max_sample_rate = 100000,
 		.cgroups = CGROUP_V2,
-		.has_hardened_usercopy = true,
 		.has_kernel_addresses = true,
 		.memlock_bytes = 65536,
 		.cache_directory = "/var/cache/bolometer",
@@ -146,10 +144,10 @@ static void each_lack_has_its_fix(void **state)
 	f.has_btf = false;
 	check(&f, &works, "BTF", FINDING_FAIL, "CONFIG_DEBUG_INFO_BTF");
 	f = good_facts();
-	f.version = (struct kernel_version){4, 19, 0};
+	f.kernel.version = (struct kernel_version){4, 19, 0};
 	check(&f, &works, "kernel", FINDING_FAIL, "5.10");
 	f = good_facts();
-	f.version = (struct kernel_version){5, 10, 0};
+	f.kernel.version = (struct kernel_version){5, 10, 0};
 	f.capabilities = BPF_AND_PERFMON;
 	check(&f, &works, "memlock", FINDING_FAIL, "ulimit -l unlimited");
 	f.perf_event_paranoid = 3;
@@ -188,11 +186,14 @@ static void known_bugs_by_version(void **state)
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
 		struct doctor_facts f = good_facts();
-		f.version = cases[i].version;
+		f.kernel.version = cases[i].version;
 		check(&f, &(struct doctor_trials){0}, "known bugs",
-		      cases[i].bad ? FINDING_FAIL : FINDING_OK,
+		      cases[i].bad ? FINDING_WARN : FINDING_OK,
 		      cases[i].bad ? "--ignore-kernel-bugs" : NULL);
-		f.has_hardened_usercopy = false;
+		f.kernel.is_realtime = true;
+		check(&f, &(struct doctor_trials){0}, "known bugs",
+		      cases[i].bad ? FINDING_FAIL : FINDING_OK, NULL);
+		f.kernel.has_hardened_usercopy = false;
 		check(&f, &(struct doctor_trials){0}, "known bugs", FINDING_OK, NULL);
 	}
 }
