@@ -341,7 +341,7 @@ struct heap_process {
 	u64 walk_ns;	 /* time that the program spent on those that were sampled */
 	/* set by the daemon */
 	u64 interval; /* bytes between two samples; 0: `heap_interval` */
-	u64 window;   /* the one that is open, from 1 */
+	u64 window;   /* number of the one that is open; 0: none was yet */
 	u64 mode;     /* enum heap_mode */
 };
 

@@ -360,8 +360,7 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	process_table_get_statistics(c->processes, &ret->processes);
 	ret->binaries = c->binaries.statistics;
 	ret->heap = c->heap.statistics;
-	if (c->heap_windows)
-		heap_windows_get_statistics(c->heap_windows, &ret->heap_windows);
+	collector_get_heap_statistics(c, &ret->heap_windows);
 	ret->binaries.pending = c->binaries.pending;
 }
 

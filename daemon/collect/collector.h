@@ -100,12 +100,12 @@ int collector_set_paused(struct collector *collector, bool paused);
 
 /*
  * Takes everything of ours out of the way of other programs: events, tracepoints, the side-band and the counting
- * of run times are closed, what they had given is delivered. The programs stay loaded and are not run.
- * Idempotent; not for the heap. Returns 0 or -EOPNOTSUPP.
+ * of run times are closed, what they had given is delivered; the heap is paused. The programs stay loaded and are not
+ * run. Idempotent.
  */
-int collector_detach(struct collector *collector);
+void collector_detach(struct collector *collector);
 
-/* Undoes that, and reads /proc for what happened meanwhile. Idempotent. Returns 0 or -errno with *failure filled;
+/* Undoes that but for the heap, and reads /proc for what happened meanwhile. Idempotent. Returns 0 or -errno with *failure filled;
  * then it stays detached. */
 int collector_attach(struct collector *collector, struct collect_failure *failure);
 
@@ -119,6 +119,13 @@ int collector_apply_selection(struct collector *collector, struct collect_failur
 
 /* What each place allocated since the start; as heap_table_read(). */
 int collector_read_heap(const struct collector *collector, struct heap_totals *ret);
+
+/*
+ * Takes the probes off allocators, or sets them again. The former waits for the kernel: up to half a second until a
+ * window is closed, some 30 ms for each process whose probes stay. What was seen can be read during the pause. When it ends, all of that is made final, and what is held
+ * is not known any more. Idempotent; nothing without the heap. Returns 0 or -errno.
+ */
+int collector_set_heap_paused(struct collector *collector, bool paused);
 
 /* That was told: as heap_table_forget_ended(). */
 void collector_forget_ended_heap(struct collector *collector);

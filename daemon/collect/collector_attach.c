@@ -109,17 +109,15 @@ static void detach_all(struct collector *c)
 	c->statistics_fd = close_fd(c->statistics_fd);
 }
 
-int collector_detach(struct collector *c)
+void collector_detach(struct collector *c)
 {
-	if (c->options.heap)
-		return -EOPNOTSUPP;
 	if (!c->attached)
-		return 0;
+		return;
+	collector_pause_heap(c);
 	detach_all(c);
 	c->attached = false;
 	collector_drain(c);
 	sideband_close(c->sideband);
-	return 0;
 }
 
 int collector_attach(struct collector *c, struct collect_failure *failure)

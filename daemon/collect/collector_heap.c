@@ -40,7 +40,7 @@ static bool is_selected_for_heap(void *userdata, const struct process *process)
 	       (!selection->cgroup_paths.count || hash_get(&c->cgroup_pids, process->pid));
 }
 
-int collector_start_heap(struct collector *c)
+static int begin_probing(struct collector *c)
 {
 	struct heap_windows_options windows = {.programs = &c->programs, .budget = c->options.heap_budget};
 	struct heap_probes_options options = {
@@ -51,22 +51,66 @@ int collector_start_heap(struct collector *c)
 		.is_selected = is_selected_for_heap,
 		.userdata = c,
 	};
-	if (!c->options.heap)
-		return 0;
 	int r = heap_windows_new(&windows, &c->heap_windows);
 	if (r < 0)
 		return r;
 	options.windows = c->heap_windows;
 	heap_probes_begin(&c->heap, &options, monotonic_ns());
-	heap_table_init(&c->heap_table, &c->programs);
 	c->heap_table.scale = heap_windows_scale;
 	c->heap_table.userdata = c->heap_windows;
 	return 0;
 }
 
+int collector_start_heap(struct collector *c)
+{
+	if (!c->options.heap)
+		return 0;
+	heap_table_init(&c->heap_table, &c->programs);
+	c->heap_is_paused = c->options.detached;
+	return c->heap_is_paused ? 0 : begin_probing(c);
+}
+
+void collector_pause_heap(struct collector *c)
+{
+	if (!c->options.heap || c->heap_is_paused)
+		return;
+	heap_windows_stop(c->heap_windows);
+	c->heap_is_paused = true;
+}
+
+void collector_get_heap_statistics(struct collector *c, struct heap_windows_statistics *ret)
+{
+	*ret = (struct heap_windows_statistics){0};
+	if (c->heap_windows)
+		heap_windows_get_statistics(c->heap_windows, ret);
+	heap_windows_statistics_add(ret, &c->past_windows);
+}
+
+/* What was scaled by windows is final before they go. */
+static int resume_heap(struct collector *c)
+{
+	struct heap_probes_statistics probes = c->heap.statistics;
+	collector_get_heap_statistics(c, &c->past_windows);
+	heap_table_fold(&c->heap_table, 0);
+	c->heap_table.scale = NULL;
+	heap_probes_end(&c->heap);
+	c->heap_windows = heap_windows_free(c->heap_windows);
+	int r = begin_probing(c);
+	c->heap.statistics = probes;
+	c->heap_is_paused = r < 0;
+	return r;
+}
+
+int collector_set_heap_paused(struct collector *c, bool paused)
+{
+	if (paused)
+		collector_pause_heap(c);
+	return paused || !c->heap_is_paused ? 0 : resume_heap(c);
+}
+
 void collector_update_heap(struct collector *c, uint64_t now)
 {
-	if (!c->options.heap || !c->running)
+	if (!c->options.heap || !c->running || c->heap_is_paused)
 		return;
 	if (c->selection->cgroup_paths.count && now - c->cgroup_pids_ns >= NS_PER_SECOND) {
 		int r = selected_cgroups_read_pids(c->selection, &c->cgroup_pids);
@@ -83,8 +127,9 @@ void collector_update_heap(struct collector *c, uint64_t now)
 int collector_read_heap(const struct collector *c, struct heap_totals *ret)
 {
 	int r = heap_table_read(&c->heap_table, ret);
-	if (r == 0)
+	if (r == 0 && c->heap_windows)
 		r = heap_windows_estimate(c->heap_windows, ret);
+	ret->windows += c->past_windows.windows;
 	if (r < 0)
 		array_free(&ret->list);
 	return r;

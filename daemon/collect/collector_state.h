@@ -24,6 +24,8 @@ struct collector {
 	struct heap_probes heap;
 	struct heap_table heap_table;
 	struct heap_windows *heap_windows; /* NULL: no allocators are probed */
+	struct heap_windows_statistics past_windows; /* of those before the last pause */
+	bool heap_is_paused; /* they are to be, but not now */
 	struct hash cgroup_pids; /* in the selected cgroups, where allocators are probed */
 	uint64_t cgroup_pids_ns; /* when that was read */
 	struct sideband *sideband;
@@ -78,6 +80,8 @@ bool collector_wants_maps(const struct collector *c);
 /* Returns 0, or -errno with *failure filled where this kernel or our rights do not let us probe. */
 int collector_require_heap_links(struct collect_failure *failure);
 
-/* Nothing to do without options.heap. Returns 0 or -errno. */
+/* Both have nothing to do without options.heap. Returns 0 or -errno. */
 int collector_start_heap(struct collector *c);
+void collector_pause_heap(struct collector *c);
+void collector_get_heap_statistics(struct collector *c, struct heap_windows_statistics *ret);
 void collector_update_heap(struct collector *c, uint64_t now);

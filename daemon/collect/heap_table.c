@@ -348,7 +348,7 @@ void heap_table_expire(struct heap_table *table)
 /* ---- One process ----------------------------------------------------------------------------- */
 
 struct fold {
-	uint32_t pid;
+	uint32_t pid; /* 0: all */
 	ARRAY(struct heap_block_key) blocks;
 };
 
@@ -358,7 +358,7 @@ static int note_block_of(void *userdata, const void *key, const void *value)
 	const struct heap_block *block = value;
 	struct heap_block_key k;
 	memcpy(&k, key, sizeof(k));
-	return block->site.pid == fold->pid ? array_add(&fold->blocks, k) : 0;
+	return !fold->pid || block->site.pid == fold->pid ? array_add(&fold->blocks, k) : 0;
 }
 
 void heap_table_fold(struct heap_table *table, uint32_t pid)
@@ -370,14 +370,15 @@ void heap_table_fold(struct heap_table *table, uint32_t pid)
 	int r = for_each_entry(s->maps.heap_sites, add_site, &reader);
 	scale(table, &all);
 	for (size_t i = 0; r == 0 && i < all.list.count; i++)
-		if (all.list.items[i].key.pid == pid)
+		if (!pid || all.list.items[i].key.pid == pid)
 			keep_total(table, &all.list.items[i]);
 	if (r == 0)
 		r = for_each_entry(s->maps.heap_live, note_block_of, &fold);
 	for (size_t i = 0; i < fold.blocks.count; i++)
 		heap_table_remove_block(table->programs, &fold.blocks.items[i]);
 	if (r < 0)
-		log_warning("the heap profile of process %u up to now is not all kept: %s", pid, strerror(-r));
+		log_warning("the heap profile of process %u (0: of all) up to now is not all kept: %s", pid,
+			    strerror(-r));
 	array_free(&all.list);
 	array_free(&fold.blocks);
 	hash_free(&reader.index);

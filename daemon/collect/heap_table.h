@@ -62,7 +62,7 @@ void heap_table_regulate(struct heap_table *table);
 /* Takes what belongs to ended programs out of the kernel. Call it every few seconds. */
 void heap_table_expire(struct heap_table *table);
 
-/* Makes the totals of a process final. What it holds is not known any more: its probes go, or have just come. */
+/* Makes the totals of a process (0: of all) final. What it holds is not known any more: its probes go, or have just come. */
 void heap_table_fold(struct heap_table *table, uint32_t pid);
 
 typedef int (*heap_block_callback)(void *userdata, const struct heap_block_key *key,

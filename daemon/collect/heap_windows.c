@@ -197,6 +197,9 @@ static struct window_process *add_process(struct heap_windows *w, uint32_t pid, 
 		return NULL;
 	*p = (struct window_process){.pid = pid, .index = index, .window_ns = WINDOW_NS,
 				     .stays = w->options.budget >= 1};
+	/* Its windows have other numbers than those of an earlier time: calls that were on their way when its probes
+	 * were taken away are still known to the program, and would hide all that are made below them. */
+	p->number = monotonic_ns() / 1000 * SURVIVOR_WINDOWS;
 	p->cpu_begin = p->cpu = (double)process_clock_read(pid);
 	p->wall_begin = p->wall = monotonic_ns();
 	/* At its first window little is known of it. */

@@ -36,6 +36,10 @@ struct heap_windows_statistics {
 	double cost_ns, cpu_ns; /* of the processes: what the probes cost, what they used */
 };
 
+/* Adds what came before, but for what is true now. */
+void heap_windows_statistics_add(struct heap_windows_statistics *statistics,
+				 const struct heap_windows_statistics *earlier);
+
 /* What came since `earlier`, but for what is true now. */
 void heap_windows_statistics_subtract(struct heap_windows_statistics *statistics,
 				      const struct heap_windows_statistics *earlier);

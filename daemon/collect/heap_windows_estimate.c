@@ -214,3 +214,15 @@ void heap_windows_statistics_subtract(struct heap_windows_statistics *s, const s
 	s->cost_ns -= earlier->cost_ns;
 	s->cpu_ns -= earlier->cpu_ns;
 }
+
+void heap_windows_statistics_add(struct heap_windows_statistics *s, const struct heap_windows_statistics *earlier)
+{
+	s->windows += earlier->windows;
+	s->late += earlier->late;
+	s->unopened += earlier->unopened;
+	s->survivors_lost += earlier->survivors_lost;
+	s->promoted += earlier->promoted;
+	s->demoted += earlier->demoted;
+	s->cost_ns += earlier->cost_ns;
+	s->cpu_ns += earlier->cpu_ns;
+}

@@ -15,7 +15,6 @@
 #define SHORTEST_WINDOW_NS (100 * 1000ULL)
 #define LONGEST_WINDOW_NS (200 * NS_PER_MS)
 #define SURVIVOR_WINDOW_NS (5 * NS_PER_MS) /* and as long again to see what is freed */
-#define SURVIVOR_WINDOWS 10		    /* one of so many, first the fifth */
 #define SLICE_NS NS_PER_MS
 #define FEW_HITS 50	/* in a window: the next one may be longer */
 #define JUDGED_ARMED_NS (50 * NS_PER_MS) /* of windows, before all calls are taken to be few */

@@ -12,6 +12,7 @@
 #define PERIOD_NS NS_PER_SECOND
 #define WINDOW_NS NS_PER_MS
 #define WINDOW_SAMPLES 50 /* aimed at */
+#define SURVIVOR_WINDOWS 10 /* one of so many looks also at frees, first the fifth */
 
 struct window_file {
 	int file;

@@ -158,12 +158,13 @@ int recording_set_max_cpu(struct recording *recording, double max_cpu);
 int recording_set_selection(struct recording *recording, struct selection *selection,
 			    struct recording_failure *failure);
 
-/* Stops the ticks for a while: processes are followed, intervals and windows go on without samples. */
+/* Stops the ticks for a while, and takes the probes off allocators: processes are followed, intervals and windows go
+ * on without samples. */
 int recording_pause(struct recording *recording);
 
 /* A pause in which nothing of ours is attached to the kernel: no events, no tracepoints, no following of
- * processes. Not for the heap. Returns 0 or -EOPNOTSUPP. */
-int recording_detach(struct recording *recording);
+ * processes. */
+void recording_detach(struct recording *recording);
 
 /* Ends either pause, in a new interval that begins now. Returns 0 or -errno; then the pause goes on. */
 int recording_resume(struct recording *recording);

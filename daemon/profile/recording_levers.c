@@ -89,17 +89,17 @@ int recording_set_frequency(struct recording *r, uint32_t frequency)
 int recording_pause(struct recording *r)
 {
 	int error = collector_set_paused(r->collector, true);
+	collector_set_heap_paused(r->collector, true);
 	if (!r->paused_since_ns)
 		r->paused_since_ns = monotonic_ns();
 	return error;
 }
 
-int recording_detach(struct recording *r)
+void recording_detach(struct recording *r)
 {
-	int error = collector_detach(r->collector);
-	if (error == 0 && !r->paused_since_ns)
+	collector_detach(r->collector);
+	if (!r->paused_since_ns)
 		r->paused_since_ns = monotonic_ns();
-	return error;
 }
 
 int recording_resume(struct recording *r)
@@ -115,5 +115,8 @@ int recording_resume(struct recording *r)
 		r->paused_ns += now - r->paused_since_ns;
 	r->paused_since_ns = 0;
 	r->interval_ns = now;
+	error = collector_set_heap_paused(r->collector, false);
+	if (error < 0)
+		log_error("allocators are not probed any more: %s", strerror(-error));
 	return collector_set_paused(r->collector, r->is_resting);
 }

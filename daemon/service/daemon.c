@@ -179,13 +179,12 @@ int daemon_pause(struct daemon *daemon)
 	return r;
 }
 
-int daemon_detach(struct daemon *daemon)
+void daemon_detach(struct daemon *daemon)
 {
-	int r = recording_detach(daemon->recording);
+	recording_detach(daemon->recording);
 	daemon_flush(daemon);
 	daemon->is_paused = true;
 	notifier_send(&daemon->notifier, "STATUS=detached by the kill switch");
-	return r;
 }
 
 int daemon_resume(struct daemon *daemon)

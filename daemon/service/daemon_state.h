@@ -59,7 +59,7 @@ int daemon_flush(struct daemon *daemon);
 /* Sampling off and on again: the open interval ends with its profile, the next one begins when sampling
  * does, and the time between is counted. Return 0 or -errno. */
 int daemon_pause(struct daemon *daemon);
-int daemon_detach(struct daemon *daemon); /* and nothing of ours is in the kernel's way, see kill_switch.h */
+void daemon_detach(struct daemon *daemon); /* and nothing of ours is in the kernel's way, see kill_switch.h */
 int daemon_resume(struct daemon *daemon);
 
 /* Samples that were taken and did not reach a profile. */

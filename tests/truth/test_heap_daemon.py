@@ -16,13 +16,14 @@ import time
 import types
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "service"))
-from heap_recording import LOST, NO_LINKS, TYPES  # noqa: E402
+from heap_recording import LOST, NO_LINKS, TYPES, changed_code, expect_no_probes  # noqa: E402
 from profile_reader import Profile  # noqa: E402
 from recording import Program, Undecided, expect, main  # noqa: E402
 from running import running  # noqa: E402
 
 RECORDER = "exporters: [{{type: pprof-directory, name: recorder, directory: {directory}/recorder}}]\n"
 EXACT = ("memory.heap.enabled=true", "memory.heap.interval=1", "memory.heap.budget=100%")
+PROBES_INTERVALS = 30
 LAST_INTERVALS = 8  # ended processes are looked for every two seconds
 
 
@@ -49,9 +50,9 @@ def stepping(bench):
             program.kill()
 
 
-def heap_daemon(bench, *sets):
+def heap_daemon(bench, *sets, extra=""):
     return running(types.SimpleNamespace(path=bench.bolometer), *EXACT, "selection.exe=heap_steps", *sets,
-                   extra=RECORDER)
+                   extra=RECORDER + extra)
 
 
 def heap_profiles(daemon):
@@ -134,4 +135,43 @@ def follows(bench):
     return f"{len(profiles)} profiles, {told[-1][2]['leaks'][0]} objects at each of {len(told[-1][2])} places"
 
 
-main([follows])
+def wait_for_probes(daemon, pid):
+    """Two intervals later all of them are there."""
+    for _ in range(PROBES_INTERVALS):
+        wait_for_intervals(daemon, 1)
+        if changed_code(pid):
+            wait_for_intervals(daemon, 2)
+            return
+    raise Undecided("no probes")
+
+
+def pauses(bench):
+    """While the kill switch is on, no probe is left; what had been seen is told. Afterwards all is
+    seen again, and what is held is counted anew."""
+    if not links_exist(bench):
+        return NO_LINKS
+    with stepping(bench) as program, heap_daemon(bench, extra="kill_switch: {{file: {directory}/off}}\n") as daemon:
+        pid, switch = program.pid, daemon.directory / "off"
+        if not program.truth()["probed"]:
+            raise Undecided("the probes came too late for the program")
+        program.step(50)
+        switch.touch()
+        expect_no_probes(pid)
+        program.step(20)
+        switch.unlink()
+        wait_for_probes(daemon, pid)
+        program.step(30)
+        wait_for_intervals(daemon, 2)
+        daemon.end()
+        expect_no_probes(pid)
+        profiles = heap_profiles(daemon)
+    expect_nothing_lost(profiles)
+    for place, held in {"leaks": [50, 30], "churns": [0, 0], "returns": [50, 30]}.items():
+        of_all = [values(profile, place, pid) for profile in profiles]
+        expect(sum(v[0] for v in of_all) == 80, f"{place}: {sum(v[0] for v in of_all)} allocated, 80 true")
+        seen = [v[2] for v in of_all if v[0]]
+        expect(seen == held, f"{place}: {seen} held when it had allocated, {held} true")
+    return "80 of 100 allocations at each place were seen"
+
+
+main([follows, pauses])
