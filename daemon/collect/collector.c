@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "bolometer.skel.h"
 #include "collect/safe_mode.h"
+#include "collect/uprobe_trials.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -35,6 +36,8 @@ static int judge_kernel(const struct collector_options *options, struct collect_
 		return 0;
 	kernel_facts_read("", &facts);
 	int r = safe_mode_decide(&facts);
+	if (r >= 0 && options->heap && uprobe_trials_return_under_filter() == 1)
+		r |= SAFE_MODE_BIT(SAFE_MODE_RETURN_PROBES);
 	if (r >= 0)
 		return r;
 	return collect_fail(failure, r,
@@ -109,7 +112,7 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 		.heap_blocks = c->options.heap_blocks,
 		.oom = c->options.on_oom != NULL,
 	};
-	int r = c->options.heap ? collector_require_heap_links(failure) : 0;
+	int r = c->options.heap ? collector_require_heap(c->safe_mode, failure) : 0;
 	if (r == 0)
 		r = programs_open(&options, &c->programs, failure);
 	return r < 0 ? r : collector_apply_selection(c, failure);

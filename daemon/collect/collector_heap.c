@@ -5,15 +5,23 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bolometer.skel.h"
+#include "collect/safe_mode.h"
 #include "collect/uprobe_trials.h"
 
 #include <bpf/bpf.h>
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 /* Before the programs are loaded: of a kernel without them, the loader's words would be no help. */
-int collector_require_heap_links(struct collect_failure *failure)
+int collector_require_heap(unsigned safe_mode, struct collect_failure *failure)
 {
+	if (safe_mode & SAFE_MODE_BIT(SAFE_MODE_RETURN_PROBES))
+		return collect_fail(failure, -ENOTSUP,
+				    "safe mode: allocators are not probed, since on kernels from 6.11 without "
+				    "the fix cf6cb56ef244 (6.14) that ends programs in containers. Update the "
+				    "kernel, or take the risk with --ignore-kernel-bugs; `record -e growth` "
+				    "works without probes");
 	int r = uprobe_trials_link(UPROBE_MULTI);
 	if (r == 0)
 		return 0;

@@ -78,7 +78,7 @@ bool collector_wants_maps(const struct collector *c);
 /* ---- collector_heap.c: allocators ------------------------------------------------------------- */
 
 /* Returns 0, or -errno with *failure filled where this kernel or our rights do not let us probe. */
-int collector_require_heap_links(struct collect_failure *failure);
+int collector_require_heap(unsigned safe_mode, struct collect_failure *failure);
 
 /* Both have nothing to do without options.heap. Returns 0 or -errno. */
 int collector_start_heap(struct collector *c);

@@ -3,7 +3,12 @@
  * The functions that are probed are written in assembly, so that it is known which instruction stands where,
  * and are called by nobody else.
  *
- * The fault: since 6.18 the kernel rewrites a probed five-byte nop into a call (ba2bfc97b462, "uprobes/x86:
+ * The fault of filters: since 6.11 an x86-64 program that returns into a probe makes a system call of its own
+ * (ff474a78cef5, "uprobe: Add uretprobe syscall to speed up return probe"), which filters of containers and
+ * services refused, and the program ended; mended by cf6cb56ef244 ("seccomp: passthrough uretprobe systemcall
+ * without filtering", 6.14, and in the stable series).
+ *
+ * The fault of nops: since 6.18 the kernel rewrites a probed five-byte nop into a call (ba2bfc97b462, "uprobes/x86:
  * Add support to optimize uprobes"). The call stores its return address just below the stack pointer, where
  * the x86-64 ABI lets a leaf function keep its variables.
  */
@@ -15,12 +20,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/perf_event.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -202,16 +210,57 @@ static int ask_child(const int requests[2], const int answers[2], uint64_t *ret_
 	return read(answers[0], ret_ns, sizeof(*ret_ns)) == sizeof(*ret_ns) ? 0 : -EIO;
 }
 
+/* A child of this process that calls a function whenever it is asked to. */
+struct trial_child {
+	pid_t pid; /* 0: none */
+	int requests[2], answers[2];
+};
+
+static int start_child(uint64_t (*function)(uint64_t), int (*prepare)(void), struct trial_child *ret)
+{
+	*ret = (struct trial_child){.requests = {-1, -1}, .answers = {-1, -1}};
+	if (pipe2(ret->requests, O_CLOEXEC) < 0 || pipe2(ret->answers, O_CLOEXEC) < 0)
+		return -errno;
+	pid_t pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		close(ret->requests[1]); /* it ends when this process does */
+		if (prepare && prepare() < 0)
+			_exit(1);
+		run_child(ret->requests[0], ret->answers[1], function);
+	}
+	ret->pid = pid;
+	/* Its end is the end of its answers. */
+	ret->answers[1] = close_fd(ret->answers[1]);
+	return 0;
+}
+
+/* Also after a failure to start. Returns the signal that ended it, SIGKILL if that is ours, or 0. */
+static int end_child(struct trial_child *child)
+{
+	int status = 0;
+	if (child->pid) {
+		kill(child->pid, SIGKILL); /* changes nothing when it is ending already */
+		waitpid(child->pid, &status, 0);
+	}
+	close_fd(child->requests[0]);
+	close_fd(child->requests[1]);
+	close_fd(child->answers[0]);
+	close_fd(child->answers[1]);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
 static int price_in_child(int program, enum uprobe_multi_kind kind, struct uprobe_multi_target *target,
-			  const int requests[2], const int answers[2], double *ret_ns)
+			  const struct trial_child *child, double *ret_ns)
 {
 	uint64_t without, with = 0;
-	int r = ask_child(requests, answers, &without);
+	int r = ask_child(child->requests, child->answers, &without);
 	_cleanup_fd_ int link = r < 0 ? -1 : uprobe_multi_attach(program, kind, target);
 	if (r == 0 && link < 0)
 		r = link;
 	if (r == 0)
-		r = ask_child(requests, answers, &with);
+		r = ask_child(child->requests, child->answers, &with);
 	if (r == 0)
 		*ret_ns = with > without ? (double)(with - without) / ROUNDS : 0;
 	return r;
@@ -219,38 +268,85 @@ static int price_in_child(int program, enum uprobe_multi_kind kind, struct uprob
 
 int uprobe_trials_price(int program, enum uprobe_multi_kind kind, uint64_t cookie, bool stepped, double *ret_ns)
 {
-	const void *point = stepped ? uprobe_trial_stepped_point : uprobe_trial_emulated_point;
-	uint64_t offset = offset_of(point);
-	int requests[2] = {-1, -1}, answers[2] = {-1, -1};
+	uint64_t offset = offset_of(stepped ? uprobe_trial_stepped_point : uprobe_trial_emulated_point);
 	_cleanup_fd_ int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	if (file < 0 || pipe2(requests, O_CLOEXEC) < 0)
+	struct trial_child child;
+	if (file < 0)
 		return -errno;
-	pid_t child = pipe2(answers, O_CLOEXEC) < 0 ? -1 : fork();
-	int r = child < 0 ? -errno : 0;
-	if (child == 0) {
-		close(requests[1]); /* it ends when this process does */
-		run_child(requests[0], answers[1], stepped ? uprobe_trial_stepped : uprobe_trial_emulated);
-	}
+	int r = start_child(stepped ? uprobe_trial_stepped : uprobe_trial_emulated, NULL, &child);
 	struct uprobe_multi_target target = {.file = file, .offsets = &offset, .cookies = &cookie,
-					     .count = 1, .pid = (uint32_t)child};
+					     .count = 1, .pid = (uint32_t)child.pid};
 	if (r == 0)
-		r = price_in_child(program, kind, &target, requests, answers, ret_ns);
-	close_fd(requests[0]);
-	close_fd(requests[1]);
-	close_fd(answers[0]);
-	close_fd(answers[1]);
-	if (child > 0) {
-		kill(child, SIGKILL);
-		waitpid(child, NULL, 0);
-	}
+		r = price_in_child(program, kind, &target, &child, ret_ns);
+	end_child(&child);
 	return r;
 }
 
+#ifdef __x86_64__
+#define SYSCALL_URETPROBE 335
+
+/* As a container's filter that has not heard of the call: it fails with EPERM. */
+static int refuse_uretprobe(void)
+{
+	struct sock_filter instructions[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYSCALL_URETPROBE, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {ARRAY_LENGTH(instructions), instructions};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 ? -errno : 0;
+}
+
+/* Returns 0 when the probed call came back, or -errno. */
+static int return_in_child(const struct trial_child *child)
+{
+	struct uprobe_counter counter;
+	uint64_t offset = offset_of(uprobe_trial_emulated_point), cookie = 0, hits = 0, ns;
+	_cleanup_fd_ int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	struct uprobe_multi_target target = {.file = file, .offsets = &offset, .cookies = &cookie,
+					     .count = 1, .pid = (uint32_t)child->pid, .returns = true};
+	int r = uprobe_counter_open(1, UPROBE_MULTI, &counter);
+	/* What it answers first says that its filter is in force. */
+	if (r == 0)
+		r = ask_child(child->requests, child->answers, &ns);
+	_cleanup_fd_ int link = r < 0 ? -1 : uprobe_multi_attach(counter.program, UPROBE_MULTI, &target);
+	if (r == 0)
+		r = link < 0 ? link : ask_child(child->requests, child->answers, &ns);
+	if (r == 0)
+		r = uprobe_counter_read(&counter, &hits);
+	uprobe_counter_close(&counter);
+	return r < 0 ? r : hits ? 0 : -ENODATA;
+}
+
+int uprobe_trials_return_under_filter(void)
+{
+	struct trial_child child;
+	int r = start_child(uprobe_trial_emulated, refuse_uretprobe, &child);
+	if (r == 0)
+		r = return_in_child(&child);
+	int signal = end_child(&child);
+	/* It ends by SIGSEGV: the call that was refused would have put the registers right. */
+	if (signal && signal != SIGKILL)
+		return 1;
+	return r < 0 ? UPROBE_TRIAL_UNKNOWN : 0;
+}
+#else
+int uprobe_trials_return_under_filter(void)
+{
+	return 0; /* returns come by a breakpoint */
+}
+#endif
+
 void uprobe_trials_run(struct uprobe_trials *ret)
 {
-	*ret = (struct uprobe_trials){.damages_red_zone = UPROBE_TRIAL_UNKNOWN};
+	*ret = (struct uprobe_trials){.damages_red_zone = UPROBE_TRIAL_UNKNOWN,
+				       .ends_filtered = UPROBE_TRIAL_UNKNOWN};
 	ret->multi = uprobe_trials_link(UPROBE_MULTI);
 	ret->session = uprobe_trials_link(UPROBE_MULTI_SESSION);
+	ret->ends_filtered = ret->multi == 0 ? uprobe_trials_return_under_filter() : UPROBE_TRIAL_UNKNOWN;
 	ret->perf = time_hit(uprobe_trial_emulated, uprobe_trial_emulated_point, &ret->emulated_ns);
 	if (ret->perf < 0)
 		return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What uprobes are like on this host, tried on functions of this very process: which kinds of links the
- * kernel has, what a hit costs, and whether it has the fault that damages the stack of probed functions.
+ * kernel has, what a hit costs, and whether it has the faults that damage the
+ * stack of probed functions or end filtered programs.
  */
 #pragma once
 
@@ -18,6 +19,7 @@ struct uprobe_trials {
 	 * UPROBE_TRIAL_UNKNOWN (not allowed, or not x86-64). Probes are never set on one inside a function,
 	 * whatever the answer. */
 	int damages_red_zone;
+	int ends_filtered; /* as uprobe_trials_return_under_filter() */
 	/* Of one hit, in ns; 0: unknown. */
 	uint64_t emulated_ns; /* on an instruction that the kernel emulates */
 	uint64_t stepped_ns;  /* on one that it steps through out of line */
@@ -26,6 +28,10 @@ struct uprobe_trials {
 /* Sets a link of that kind on a function of this process, calls it and looks whether it was hit. Some ten
  * milliseconds. Returns 0 or -errno. */
 int uprobe_trials_link(enum uprobe_multi_kind kind);
+
+/* Does a probe on a function's return end a program whose system-call filter does not know of it? Tried on a child
+ * of this process, in some 50 ms. 0, 1 or UPROBE_TRIAL_UNKNOWN (no probe could be set). */
+int uprobe_trials_return_under_filter(void);
 
 /* What a hit of the program costs a child of this process, made for that, in ns of its CPU time. `cookie` is the
  * probe's; the function has its argument in the first register, and returns it. `stepped`: on an instruction that

@@ -27,6 +27,9 @@ static void add_kernel(const struct doctor_memory *m, struct text *out)
 	if (m->trials.damages_red_zone == 1)
 		text_add_string(out, "           a probe on a five-byte nop damages the stack of leaf functions "
 				     "here: none is set on one\n");
+	if (m->trials.ends_filtered == 1)
+		text_add_string(out, "           a probe on a return ends programs in containers here (mended by "
+				     "cf6cb56ef244, 6.14):\n           safe mode, no heap profiles\n");
 }
 
 /* A second's calls, or -1. */
@@ -178,6 +181,7 @@ void doctor_memory_write_json(const struct doctor_memory *m, struct text *out)
 		 t->perf == 0 ? "true" : "false", t->multi == 0 ? "true" : "false",
 		 t->session == 0 ? "true" : "false");
 	add_number(out, "nop5_damages_red_zone", t->damages_red_zone >= 0, t->damages_red_zone);
+	add_number(out, "return_probe_ends_filtered", t->ends_filtered >= 0, t->ends_filtered);
 	add_number(out, "emulated_hit_ns", t->emulated_ns, (double)t->emulated_ns);
 	add_number(out, "stepped_hit_ns", t->stepped_ns, (double)t->stepped_ns);
 	add_number(out, "counted_seconds", counted, (double)m->counted_ns / 1e9);
