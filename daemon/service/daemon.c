@@ -214,8 +214,9 @@ static int on_interval(struct loop_source *source, uint32_t events, void *userda
 
 static int on_hangup(struct loop_source *source, uint32_t signal, void *userdata)
 {
-	daemon_reload(userdata);
-	return 0;
+	struct daemon *daemon = userdata;
+	daemon_reload(daemon);
+	return daemon->recording ? 0 : -EIO;
 }
 
 static int on_end(struct loop_source *source, uint32_t signal, void *userdata)
@@ -326,10 +327,10 @@ static void on_rate_change(void *userdata)
 	daemon_flush(userdata);
 }
 
-static int start_recording(struct daemon *daemon)
+static int try_recording(struct daemon *daemon, struct recording_failure *failure)
 {
 	struct recording_options options;
-	struct recording_failure failure = {0};
+	*failure = (struct recording_failure){0};
 	int r = daemon_recording_options(&daemon->configuration, &options);
 	if (r == 0) {
 		options.opener = daemon->opener;
@@ -343,13 +344,55 @@ static int start_recording(struct daemon *daemon)
 		options.victim_userdata = daemon;
 	}
 	if (r == 0)
-		r = recording_new(daemon->loop, &options, &failure, &daemon->recording);
+		r = recording_new(daemon->loop, &options, failure, &daemon->recording);
 	selection_free(&options.selection);
 	if (r == 0)
-		r = recording_start(daemon->recording, &failure);
-	if (r < 0)
-		log_error("%s", failure.text[0] ? failure.text : strerror(-r));
+		r = recording_start(daemon->recording, failure);
+	if (r < 0) {
+		daemon->recording = recording_free(daemon->recording);
+		if (!failure->text[0])
+			snprintf(failure->text, sizeof(failure->text), "%s", strerror(-r));
+	}
 	return r;
+}
+
+/* Where the kernel does not let allocators be probed, all else is worth having. */
+static int start_recording(struct daemon *daemon)
+{
+	struct heap_configuration *heap = &daemon->configuration.memory.heap;
+	struct recording_failure failure;
+	int r = try_recording(daemon, &failure);
+	if (r < 0 && heap->enabled) {
+		log_warning("memory.heap is off: %s", failure.text);
+		heap->enabled = false;
+		r = try_recording(daemon, &failure);
+	}
+	if (r < 0)
+		log_error("%s", failure.text);
+	return r;
+}
+
+/* What there was to export in all; with the exporters' own accounts it shows where each sample went. */
+static void tell_account(struct daemon *daemon)
+{
+	struct recording_statistics s;
+	recording_get_statistics(daemon->recording, &s);
+	log_info("recording: samples taken=%llu dropped=%llu lost=%llu",
+		 (unsigned long long)(s.samples + s.growth_samples + s.heap_places),
+		 (unsigned long long)s.dropped_samples,
+		 (unsigned long long)(s.counters[COUNTER_LOST_RING_FULL] +
+				      s.counters[COUNTER_GROWTH_LOST]));
+}
+
+void daemon_renew_recording(struct daemon *daemon)
+{
+	local_server_end_windows(daemon->local);
+	recording_stop(daemon->recording);
+	daemon_flush(daemon);
+	tell_account(daemon);
+	daemon->recording = recording_free(daemon->recording);
+	daemon->last = (struct recording_statistics){0};
+	start_recording(daemon);
 }
 
 /* The capability that opens events where perf_event_paranoid is 3 goes to a process of its own. */
@@ -433,18 +476,6 @@ int daemon_new(const struct configuration_sources *sources, struct daemon **ret)
 	return 0;
 }
 
-/* What there was to export in all; with the exporters' own accounts it shows where each sample went. */
-static void tell_account(struct daemon *daemon)
-{
-	struct recording_statistics s;
-	recording_get_statistics(daemon->recording, &s);
-	log_info("recording: samples taken=%llu dropped=%llu lost=%llu",
-		 (unsigned long long)(s.samples + s.growth_samples + s.heap_places),
-		 (unsigned long long)s.dropped_samples,
-		 (unsigned long long)(s.counters[COUNTER_LOST_RING_FULL] +
-				      s.counters[COUNTER_GROWTH_LOST]));
-}
-
 int daemon_run(struct daemon *daemon)
 {
 	log_info("bolometer " BOLOMETER_VERSION ": sampling at %llu Hz, a profile every %.1f s",
@@ -457,14 +488,15 @@ int daemon_run(struct daemon *daemon)
 	daemon->local = local_server_free(daemon->local);
 	if (r < 0)
 		log_error("the event loop failed: %s", strerror(-r));
-	int stopped = recording_stop(daemon->recording);
+	int stopped = daemon->recording ? recording_stop(daemon->recording) : r;
 	int flushed = stopped < 0 ? stopped : daemon_flush(daemon);
 	if (flushed == 0)
 		daemon->open_interval = open_interval_close(daemon->open_interval);
 	exporters_flush(daemon->exporters, FLUSH_TIMEOUT_NS);
 	exporters_stop(daemon->exporters);
 	daemon->oom_files = oom_files_free(daemon->oom_files, FLUSH_TIMEOUT_NS);
-	tell_account(daemon);
+	if (daemon->recording)
+		tell_account(daemon);
 	log_info("ended");
 	return r < 0 ? r : flushed;
 }

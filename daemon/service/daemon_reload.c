@@ -2,7 +2,7 @@
 /*
  * Owns the change from one configuration to the next. Everything that can fail comes first (reading,
  * the new exporters, the selection); then the open interval ends, so that no profile is made of two
- * rates or two selections; what follows cannot fail.
+ * rates or two selections; what follows cannot fail, but for a new recording, where one is needed.
  */
 #include "service/daemon_state.h"
 
@@ -57,6 +57,12 @@ static void apply_rest(struct daemon *daemon, const struct configuration_changes
 	const struct configuration *c = &daemon->configuration;
 	log_set_level(c->log_level);
 	log_set_format(c->log_format);
+	if (has_changed(changes, "interval"))
+		loop_set_timer(daemon->interval, c->interval_ns, c->interval_ns);
+	if (has_changed(changes, "memory.heap.")) {
+		daemon_renew_recording(daemon);
+		return;
+	}
 	if (has_changed(changes, "sampling.frequency")) {
 		int r = recording_set_frequency(daemon->recording,
 						(uint32_t)c->sampling.frequency);
@@ -68,8 +74,6 @@ static void apply_rest(struct daemon *daemon, const struct configuration_changes
 		if (r < 0)
 			log_error("the budget is not in force: %s", strerror(-r));
 	}
-	if (has_changed(changes, "interval"))
-		loop_set_timer(daemon->interval, c->interval_ns, c->interval_ns);
 }
 
 static int apply(struct daemon *daemon, struct configuration *new)

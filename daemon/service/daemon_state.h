@@ -29,7 +29,7 @@ struct daemon {
 	const struct configuration_sources *sources;
 	struct configuration configuration; /* in force */
 	struct loop *loop;
-	struct recording *recording;
+	struct recording *recording; /* NULL: could not be begun anew */
 	struct oom_files *oom_files; /* NULL: none are kept */
 	struct exporters *exporters;
 	struct local_server *local;
@@ -61,6 +61,10 @@ int daemon_flush(struct daemon *daemon);
 int daemon_pause(struct daemon *daemon);
 void daemon_detach(struct daemon *daemon); /* and nothing of ours is in the kernel's way, see kill_switch.h */
 int daemon_resume(struct daemon *daemon);
+
+/* Ends the recording, with its last profile, and begins another by the configuration in force: for what cannot change
+ * while sampling. Where that fails there is none, and the daemon has to end. */
+void daemon_renew_recording(struct daemon *daemon);
 
 /* Samples that were taken and did not reach a profile. */
 uint64_t daemon_lost_samples(const struct recording_statistics *statistics);

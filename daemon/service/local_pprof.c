@@ -143,6 +143,17 @@ static int on_window_end(struct loop_source *source, uint32_t events, void *user
 	return 0;
 }
 
+void local_server_end_windows(struct local_server *local)
+{
+	struct profile_request *next = local ? local->profiles : NULL;
+	while (next) {
+		struct profile_request *request = next;
+		next = request->next; /* it may be released */
+		if (request->window)
+			on_window_end(request->timer, 0, request);
+	}
+}
+
 unsigned local_pprof_count(const struct local_server *local)
 {
 	unsigned count = 0;

@@ -21,6 +21,9 @@ int local_server_new(struct daemon *daemon, struct local_server **ret);
 /* Answers what waits with 503 and closes everything. Accepts NULL. Returns NULL. */
 struct local_server *local_server_free(struct local_server *local);
 
+/* Ends the profiles that are being taken, before their time: the recording ends. Accepts NULL. */
+void local_server_end_windows(struct local_server *local);
+
 /* The profile of the interval that has just ended, for the page; becomes the server's, which keeps it
  * when there is a listener to ask for it. Accepts NULL for `local`. */
 void local_server_keep(struct local_server *local, struct profile *profile);

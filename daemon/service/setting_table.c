@@ -63,21 +63,21 @@ const struct setting configuration_settings[] = {
 		"Past it the oldest of these files go.", .low = MIB, .high = TIB, RESTART),
 	SETTING(FLAG, "memory.heap.enabled", memory.heap.enabled, "false",
 		"Also say what allocates and holds memory: a profile of its own, with the values\n"
-		"alloc_objects, alloc_space, inuse_objects and inuse_space. Linux 6.6 or newer.",
-		RESTART),
+		"alloc_objects, alloc_space, inuse_objects and inuse_space. Linux 6.6 or newer. A change of\n"
+		"this section begins a new recording: counts and estimates begin anew."),
 	SETTING(SIZE, "memory.heap.interval", memory.heap.interval_bytes, "512KiB",
 		"Bytes between two samples; 1: every allocation is taken.", .low = 1,
-		.high = HEAP_MAX_INTERVAL, RESTART),
+		.high = HEAP_MAX_INTERVAL),
 	SETTING(SHARE, "memory.heap.budget", memory.heap.budget_ppm, "1%",
 		"What the probes may cost, of each process's own CPU time. Where they would cost\n"
 		"more, the process is looked at in windows of a millisecond; 100%: there is no limit.",
-		.low = 100, .high = 1000000, RESTART),
+		.low = 100, .high = 1000000),
 	SETTING(NUMBER, "memory.heap.processes", memory.heap.processes, "64",
 		"So many at once, of those that are selected; others are counted.", .unit = "processes",
-		.low = 1, .high = 4096, RESTART),
+		.low = 1, .high = 4096),
 	SETTING(NUMBER, "memory.heap.objects", memory.heap.objects, "1048576",
 		"Sampled objects followed at once. Where they are more, the interval is raised.",
-		.unit = "objects", .low = 1024, .high = 1ULL << 28, RESTART),
+		.unit = "objects", .low = 1024, .high = 1ULL << 28),
 	SETTING(SHARE, "budget.cpu", budget.cpu_ppm, "none",
 		"What profiling may cost of the CPU time of all CPUs, over every minute: its own\n"
 		"processes, its programs in the kernel, its interrupts. The rate goes down from\n"

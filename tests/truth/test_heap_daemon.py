@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 The daemon follows the heap of a program that allocates step by step: between two steps each interval's profile says to
-the byte what is held, and all profiles together what was allocated.
+the byte what is held, and all profiles together what was allocated. While the kill switch is on, or the heap is off by a
+reload, no probe is left.
 
     test_heap_daemon.py BOLOMETER WORKLOADS
 """
@@ -10,6 +11,7 @@ the byte what is held, and all profiles together what was allocated.
 import contextlib
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -21,9 +23,13 @@ from profile_reader import Profile  # noqa: E402
 from recording import Program, Undecided, expect, main  # noqa: E402
 from running import running  # noqa: E402
 
-RECORDER = "exporters: [{{type: pprof-directory, name: recorder, directory: {directory}/recorder}}]\n"
-EXACT = ("memory.heap.enabled=true", "memory.heap.interval=1", "memory.heap.budget=100%")
-PROBES_INTERVALS = 30
+CONFIGURATION = """
+memory: {{heap: {{enabled: true, interval: 1, budget: 100%}}}}
+selection: {{exe: [heap_steps]}}
+kill_switch: {{file: {directory}/off}}
+exporters: [{{type: pprof-directory, name: recorder, directory: {directory}/recorder}}]
+"""
+PATIENT_INTERVALS = 30
 LAST_INTERVALS = 8  # ended processes are looked for every two seconds
 
 
@@ -50,9 +56,20 @@ def stepping(bench):
             program.kill()
 
 
-def heap_daemon(bench, *sets, extra=""):
-    return running(types.SimpleNamespace(path=bench.bolometer), *EXACT, "selection.exe=heap_steps", *sets,
-                   extra=RECORDER + extra)
+def heap_daemon(bench):
+    return running(types.SimpleNamespace(path=bench.bolometer), extra=CONFIGURATION)
+
+
+def switch_by_reload(daemon, is_on):
+    path, said = daemon.directory / "c.yaml", daemon.said().count("configuration reloaded")
+    text = path.read_text()
+    for word in ("true", "false"):
+        text = text.replace(f"enabled: {word}", f"enabled: {str(is_on).lower()}")
+    path.write_text(text)
+    daemon.process.send_signal(signal.SIGHUP)
+    while daemon.said().count("configuration reloaded") == said:
+        expect(daemon.process.poll() is None, f"it ended: {daemon.said()}")
+        time.sleep(0.05)
 
 
 def end_ns(profile):
@@ -71,14 +88,13 @@ def wait_for_intervals(daemon, count):
         interval = daemon.wait_for_interval(interval)["interval"]
 
 
-def begin(program, daemon):
-    """A first step, after which the functions' names are known to the daemon: a profile does not wait for names.
-    Returns what it did, and when that was in a profile."""
-    if not program.truth()["probed"]:
-        raise Undecided("the probes came too late for the program")
-    truth = program.step(10)["places"]
-    wait_for_intervals(daemon, 2)
-    return truth, time.time_ns()
+def wait_for_profile(daemon, since_ns, is_wanted=lambda profile: True):
+    """One that ended since then."""
+    for _ in range(PATIENT_INTERVALS):
+        if any(map(is_wanted, heap_profiles(daemon, since_ns))):
+            return
+        wait_for_intervals(daemon, 1)
+    raise Undecided("no profile")
 
 
 def values(profile, place, pid=None):
@@ -109,79 +125,102 @@ def expect_nothing_lost(profiles):
                 raise Undecided(f"{name}: {counters[name]}")
 
 
-def follows(bench):
-    """Each profile's state is the truth of its moment, the leak grows, all profiles' allocations add up to the
-    truth, and the program leaves the profile after its end."""
-    if not links_exist(bench):
-        return NO_LINKS
-    told = []
-    with stepping(bench) as program, heap_daemon(bench) as daemon:
-        first, since = begin(program, daemon)
-        for count in (100, 30):
-            truth = program.step(count)["places"]
-            start = time.time_ns()
-            wait_for_intervals(daemon, 2)
-            told.append((start, time.time_ns(), truth))
-        pid = program.pid
-        program.stdin.close()
-        program.wait()
-        wait_until_it_left(daemon, pid)
-        daemon.end()
-        profiles = heap_profiles(daemon, since)
-    expect_nothing_lost(profiles)
-    for start, end, truth in told:
-        then = [profile for profile in profiles if start <= end_ns(profile) <= end]
-        expect(then, "an interval has no profile")
-        for profile in then:
-            expect(comments(profile)["heap_lost_places"] == "0", "a place has no stack")
-            for place, true in truth.items():
-                seen = values(profile, place, pid)[2:]
-                expect(seen == true[2:], f"{place}: {seen} held at the end of an interval, {true[2:]} true")
-    for place, true in told[-1][2].items():
-        seen = [sum(of_all) for of_all in zip(*(values(profile, place, pid) for profile in profiles))]
-        true = [now - then for now, then in zip(true, first[place])]
-        expect(seen[:2] == true[:2], f"{place}: {seen[:2]} allocated in all profiles, {true[:2]} true")
-    expect(not has_process(profiles[-1], pid), "a process that has ended stays")
-    expect(comments(profiles[-1])["heap_lost_places"] == "0", "what has ended is still known")
-    return f"{len(profiles)} profiles, {told[-1][2]['leaks'][0]} objects at each of {len(told[-1][2])} places"
-
-
 def wait_for_probes(daemon, pid):
-    """Two intervals later all of them are there."""
-    for _ in range(PROBES_INTERVALS):
-        wait_for_intervals(daemon, 1)
+    """Those of calls come a moment after those of returns."""
+    for _ in range(PATIENT_INTERVALS):
         if changed_code(pid):
-            wait_for_intervals(daemon, 2)
+            time.sleep(0.5)
             return
+        wait_for_intervals(daemon, 1)
     raise Undecided("no probes")
 
 
-def pauses(bench):
-    """While the kill switch is on, no probe is left; what had been seen is told. Afterwards all is
-    seen again, and what is held is counted anew."""
+class Steps:
+    """Steps of the program, each with what is true after it and the intervals between it and the next one."""
+
+    def __init__(self, program, daemon):
+        self.program, self.daemon, self.told = program, daemon, []
+        self.allocated, self.held, self.since = 0, 0, 0
+
+    def begin(self, since):
+        """A first step, after which the functions' names are known to the daemon: a profile does not wait for
+        names. From then on all is told."""
+        self.held += 10
+        self.program.step(10)
+        wait_for_profile(self.daemon, since, lambda profile: all(any(place in sample.names for sample in profile.samples)
+                                                                 for place in ("leaks", "returns")))
+        self.since, self.allocated = time.time_ns(), 0
+
+    def take(self, count):
+        self.program.step(count)
+        self.allocated += count
+        self.held += count
+        self.told.append((time.time_ns(), count, self.held))
+        wait_for_profile(self.daemon, self.told[-1][0])
+
+    def check(self, pid):
+        """By the profiles up to now."""
+        profiles = heap_profiles(self.daemon, self.since)
+        expect_nothing_lost(profiles)
+        now = time.time_ns()
+        for (start, lent, held), end in zip(self.told, [step[0] for step in self.told[1:]] + [now]):
+            then = [profile for profile in profiles if start <= end_ns(profile) < end]
+            expect(then, "an interval has no profile")
+            # The last may be in the next step by its own time.
+            expect(comments(then[0])["heap_lost_places"] == "0", "a place has no stack")
+            for place, true in (("leaks", [held, held * 1000]), ("churns", [0, 0]), ("returns", [lent, lent * 2000])):
+                seen = values(then[0], place, pid)[2:]
+                expect(seen == true, f"{place}: {seen} held at the end of an interval, {true} true")
+        for place, size in (("leaks", 1000), ("churns", 300), ("returns", 2000)):
+            of_all = [values(profile, place, pid)[:2] for profile in profiles]
+            seen, true = [sum(column) for column in zip(*of_all)], [self.allocated, self.allocated * size]
+            expect(seen == true, f"{place}: {seen} allocated in all profiles, {true} true")
+        self.told, self.since, self.allocated = [], now, 0
+        return len(profiles)
+
+
+def follows(bench):
     if not links_exist(bench):
         return NO_LINKS
-    with stepping(bench) as program, heap_daemon(bench, extra="kill_switch: {{file: {directory}/off}}\n") as daemon:
-        pid, switch = program.pid, daemon.directory / "off"
-        _, since = begin(program, daemon)
-        program.step(50)
-        switch.touch()
+    with stepping(bench) as program, heap_daemon(bench) as daemon:
+        pid, kill_switch, steps = program.pid, daemon.directory / "off", Steps(program, daemon)
+        if not program.truth()["probed"]:
+            raise Undecided("the probes came too late for the program")
+        steps.begin(0)
+        steps.take(100)
+        steps.take(30)
+        count = steps.check(pid)
+
+        kill_switch.touch()
         expect_no_probes(pid)
         program.step(20)
-        switch.unlink()
+        kill_switch.unlink()
         wait_for_probes(daemon, pid)
-        program.step(30)
-        wait_for_intervals(daemon, 2)
-        daemon.end()
+        steps.held = 0  # known
+        steps.take(50)
+        count += steps.check(pid)
+
+        switch_by_reload(daemon, False)
         expect_no_probes(pid)
-        profiles = heap_profiles(daemon, since)
-    expect_nothing_lost(profiles)
-    for place, held in {"leaks": [60, 30], "churns": [0, 0], "returns": [50, 30]}.items():
-        of_all = [values(profile, place, pid) for profile in profiles]
-        expect(sum(v[0] for v in of_all) == 80, f"{place}: {sum(v[0] for v in of_all)} allocated, 80 true")
-        seen = [v[2] for v in of_all if v[0]]
-        expect(seen == held, f"{place}: {seen} held when it had allocated, {held} true")
-    return "80 of 100 allocations at each place were seen"
+        switched = time.time_ns()
+        program.step(20)
+        wait_for_intervals(daemon, 2)
+        expect(not heap_profiles(daemon, switched), "profiles of the heap while it is off")
+        switch_by_reload(daemon, True)
+        wait_for_probes(daemon, pid)
+        steps.held = 0
+        steps.begin(switched)
+        steps.take(40)
+        count += steps.check(pid)
+
+        program.stdin.close()
+        program.wait()
+        wait_until_it_left(daemon, pid)
+        last = heap_profiles(daemon)[-1]
+        expect(not has_process(last, pid), "a process that has ended stays")
+        expect(comments(last)["heap_lost_places"] == "0", "what has ended is still known")
+        daemon.end()
+    return f"{count} profiles"
 
 
-main([follows, pauses])
+main([follows])
