@@ -486,6 +486,8 @@ static bool is_wanted(const struct builder *b, const struct aggregate_entry *ent
 	if (b->window->kind == PROFILE_KIND_HEAP &&
 	    !heap_values_any(&heap->values[entry - b->window->entries.items]))
 		return false;
+	if (b->options->only_pid && entry->process->pid != b->options->only_pid)
+		return false;
 	return !only || (entry->process->pid == only->pid &&
 			 entry->process->start_time == only->start_time);
 }

@@ -17,6 +17,7 @@ struct profile_builder_options {
 	struct pod_names *pod_names; /* for them; NULL: none */
 	uint64_t period_ns;
 	const struct heap_told *heap; /* for a window of the heap: of each of its entries; those of zeros are left out */
+	uint32_t only_pid; /* samples of processes with this number; 0: of all */
 	const struct process *only; /* samples of this process, also before an exec; NULL: of all */
 	int64_t realtime_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC, for the sample times kept */
 };

@@ -193,6 +193,13 @@ int recording_open_window(struct recording *recording, enum profile_kind kind, u
 int recording_close_window(struct recording *recording, struct recording_window *window,
 			   struct profile **ret);
 
+/*
+ * The heap as it is now, of one process or (pid 0) of all: inuse_* as in an interval's profile, alloc_* since each
+ * program is looked at. The intervals do not notice. The caller frees it. Returns 0, -ENODATA when the heap is not
+ * looked at, or -errno.
+ */
+int recording_read_heap(struct recording *recording, uint32_t pid, struct profile **ret);
+
 void recording_get_statistics(struct recording *recording, struct recording_statistics *ret);
 
 /* Of them the budget alone, which costs nothing to look at. */

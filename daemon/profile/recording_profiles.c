@@ -120,11 +120,11 @@ static int take_heap(struct recording *r, const struct recording_statistics *sin
 }
 
 /* The profile of a window from `start_ns` to `end_ns`, with the names known by now; *since is what was
- * counted at its start; `heap` of one of the heap. */
+ * counted at its start; `heap` of one of the heap; `only_pid` 0: of all processes. */
 static int build_profile(struct recording *r, const struct aggregate_window *window,
 			 uint64_t start_ns, uint64_t end_ns,
 			 const struct recording_statistics *since, const struct heap_reading *heap,
-			 struct profile **ret)
+			 uint32_t only_pid, struct profile **ret)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
 	struct profile_builder_options options = {
@@ -134,6 +134,7 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 		.period_ns = period_since(r, since),
 		.realtime_offset_ns = (int64_t)(realtime_ns() - monotonic_ns()),
 		.heap = heap ? &heap->told : NULL,
+		.only_pid = only_pid,
 	};
 	int error = profile_build(&r->aggregate, window, collector_binaries(r->collector), &options, &r->built,
 				  &profile);
@@ -188,7 +189,7 @@ static int build_profiles(struct recording *r, uint64_t end, const struct heap_r
 	r->built = (struct profile_builder_statistics){0};
 	for (int kind = 0; kind < PROFILE_KIND_COUNT && error == 0; kind++)
 		if (recording_looks_at(r, (enum profile_kind)kind))
-			error = build_profile(r, &r->aggregate.current[kind], r->interval_ns, end, &r->counted, heap,
+			error = build_profile(r, &r->aggregate.current[kind], r->interval_ns, end, &r->counted, heap, 0,
 					      &ret[kind]);
 	return error;
 }
@@ -242,6 +243,24 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 	return error;
 }
 
+int recording_read_heap(struct recording *r, uint32_t pid, struct profile **ret)
+{
+	static const struct recording_statistics none;
+	_cleanup_(heap_reading_free) struct heap_reading heap = {0};
+	struct profile_builder_statistics built = r->built; /* of the intervals */
+	if (!recording_looks_at(r, PROFILE_KIND_HEAP))
+		return -ENODATA;
+	uint64_t end = recording_drain(r);
+	recording_prepare_names(r);
+	recording_wait_for_jit(r);
+	int error = take_heap(r, &r->counted, true, &heap);
+	if (error == 0)
+		error = build_profile(r, &r->aggregate.current[PROFILE_KIND_HEAP], r->start_ns, end, &none, &heap, pid,
+				      ret);
+	r->built = built;
+	return error;
+}
+
 /* ---- Windows --------------------------------------------------------------------------------- */
 
 struct recording_window {
@@ -275,7 +294,7 @@ int recording_close_window(struct recording *r, struct recording_window *window,
 		recording_wait_for_jit(r);
 		/* What is told of frames is of the intervals. */
 		struct profile_builder_statistics built = r->built;
-		error = build_profile(r, &window->window, window->start_ns, end, &window->counted, NULL, ret);
+		error = build_profile(r, &window->window, window->start_ns, end, &window->counted, NULL, 0, ret);
 		r->built = built;
 	}
 	aggregate_close(&r->aggregate, &window->window);

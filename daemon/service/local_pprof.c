@@ -36,6 +36,8 @@ void local_pprof_index(struct http_exchange *exchange, void *userdata)
 			  "/debug/pprof/profile?seconds=N&pid=PID\n"
 			  "    CPU profile of the next N seconds (1 to %u, default %u), of one process "
 			  "or of all\n"
+			  "/debug/pprof/heap?pid=PID, /debug/pprof/allocs?pid=PID\n"
+			  "    what is held now, and what was allocated since it is looked at (memory.heap)\n"
 			  "/debug/pprof/cmdline\n"
 			  "    the name of this program\n"
 			  "/debug/pprof/symbol\n"
@@ -121,8 +123,9 @@ static void respond(void *userdata)
 	if (exchange && request->error < 0) {
 		local_refuse(exchange, 500, "the profile is lost: %s", strerror(-request->error));
 	} else if (exchange) {
-		http_add_header(exchange, "Content-Disposition",
-				"attachment; filename=\"profile.pb.gz\"");
+		char disposition[64];
+		snprintf(disposition, sizeof(disposition), "attachment; filename=\"%s\"", request->file_name);
+		http_add_header(exchange, "Content-Disposition", disposition);
 		http_respond(exchange, 200, "application/octet-stream", &request->body);
 		request->local->profiles_served++;
 	}
@@ -174,6 +177,15 @@ static int open_window(struct profile_request *request, uint32_t pid, uint64_t s
 	return r;
 }
 
+/* It is answered later, and released then. */
+static void defer(struct profile_request *request, struct http_exchange *exchange)
+{
+	request->next = request->local->profiles;
+	request->local->profiles = request;
+	request->exchange = exchange;
+	http_defer(exchange, on_exchange_end, request);
+}
+
 static void start_profile(struct local_server *local, struct http_exchange *exchange, uint32_t pid,
 			  uint64_t seconds)
 {
@@ -181,6 +193,7 @@ static void start_profile(struct local_server *local, struct http_exchange *exch
 	int r = -ENOMEM;
 	if (request) {
 		request->local = local;
+		request->file_name = "profile.pb.gz";
 		r = open_window(request, pid, seconds);
 	}
 	if (r < 0) {
@@ -188,10 +201,7 @@ static void start_profile(struct local_server *local, struct http_exchange *exch
 		local_refuse(exchange, 500, "cannot take a profile: %s", strerror(-r));
 		return;
 	}
-	request->next = local->profiles;
-	local->profiles = request;
-	request->exchange = exchange;
-	http_defer(exchange, on_exchange_end, request);
+	defer(request, exchange);
 }
 
 static bool parse_argument(struct http_exchange *exchange, const char *name, uint64_t high,
@@ -206,24 +216,82 @@ static bool parse_argument(struct http_exchange *exchange, const char *name, uin
 	return false;
 }
 
+static bool is_there(struct http_exchange *exchange, uint64_t pid)
+{
+	char directory[32];
+	snprintf(directory, sizeof(directory), "/proc/%llu", (unsigned long long)pid);
+	if (!pid || access(directory, F_OK) == 0)
+		return true;
+	local_refuse(exchange, 404, "there is no process %llu", (unsigned long long)pid);
+	return false;
+}
+
+static bool has_room(struct http_exchange *exchange, struct local_server *local)
+{
+	if (local_pprof_count(local) < MAX_WINDOWS)
+		return true;
+	local->profiles_refused++;
+	local_refuse(exchange, 503, "%u profiles are being taken, try again later", MAX_WINDOWS);
+	return false;
+}
+
 void local_pprof_profile(struct http_exchange *exchange, void *userdata)
 {
 	struct local_server *local = userdata;
 	uint64_t seconds, pid;
-	char directory[32];
 	if (!parse_argument(exchange, "seconds", MAX_WINDOW_SECONDS, DEFAULT_SECONDS, &seconds) ||
-	    !parse_argument(exchange, "pid", MAX_PID, 0, &pid))
+	    !parse_argument(exchange, "pid", MAX_PID, 0, &pid) || !is_there(exchange, pid))
 		return;
-	snprintf(directory, sizeof(directory), "/proc/%llu", (unsigned long long)pid);
-	if (pid && access(directory, F_OK) < 0) {
-		local_refuse(exchange, 404, "there is no process %llu", (unsigned long long)pid);
-	} else if (local->daemon->is_paused) {
+	if (local->daemon->is_paused)
 		local_refuse(exchange, 503, "sampling is off; `bolometer start` begins it again");
-	} else if (local_pprof_count(local) >= MAX_WINDOWS) {
-		local->profiles_refused++;
-		local_refuse(exchange, 503, "%u profiles are being taken, try again later",
-			     MAX_WINDOWS);
-	} else {
+	else if (has_room(exchange, local))
 		start_profile(local, exchange, (uint32_t)pid, seconds);
+}
+
+/* ---- The heap -------------------------------------------------------------------------------------- */
+
+/* As net/http/pprof has it, both are the same profile but for the value that is shown first. */
+static void answer_heap(struct http_exchange *exchange, struct local_server *local, uint32_t pid, bool allocs)
+{
+	struct profile_request *request = calloc(1, sizeof(*request));
+	bool failed = false;
+	int r = request ? recording_read_heap(local->daemon->recording, pid, &request->profile) : -ENOMEM;
+	if (r == 0) {
+		request->local = local;
+		request->file_name = allocs ? "allocs.pb.gz" : "heap.pb.gz";
+		request->profile->default_sample_type =
+			profile_string(request->profile, allocs ? "alloc_space" : "inuse_space", &failed);
+		r = failed ? -ENOMEM : background_run(local->background, encode, respond, request);
 	}
+	if (r == 0) {
+		defer(request, exchange);
+		return;
+	}
+	if (request)
+		profile_free(request->profile);
+	free(request);
+	local_refuse(exchange, 500, "cannot read the heap: %s", strerror(-r));
+}
+
+static void serve_heap(struct http_exchange *exchange, struct local_server *local, bool allocs)
+{
+	uint64_t pid;
+	if (!parse_argument(exchange, "pid", MAX_PID, 0, &pid) || !is_there(exchange, pid))
+		return;
+	if (http_query(exchange, "seconds"))
+		local_refuse(exchange, 400, "seconds: the heap is told as it is now; two of its profiles have a difference");
+	else if (!local->daemon->configuration.memory.heap.enabled)
+		local_refuse(exchange, 404, "the heap is not looked at; memory.heap.enabled: true in the configuration");
+	else if (has_room(exchange, local))
+		answer_heap(exchange, local, (uint32_t)pid, allocs);
+}
+
+void local_pprof_heap(struct http_exchange *exchange, void *userdata)
+{
+	serve_heap(exchange, userdata, false);
+}
+
+void local_pprof_allocs(struct http_exchange *exchange, void *userdata)
+{
+	serve_heap(exchange, userdata, true);
 }

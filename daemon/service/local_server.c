@@ -31,6 +31,8 @@ static const struct http_route routes[] = {
 	{"/debug/pprof", HTTP_GET, local_pprof_index},
 	{"/debug/pprof/", HTTP_GET, local_pprof_index},
 	{"/debug/pprof/profile", HTTP_GET, local_pprof_profile},
+	{"/debug/pprof/heap", HTTP_GET, local_pprof_heap},
+	{"/debug/pprof/allocs", HTTP_GET, local_pprof_allocs},
 	{"/debug/pprof/cmdline", HTTP_GET, local_pprof_cmdline},
 	{"/debug/pprof/symbol", HTTP_GET | HTTP_POST, local_pprof_symbol},
 };

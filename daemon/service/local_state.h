@@ -16,7 +16,8 @@
 struct profile_request {
 	struct local_server *local;
 	struct http_exchange *exchange;	 /* NULL: nobody waits any more */
-	struct recording_window *window; /* NULL: closed, its profile is being encoded */
+	struct recording_window *window; /* NULL: closed or none, its profile is being encoded */
+	const char *file_name; /* for who saves it */
 	struct loop_source *timer;
 	struct profile *profile;
 	struct text body;
@@ -65,6 +66,8 @@ void local_refuse(struct http_exchange *exchange, unsigned status, const char *f
 
 void local_pprof_index(struct http_exchange *exchange, void *userdata);
 void local_pprof_profile(struct http_exchange *exchange, void *userdata);
+void local_pprof_heap(struct http_exchange *exchange, void *userdata);
+void local_pprof_allocs(struct http_exchange *exchange, void *userdata);
 void local_pprof_cmdline(struct http_exchange *exchange, void *userdata);
 void local_pprof_symbol(struct http_exchange *exchange, void *userdata);
 

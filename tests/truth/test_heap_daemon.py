@@ -9,6 +9,7 @@ reload, no probe is left.
 """
 
 import contextlib
+import gzip
 import json
 import pathlib
 import signal
@@ -179,6 +180,22 @@ class Steps:
         return len(profiles)
 
 
+def check_http(daemon, pid):
+    """After 10, 100 and 30."""
+    for path, shown in (("heap", "inuse_space"), ("allocs", "alloc_space")):
+        answer = daemon.unix(f"/debug/pprof/{path}?pid={pid}")
+        expect(answer.status == 200, answer)
+        profile = Profile(gzip.decompress(answer.body))
+        expect(profile.default_sample_type == shown, f"/{path} shows {profile.default_sample_type}")
+        for place, true in (("leaks", [140, 140000, 140, 140000]), ("churns", [140, 42000, 0, 0]),
+                            ("returns", [140, 280000, 30, 60000])):
+            seen = values(profile, place, pid)
+            expect(seen == true, f"/{path}: {place}: {seen} seen, {true} true")
+    profile = Profile(gzip.decompress(daemon.unix("/debug/pprof/heap?pid=1").body))
+    expect(not profile.samples, "another process's heap has this one's places")
+    expect(daemon.unix("/debug/pprof/heap?seconds=1").status == 400, "seconds")
+
+
 def follows(bench):
     if not links_exist(bench):
         return NO_LINKS
@@ -190,6 +207,7 @@ def follows(bench):
         steps.take(100)
         steps.take(30)
         count = steps.check(pid)
+        check_http(daemon, pid)
 
         kill_switch.touch()
         expect_no_probes(pid)
@@ -205,6 +223,7 @@ def follows(bench):
         switched = time.time_ns()
         program.step(20)
         wait_for_intervals(daemon, 2)
+        expect(daemon.unix("/debug/pprof/heap").status == 404, "the heap is off")
         expect(not heap_profiles(daemon, switched), "profiles of the heap while it is off")
         switch_by_reload(daemon, True)
         wait_for_probes(daemon, pid)
