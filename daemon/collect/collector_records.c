@@ -195,7 +195,7 @@ void collector_drain(struct collector *c)
 	if (now - c->last_expiry > EXPIRE_INTERVAL_NS) {
 		process_table_expire(c->processes, now);
 		if (c->options.heap)
-			heap_table_expire(&c->heap_table);
+			heap_table_expire(&c->heap_table, now);
 		collector_refresh_cgroups(c);
 		c->last_expiry = now;
 	}

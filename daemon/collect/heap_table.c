@@ -7,6 +7,7 @@
  */
 #include "collect/heap_table.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "bolometer.skel.h"
@@ -21,6 +22,7 @@
 #define BATCH 4096U
 #define FIRST_RAISE 64 /* bytes: below it nearly every object is larger */
 #define ENDED_PLACES (256U << 10)
+#define ROOMY_NS (60 * NS_PER_SECOND)
 
 void heap_table_init(struct heap_table *table, const struct programs *programs)
 {
@@ -226,6 +228,28 @@ void heap_table_regulate(struct heap_table *table)
 	table->site_count = 0; /* until they are counted anew */
 }
 
+static bool is_roomy(const struct heap_table *table, uint64_t sites)
+{
+	return table->interval > table->first_interval && sites <= table->sites / 8 &&
+	       table->programs->skeleton->bss->heap_live_count <= table->blocks / 8;
+}
+
+/* Objects that are followed keep the interval with which they were taken. Where more come now, a table gets no fuller
+ * than a quarter by those that are as old as the ones there are. */
+static void lower_interval(struct heap_table *table, uint64_t sites, uint64_t now_ns)
+{
+	if (!is_roomy(table, sites)) {
+		table->roomy_since_ns = 0;
+	} else if (!table->roomy_since_ns) {
+		table->roomy_since_ns = now_ns;
+	} else if (now_ns - table->roomy_since_ns >= ROOMY_NS) {
+		table->roomy_since_ns = now_ns;
+		table->interval = MAX_OF(table->interval / 2, table->first_interval);
+		table->programs->skeleton->data->heap_interval = table->interval;
+		log_debug("heap: one sample in %llu bytes from now on", (unsigned long long)table->interval);
+	}
+}
+
 /* ---- Ended programs -------------------------------------------------------------------------- */
 
 /* The program that runs in each process now, as far as places tell. */
@@ -331,11 +355,13 @@ static int take_ended(struct sweep *sweep)
 	return r;
 }
 
-void heap_table_expire(struct heap_table *table)
+void heap_table_expire(struct heap_table *table, uint64_t now_ns)
 {
 	struct sweep sweep = {.table = table};
 	int r = for_each_entry(table->programs->skeleton->maps.heap_sites, note_program, &sweep);
 	table->site_count = sweep.sites;
+	if (r == 0)
+		lower_interval(table, sweep.sites, now_ns);
 	if (r == 0 && sweep.any_ended)
 		r = take_ended(&sweep);
 	if (r < 0)

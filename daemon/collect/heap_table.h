@@ -2,7 +2,7 @@
 /*
  * What the programs on allocators keep in the kernel (bpf/heap.bpf.h), as the daemon sees it: the totals of
  * each place, estimated from the samples; how full the tables are, and the interval between two samples, which
- * is raised before one overflows; and the places of processes that have ended, which are taken out of
+ * is raised before one overflows and lowered again when there is room; and the places of processes that have ended, which are taken out of
  * the kernel.
  */
 #pragma once
@@ -45,6 +45,7 @@ struct heap_table {
 	uint64_t interval, first_interval, raised;
 	uint32_t blocks, sites;	   /* the tables' sizes */
 	uint64_t site_count;	   /* when it was last looked at */
+	uint64_t roomy_since_ns;   /* CLOCK_MONOTONIC; 0: not so */
 	/* Of processes, and of programs that another one followed, until heap_table_forget_ended() */
 	ARRAY(struct heap_total) ended;
 	uint64_t ended_lost;	   /* places for which there was no memory */
@@ -59,8 +60,9 @@ void heap_table_deinit(struct heap_table *table);
 /* Raises the interval when a table fills up. Call it several times a second. */
 void heap_table_regulate(struct heap_table *table);
 
-/* Takes what belongs to ended programs out of the kernel. Call it every few seconds. */
-void heap_table_expire(struct heap_table *table);
+/* Takes what belongs to ended programs out of the kernel, and lowers a raised interval by half when the tables have been
+ * all but empty for a minute. Call it every few seconds. `now_ns`: CLOCK_MONOTONIC. */
+void heap_table_expire(struct heap_table *table, uint64_t now_ns);
 
 /* Makes the totals of a process (0: of all) final. What it holds is not known any more: its probes go, or have just come. */
 void heap_table_fold(struct heap_table *table, uint32_t pid);

@@ -35,6 +35,18 @@ static double survivor_factor(const struct window_process *p)
 		       : 0;
 }
 
+/* Places are few: some dozens of samples in ten seconds. */
+int heap_windows_add_survivor(struct survivors *survivors, const struct survivor *more)
+{
+	for (size_t i = 0; i < survivors->count; i++) {
+		if (memcmp(&survivors->items[i].site, &more->site, sizeof(more->site)))
+			continue;
+		survivors->items[i].bytes += more->bytes;
+		return 0;
+	}
+	return array_add(survivors, *more);
+}
+
 static void add_errors(struct window_errors *errors, const struct window_process *p)
 {
 	struct heap_phase_scale scale = scale_of(p);
@@ -50,8 +62,7 @@ static void end_phase(struct heap_windows *w, struct window_process *p)
 	for (size_t i = 0; i < p->survivors.count; i++) {
 		struct survivor scaled = p->survivors.items[i];
 		scaled.bytes *= factor;
-		scaled.byte_variance *= factor * factor;
-		w->statistics.survivors_lost += array_add(&p->final, scaled) < 0;
+		w->statistics.survivors_lost += heap_windows_add_survivor(&p->final, &scaled) < 0;
 	}
 	add_errors(&w->final_errors, p);
 	p->survivors.count = 0;

@@ -133,8 +133,7 @@ static int on_block(void *userdata, const struct heap_block_key *key, const stru
 		return -ENOMEM;
 	double weight = 4294967296.0 / (double)heap_chance(block->size, block->interval);
 	double size = (double)block->size;
-	struct survivor found = {.site = block->site, .bytes = size * weight,
-				 .byte_variance = size * size * weight * (weight - 1)};
+	struct survivor found = {.site = block->site, .bytes = size * weight};
 	return block->window == survey->process->number ? array_add(&survey->found, found) : 0;
 }
 
@@ -148,7 +147,7 @@ static void add_survivors(struct heap_windows *w, struct window_process *p)
 		heap_table_remove_block(w->options.programs, &survey.keys.items[i]);
 	pthread_mutex_lock(&w->lock);
 	for (size_t i = 0; i < survey.found.count; i++)
-		w->statistics.survivors_lost += array_add(&p->survivors, survey.found.items[i]) < 0;
+		w->statistics.survivors_lost += heap_windows_add_survivor(&p->survivors, &survey.found.items[i]) < 0;
 	w->statistics.survivors_lost += r < 0; /* one at least */
 	pthread_mutex_unlock(&w->lock);
 	array_free(&survey.found);

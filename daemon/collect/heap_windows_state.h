@@ -20,9 +20,15 @@ struct window_file {
 	struct heap_attached attached;
 };
 
+/* Of all that outlived windows, what came from one place. */
 struct survivor {
 	struct heap_site_key site;
-	double bytes, byte_variance;
+	double bytes;
+};
+
+struct survivors {
+	struct survivor *items;
+	size_t count, capacity;
 };
 
 /* Of sums over processes; see struct heap_phase_scale. */
@@ -48,8 +54,8 @@ struct window_process {
 	struct heap_phase phase;
 	double cpu_begin, cpu, cost; /* since the phase began */
 	uint64_t wall_begin, wall; /* CLOCK_MONOTONIC ns; when the CPU time was last read */
-	ARRAY(struct survivor) survivors; /* since the phase began */
-	ARRAY(struct survivor) final;	  /* scaled */
+	struct survivors survivors; /* since the phase began */
+	struct survivors final;	    /* scaled */
 };
 
 struct heap_windows {
@@ -69,6 +75,9 @@ struct heap_windows {
 
 /* The latest of that number, or NULL. With the lock held. */
 struct window_process *heap_windows_find(const struct heap_windows *w, uint32_t pid);
+
+/* Adds to what came from that place. Returns 0 or -ENOMEM. */
+int heap_windows_add_survivor(struct survivors *survivors, const struct survivor *more);
 
 /* Its files are closed, its probes removed. */
 void heap_windows_free_process(struct window_process *p);
