@@ -204,7 +204,6 @@ struct {
 /* Fixed before loading: the verifier removes what is not asked for. */
 const volatile bool select_by_pid;
 const volatile bool select_children;
-const volatile u32 max_user_frames = MAX_USER_FRAMES;
 /* A tick in kernel mode reads no user memory: daemon/collect/safe_mode.h. */
 const volatile bool safe_kernel_ticks;
 const volatile u32 cpu_count = 1;	/* possible CPUs */
@@ -225,6 +224,7 @@ const volatile u64 code_address_mask = ~0ULL;
  */
 #define SETTING SEC(".data.settings")
 volatile u64 period_ns SETTING; /* between two ticks of a CPU */
+volatile u32 max_user_frames SETTING = MAX_USER_FRAMES;
 volatile u64 selection_generation SETTING; /* changed: so did the selected processes */
 volatile bool select_by_executable SETTING;
 volatile bool select_by_comm SETTING;

@@ -23,13 +23,13 @@
 #define PATIENCE 4	    /* steps above the allowance at the floor before the next lever */
 #define CALM 20		    /* steps well below it before one is given back */
 #define CALM_SHARE 0.7
+#define LONGEST_WAIT 1920 /* steps: 16 minutes */
 
 void budget_init(struct budget *budget, const struct budget_options *options)
 {
 	*budget = (struct budget){
 		.options = *options,
 		.setting = {.frequency = options->highest_hz,
-			    .lines = true,
 			    .reading = true,
 			    .on = true,
 			    .weight = 1},
@@ -37,6 +37,8 @@ void budget_init(struct budget *budget, const struct budget_options *options)
 		.chance = 1,
 		.random = options->seed,
 	};
+	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
+		budget->levers[i] = (struct budget_lever_times){.since = LONGEST_WAIT, .wait = CALM};
 }
 
 static uint32_t lowest_hz(const struct budget *budget)
@@ -139,19 +141,70 @@ static void set_reading(struct budget *budget)
 		budget->setting.reading = true;
 }
 
+static bool is_used(const struct budget *budget, enum budget_lever lever)
+{
+	return budget->setting.used & BUDGET_LEVER_BIT(lever);
+}
+
+static void use(struct budget *budget, enum budget_lever lever)
+{
+	struct budget_lever_times *times = &budget->levers[lever];
+	/* Was it given back too early? */
+	times->wait = times->since < times->wait ? MIN_OF(2 * times->wait, (uint32_t)LONGEST_WAIT) : CALM;
+	times->since = 0;
+	budget->setting.used |= BUDGET_LEVER_BIT(lever);
+	budget->above = 0; /* what it saves is to be seen */
+}
+
+static bool may_return(const struct budget *budget, enum budget_lever lever)
+{
+	return is_used(budget, lever) && budget->levers[lever].since >= budget->levers[lever].wait;
+}
+
+static void return_lever(struct budget *budget, enum budget_lever lever)
+{
+	budget->setting.used &= ~BUDGET_LEVER_BIT(lever);
+	budget->levers[lever].since = 0;
+	budget->calm = 0;
+}
+
+/* The next one before the rate. Returns whether there was one. */
+static bool use_next(struct budget *budget)
+{
+	for (int i = BUDGET_LEVER_LINES; i <= BUDGET_LEVER_DEPTH; i++)
+		if (!((budget->setting.used | budget->options.without) & BUDGET_LEVER_BIT(i))) {
+			use(budget, (enum budget_lever)i);
+			return true;
+		}
+	return false;
+}
+
 static void lower(struct budget *budget, double allowed)
 {
 	struct budget_setting *setting = &budget->setting;
-	if (setting->lines) {
-		setting->lines = false;
-		/* Only what is far above cannot wait to see what that saves. */
-		if (budget->tick + budget->rest < FAR_ABOVE * allowed)
+	/* Only what is far above cannot wait to see what a lever saves. */
+	bool can_wait = budget->tick + budget->rest < FAR_ABOVE * allowed;
+	if (can_wait && budget->waits > 0)
+		return;
+	if (use_next(budget)) {
+		budget->waits = PATIENCE;
+		if (can_wait)
 			return;
 	}
 	bool at_floor = setting->frequency <= lowest_hz(budget);
 	set_rate(budget, rate_for(budget, allowed));
 	if (at_floor && budget->above >= PATIENCE)
 		set_chance(budget, allowed);
+}
+
+static void return_last(struct budget *budget)
+{
+	for (int i = BUDGET_LEVER_DEPTH; i >= BUDGET_LEVER_LINES; i--)
+		if (is_used(budget, (enum budget_lever)i)) {
+			if (may_return(budget, (enum budget_lever)i))
+				return_lever(budget, (enum budget_lever)i);
+			return;
+		}
 }
 
 static void give_back(struct budget *budget, double allowed)
@@ -162,7 +215,7 @@ static void give_back(struct budget *budget, double allowed)
 	else if (setting->frequency < budget->options.highest_hz)
 		set_rate(budget, rate_for(budget, allowed));
 	else if (budget->calm >= CALM)
-		setting->lines = true;
+		return_last(budget);
 	budget->infeasible = false;
 }
 
@@ -189,11 +242,16 @@ struct budget_setting budget_step(struct budget *budget, const struct budget_rea
 		follow(&budget->tick, tick);
 		budget->usual_tick += (budget->usual_tick > 0 ? FALL : 1) * (tick - budget->usual_tick);
 	}
-	follow(&budget->rest, cost - tick);
+	/* The start is paid from the bucket; it is no sign of what the next steps cost. */
+	if (budget->steps > 0)
+		follow(&budget->rest, cost - tick);
 	keep(budget, (double)reading->cost_ns, capacity);
 	double allowed = allowance(budget, cost, (double)reading->elapsed_ns / 1e9);
 	double mean = budget->chance * budget->tick + budget->rest;
 	set_reading(budget);
+	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
+		budget->levers[i].since = MIN_OF(budget->levers[i].since + 1, (uint32_t)LONGEST_WAIT);
+	budget->waits -= budget->waits > 0;
 	budget->above = mean > allowed * (1 + COST_DEAD_BAND) ? budget->above + 1 : 0;
 	budget->calm = mean < allowed * CALM_SHARE ? budget->calm + 1 : 0;
 	if (budget->above || (budget->chance < 1 && mean > allowed))
@@ -203,6 +261,26 @@ struct budget_setting budget_step(struct budget *budget, const struct budget_rea
 	budget->setting.on = budget->chance >= 1 || roll(budget) < budget->chance;
 	budget->setting.weight = 1 / budget->chance;
 	return budget->setting;
+}
+
+const char *budget_lever_name(enum budget_lever lever)
+{
+	static const char *const names[] = {
+#define BUDGET_LEVER_NAME(id, name, words) name,
+		BUDGET_LEVERS(BUDGET_LEVER_NAME)
+#undef BUDGET_LEVER_NAME
+	};
+	return names[lever];
+}
+
+const char *budget_lever_words(enum budget_lever lever)
+{
+	static const char *const all[] = {
+#define BUDGET_LEVER_WORDS(id, name, words) words,
+		BUDGET_LEVERS(BUDGET_LEVER_WORDS)
+#undef BUDGET_LEVER_WORDS
+	};
+	return all[lever];
 }
 
 void budget_get_report(const struct budget *budget, struct budget_report *ret)

@@ -9,11 +9,15 @@
  * start may cost 18 s of it at once, and the first minute is that much poorer. A step (half a second) may cost
  * what flows in and a tenth of what is in the bucket, twice the budget at most. Its cost goes with the rate,
  * so the rate that fits is the present one times allowed over measured cost; it is followed when it is more
- * than 15 % away or the excess stays, downwards at once, upwards 5 % a step. Levers in order: source lines,
- * then the binaries that were not met before, which wait to be read while the bucket is in debt (until then their
- * stacks end in "tables not ready"), then the rate down to its floor, then the whole host on and off, each step by chance, where a sample weighs
- * the inverse of the chance: every total stays unbiased. Where most of the cost is not that of ticks (programs
- * that come and go), chance would save little and blur much: ticks keep a quarter of the budget. They are given back in the reverse order.
+ * than 15 % away or the excess stays, downwards at once, upwards 5 % a step. Levers in order: BUDGET_LEVERS up to
+ * the depth of stacks, then the rate down to its floor, then the rest of BUDGET_LEVERS, then the whole host on and
+ * off, each step by chance, where a sample weighs the inverse of the chance: every total stays unbiased. Where most
+ * of the cost is not that of ticks (programs that come and go), chance would save little and blur much: ticks keep a
+ * quarter of the budget. Levers are given back in the reverse order. Whether there is room without one can only be
+ * tried: a lever that is needed again soon waits twice as long the next time.
+ *
+ * Beside them, binaries that were not met before wait to be read while the bucket is in debt; until then their
+ * stacks end in "tables not ready".
  */
 #pragma once
 
@@ -23,11 +27,23 @@
 #define BUDGET_WINDOW 120 /* steps: a minute */
 #define BUDGET_LOWEST_HZ 11
 #define BUDGET_LOWEST_CHANCE (1.0 / 16)
+#define BUDGET_SHALLOW_FRAMES 128 /* of a stack that is not taken to its full depth */
+
+/* LEVER(id, name of what is given up, in words), in the order in which they are used. */
+#define BUDGET_LEVERS(LEVER)                                                                            \
+	LEVER(LINES, "source_lines", "without source lines")                                             \
+	LEVER(DEPTH, "full_depth", "stacks of 128 frames")
+
+#define BUDGET_LEVER_ENUM(id, name, words) BUDGET_LEVER_##id,
+enum budget_lever { BUDGET_LEVERS(BUDGET_LEVER_ENUM) BUDGET_LEVER_COUNT };
+#undef BUDGET_LEVER_ENUM
+#define BUDGET_LEVER_BIT(lever) (1U << (lever))
 
 struct budget_options {
 	double share;	     /* of the CPU time of all CPUs: 0.005 */
 	uint32_t highest_hz; /* what was asked for; the rate is never above it */
 	uint64_t seed;	     /* of the chances */
+	unsigned without;    /* BUDGET_LEVER_BIT of levers that there are not */
 };
 
 /* What one step cost. */
@@ -40,7 +56,7 @@ struct budget_reading {
 
 struct budget_setting {
 	uint32_t frequency; /* Hz, for the next step */
-	bool lines;	    /* look up source lines and inlined functions */
+	unsigned used;	    /* BUDGET_LEVER_BIT of the levers: this is given up */
 	bool reading;	    /* read binaries that were not met before */
 	bool on;	    /* sample at all in the next step */
 	double weight;	    /* of each of its samples: the inverse of the chance that it is on, >= 1 */
@@ -55,8 +71,14 @@ struct budget_report {
 	struct budget_setting setting;
 };
 
+struct budget_lever_times {
+	uint32_t since; /* steps since it was used or given back last */
+	uint32_t wait;	/* steps that it stays used, at least */
+};
+
 struct budget {
 	struct budget_options options;
+	struct budget_lever_times levers[BUDGET_LEVER_COUNT];
 	struct budget_setting setting;
 	double cost_ns[BUDGET_WINDOW], capacity_ns[BUDGET_WINDOW]; /* rings; next = steps % size */
 	uint64_t steps;
@@ -66,6 +88,7 @@ struct budget {
 	double usual_tick; /* as tick, rising slowly too */
 	double chance;
 	unsigned above, calm; /* steps in a row */
+	unsigned waits;	      /* steps that a lever still has to show what it saves */
 	bool infeasible;
 	uint64_t random;
 };
@@ -78,5 +101,8 @@ void budget_change(struct budget *budget, double share, uint32_t highest_hz);
 
 /* Takes what the step since the last call cost; returns the setting of the next one. */
 struct budget_setting budget_step(struct budget *budget, const struct budget_reading *reading);
+
+const char *budget_lever_name(enum budget_lever lever);
+const char *budget_lever_words(enum budget_lever lever);
 
 void budget_get_report(const struct budget *budget, struct budget_report *ret);

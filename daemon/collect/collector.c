@@ -300,6 +300,11 @@ int collector_set_frequency(struct collector *c, uint32_t frequency)
 	return r;
 }
 
+void collector_set_depth(struct collector *c, uint32_t frames)
+{
+	programs_set_depth(&c->programs, frames);
+}
+
 int collector_set_paused(struct collector *c, bool paused)
 {
 	int r = cpu_events_set_paused(&c->events, paused);

@@ -94,6 +94,9 @@ void collector_drain(struct collector *collector);
  */
 int collector_set_frequency(struct collector *collector, uint32_t frequency);
 
+/* How many user frames of a stack are taken from now on. */
+void collector_set_depth(struct collector *collector, uint32_t frames);
+
 /* Stops the ticks and the samples of growth, or lets them go on; processes are followed all the same. What came before a pause has
  * been delivered when this returns. Returns 0 or -errno. */
 int collector_set_paused(struct collector *collector, bool paused);

@@ -251,6 +251,13 @@ void programs_set_period(struct programs *programs, uint64_t period_ns)
 	publish(programs);
 }
 
+void programs_set_depth(struct programs *programs, uint32_t frames)
+{
+	struct bolometer_bpf__data_settings *settings = programs->settings;
+	settings->max_user_frames = frames;
+	publish(programs);
+}
+
 /* In a pid namespace of our own, the BPF side reports our numbers instead of the host's. */
 static void set_pid_namespace(struct bolometer_bpf *s)
 {
@@ -280,7 +287,6 @@ static void set_constants(const struct programs *programs, const struct programs
 		s->rodata->heap_largest_request = ((uint64_t)memory.totalram + memory.totalswap) * memory.mem_unit;
 	s->rodata->walk_count = programs->walk_count;
 	s->rodata->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
-	s->rodata->max_user_frames = options->max_frames;
 	s->rodata->safe_kernel_ticks = options->safe_mode & SAFE_MODE_BIT(SAFE_MODE_KERNEL_TICKS);
 	s->rodata->ring_wake_bytes = options->ring_bytes / 4;
 	/* Together the CPUs send at most half of that unasked. */
@@ -292,6 +298,7 @@ static void set_constants(const struct programs *programs, const struct programs
 	s->rodata->code_address_mask = (1ULL << 48) - 1;
 #endif
 	s->data_settings->period_ns = options->period_ns;
+	s->data_settings->max_user_frames = options->max_frames;
 	s->rodata->heap_live_size = bpf_map__max_entries(s->maps.heap_live);
 	if (options->heap_interval)
 		s->data->heap_interval = MIN_OF(options->heap_interval, HEAP_MAX_INTERVAL);

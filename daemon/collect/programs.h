@@ -70,6 +70,9 @@ int programs_start_clock(struct programs *programs, int cpu);
 /* The time between two ticks by which the programs tell a late tick from a missed one. */
 void programs_set_period(struct programs *programs, uint64_t period_ns);
 
+/* How many user frames of a stack are taken. */
+void programs_set_depth(struct programs *programs, uint32_t frames);
+
 /* How many page faults of a CPU a run of the program stands for: told before its event is. Returns 0 or
  * -errno. */
 int programs_set_growth_period(struct programs *programs, uint32_t cpu, uint32_t period);

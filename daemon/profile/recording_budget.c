@@ -73,8 +73,10 @@ static void tell_infeasible(struct recording_budget *budget, const struct cost *
 static void move_levers(struct recording_budget *budget, const struct budget_setting *old,
 			const struct budget_setting *new)
 {
-	if (new->lines != old->lines)
-		budget->levers.set_lines(budget->recording, new->lines);
+	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
+		if ((new->used ^ old->used) & BUDGET_LEVER_BIT(i))
+			budget->levers.set_lever(budget->recording, (enum budget_lever)i,
+						 new->used & BUDGET_LEVER_BIT(i));
 	if (new->reading != old->reading)
 		budget->levers.set_reading(budget->recording, new->reading);
 	if (new->frequency != old->frequency)

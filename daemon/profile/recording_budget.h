@@ -16,7 +16,7 @@ struct recording_budget;
 /* The levers, and what they act on: the recording's. Each moves at once. */
 struct recording_levers {
 	void (*set_rate)(struct recording *recording, uint32_t frequency);
-	void (*set_lines)(struct recording *recording, bool lines);
+	void (*set_lever)(struct recording *recording, enum budget_lever lever, bool used);
 	void (*set_reading)(struct recording *recording, bool reading);
 	/* Ticks on or off; a sample from now on weighs so many times its time. */
 	void (*set_sampling)(struct recording *recording, bool on, double weight);

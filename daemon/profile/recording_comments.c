@@ -48,6 +48,12 @@ static void add_budget(const struct budget_report *budget, struct profile *profi
 	add(profile, failed, "budget_frequency_hz", budget->setting.frequency);
 	add(profile, failed, "budget_chance_ppm", (uint64_t)(budget->chance * 1e6));
 	add(profile, failed, "budget_infeasible", budget->infeasible);
+	for (int i = 0; i < BUDGET_LEVER_COUNT; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "budget_without.%s", budget_lever_name((enum budget_lever)i));
+		if (budget->setting.used & BUDGET_LEVER_BIT(i))
+			add(profile, failed, name, 1);
+	}
 }
 
 int recording_add_comments(const struct recording_statistics *now,

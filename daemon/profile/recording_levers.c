@@ -17,9 +17,19 @@ static void set_rate(struct recording *r, uint32_t frequency)
 	r->rate = frequency;
 }
 
-static void set_lines(struct recording *r, bool lines)
+static void set_lever(struct recording *r, enum budget_lever lever, bool used)
 {
-	r->without_lines = !lines;
+	if (lever == BUDGET_LEVER_LINES)
+		r->without_lines = used;
+	else if (lever == BUDGET_LEVER_DEPTH)
+		collector_set_depth(r->collector, used ? MIN_OF(r->options.max_frames, BUDGET_SHALLOW_FRAMES)
+						       : r->options.max_frames);
+}
+
+static void set_levers(struct recording *r, unsigned used)
+{
+	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
+		set_lever(r, (enum budget_lever)i, used & BUDGET_LEVER_BIT(i));
 }
 
 void recording_set_reading(struct recording *r, bool reading)
@@ -46,11 +56,13 @@ static bool is_paused(const struct recording *r)
 
 int recording_start_budget(struct recording *r)
 {
-	static const struct recording_levers levers = {set_rate, set_lines, recording_set_reading,
+	static const struct recording_levers levers = {set_rate, set_lever, recording_set_reading,
 						      set_sampling, is_paused};
 	struct budget_options options = {.share = r->options.max_cpu,
 					 .highest_hz = r->options.frequency,
 					 .seed = monotonic_ns()};
+	if (r->options.max_frames <= BUDGET_SHALLOW_FRAMES)
+		options.without |= BUDGET_LEVER_BIT(BUDGET_LEVER_DEPTH);
 	return recording_budget_new(r->loop, r, &levers, &options, r->options.opener, &r->budget);
 }
 
@@ -64,7 +76,7 @@ int recording_set_max_cpu(struct recording *r, double max_cpu)
 	if (max_cpu > 0)
 		return recording_start_budget(r);
 	r->budget = recording_budget_free(r->budget);
-	r->without_lines = false;
+	set_levers(r, 0);
 	recording_set_reading(r, true);
 	if (r->weight != 1 && !is_paused(r))
 		set_sampling(r, true, 1);

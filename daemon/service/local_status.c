@@ -134,7 +134,9 @@ static void write_budget(const struct budget_report *b, struct json *json)
 	json_real(json, "cost_ratio", b->cost);
 	json_real(json, "minute_cost_ratio", b->window_cost);
 	json_number(json, "frequency_hz", b->setting.frequency);
-	json_flag(json, "source_lines", b->setting.lines);
+	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
+		json_flag(json, budget_lever_name((enum budget_lever)i),
+			  !(b->setting.used & BUDGET_LEVER_BIT(i)));
 	json_real(json, "chance", b->chance);
 	json_flag(json, "infeasible", b->infeasible);
 	json_close(json, '}');
@@ -260,9 +262,11 @@ static void describe_exporter(const struct exporter_state *e, struct text *out)
 
 static void describe_budget(const struct budget_report *b, struct text *out)
 {
-	text_add(out, "budget      %.2f %% of all CPUs, the last minute cost %.2f %%; at %u Hz%s",
-		 100 * b->share, 100 * b->window_cost, b->setting.frequency,
-		 b->setting.lines ? "" : ", without source lines");
+	text_add(out, "budget      %.2f %% of all CPUs, the last minute cost %.2f %%; at %u Hz",
+		 100 * b->share, 100 * b->window_cost, b->setting.frequency);
+	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
+		if (b->setting.used & BUDGET_LEVER_BIT(i))
+			text_add(out, ", %s", budget_lever_words((enum budget_lever)i));
 	if (b->chance < 1)
 		text_add(out, ", %.0f %% of the time", 100 * b->chance);
 	text_add_string(out, b->infeasible ? "; it cannot be kept (budget_infeasible)\n" : "\n");

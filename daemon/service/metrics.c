@@ -341,6 +341,10 @@ static void write_budget(const struct budget_report *b, struct text *out)
 	       b->setting.frequency);
 	single(out, "budget_chance_ratio", "gauge", "Share of the time in which sampling is on at all.",
 	       b->chance);
+	family(out, "budget_given_up", "gauge", "Is this given up for the budget?");
+	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
+		sample(out, "budget_given_up", "what", budget_lever_name((enum budget_lever)i),
+		       b->setting.used >> i & 1);
 	single(out, "budget_infeasible", "gauge", "Is the cost above the budget with every lever used?",
 	       b->infeasible);
 }

@@ -81,7 +81,7 @@ static void set_worst_case(struct bolometer_bpf *s)
 	s->data_settings->select_by_executable = true;
 	s->data_settings->select_by_comm = true;
 	s->data_settings->selected_cgroup_count = MAX_SELECTED_CGROUPS;
-	s->rodata->max_user_frames = MAX_USER_FRAMES;
+	s->data_settings->max_user_frames = MAX_USER_FRAMES;
 }
 
 /* Links for many uprobes (Linux 6.6): without them heap profiles are refused before anything is loaded. */

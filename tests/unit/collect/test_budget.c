@@ -24,6 +24,7 @@ struct load {
 	double sample_ns;	   /* of a sample, interrupt included */
 	double fixed_ns;	   /* whatever the rate: processes that come and go */
 	double lines_ns;	   /* of it, saved without source lines */
+	double deep_ns;		   /* of a sample's, saved with shallow stacks */
 	double noise;		   /* the cost is off by up to so much of itself */
 };
 
@@ -32,7 +33,7 @@ struct world {
 	struct budget_setting setting;
 	uint32_t cpus;
 	uint64_t random;
-	double history[8192]; /* share of each step */
+	double history[16384]; /* share of each step */
 	size_t steps;
 	double true_samples, weighed; /* CPU seconds there were, and CPU seconds the samples stand for */
 	bool ever_infeasible;
@@ -52,15 +53,21 @@ static double roll(struct world *world)
 	return (double)(world->random >> 11) / 9007199254740992.0;
 }
 
+static bool gives_up(const struct world *world, enum budget_lever lever)
+{
+	return world->setting.used & BUDGET_LEVER_BIT(lever);
+}
+
 static double tick_cost(const struct world *world, const struct load *load)
 {
 	const struct budget_setting *s = &world->setting;
-	return s->on ? load->busy_cpus * s->frequency * load->sample_ns * STEP_SECONDS : 0;
+	double sample_ns = load->sample_ns - (gives_up(world, BUDGET_LEVER_DEPTH) ? load->deep_ns : 0);
+	return s->on ? load->busy_cpus * s->frequency * sample_ns * STEP_SECONDS : 0;
 }
 
 static double rest_cost(const struct world *world, const struct load *load)
 {
-	return (load->fixed_ns - (world->setting.lines ? 0 : load->lines_ns)) * STEP_SECONDS;
+	return (load->fixed_ns - (gives_up(world, BUDGET_LEVER_LINES) ? load->lines_ns : 0)) * STEP_SECONDS;
 }
 
 static void run(struct world *world, const struct load *load, size_t steps)
@@ -107,9 +114,24 @@ static void calm_has_the_full_rate(void **state)
 	begin(&world, 4, 0.005);
 	run(&world, &calm, 3 * MINUTE);
 	assert_int_equal(world.setting.frequency, 99);
-	assert_true(world.setting.lines && world.setting.on);
+	assert_true(!world.setting.used && world.setting.on);
 	assert_true(world.setting.weight == 1);
 	assert_false(world.ever_infeasible);
+}
+
+/* What loading costs is paid from what the start may cost: it does not drive the rate to the floor. */
+static void start_keeps_the_rate(void **state)
+{
+	static const struct load start = {.busy_cpus = 1, .sample_ns = 40e3, .fixed_ns = 400e6};
+	static const struct load then = {.busy_cpus = 1, .sample_ns = 40e3, .fixed_ns = 1e6};
+	struct world world;
+	begin(&world, 4, 0.01);
+	run(&world, &start, 1);
+	for (int i = 0; i < 20; i++) {
+		run(&world, &then, 1);
+		assert_int_equal(world.setting.frequency, 99);
+	}
+	assert_true(highest(&world, 0, MINUTE / 8) <= 0.02);
 }
 
 static void storm_is_kept_and_ends(void **state)
@@ -129,7 +151,73 @@ static void storm_is_kept_and_ends(void **state)
 	assert_true(highest(&world, 4 * MINUTE, MINUTE) >= 0.005 * 0.75);
 	run(&world, &calm, MINUTE);
 	assert_int_equal(world.setting.frequency, 99);
-	assert_true(world.setting.lines);
+	assert_int_equal(world.setting.used, 0);
+}
+
+/* Each load needs one lever more than the one before; no lever is used that is not needed. */
+static void levers_in_order(void **state)
+{
+	/* 20e6 ns a second are the budget of 4 CPUs; 99 Hz of 2 busy ones are 10e6 at 50e3 ns a sample. */
+	static const struct load loads[] = {
+		{.busy_cpus = 2, .sample_ns = 50e3, .fixed_ns = 14e6, .lines_ns = 7e6},
+		{.busy_cpus = 2, .sample_ns = 80e3, .deep_ns = 40e3, .fixed_ns = 9e6, .lines_ns = 1e6},
+		{.busy_cpus = 2, .sample_ns = 120e3, .deep_ns = 10e3, .fixed_ns = 9e6, .lines_ns = 1e6},
+	};
+	static const unsigned used[] = {BUDGET_LEVER_BIT(BUDGET_LEVER_LINES),
+					BUDGET_LEVER_BIT(BUDGET_LEVER_LINES) |
+						BUDGET_LEVER_BIT(BUDGET_LEVER_DEPTH)};
+	for (size_t i = 0; i < ARRAY_LENGTH(loads); i++) {
+		struct world world;
+		begin(&world, 4, 0.005);
+		run(&world, &calm, 2 * MINUTE);
+		run(&world, &loads[i], MINUTE / 4);
+		assert_int_equal(world.setting.used, used[MIN_OF(i, 1u)]);
+		assert_true(i < 2 ? world.setting.frequency == 99 : world.setting.frequency < 99);
+		assert_true(highest(&world, 0, MINUTE) <= 0.005 * 1.02);
+		run(&world, &calm, MINUTE);
+		assert_int_equal(world.setting.used, 0);
+	}
+}
+
+/* A lever that is not there is passed over; one that is always needed again is tried ever more rarely. */
+static void levers_that_cannot_return(void **state)
+{
+	static const struct load lines = {
+		.busy_cpus = 2, .sample_ns = 40e3, .fixed_ns = 20e6, .lines_ns = 16e6};
+	struct world world;
+	begin(&world, 4, 0.005);
+	world.budget.options.without = BUDGET_LEVER_BIT(BUDGET_LEVER_DEPTH);
+	size_t changes = 0;
+	run(&world, &calm, 2 * MINUTE);
+	for (size_t i = 0; i < 60 * MINUTE; i++) {
+		unsigned before = world.setting.used;
+		run(&world, &lines, 1);
+		changes += before != world.setting.used;
+		assert_false(gives_up(&world, BUDGET_LEVER_DEPTH));
+	}
+	/* Without waiting longer each time it would be 300. */
+	assert_true(changes >= 4 && changes <= 30);
+	assert_true(highest(&world, 2 * MINUTE, MINUTE) <= 0.005 * 1.02);
+}
+
+/* After a long time of nothing, and after a storm and then nothing, a burst of a fifth of a second is seen. */
+static void spike_after_idle(void **state)
+{
+	static const struct load nothing = {.fixed_ns = 0.2e6};
+	static const struct load heavy = {.busy_cpus = 4, .sample_ns = 900e3, .fixed_ns = 2e6};
+	static const struct load *const before[] = {&nothing, &storm, &heavy};
+	for (size_t i = 0; i < ARRAY_LENGTH(before); i++) {
+		struct world world;
+		begin(&world, 4, 0.005);
+		run(&world, before[i], 10 * MINUTE);
+		run(&world, &nothing, 10 * MINUTE);
+		for (size_t k = 0; k < MINUTE; k++) {
+			run(&world, &nothing, 1);
+			assert_true(world.setting.on && world.setting.weight == 1);
+			/* Of one CPU for 0.2 s: two samples at the floor, 19 at the full rate, which is there. */
+			assert_int_equal(world.setting.frequency, 99);
+		}
+	}
 }
 
 /* The floor is too much: steps are on by chance, and what they weigh makes up for it. */
@@ -234,7 +322,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calm_has_the_full_rate),
+		cmocka_unit_test(start_keeps_the_rate),
 		cmocka_unit_test(storm_is_kept_and_ends),
+		cmocka_unit_test(levers_in_order),
+		cmocka_unit_test(levers_that_cannot_return),
+		cmocka_unit_test(spike_after_idle),
 		cmocka_unit_test(off_and_on_is_unbiased),
 		cmocka_unit_test(floor_that_is_too_high_is_told),
 		cmocka_unit_test(other_cost_leaves_ticks_on),
