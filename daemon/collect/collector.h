@@ -130,8 +130,8 @@ int collector_read_heap(const struct collector *collector, struct heap_totals *r
  */
 int collector_set_heap_paused(struct collector *collector, bool paused);
 
-/* That was told: as heap_table_forget_ended(). */
-void collector_forget_ended_heap(struct collector *collector);
+/* That was told, in a profile: what has ended is given up, and the errors of the next one's sums begin anew. */
+void collector_note_heap_told(struct collector *collector);
 
 /* Every stack is sent whole once more, and what was sent before has been delivered when this returns. */
 void collector_forget_stacks(struct collector *collector);

@@ -143,7 +143,9 @@ int collector_read_heap(const struct collector *c, struct heap_totals *ret)
 	return r;
 }
 
-void collector_forget_ended_heap(struct collector *c)
+void collector_note_heap_told(struct collector *c)
 {
 	heap_table_forget_ended(&c->heap_table);
+	if (c->heap_windows)
+		heap_windows_next_profile(c->heap_windows);
 }

@@ -66,3 +66,56 @@ struct heap_phase_scale heap_phase_scale(const struct heap_phase *phase, double 
 	scale.bytes_high = high * phase->bytes * (1 + bytes);
 	return scale;
 }
+
+/* Of one sum (objects, bytes) over the windows of a phase. */
+struct phase_sum {
+	double sum, squares, products;
+};
+
+/* All that the process did over what it did in windows. */
+static double factor_of(const struct heap_phase_state *state)
+{
+	double progress = state->phase.progress;
+	return progress > 0 ? fmax(progress_of(state->cpu, state->cost) / progress, 1) : 0;
+}
+
+/* Sum of the squares by which windows differ from a rate. */
+static double rest_of(const struct phase_sum *sum, double progress_squares, double rate)
+{
+	return fmax(sum->squares - 2 * rate * sum->products + rate * rate * progress_squares, 0);
+}
+
+/* Between which the difference is; *ret_low, *ret_high as they were of the whole phase. */
+static void narrow(const struct heap_phase_state *then, const struct heap_phase_state *now,
+		   const struct phase_sum *before, const struct phase_sum *after, double *ret_low, double *ret_high)
+{
+	double factor = factor_of(now), estimate = factor * after->sum;
+	if (estimate <= 0)
+		return;
+	double difference = fmax(estimate - factor_of(then) * before->sum, 0);
+	double rate = after->sum / now->phase.progress;
+	double all = rest_of(after, now->phase.squares, rate), old = rest_of(before, then->phase.squares, rate);
+	/* A few new windows that are alike do not say that all are. */
+	double usual = all * (double)(now->phase.windows - then->phase.windows) / (double)now->phase.windows;
+	double half = spread(&now->phase, factor * factor * fmax(all - old, usual));
+	/* The rate of all windows, and the price, make all of it more or less. */
+	double low = fmin(*ret_low / estimate, 1), high = fmax(*ret_high / estimate, 1);
+	*ret_low = fmax(low * difference - half, fmax(after->sum - before->sum, 0));
+	*ret_high = fmax(high * difference + half, *ret_low);
+}
+
+struct heap_phase_scale heap_phase_scale_between(const struct heap_phase_state *then,
+						 const struct heap_phase_state *now)
+{
+	const struct heap_phase *p = &then->phase, *q = &now->phase;
+	struct heap_phase_scale scale = heap_phase_scale(q, now->cpu, now->cost, now->wall);
+	if (p->windows == 0 || scale.factor <= 0)
+		return scale;
+	struct phase_sum objects[] = {{p->objects, p->object_squares, p->object_products},
+				      {q->objects, q->object_squares, q->object_products}};
+	struct phase_sum bytes[] = {{p->bytes, p->byte_squares, p->byte_products},
+				    {q->bytes, q->byte_squares, q->byte_products}};
+	narrow(then, now, &objects[0], &objects[1], &scale.objects_low, &scale.objects_high);
+	narrow(then, now, &bytes[0], &bytes[1], &scale.bytes_low, &scale.bytes_high);
+	return scale;
+}

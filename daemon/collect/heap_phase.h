@@ -43,6 +43,20 @@ struct heap_phase_scale {
 
 void heap_phase_add(struct heap_phase *phase, const struct heap_window_reading *reading);
 
+/* A phase up to a moment: what heap_phase_scale() is told. */
+struct heap_phase_state {
+	struct heap_phase phase;
+	double cpu, cost, wall;
+};
+
+/*
+ * What lies between two moments of a phase, `then` zeros for its beginning: what is estimated up to the later one less
+ * what was up to the earlier one. That has two parts: the progress made since, at a rate that is as sure as all windows
+ * make it, and what the new windows change of the rate, for all progress. `factor` is that of the later one.
+ */
+struct heap_phase_scale heap_phase_scale_between(const struct heap_phase_state *then,
+						 const struct heap_phase_state *now);
+
 /* `cpu`: used since the phase began; `cost`: of it, by the probes, in windows and around them; `wall`: how long that
  * has been. */
 struct heap_phase_scale heap_phase_scale(const struct heap_phase *phase, double cpu, double cost, double wall);

@@ -68,7 +68,10 @@ void heap_windows_update(struct heap_windows *windows, struct heap_table *table)
 /* Scales what was seen in windows. As heap_table's `scale`. */
 void heap_windows_scale(void *windows, struct heap_total *total);
 
-/* Adds the errors of the sums, and what has outlived its window. Returns 0 or -ENOMEM. */
+/* Adds the errors of the sums since the last profile, and what has outlived its window. Returns 0 or -ENOMEM. */
 int heap_windows_estimate(struct heap_windows *windows, struct heap_totals *totals);
+
+/* A profile has told all up to now. */
+void heap_windows_next_profile(struct heap_windows *windows);
 
 void heap_windows_get_statistics(struct heap_windows *windows, struct heap_windows_statistics *ret);

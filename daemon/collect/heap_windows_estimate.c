@@ -21,6 +21,12 @@ static void note_cpu(struct heap_windows *w, struct window_process *p)
 		p->wall = monotonic_ns();
 }
 
+static struct heap_phase_state state_of(const struct window_process *p)
+{
+	return (struct heap_phase_state){p->phase, p->cpu - p->cpu_begin, p->cost,
+					 (double)(p->wall - p->wall_begin)};
+}
+
 static struct heap_phase_scale scale_of(const struct window_process *p)
 {
 	return heap_phase_scale(&p->phase, p->cpu - p->cpu_begin, p->cost, (double)(p->wall - p->wall_begin));
@@ -49,7 +55,8 @@ int heap_windows_add_survivor(struct survivors *survivors, const struct survivor
 
 static void add_errors(struct window_errors *errors, const struct window_process *p)
 {
-	struct heap_phase_scale scale = scale_of(p);
+	struct heap_phase_state now = state_of(p);
+	struct heap_phase_scale scale = heap_phase_scale_between(&p->told, &now);
 	errors->objects_low += scale.objects_low;
 	errors->objects_high += scale.objects_high;
 	errors->bytes_low += scale.bytes_low;
@@ -67,6 +74,7 @@ static void end_phase(struct heap_windows *w, struct window_process *p)
 	add_errors(&w->final_errors, p);
 	p->survivors.count = 0;
 	p->phase = (struct heap_phase){0};
+	p->told = (struct heap_phase_state){0};
 	p->cpu_begin = p->cpu;
 	p->wall_begin = p->wall;
 	p->cost = 0;
@@ -196,6 +204,15 @@ int heap_windows_estimate(struct heap_windows *w, struct heap_totals *totals)
 	totals->bytes_high = errors.bytes_high;
 	hash_free(&index);
 	return r;
+}
+
+void heap_windows_next_profile(struct heap_windows *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->final_errors = (struct window_errors){0};
+	for (size_t i = 0; i < w->processes.count; i++)
+		w->processes.items[i]->told = state_of(w->processes.items[i]);
+	pthread_mutex_unlock(&w->lock);
 }
 
 void heap_windows_get_statistics(struct heap_windows *w, struct heap_windows_statistics *ret)

@@ -52,6 +52,7 @@ struct window_process {
 	bool has_ended, must_fold, must_renew;
 	bool is_closed; /* it has ended, and the thread is done with it */
 	struct heap_phase phase;
+	struct heap_phase_state told; /* of the phase, up to the last profile; zeros: none of it */
 	double cpu_begin, cpu, cost; /* since the phase began */
 	uint64_t wall_begin, wall; /* CLOCK_MONOTONIC ns; when the CPU time was last read */
 	struct survivors survivors; /* since the phase began */
@@ -69,7 +70,7 @@ struct heap_windows {
 	bool running, stop;
 	uint64_t random;
 	ARRAY(struct window_process *) processes;
-	struct window_errors final_errors; /* of phases that are over */
+	struct window_errors final_errors; /* of phases that are over, since the last profile */
 	struct heap_windows_statistics statistics;
 };
 

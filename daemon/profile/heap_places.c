@@ -94,6 +94,7 @@ int heap_places_tell(const struct heap_places *places, const struct aggregate *a
 	*ret = (struct heap_told){
 		.values = calloc(window->entries.count + 1, sizeof(*ret->values)),
 		.interval = totals->interval,
+		.in_all = in_all,
 	};
 	int r = ret->values ? index_entries(aggregate, window, &entries) : -ENOMEM;
 	if (r == 0 && in_all)

@@ -33,6 +33,7 @@ struct heap_told {
 	struct heap_values *values;
 	uint64_t interval;  /* bytes between two samples at the end */
 	bool has_estimates; /* is there inuse_estimated_space? The caller's to say */
+	bool in_all;	    /* see heap_places_tell() */
 	uint64_t lost_places, lost_bytes; /* of which the stack is not known */
 };
 

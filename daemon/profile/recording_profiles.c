@@ -202,7 +202,7 @@ static int begin_next(struct recording *r, uint64_t end, const struct heap_readi
 					     &heap->totals, &heap->told);
 		if (error < 0)
 			return error;
-		collector_forget_ended_heap(r->collector);
+		collector_note_heap_told(r->collector);
 	}
 	recording_get_statistics(r, &r->counted);
 	r->interval_ns = end;

@@ -69,6 +69,56 @@ static void test_uneven(void **state)
 	assert_true(wide.objects_high / wide.objects_low > 2 * narrow.objects_high / narrow.objects_low);
 }
 
+static void test_between(void **state)
+{
+	/* After 20 windows 100 more: of 12 s of CPU the last 10. */
+	struct heap_phase_state none = {0}, then = {even_windows(20), 2000 * MS, 0, 2000 * MS},
+				now = {even_windows(120), 12000 * MS, 0, 12000 * MS};
+	struct heap_phase_scale scale = heap_phase_scale_between(&then, &now);
+	assert_true(scale.objects_low <= 1e6 && scale.objects_high >= 1e6);
+	assert_true(scale.bytes_low > 0.85e8 && scale.bytes_high < 1.15e8);
+	/* Of all that is known it is as before. */
+	struct heap_phase_scale all = heap_phase_scale_between(&none, &now);
+	struct heap_phase_scale same = heap_phase_scale(&now.phase, now.cpu, now.cost, now.wall);
+	assert_float_equal(all.objects_low, same.objects_low, 0);
+	assert_float_equal(all.bytes_high, same.bytes_high, 0);
+	/* Nothing happened. */
+	scale = heap_phase_scale_between(&now, &now);
+	assert_float_equal(scale.objects_low, 0, 0);
+	assert_float_equal(scale.objects_high, 0, 1);
+	/* Progress without a window: as much as always, to what is known of the price. */
+	struct heap_phase_state later = {now.phase, 13000 * MS, 0, 13000 * MS};
+	scale = heap_phase_scale_between(&now, &later);
+	assert_true(scale.objects_low <= 1e5 && scale.objects_high >= 1e5 && scale.objects_low > 0.8e5);
+}
+
+/* Each interval's bounds hold what it allocated in truth, where windows differ: ten in ten seconds, of which one in the
+ * mean has ten times as much as the others. */
+static void test_between_uneven(void **state)
+{
+	struct heap_phase phase = {0};
+	struct heap_phase_state told = {0};
+	double width = 0, truth = 1e4 * (0.1 * 1000 + 0.9 * 100);
+	unsigned inside = 0, intervals = 500, random = 1;
+	for (unsigned i = 0; i < intervals; i++) {
+		for (unsigned k = 0; k < 10; k++) {
+			random = random * 1103515245 + 12345;
+			bool much = (random >> 16) % 10 == 0;
+			struct heap_window_reading reading = {.cpu = MS, .wall = MS, .objects = much ? 1000 : 100,
+							      .bytes = much ? 1e5 : 1e4};
+			heap_phase_add(&phase, &reading);
+		}
+		double cpu = (i + 1) * 1e4 * MS;
+		struct heap_phase_state now = {phase, cpu, 0, cpu};
+		struct heap_phase_scale scale = heap_phase_scale_between(&told, &now);
+		inside += scale.objects_low <= truth && truth <= scale.objects_high;
+		width += (scale.objects_high - scale.objects_low) / intervals;
+		told = now;
+	}
+	assert_true(inside >= intervals * 9 / 10);
+	assert_true(width < 3 * truth);
+}
+
 static void test_nothing(void **state)
 {
 	struct heap_phase none = {0};
@@ -82,7 +132,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_even),   cmocka_unit_test(test_paced), cmocka_unit_test(test_saturated),
-		cmocka_unit_test(test_uneven), cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_uneven), cmocka_unit_test(test_between), cmocka_unit_test(test_between_uneven), cmocka_unit_test(test_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
