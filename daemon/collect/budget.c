@@ -24,6 +24,13 @@
 #define CALM 20		    /* steps well below it before one is given back */
 #define CALM_SHARE 0.7
 #define LONGEST_WAIT 1920 /* steps: 16 minutes */
+#define FOLLOWING_WAIT 120 /* of that lever, which takes reading all of /proc to give back */
+#define FOLLOWING_PART 0.25 /* of the budget: what is not the ticks' must be as much for it to be of use */
+
+static uint32_t shortest_wait(enum budget_lever lever)
+{
+	return lever == BUDGET_LEVER_FOLLOWING ? FOLLOWING_WAIT : CALM;
+}
 
 void budget_init(struct budget *budget, const struct budget_options *options)
 {
@@ -38,7 +45,8 @@ void budget_init(struct budget *budget, const struct budget_options *options)
 		.random = options->seed,
 	};
 	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
-		budget->levers[i] = (struct budget_lever_times){.since = LONGEST_WAIT, .wait = CALM};
+		budget->levers[i] = (struct budget_lever_times){.since = LONGEST_WAIT,
+								.wait = shortest_wait((enum budget_lever)i)};
 }
 
 static uint32_t lowest_hz(const struct budget *budget)
@@ -150,7 +158,8 @@ static void use(struct budget *budget, enum budget_lever lever)
 {
 	struct budget_lever_times *times = &budget->levers[lever];
 	/* Was it given back too early? */
-	times->wait = times->since < times->wait ? MIN_OF(2 * times->wait, (uint32_t)LONGEST_WAIT) : CALM;
+	times->wait = times->since < times->wait ? MIN_OF(2 * times->wait, (uint32_t)LONGEST_WAIT)
+						 : shortest_wait(lever);
 	times->since = 0;
 	budget->setting.used |= BUDGET_LEVER_BIT(lever);
 	budget->above = 0; /* what it saves is to be seen */
@@ -179,6 +188,16 @@ static bool use_next(struct budget *budget)
 	return false;
 }
 
+/* At the floor: it is of use only where much of the cost is not that of ticks. */
+static bool use_following(struct budget *budget)
+{
+	if ((budget->setting.used | budget->options.without) & BUDGET_LEVER_BIT(BUDGET_LEVER_FOLLOWING) ||
+	    budget->rest < FOLLOWING_PART * budget->options.share)
+		return false;
+	use(budget, BUDGET_LEVER_FOLLOWING);
+	return true;
+}
+
 static void lower(struct budget *budget, double allowed)
 {
 	struct budget_setting *setting = &budget->setting;
@@ -193,7 +212,7 @@ static void lower(struct budget *budget, double allowed)
 	}
 	bool at_floor = setting->frequency <= lowest_hz(budget);
 	set_rate(budget, rate_for(budget, allowed));
-	if (at_floor && budget->above >= PATIENCE)
+	if (at_floor && budget->above >= PATIENCE && !use_following(budget))
 		set_chance(budget, allowed);
 }
 
@@ -210,8 +229,12 @@ static void return_last(struct budget *budget)
 static void give_back(struct budget *budget, double allowed)
 {
 	struct budget_setting *setting = &budget->setting;
+	bool has_room = setting->frequency >= 2 * lowest_hz(budget) ||
+			setting->frequency == budget->options.highest_hz;
 	if (budget->chance < 1)
 		set_chance(budget, allowed);
+	else if (has_room && may_return(budget, BUDGET_LEVER_FOLLOWING))
+		return_lever(budget, BUDGET_LEVER_FOLLOWING);
 	else if (setting->frequency < budget->options.highest_hz)
 		set_rate(budget, rate_for(budget, allowed));
 	else if (budget->calm >= CALM)

@@ -32,7 +32,9 @@
 /* LEVER(id, name of what is given up, in words), in the order in which they are used. */
 #define BUDGET_LEVERS(LEVER)                                                                            \
 	LEVER(LINES, "source_lines", "without source lines")                                             \
-	LEVER(DEPTH, "full_depth", "stacks of 128 frames")
+	LEVER(WINDOWS, "heap_windows", "heap windows rarer")                                             \
+	LEVER(DEPTH, "full_depth", "stacks of 128 frames")                                               \
+	LEVER(FOLLOWING, "followed_processes", "processes not followed")
 
 #define BUDGET_LEVER_ENUM(id, name, words) BUDGET_LEVER_##id,
 enum budget_lever { BUDGET_LEVERS(BUDGET_LEVER_ENUM) BUDGET_LEVER_COUNT };

@@ -208,6 +208,7 @@ int collector_new(struct loop *loop, const struct selection *selection,
 	if (!c->options.binaries)
 		c->options.binaries = MAX_BINARIES;
 	c->safe_mode = (unsigned)safe_mode;
+	c->is_following = true;
 	tell_safe_mode(c);
 	raise_descriptor_limit();
 	int r = open_parts(c, failure);

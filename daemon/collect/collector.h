@@ -94,6 +94,16 @@ void collector_drain(struct collector *collector);
  */
 int collector_set_frequency(struct collector *collector, uint32_t frequency);
 
+/* Windows on allocators that are rarer than usual, or not. Nothing without the heap. */
+void collector_set_heap_rare(struct collector *collector, bool is_rare);
+
+/*
+ * Whether the side-band is read. Without it a process is known from when a sample of it comes, from /proc then, a
+ * binary when a stack meets it, and an end never; when it is read again /proc is too, for what happened meanwhile.
+ * Returns 0 or -errno with *failure filled; then nothing has changed.
+ */
+int collector_set_following(struct collector *collector, bool following, struct collect_failure *failure);
+
 /* How many user frames of a stack are taken from now on. */
 void collector_set_depth(struct collector *collector, uint32_t frames);
 

@@ -32,9 +32,9 @@ static void on_cpu_change(void *userdata, int cpu, bool online)
 {
 	struct collector *c = userdata;
 	int r = 0;
-	if (online)
+	if (online && c->is_following)
 		r = add_sideband_cpu(c, cpu);
-	else
+	else if (!online)
 		sideband_remove_cpu(c->sideband, cpu);
 	if (r < 0)
 		log_warning("processes on CPU %d are not followed: %s", cpu, strerror(-r));
@@ -78,7 +78,7 @@ static void init_events(struct collector *c)
 
 int collector_attach_all(struct collector *c, struct collect_failure *failure)
 {
-	int r = cpu_events_each_online(add_sideband_cpu, c);
+	int r = c->is_following ? cpu_events_each_online(add_sideband_cpu, c) : 0;
 	if (r < 0)
 		return fail_perf_event(failure, r);
 	if (c->options.on_oom)
@@ -99,6 +99,31 @@ int collector_scan(struct collector *c, struct collect_failure *failure)
 {
 	int r = process_table_scan(c->processes, collector_wants_maps(c));
 	return r < 0 ? collect_fail(failure, r, "cannot read /proc: %s", strerror(-r)) : 0;
+}
+
+static void stop_following(struct collector *c)
+{
+	c->is_following = false;
+	collector_drain(c);
+	sideband_close(c->sideband);
+}
+
+int collector_set_following(struct collector *c, bool following, struct collect_failure *failure)
+{
+	if (following == c->is_following)
+		return 0;
+	if (!following) {
+		stop_following(c);
+		return 0;
+	}
+	c->is_following = true;
+	if (!c->attached)
+		return 0;
+	int r = cpu_events_each_online(add_sideband_cpu, c);
+	r = r < 0 ? fail_perf_event(failure, r) : collector_scan(c, failure);
+	if (r < 0)
+		stop_following(c);
+	return r;
 }
 
 static void detach_all(struct collector *c)

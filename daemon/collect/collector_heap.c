@@ -50,7 +50,8 @@ static bool is_selected_for_heap(void *userdata, const struct process *process)
 
 static int begin_probing(struct collector *c)
 {
-	struct heap_windows_options windows = {.programs = &c->programs, .budget = c->options.heap_budget};
+	struct heap_windows_options windows = {.programs = &c->programs, .budget = c->options.heap_budget,
+					       .are_rare = c->heap_is_rare};
 	struct heap_probes_options options = {
 		.programs = &c->programs,
 		.binaries = &c->binaries,
@@ -76,6 +77,13 @@ int collector_start_heap(struct collector *c)
 	heap_table_init(&c->heap_table, &c->programs);
 	c->heap_is_paused = c->options.detached;
 	return c->heap_is_paused ? 0 : begin_probing(c);
+}
+
+void collector_set_heap_rare(struct collector *c, bool is_rare)
+{
+	c->heap_is_rare = is_rare;
+	if (c->heap_windows)
+		heap_windows_set_rare(c->heap_windows, is_rare);
 }
 
 void collector_pause_heap(struct collector *c)

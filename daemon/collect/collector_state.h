@@ -25,6 +25,7 @@ struct collector {
 	struct heap_table heap_table;
 	struct heap_windows *heap_windows; /* NULL: no allocators are probed */
 	struct heap_windows_statistics past_windows; /* of those before the last pause */
+	bool heap_is_rare;   /* their windows are */
 	bool heap_is_paused; /* they are to be, but not now */
 	struct hash cgroup_pids; /* in the selected cgroups, where allocators are probed */
 	uint64_t cgroup_pids_ns; /* when that was read */
@@ -40,6 +41,7 @@ struct collector {
 	bool whole_host;
 	bool only_by_pid; /* selected by process, and by nothing else */
 	bool running, attached;
+	bool is_following; /* the side-band is read, or will be when attached */
 	uint64_t cgroup_ids[MAX_SELECTED_CGROUPS]; /* of the selection's paths; 0: not there */
 	uint64_t last_expiry;
 	uint64_t sideband_seen_ns; /* up to when the side-band was read */

@@ -118,6 +118,7 @@ int heap_windows_new(const struct heap_windows_options *options, struct heap_win
 	if (!w)
 		return -ENOMEM;
 	w->options = *options;
+	heap_windows_set_rare(w, options->are_rare);
 	w->counts_size = (bpf_map__max_entries(map) * sizeof(struct heap_process) + (size_t)page - 1) &
 			 ~((size_t)page - 1);
 	w->counts = mmap(NULL, w->counts_size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
@@ -141,6 +142,11 @@ int heap_windows_new(const struct heap_windows_options *options, struct heap_win
 	}
 	*ret = w;
 	return 0;
+}
+
+void heap_windows_set_rare(struct heap_windows *w, bool are_rare)
+{
+	__atomic_store_n(&w->period_ns, are_rare ? RARE_PERIOD_NS : PERIOD_NS, __ATOMIC_SEQ_CST);
 }
 
 void heap_windows_stop(struct heap_windows *w)
@@ -196,7 +202,7 @@ static struct window_process *add_process(struct heap_windows *w, uint32_t pid, 
 	if (!p)
 		return NULL;
 	*p = (struct window_process){.pid = pid, .index = index, .window_ns = WINDOW_NS,
-				     .stays = w->options.budget >= 1};
+				     .stays = w->options.budget >= 1, .period_ns = w->period_ns};
 	/* Its windows have other numbers than those of an earlier time: calls that were on their way when its probes
 	 * were taken away are still known to the program, and would hide all that are made below them. */
 	p->number = monotonic_ns() / 1000 * SURVIVOR_WINDOWS;

@@ -25,6 +25,7 @@ struct heap_windows;
 struct heap_windows_options {
 	const struct programs *programs;
 	double budget; /* share of a process's CPU time; 1 or more: probes stay, whatever they cost */
+	bool are_rare; /* as of heap_windows_set_rare() */
 };
 
 struct heap_windows_statistics {
@@ -55,6 +56,9 @@ struct heap_windows *heap_windows_free(struct heap_windows *windows);
  * Returns 0 or -errno. */
 int heap_windows_add(struct heap_windows *windows, uint32_t pid, uint32_t index, int file,
 		     const struct heap_points *points);
+
+/* A window of a process in each four seconds instead of in each one. What was seen at the other pace becomes final. */
+void heap_windows_set_rare(struct heap_windows *windows, bool are_rare);
 
 /* The process has become another program, maybe with another main thread: probes that stay are set anew. */
 void heap_windows_renew(struct heap_windows *windows, uint32_t pid);

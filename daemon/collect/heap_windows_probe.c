@@ -214,8 +214,8 @@ static void plan_next(struct heap_windows *w, struct window_process *p, uint64_t
 	w->counts[p->index].interval = MIN_OF(MAX_OF(bytes / WINDOW_SAMPLES, HEAP_EXACT_INTERVAL), HEAP_MAX_INTERVAL);
 	/* One at a moment drawn at random in each period; as often at first as later, or what a program does at its
 	 * start would weigh more. */
-	uint64_t next = (monotonic_ns() / PERIOD_NS + 1) * PERIOD_NS;
-	p->due_ns = next + draw(w) % (PERIOD_NS - MIN_OF(PERIOD_NS / 2, 2 * length));
+	uint64_t next = (monotonic_ns() / p->period_ns + 1) * p->period_ns;
+	p->due_ns = next + draw(w) % (p->period_ns - MIN_OF(p->period_ns / 2, 2 * length));
 }
 
 /* What all calls and frees would cost, were they always probed, has been low for long enough. */
@@ -279,6 +279,18 @@ static void note_unopened(struct heap_windows *w, struct window_process *p, int 
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* A window stands for the progress around it: those of one pace are scaled together. */
+static void follow_pace(struct heap_windows *w, struct window_process *p)
+{
+	uint64_t period = __atomic_load_n(&w->period_ns, __ATOMIC_SEQ_CST);
+	if (p->period_ns == period)
+		return;
+	p->period_ns = period;
+	pthread_mutex_lock(&w->lock);
+	p->must_fold = true;
+	pthread_mutex_unlock(&w->lock);
+}
+
 static void look_through_window(struct heap_windows *w, struct window_process *p)
 {
 	bool survivors = p->number % SURVIVOR_WINDOWS == SURVIVOR_WINDOWS / 2 - 1;
@@ -292,6 +304,7 @@ static void look_through_window(struct heap_windows *w, struct window_process *p
 	note_window(w, p, survivors, &opened);
 	if (survivors)
 		add_survivors(w, p);
+	follow_pace(w, p);
 	plan_next(w, p, length, &opened);
 	if (is_affordable(w, p))
 		change_tier(w, p);

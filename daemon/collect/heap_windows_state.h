@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #define PERIOD_NS NS_PER_SECOND
+#define RARE_PERIOD_NS (4 * NS_PER_SECOND)
 #define WINDOW_NS NS_PER_MS
 #define WINDOW_SAMPLES 50 /* aimed at */
 #define SURVIVOR_WINDOWS 10 /* one of so many looks also at frees, first the fifth */
@@ -42,6 +43,7 @@ struct window_process {
 	bool is_stepped;
 	ARRAY(struct window_file) files;
 	uint64_t due_ns, window_ns, number, armed_ns;
+	uint64_t period_ns; /* between its windows since the phase began */
 	struct heap_process judged; /* counts at the last judgement */
 	uint64_t judged_cpu;
 	unsigned looks; /* since then */
@@ -68,6 +70,7 @@ struct heap_windows {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool running, stop;
+	uint64_t period_ns; /* atomic: from now on */
 	uint64_t random;
 	ARRAY(struct window_process *) processes;
 	struct window_errors final_errors; /* of phases that are over, since the last profile */

@@ -110,11 +110,11 @@ static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 		return 0;
 	struct budget_setting new = budget_step(&budget->controller, &reading);
 	move_levers(budget, &old, &new);
-	log_debug("budget: a step of %.1f s cost %.4f %%, ticks %.4f %% of it; next at %u Hz%s%s",
+	log_debug("budget: a step of %.1f s cost %.4f %%, ticks %.4f %% of it; next at %u Hz%s%s, levers %#x",
 		  (double)reading.elapsed_ns / 1e9,
 		  100.0 * (double)reading.cost_ns / (double)reading.elapsed_ns / reading.cpus,
 		  100.0 * (double)reading.tick_ns / (double)reading.elapsed_ns / reading.cpus,
-		  new.frequency, new.on ? "" : ", off", new.reading ? "" : ", binaries wait");
+		  new.frequency, new.on ? "" : ", off", new.reading ? "" : ", binaries wait", new.used);
 	tell_infeasible(budget, &cost);
 	return 0;
 }

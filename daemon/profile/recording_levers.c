@@ -17,10 +17,21 @@ static void set_rate(struct recording *r, uint32_t frequency)
 	r->rate = frequency;
 }
 
+static void set_following(struct recording *r, bool following)
+{
+	struct collect_failure cause = {{0}};
+	if (collector_set_following(r->collector, following, &cause) < 0)
+		log_warning("processes are not followed any more: %s", cause.text);
+}
+
 static void set_lever(struct recording *r, enum budget_lever lever, bool used)
 {
 	if (lever == BUDGET_LEVER_LINES)
 		r->without_lines = used;
+	else if (lever == BUDGET_LEVER_WINDOWS)
+		collector_set_heap_rare(r->collector, used);
+	else if (lever == BUDGET_LEVER_FOLLOWING)
+		set_following(r, !used);
 	else if (lever == BUDGET_LEVER_DEPTH)
 		collector_set_depth(r->collector, used ? MIN_OF(r->options.max_frames, BUDGET_SHALLOW_FRAMES)
 						       : r->options.max_frames);
@@ -63,6 +74,8 @@ int recording_start_budget(struct recording *r)
 					 .seed = monotonic_ns()};
 	if (r->options.max_frames <= BUDGET_SHALLOW_FRAMES)
 		options.without |= BUDGET_LEVER_BIT(BUDGET_LEVER_DEPTH);
+	if (!recording_looks_at(r, PROFILE_KIND_HEAP))
+		options.without |= BUDGET_LEVER_BIT(BUDGET_LEVER_WINDOWS);
 	return recording_budget_new(r->loop, r, &levers, &options, r->options.opener, &r->budget);
 }
 

@@ -25,6 +25,8 @@ struct load {
 	double fixed_ns;	   /* whatever the rate: processes that come and go */
 	double lines_ns;	   /* of it, saved without source lines */
 	double deep_ns;		   /* of a sample's, saved with shallow stacks */
+	double windows_ns;	   /* of `fixed_ns`, saved with rarer windows */
+	double following_ns;	   /* of it, saved without following processes */
 	double noise;		   /* the cost is off by up to so much of itself */
 };
 
@@ -67,7 +69,10 @@ static double tick_cost(const struct world *world, const struct load *load)
 
 static double rest_cost(const struct world *world, const struct load *load)
 {
-	return (load->fixed_ns - (gives_up(world, BUDGET_LEVER_LINES) ? load->lines_ns : 0)) * STEP_SECONDS;
+	double saved = (gives_up(world, BUDGET_LEVER_LINES) ? load->lines_ns : 0) +
+		       (gives_up(world, BUDGET_LEVER_WINDOWS) ? load->windows_ns : 0) +
+		       (gives_up(world, BUDGET_LEVER_FOLLOWING) ? load->following_ns : 0);
+	return (load->fixed_ns - saved) * STEP_SECONDS;
 }
 
 static void run(struct world *world, const struct load *load, size_t steps)
@@ -160,23 +165,47 @@ static void levers_in_order(void **state)
 	/* 20e6 ns a second are the budget of 4 CPUs; 99 Hz of 2 busy ones are 10e6 at 50e3 ns a sample. */
 	static const struct load loads[] = {
 		{.busy_cpus = 2, .sample_ns = 50e3, .fixed_ns = 14e6, .lines_ns = 7e6},
+		{.busy_cpus = 2, .sample_ns = 50e3, .fixed_ns = 15e6, .lines_ns = 1e6, .windows_ns = 7e6},
 		{.busy_cpus = 2, .sample_ns = 80e3, .deep_ns = 40e3, .fixed_ns = 9e6, .lines_ns = 1e6},
 		{.busy_cpus = 2, .sample_ns = 120e3, .deep_ns = 10e3, .fixed_ns = 9e6, .lines_ns = 1e6},
+		{.busy_cpus = 2, .sample_ns = 80e3, .fixed_ns = 24e6, .following_ns = 18e6},
 	};
-	static const unsigned used[] = {BUDGET_LEVER_BIT(BUDGET_LEVER_LINES),
-					BUDGET_LEVER_BIT(BUDGET_LEVER_LINES) |
-						BUDGET_LEVER_BIT(BUDGET_LEVER_DEPTH)};
+	static const unsigned used[] = {0x1, 0x3, 0x7, 0x7, 0xf}; /* enum budget_lever */
 	for (size_t i = 0; i < ARRAY_LENGTH(loads); i++) {
 		struct world world;
 		begin(&world, 4, 0.005);
 		run(&world, &calm, 2 * MINUTE);
 		run(&world, &loads[i], MINUTE / 4);
-		assert_int_equal(world.setting.used, used[MIN_OF(i, 1u)]);
-		assert_true(i < 2 ? world.setting.frequency == 99 : world.setting.frequency < 99);
+		assert_int_equal(world.setting.used, used[i]);
+		assert_true(i < 3 ? world.setting.frequency == 99 : world.setting.frequency < 99);
+		assert_true(world.setting.weight == 1); /* none needs chance */
 		assert_true(highest(&world, 0, MINUTE) <= 0.005 * 1.02);
-		run(&world, &calm, MINUTE);
+		run(&world, &calm, 2 * MINUTE);
 		assert_int_equal(world.setting.used, 0);
 	}
+}
+
+/* Processes that come and go by the hundreds for an hour: they are not followed, the rate comes back meanwhile, and
+ * following them is tried again a few times. */
+static void fork_storm(void **state)
+{
+	static const struct load forks = {.busy_cpus = 2, .sample_ns = 60e3, .fixed_ns = 26e6, .following_ns = 24e6};
+	struct world world;
+	begin(&world, 4, 0.005);
+	run(&world, &calm, 2 * MINUTE);
+	size_t tried = 0, unfollowed = 0;
+	for (size_t i = 0; i < 60 * MINUTE; i++) {
+		unsigned before = world.setting.used;
+		run(&world, &forks, 1);
+		tried += before & ~world.setting.used & BUDGET_LEVER_BIT(BUDGET_LEVER_FOLLOWING) ? 1 : 0;
+		unfollowed += gives_up(&world, BUDGET_LEVER_FOLLOWING);
+	}
+	assert_true(tried >= 3 && tried <= 8);
+	assert_true(unfollowed > 55 * MINUTE);
+	assert_int_equal(world.setting.frequency, 99);
+	assert_true(highest(&world, 2 * MINUTE, MINUTE) <= 0.005 * 1.05);
+	run(&world, &calm, 20 * MINUTE);
+	assert_int_equal(world.setting.used, 0);
 }
 
 /* A lever that is not there is passed over; one that is always needed again is tried ever more rarely. */
@@ -325,6 +354,7 @@ int main(void)
 		cmocka_unit_test(start_keeps_the_rate),
 		cmocka_unit_test(storm_is_kept_and_ends),
 		cmocka_unit_test(levers_in_order),
+		cmocka_unit_test(fork_storm),
 		cmocka_unit_test(levers_that_cannot_return),
 		cmocka_unit_test(spike_after_idle),
 		cmocka_unit_test(off_and_on_is_unbiased),
