@@ -31,6 +31,7 @@ bench: build
 soak: build
 	SOAK_MINUTES=$(or $(SOAK_MINUTES),60) /usr/bin/python3 tests/faults/soak_daemon.py $(BUILD)/bolometer \
 	  $(BUILD)/tests/truth/workloads/split
+	BOLOMETER_HEAP_TIMES=1000 python3 tests/truth/test_heap.py $(BUILD)/bolometer $(BUILD)/tests/truth/workloads
 	BOLOMETER_TEST_SECONDS=1200 python3 tests/truth/test_rate_changes.py $(BUILD)/bolometer $(BUILD)/tests/truth/workloads 20
 	BOLOMETER_TEST_SECONDS=1200 BOLOMETER_HEAP_RUNS=12 scripts/soak.py $(BUILD) $(SOAK_MINUTES)
 

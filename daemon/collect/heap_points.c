@@ -3,6 +3,9 @@
  * Where the kernel has links of sessions (Linux 6.13), one link holds all probes of a file, and the program says at
  * each call whether it wants to see the return. Elsewhere returns have a link of their own: it is set first, since a
  * call that is met must be seen returning, and goes last.
+ *
+ * The kernel sets the points of a link in their order. Those that free are first: a block of which only the allocation
+ * is seen would be in use for good.
  */
 #include "collect/heap_points.h"
 
@@ -31,9 +34,10 @@ int heap_points_attach(const struct programs *programs, int file, uint32_t pid, 
 			return link;
 		ret->returns = link;
 	}
-	target.offsets = points->calls;
-	target.cookies = points->cookies;
-	target.count = frees ? points->call_count : points->return_count;
+	uint32_t first = frees ? 0 : points->call_count - points->return_count;
+	target.offsets = points->calls + first;
+	target.cookies = points->cookies + first;
+	target.count = points->call_count - first;
 	target.returns = false;
 	int link = uprobe_multi_attach(bpf_program__fd(in_session ? s->progs.on_allocator_session
 								  : s->progs.on_allocator_call),

@@ -6,7 +6,7 @@
 #include "collect/programs.h"
 
 struct heap_points {
-	uint64_t calls[ALLOCATOR_MAX_PROBES], cookies[ALLOCATOR_MAX_PROBES]; /* those that free come last */
+	uint64_t calls[ALLOCATOR_MAX_PROBES], cookies[ALLOCATOR_MAX_PROBES]; /* those that free come first */
 	uint64_t returns[ALLOCATOR_MAX_PROBES], return_cookies[ALLOCATOR_MAX_PROBES];
 	uint32_t call_count, return_count; /* as many calls as returns do not free */
 	bool in_sessions; /* every call's return can be seen through the same point */

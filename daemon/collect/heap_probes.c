@@ -224,10 +224,10 @@ static void collect_points(const struct binary *binary, uint32_t process, struct
 {
 	*ret = (struct heap_points){.in_sessions = true};
 	for (uint32_t i = 0; i < binary->probe_count; i++)
-		if (binary->probes[i].role < ALLOCATOR_FREE)
+		if (binary->probes[i].role == ALLOCATOR_FREE)
 			add_point(&binary->probes[i], process, ret);
 	for (uint32_t i = 0; i < binary->probe_count; i++)
-		if (binary->probes[i].role == ALLOCATOR_FREE)
+		if (binary->probes[i].role < ALLOCATOR_FREE)
 			add_point(&binary->probes[i], process, ret);
 }
 

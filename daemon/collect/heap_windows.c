@@ -39,9 +39,9 @@ static bool take_added(struct heap_windows *w, struct window_process *p)
 	return any;
 }
 
-static void close_files(struct window_process *p)
+static void close_files(struct heap_windows *w, struct window_process *p)
 {
-	heap_windows_detach(p);
+	heap_windows_detach(w, p);
 	for (size_t i = 0; i < p->files.count; i++)
 		close_fd(p->files.items[i].file);
 	array_free(&p->files);
@@ -93,7 +93,7 @@ static void *run(void *argument)
 		p->must_renew = false;
 		pthread_mutex_unlock(&w->lock);
 		if (has_ended)
-			close_files(p);
+			close_files(w, p);
 		else if (must_renew)
 			heap_windows_reattach(w, p);
 		if (!has_ended && (files_came || !must_renew))
@@ -103,7 +103,7 @@ static void *run(void *argument)
 	}
 	pthread_mutex_unlock(&w->lock);
 	for (size_t i = 0; i < w->processes.count; i++)
-		close_files(w->processes.items[i]);
+		close_files(w, w->processes.items[i]);
 	return NULL;
 }
 
@@ -161,11 +161,11 @@ void heap_windows_stop(struct heap_windows *w)
 	w->running = false;
 }
 
-void heap_windows_free_process(struct window_process *p)
+void heap_windows_free_process(struct heap_windows *w, struct window_process *p)
 {
 	for (size_t i = 0; i < p->added.count; i++)
 		close_fd(p->added.items[i].file);
-	close_files(p);
+	close_files(w, p);
 	array_free(&p->added);
 	array_free(&p->survivors);
 	array_free(&p->final);
@@ -178,7 +178,7 @@ struct heap_windows *heap_windows_free(struct heap_windows *w)
 		return NULL;
 	heap_windows_stop(w);
 	for (size_t i = 0; i < w->processes.count; i++)
-		heap_windows_free_process(w->processes.items[i]);
+		heap_windows_free_process(w, w->processes.items[i]);
 	array_free(&w->processes);
 	munmap(w->counts, w->counts_size);
 	pthread_cond_destroy(&w->changed);

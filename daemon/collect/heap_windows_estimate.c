@@ -88,7 +88,7 @@ static void forget_process(struct heap_windows *w, size_t at)
 	memmove(w->processes.items + at, w->processes.items + at + 1,
 		(w->processes.count - at - 1) * sizeof(p));
 	w->processes.count--;
-	heap_windows_free_process(p);
+	heap_windows_free_process(w, p);
 }
 
 /* Those that were never looked at through a window have nothing that is to be scaled. */

@@ -49,13 +49,21 @@ static uint64_t draw(struct heap_windows *w)
 
 /* ---- Probes ---------------------------------------------------------------------------------- */
 
-void heap_windows_detach(struct window_process *p)
+static bool is_attached(const struct window_process *p)
 {
+	return p->files.count && p->files.items[0].attached.calls >= 0;
+}
+
+/* At one moment for all functions, as the kernel takes their probes away one after another. */
+void heap_windows_detach(struct heap_windows *w, struct window_process *p)
+{
+	if (is_attached(p)) /* else its entry may be another's by now */
+		set_mode(w, p, HEAP_MODE_RESTING);
 	for (size_t i = 0; i < p->files.count; i++)
 		heap_points_detach(&p->files.items[i].attached);
 }
 
-static int attach(const struct heap_windows *w, struct window_process *p, bool frees)
+static int attach(struct heap_windows *w, struct window_process *p, bool frees)
 {
 	int r = 0;
 	for (size_t i = 0; i < p->files.count && r == 0; i++) {
@@ -65,7 +73,7 @@ static int attach(const struct heap_windows *w, struct window_process *p, bool f
 		r = heap_points_attach(w->options.programs, f->file, p->pid, &f->points, frees, &f->attached);
 	}
 	if (r < 0)
-		heap_windows_detach(p);
+		heap_windows_detach(w, p);
 	return r;
 }
 
@@ -188,7 +196,7 @@ static int open_window(struct heap_windows *w, struct window_process *p, bool su
 		keep_open(w, p, length, &ret->end);
 	set_mode(w, p, HEAP_MODE_RESTING);
 	task_clock_close(&clock);
-	heap_windows_detach(p);
+	heap_windows_detach(w, p);
 	ret->after = read_counts(w, p);
 	return 0;
 }
@@ -255,8 +263,7 @@ static void note_window(struct heap_windows *w, struct window_process *p, bool s
 static void change_tier(struct heap_windows *w, struct window_process *p)
 {
 	log_debug("heap: process %u: %s", p->pid, p->stays ? "windows from now on" : "all calls are affordable");
-	heap_windows_detach(p);
-	set_mode(w, p, HEAP_MODE_RESTING);
+	heap_windows_detach(w, p);
 	p->armed_ns = 0;
 	p->recent_cost = p->recent_cpu = 0;
 	pthread_mutex_lock(&w->lock);
@@ -312,19 +319,16 @@ static void look_through_window(struct heap_windows *w, struct window_process *p
 
 /* ---- Probes that stay ------------------------------------------------------------------------ */
 
-static bool is_attached(const struct window_process *p)
-{
-	return p->files.count && p->files.items[0].attached.calls >= 0;
-}
-
 static void begin_to_stay(struct heap_windows *w, struct window_process *p)
 {
 	/* Calls that were on their way when a window closed are not taken for some that go on. */
 	if (!is_attached(p))
 		__atomic_store_n(&w->counts[p->index].window, ++p->number, __ATOMIC_SEQ_CST);
 	w->counts[p->index].interval = 0;
-	set_mode(w, p, HEAP_MODE_ALL);
+	/* At one moment for all functions: they are probed one after another, and a block of which the allocation is
+	 * seen and the free is not would be in use for good. */
 	int r = attach(w, p, true);
+	set_mode(w, p, HEAP_MODE_ALL);
 	p->judged = read_counts(w, p);
 	p->judged_cpu = process_clock_read(p->pid);
 	p->looks = 0;

@@ -84,13 +84,14 @@ struct window_process *heap_windows_find(const struct heap_windows *w, uint32_t 
 int heap_windows_add_survivor(struct survivors *survivors, const struct survivor *more);
 
 /* Its files are closed, its probes removed. */
-void heap_windows_free_process(struct window_process *p);
+void heap_windows_free_process(struct heap_windows *w, struct window_process *p);
 
 /* ---- heap_windows_probe.c: the thread's work ---------------------------------------------------- */
 
 /* A window of a process, or a look at probes that stay. `files_came`: since the last time. */
 void heap_windows_work_on(struct heap_windows *w, struct window_process *p, bool files_came);
-void heap_windows_detach(struct window_process *p);
+/* Nothing is counted from the beginning of it on. */
+void heap_windows_detach(struct heap_windows *w, struct window_process *p);
 
 /* Sets the probes that are set once more, then takes the old ones away. */
 void heap_windows_reattach(struct heap_windows *w, struct window_process *p);

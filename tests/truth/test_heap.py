@@ -7,9 +7,11 @@ same, to the byte, allocated and still held.
     test_heap.py BOLOMETER WORKLOADS
 
 The program's code is compared with its file to see that probes are there, and that none is left. They come and
-go a few times in this test; BOLOMETER_HEAP_TIMES=1000 does it more often.
+go 50 times in this test; BOLOMETER_HEAP_TIMES=1000 does it more often (make soak).
 """
 
+import concurrent.futures
+import contextlib
 import json
 import os
 import signal
@@ -18,9 +20,11 @@ import tempfile
 
 from heap_recording import NO_LINKS, TIMEOUT, HeapRun, expect_no_probes, lacks_links
 from profile_reader import Profile
-from recording import Undecided, expect, main
+from recording import Program, Undecided, expect, main
 
-TIMES = int(os.environ.get("BOLOMETER_HEAP_TIMES", "5"))
+TIMES = int(os.environ.get("BOLOMETER_HEAP_TIMES", "50"))
+AT_ONCE = 5  # recorders; each opens a window a second
+CHURN_HELD = 2 * 64  # blocks; a thread without one has a free place
 
 
 def exact(bench):
@@ -53,30 +57,75 @@ def killed(bench):
     return "the program went on"
 
 
+class Visit:
+    """A recording of running programs for so long, and its counters."""
+
+    def __init__(self, bench, programs, seconds, *options):
+        pids = [option for program in programs for option in ("-p", str(program.pid))]
+        with tempfile.TemporaryDirectory() as directory:
+            path = f"{directory}/x.pb.gz"
+            run = subprocess.run([bench.bolometer, "record", "-q", "-e", "heap", *options, "--no-symbolize",
+                                  *pids, "-d", f"{seconds}s", "-o", path],
+                                 stderr=subprocess.PIPE, text=True, timeout=seconds + TIMEOUT, check=False)
+            self.has_links = not lacks_links(run.stderr)
+            if not self.has_links:
+                return
+            expect(run.returncode == 0, f"bolometer record: {run.returncode}: {run.stderr}")
+            self.profile = Profile.read(path)
+            self.counters = dict(text.split("=", 1) for text in self.profile.comments if "=" in text)
+
+    def __getitem__(self, counter):
+        return int(self.counters[counter])
+
+    def of(self, program, kind):
+        return sum(sample.values[kind] for sample in self.profile.samples
+                   if sample.labels.get("process.pid") == program.pid)
+
+
+@contextlib.contextmanager
+def churning(bench, count):
+    """Programs that allocate, and do nothing else. Once they are left they have ended, with nothing wrong."""
+    with contextlib.ExitStack() as stack:
+        programs = [stack.enter_context(Program(["nice", "-n", "5", *bench.workload("heap", "churn")],
+                                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+                    for _ in range(count)]
+        yield programs
+        for program in programs:
+            expect_no_probes(program.pid)
+            output, _ = program.communicate(timeout=TIMEOUT)
+            expect(program.returncode == 0, f"the program ended with {program.returncode}")
+            truth = json.loads(output)
+            expect(truth["wrong"] == 0, f"{truth['wrong']} of {truth['blocks']} blocks are damaged")
+
+
 def again(bench):
-    """Probes come and go under a program that only allocates, and change nothing of what it computes."""
-    with tempfile.TemporaryDirectory() as directory, \
-            subprocess.Popen(bench.workload("heap", "churn"), stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE, text=True) as workload:
-        try:
-            for _ in range(TIMES):
-                run = subprocess.run([bench.bolometer, "record", "-q", "-e", "heap", "--exact", "--no-symbolize",
-                                      "-p", str(workload.pid), "-d", "300ms", "-o", f"{directory}/x.pb.gz"],
-                                     stderr=subprocess.PIPE, text=True, timeout=TIMEOUT)
-                if lacks_links(run.stderr):
-                    return NO_LINKS
-                expect(run.returncode == 0, f"bolometer record: {run.returncode}: {run.stderr}")
-            seen = Profile.read(f"{directory}/x.pb.gz").total("alloc_objects")
-            expect_no_probes(workload.pid)
-            output, _ = workload.communicate(timeout=TIMEOUT)
-        finally:
-            workload.kill()
-    expect(workload.returncode == 0, f"the program ended with {workload.returncode}")
-    truth = json.loads(output)
-    expect(truth["wrong"] == 0, f"{truth['wrong']} of {truth['blocks']} blocks are damaged")
-    if not seen:
-        raise Undecided("the last recording was over before its probes were set")
-    return f"{TIMES} times, {truth['blocks']} blocks checked"
+    """Probes come and go under a program, those of several recorders at a time."""
+    with churning(bench, 1) as programs, concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        visits = list(pool.map(lambda _: Visit(bench, programs, TIMES // AT_ONCE), range(AT_ONCE)))
+    if not all(visit.has_links for visit in visits):
+        return NO_LINKS
+    times = sum(visit["heap_windows"] for visit in visits)
+    if times < TIMES / 2:
+        raise Undecided(f"probes came and went {times} times only")
+    return f"{times} times"
 
 
-main([exact, ended, killed, again])
+def joined(bench):
+    """Recordings that begin and end while programs allocate: they see what is freed of all that they saw allocated,
+    in the moments, too, when some functions are probed and others not."""
+    with churning(bench, 4) as programs:
+        visit = Visit(bench, programs, 1, "--exact")
+    if not visit.has_links:
+        return NO_LINKS
+    if visit["heap_lost"]:
+        raise Undecided(f"{visit['heap_lost']} allocations were lost")
+    expect(not visit["heap_missed_frees"], f"{visit['heap_missed_frees']} frees were missed")
+    for program in programs:
+        in_use = visit.of(program, "inuse_objects")
+        expect(in_use <= CHURN_HELD, f"{in_use} blocks are in use, {CHURN_HELD} at most are true")
+    if not visit["heap_allocations"]:
+        raise Undecided("the recording was over before its probes were set")
+    return f"{visit['heap_allocations']} allocations of {len(programs)} programs"
+
+
+main([exact, ended, killed, again, joined])
