@@ -17,7 +17,7 @@
 #include "base/text.h"
 
 #define ARTIFACT_MAGIC 0x31545241424f4c42ULL /* "BLOBART1" */
-#define ARTIFACT_VERSION 10
+#define ARTIFACT_VERSION 11
 #define ARTIFACT_MAX_SECTIONS 16
 
 enum artifact_kind {
@@ -26,6 +26,7 @@ enum artifact_kind {
 	ARTIFACT_LINES = 3,   /* answers to line queries (line_answers.h) */
 	ARTIFACT_KERNEL_SYMBOLS = 4, /* kernel_symbols_cache.h */
 	ARTIFACT_ALLOCATORS = 5, /* ALLOCATORS, ALLOCATOR_PROBES, ALLOCATOR_NAMES (allocator.h) */
+	ARTIFACT_DWARF = 6, /* DWARF_FILE */
 };
 
 enum artifact_section_kind {
@@ -43,6 +44,7 @@ enum artifact_section_kind {
 	SECTION_ALLOCATORS = 12, /* struct allocator_facts, allocator.h */
 	SECTION_ALLOCATOR_PROBES = 13, /* struct allocator_probe */
 	SECTION_ALLOCATOR_NAMES = 14,
+	SECTION_DWARF_FILE = 15, /* an ELF file, dwarf_expand.h */
 };
 
 struct artifact_header {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See artifact_cache.h. An entry is a header with the key and the artifact behind it; the header is a
- * multiple of 16 bytes, so that the artifact is aligned where it was read. The key in the header also
+ * See artifact_cache.h. An entry is a header with the key and the artifact behind it, or a file with the header
+ * behind that; the header is a multiple of 16 bytes, so that the artifact is aligned where it was read. The key in the header also
  * tells a file that was renamed or copied over another. The directory is listed only when something
  * is written for the first time and when the entries together may have become too large
  * (artifact_eviction.c).
@@ -29,7 +29,7 @@
 struct entry_header {
 	uint32_t magic;
 	int32_t error; /* 0, or a lasting error without an artifact */
-	uint64_t size; /* of the artifact */
+	uint64_t size; /* of the artifact or file */
 	struct artifact_key key;
 };
 _Static_assert(sizeof(struct entry_header) == 48, "the artifact behind it stays aligned");
@@ -158,6 +158,13 @@ static void refresh_access_time(const struct artifact_cache *cache, int file, co
 	futimens(file, times); /* on a read-only disk nothing is evicted either */
 }
 
+static bool may_be_entry(const struct artifact_cache *cache, const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_uid == geteuid() &&
+	       st->st_size >= (off_t)sizeof(struct entry_header) &&
+	       (uint64_t)st->st_size <= cache->max_bytes;
+}
+
 /* Returns 0, -EUCLEAN when the entry is damaged, the stored error, or -errno. */
 static int read_entry(const struct artifact_cache *cache, int file, const struct artifact_key *key,
 		      enum artifact_kind kind, char **ret_bytes, struct artifact *ret)
@@ -166,8 +173,7 @@ static int read_entry(const struct artifact_cache *cache, int file, const struct
 	struct entry_header header;
 	if (fstat(file, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_size < (off_t)sizeof(header) ||
-	    (uint64_t)st.st_size > cache->max_bytes)
+	if (!may_be_entry(cache, &st))
 		return -EUCLEAN;
 	int r = read_exactly_at(file, &header, sizeof(header), 0);
 	if (r < 0 || !header_is_valid(&header, key, (uint64_t)st.st_size))
@@ -185,29 +191,73 @@ static int read_entry(const struct artifact_cache *cache, int file, const struct
 	return header.error;
 }
 
-int artifact_cache_read(struct artifact_cache *cache, const struct artifact_key *key,
-			enum artifact_kind kind, char **ret_bytes, struct artifact *ret)
+/* Returns the descriptor, -EUCLEAN when it is none of ours, or -ENOENT. */
+static int open_entry(const struct artifact_cache *cache, const struct artifact_key *key)
 {
-	if (!cache)
-		return -ENOENT;
 	char name[ENTRY_NAME_SIZE];
 	entry_name(key, name);
-	*ret_bytes = NULL;
 	/* O_NONBLOCK: a FIFO of that name would hold us up. */
-	_cleanup_fd_ int file = openat(cache->directory, name,
-				       O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	int r = file < 0 ? (errno == ELOOP ? -EUCLEAN : -ENOENT)
-			 : read_entry(cache, file, key, kind, ret_bytes, ret);
+	int file = openat(cache->directory, name,
+			  O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (file < 0)
+		return errno == ELOOP ? -EUCLEAN : -ENOENT;
+	return file;
+}
+
+/* Counts what came of it, and deletes what is damaged. Returns what the caller is told. */
+static int finish_reading(struct artifact_cache *cache, const struct artifact_key *key, int r)
+{
 	if (r == 0 || artifact_cache_is_lasting(r)) {
 		cache->statistics.hits++;
 		return r;
 	}
 	cache->statistics.misses++;
 	if (r == -EUCLEAN) {
+		char name[ENTRY_NAME_SIZE];
+		entry_name(key, name);
 		cache->statistics.damaged++;
 		unlinkat(cache->directory, name, 0);
 	}
 	return -ENOENT;
+}
+
+int artifact_cache_read(struct artifact_cache *cache, const struct artifact_key *key,
+			enum artifact_kind kind, char **ret_bytes, struct artifact *ret)
+{
+	if (!cache)
+		return -ENOENT;
+	*ret_bytes = NULL;
+	_cleanup_fd_ int file = open_entry(cache, key);
+	int r = file < 0 ? file : read_entry(cache, file, key, kind, ret_bytes, ret);
+	return finish_reading(cache, key, r);
+}
+
+/* As read_entry(), of the header behind the file. */
+static int check_file(const struct artifact_cache *cache, int file, const struct artifact_key *key)
+{
+	struct stat st;
+	struct entry_header header;
+	if (fstat(file, &st) < 0)
+		return -errno;
+	if (!may_be_entry(cache, &st))
+		return -EUCLEAN;
+	int r = read_exactly_at(file, &header, sizeof(header),
+				(uint64_t)st.st_size - sizeof(header));
+	if (r < 0 || !header_is_valid(&header, key, (uint64_t)st.st_size))
+		return -EUCLEAN;
+	refresh_access_time(cache, file, &st);
+	return header.error;
+}
+
+int artifact_cache_open_file(struct artifact_cache *cache, const struct artifact_key *key, int *ret)
+{
+	if (!cache)
+		return -ENOENT;
+	_cleanup_fd_ int file = open_entry(cache, key);
+	int r = finish_reading(cache, key, file < 0 ? file : check_file(cache, file, key));
+	if (r == 0)
+		*ret = take_fd(file);
+	return r;
 }
 
 /* -- writing -------------------------------------------------------------------------------- */
@@ -215,7 +265,7 @@ int artifact_cache_read(struct artifact_cache *cache, const struct artifact_key 
 /* A temporary file and rename(2): who reads sees a whole entry or none. Not synced, because what a
  * crash leaves is checked like everything else. */
 static int write_entry(struct artifact_cache *cache, const struct entry_header *header,
-		       const struct artifact *artifact)
+		       const void *bytes, bool header_behind)
 {
 	char name[ENTRY_NAME_SIZE], temporary[64];
 	entry_name(&header->key, name);
@@ -225,9 +275,11 @@ static int write_entry(struct artifact_cache *cache, const struct entry_header *
 				       O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (file < 0)
 		return -errno;
-	int r = write_all(file, header, sizeof(*header));
-	if (r == 0 && artifact)
-		r = write_all(file, artifact->bytes, artifact->size);
+	int r = header_behind ? 0 : write_all(file, header, sizeof(*header));
+	if (r == 0 && header->size)
+		r = write_all(file, bytes, header->size);
+	if (r == 0 && header_behind)
+		r = write_all(file, header, sizeof(*header));
 	if (r == 0 && renameat(cache->directory, temporary, cache->directory, name) < 0)
 		r = -errno;
 	if (r < 0)
@@ -251,15 +303,20 @@ static bool is_disk_unwritable(int error)
 	return error == -ENOSPC || error == -EROFS || error == -EDQUOT;
 }
 
-int artifact_cache_write(struct artifact_cache *cache, const struct artifact_key *key, int error,
-			 const struct artifact *artifact)
+bool artifact_cache_takes_writes(const struct artifact_cache *cache)
 {
-	if (!cache || cache->now_ns() < cache->no_write_before)
+	return cache && cache->now_ns() >= cache->no_write_before;
+}
+
+static int write_new(struct artifact_cache *cache, const struct artifact_key *key, int error,
+		     const void *bytes, size_t bytes_size, bool header_behind)
+{
+	if (!artifact_cache_takes_writes(cache))
 		return 0;
 	struct entry_header header = {
 		.magic = ENTRY_MAGIC,
 		.error = error,
-		.size = artifact ? artifact->size : 0,
+		.size = bytes_size,
 		.key = *key,
 	};
 	uint64_t size = sizeof(header) + header.size;
@@ -267,7 +324,7 @@ int artifact_cache_write(struct artifact_cache *cache, const struct artifact_key
 		return -EFBIG;
 	int r = make_room(cache, size);
 	if (r == 0)
-		r = write_entry(cache, &header, artifact);
+		r = write_entry(cache, &header, bytes, header_behind);
 	if (r < 0) {
 		cache->statistics.store_failures++;
 		if (is_disk_unwritable(r))
@@ -277,6 +334,19 @@ int artifact_cache_write(struct artifact_cache *cache, const struct artifact_key
 	cache->bytes += size;
 	cache->statistics.stored++;
 	return 0;
+}
+
+int artifact_cache_write(struct artifact_cache *cache, const struct artifact_key *key, int error,
+			 const struct artifact *artifact)
+{
+	return write_new(cache, key, error, artifact ? artifact->bytes : NULL,
+			 artifact ? artifact->size : 0, false);
+}
+
+int artifact_cache_write_file(struct artifact_cache *cache, const struct artifact_key *key,
+			      const void *bytes, size_t size)
+{
+	return write_new(cache, key, 0, bytes, size, true);
 }
 
 void artifact_cache_get_statistics(const struct artifact_cache *cache,

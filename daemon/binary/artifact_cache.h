@@ -62,5 +62,18 @@ bool artifact_cache_is_lasting(int error);
 int artifact_cache_write(struct artifact_cache *cache, const struct artifact_key *key, int error,
 			 const struct artifact *artifact);
 
+/* A file that somebody else is to read is kept as it is, with the header behind it instead of before it. Who reads
+ * it must survive that it is damaged or shrinks. */
+
+/* Opens it for reading. Returns 0 with a descriptor, -ENOENT, or the error that was stored. */
+int artifact_cache_open_file(struct artifact_cache *cache, const struct artifact_key *key, int *ret);
+
+/* Stores it. Returns as artifact_cache_write() does; -EFBIG: the cache is too small for it. */
+int artifact_cache_write_file(struct artifact_cache *cache, const struct artifact_key *key,
+			      const void *bytes, size_t size);
+
+/* Would anything be written now? Not without a cache, and not after a full disk. */
+bool artifact_cache_takes_writes(const struct artifact_cache *cache);
+
 void artifact_cache_get_statistics(const struct artifact_cache *cache,
 				   struct artifact_cache_statistics *ret);

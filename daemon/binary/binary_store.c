@@ -8,7 +8,8 @@
  *
  * Lines are stored as they are asked for: one entry a binary, which grows with each address that was
  * not in it. With the addresses that programs run through it soon has them all, and the DWARF, which
- * is dear to open, is not opened any more.
+ * is dear to open, is not opened any more. Until then, DWARF that is compressed is decompressed once, into a file of
+ * the cache that the parser reads in its place (dwarf_expand.h).
  */
 #include "binary/binary_store.h"
 
@@ -39,6 +40,8 @@ struct store_request {
 	bool storable; /* the identities and the key are valid */
 	struct file_identity identity, debug_identity;
 	struct artifact_key key;
+	int expanded; /* lines: the file with its debug sections decompressed; -1: none */
+	struct artifact_key expanded_key;
 	uint64_t asked_ns; /* monotonic */
 	struct durations *durations; /* the answer counts here; NULL: nowhere */
 	uint64_t *addresses; /* lines: those to ask the parser for */
@@ -95,6 +98,7 @@ static void request_free(struct store_request *request)
 {
 	close_fd(request->file);
 	close_fd(request->debug_file);
+	close_fd(request->expanded);
 	free(request->addresses);
 	free(request->known_bytes);
 	free(request);
@@ -168,6 +172,8 @@ static const struct line_answers *known_lines(const struct store_request *reques
 	return request->known_bytes ? &request->known : NULL;
 }
 
+static int parse_lines(struct store_request *request);
+
 /* What was known and what was found together are the answer, and the new entry. */
 static void on_lines(void *userdata, int error, const struct artifact *artifact)
 {
@@ -175,6 +181,11 @@ static void on_lines(void *userdata, int error, const struct artifact *artifact)
 	const struct line_answers *known = known_lines(request);
 	struct line_answers found;
 	struct text merged = {0};
+	if (error < 0 && request->expanded >= 0) {
+		request->expanded = close_fd(request->expanded); /* not to blame the file for the copy */
+		if (parse_lines(request) == 0)
+			return;
+	}
 	list_remove(&request->store->parsing, request);
 	if (!artifact || line_answers_open(artifact, &found) < 0) {
 		if (!known)
@@ -193,6 +204,57 @@ static void on_lines(void *userdata, int error, const struct artifact *artifact)
 	text_free(&merged);
 }
 
+static int parse_lines(struct store_request *request)
+{
+	return parser_request_lines(request->store->parser,
+				    request->expanded >= 0 ? request->expanded : request->file,
+				    request->debug_file, request->addresses, request->address_count, true,
+				    request->priority, on_lines, request);
+}
+
+/* One that is too large for the cache is none; other failures may pass. */
+static void store_expanded(struct store_request *request, int error, const struct artifact *artifact)
+{
+	struct artifact_cache *cache = request->store->cache;
+	const struct artifact_key *key = &request->expanded_key;
+	if (!identities_hold(request))
+		return;
+	if (artifact) {
+		size_t size;
+		const void *bytes = artifact_section(artifact, SECTION_DWARF_FILE, &size);
+		if (artifact_cache_write_file(cache, key, bytes, size) == -EFBIG)
+			error = -ENODATA;
+	}
+	if (artifact_cache_is_lasting(error))
+		artifact_cache_write(cache, key, error, NULL);
+}
+
+static void on_expanded(void *userdata, int error, const struct artifact *artifact)
+{
+	struct store_request *request = userdata;
+	store_expanded(request, error, artifact);
+	artifact_cache_open_file(request->store->cache, &request->expanded_key, &request->expanded);
+	int r = parse_lines(request);
+	if (r < 0) {
+		list_remove(&request->store->parsing, request);
+		answer(request, r, NULL);
+	}
+}
+
+/* Lines of compressed DWARF come from its copy in the cache, which is made with the first question. */
+static int parse_expanded_lines(struct store_request *request)
+{
+	struct artifact_cache *cache = request->store->cache;
+	if (!request->storable)
+		return parse_lines(request);
+	artifact_cache_key(cache, ARTIFACT_DWARF, &request->identity, NULL, &request->expanded_key);
+	int r = artifact_cache_open_file(cache, &request->expanded_key, &request->expanded);
+	if (r == -ENOENT && artifact_cache_takes_writes(cache))
+		return parser_request_dwarf(request->store->parser, request->file, request->priority,
+					    on_expanded, request);
+	return parse_lines(request);
+}
+
 static int parse(struct store_request *request)
 {
 	struct parser *parser = request->store->parser;
@@ -204,9 +266,7 @@ static int parse(struct store_request *request)
 		return parser_request_allocators(parser, request->file, request->priority, on_parsed,
 						 request);
 	case ARTIFACT_LINES:
-		return parser_request_lines(parser, request->file, request->debug_file,
-					    request->addresses, request->address_count, true,
-					    request->priority, on_lines, request);
+		return parse_expanded_lines(request);
 	default:
 		return parser_request_symbols(parser, request->file, request->debug_file,
 					      request->priority, on_parsed, request);
@@ -379,7 +439,7 @@ static int ask(struct binary_store *store, const struct store_request *wanted, i
 	*request = *wanted;
 	request->store = store;
 	request->asked_ns = monotonic_ns();
-	request->file = request->debug_file = -1;
+	request->file = request->debug_file = request->expanded = -1;
 	int r = duplicate(file, &request->file);
 	if (r == 0 && debug_file >= 0)
 		r = duplicate(debug_file, &request->debug_file);

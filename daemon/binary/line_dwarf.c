@@ -8,6 +8,8 @@
  */
 #include "binary/line_dwarf.h"
 
+#include "binary/dwarf_expand.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,25 +18,6 @@
 #define SECTION_ALIGNMENT 16UL
 /* All sections of a file together; past it they are left to libdw, and to the child's limit of memory. */
 #define MAX_EXPANDED (1UL << 30)
-
-/* Sections that libdw reads and that hold nothing of lines, functions and calls (DWARF 5, section 7 and
- * appendix B). */
-static bool is_needless(const char *name)
-{
-	static const char *const needless[] = {
-		"loc", "loclists", "macinfo", "macro", "frame", "pubnames", "pubtypes",
-	};
-	if (!strncmp(name, ".zdebug_", 8))
-		name += 8;
-	else if (!strncmp(name, ".debug_", 7))
-		name += 7;
-	else
-		return false;
-	for (size_t i = 0; i < ARRAY_LENGTH(needless); i++)
-		if (!strcmp(name, needless[i]))
-			return true;
-	return false;
-}
 
 static size_t round_up(size_t size, size_t multiple)
 {
@@ -46,7 +29,7 @@ static size_t expanded_size(const struct elf_file *elf, const Elf64_Shdr *sectio
 {
 	size_t size;
 	const char *name = elf_file_section_name(elf, section);
-	if (strncmp(name, ".debug_", 7) != 0 || is_needless(name) ||
+	if (!dwarf_needs_section(name) || name[1] == 'z' ||
 	    elf_file_expanded_size(elf, section, &size) < 0)
 		return 0;
 	return size;
@@ -109,13 +92,19 @@ static size_t expand(const struct mapped_elf *file, Elf64_Shdr *section, size_t 
 	return round_up(size, SECTION_ALIGNMENT);
 }
 
+static bool is_debug(const char *name)
+{
+	return !strncmp(name, ".debug_", 7) || !strncmp(name, ".zdebug_", 8);
+}
+
 static void change_sections(const struct mapped_elf *file, size_t room_start, size_t room)
 {
 	const struct elf_file *elf = &file->elf;
 	Elf64_Shdr section;
 	size_t at = room_start;
 	for (uint32_t i = 0; elf_file_section(elf, i, &section); i++) {
-		if (is_needless(elf_file_section_name(elf, &section)))
+		const char *name = elf_file_section_name(elf, &section);
+		if (is_debug(name) && !dwarf_needs_section(name))
 			section.sh_type = SHT_NOBITS;
 		else if (room)
 			at += expand(file, &section, at);

@@ -144,6 +144,14 @@ int parser_request_allocators(struct parser *parser, int file, enum parser_prior
 	return ask(parser, &wanted, file, -1);
 }
 
+int parser_request_dwarf(struct parser *parser, int file, enum parser_priority priority,
+			 parser_callback callback, void *userdata)
+{
+	struct parser_request wanted = {.kind = ARTIFACT_DWARF, .priority = priority,
+				 .callback = callback, .userdata = userdata};
+	return ask(parser, &wanted, file, -1);
+}
+
 int parser_request_symbols(struct parser *parser, int file, int debug_file,
 			   enum parser_priority priority, parser_callback callback, void *userdata)
 {

@@ -68,6 +68,10 @@ int parser_request_unwind(struct parser *parser, int file, enum parser_priority 
 int parser_request_allocators(struct parser *parser, int file, enum parser_priority priority,
 			      parser_callback callback, void *userdata);
 
+/* The file's debug sections decompressed (dwarf_expand.h); -ENODATA where they are not compressed. */
+int parser_request_dwarf(struct parser *parser, int file, enum parser_priority priority,
+			 parser_callback callback, void *userdata);
+
 /* Symbol index of the file; `debug_file` (or -1) is its separate debug file. */
 int parser_request_symbols(struct parser *parser, int file, int debug_file,
 			   enum parser_priority priority, parser_callback callback, void *userdata);

@@ -80,6 +80,8 @@ static int build_answer(const struct parser_operations *operations,
 		return operations->unwind(files->file, answer);
 	case ARTIFACT_ALLOCATORS:
 		return operations->allocators(files->file, answer);
+	case ARTIFACT_DWARF:
+		return operations->dwarf(files->file, answer);
 	case ARTIFACT_SYMBOLS:
 		return operations->symbols(files->file, files->second, answer);
 	case ARTIFACT_LINES:

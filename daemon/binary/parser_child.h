@@ -10,6 +10,7 @@
 struct parser_operations {
 	int (*unwind)(int file, struct text *answer);
 	int (*allocators)(int file, struct text *answer);
+	int (*dwarf)(int file, struct text *answer);
 	int (*symbols)(int file, int debug_file, struct text *answer);
 	int (*lines)(int dwarf_file, int supplementary_file, const uint64_t *addresses, size_t count,
 		     bool with_inlines, struct text *answer);

@@ -6,6 +6,7 @@
 #include "binary/parser.h"
 
 #include "binary/allocator_find.h"
+#include "binary/dwarf_expand.h"
 #include "binary/facts.h"
 #include "binary/line_build.h"
 #include "binary/mapped_elf.h"
@@ -56,6 +57,20 @@ static int build_allocators(int fd, struct text *answer)
 	return artifact_finish(answer);
 }
 
+static int build_dwarf(int fd, struct text *answer)
+{
+	_cleanup_mapped_elf_ struct mapped_elf file;
+	_cleanup_(text_free) struct text expanded = {0};
+	int r = mapped_elf_open(fd, &file);
+	if (r == 0)
+		r = dwarf_expand(&file.elf, &expanded);
+	if (r < 0)
+		return r;
+	artifact_begin(answer, ARTIFACT_DWARF);
+	artifact_add_section(answer, SECTION_DWARF_FILE, expanded.bytes, expanded.length);
+	return artifact_finish(answer);
+}
+
 static int build_symbols(int fd, int debug_fd, struct text *answer)
 {
 	_cleanup_mapped_elf_ struct mapped_elf file;
@@ -72,6 +87,7 @@ int parser_child_main(void)
 	static const struct parser_operations operations = {
 		.unwind = build_unwind,
 		.allocators = build_allocators,
+		.dwarf = build_dwarf,
 		.symbols = build_symbols,
 		.lines = line_build,
 	};

@@ -255,14 +255,21 @@ static bool knows(const struct asked *asked, uint64_t address)
 	return line_answers_know(&answers, address);
 }
 
-/* This very program, old enough that the cache takes it. */
-static int open_own_program(void)
+/* A program of ours, old enough that the cache takes it. */
+static int open_program(const char *path, bool then_unlink)
 {
 	struct file_identity identity;
-	int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	if (then_unlink)
+		unlink(path);
 	while (file_identity_read(file, realtime_ns(), &identity) == -EAGAIN)
 		usleep(100000);
 	return file;
+}
+
+static int open_own_program(void)
+{
+	return open_program("/proc/self/exe", false);
 }
 
 /* The entry grows; what it has is not parsed for again, also where nothing is known. */
@@ -277,9 +284,9 @@ static void test_lines_add_up(void **state)
 		fprintf(stderr, "skipped: this test was built without debug information\n");
 		exit(77);
 	}
-	assert_int_equal(parsed(&f), 1);
+	assert_int_equal(parsed(&f), 2); /* is it compressed? and its lines */
 	struct asked second = ask_lines(&f, file, addresses + 1, 2);
-	assert_int_equal(parsed(&f), 2);
+	assert_int_equal(parsed(&f), 3);
 	close_store(&f);
 	open_store(&f);
 	struct asked third = ask_lines(&f, file, addresses, 3);
@@ -290,6 +297,68 @@ static void test_lines_add_up(void **state)
 	free(first.bytes);
 	free(second.bytes);
 	free(third.bytes);
+	end(&f);
+}
+
+static bool make_compressed(const char *path)
+{
+	char own[4096] = "", command[2 * sizeof(own)];
+	assert_true(readlink("/proc/self/exe", own, sizeof(own) - 1) > 0);
+	snprintf(command, sizeof(command),
+		 "objcopy --compress-debug-sections=zlib '%s' '%s' 2>/dev/null", own, path);
+	return system(command) == 0;
+}
+
+/* Overwrites the beginning of the largest entry: the copy. */
+static void damage_copy(const struct fixture *f)
+{
+	char command[256];
+	snprintf(command, sizeof(command),
+		 "cd '%s' && dd if=/dev/zero of=\"$(ls -S | head -n 1)\" bs=4096 count=1 conv=notrunc 2>/dev/null",
+		 f->directory);
+	assert_int_equal(system(command), 0);
+}
+
+static void expect_same(struct asked *a, struct asked *b)
+{
+	assert_int_equal(a->error, b->error);
+	assert_int_equal(a->size, b->size);
+	assert_memory_equal(a->bytes, b->bytes, a->size);
+	free(a->bytes);
+	free(b->bytes);
+}
+
+extern const char __ehdr_start[];
+
+/* Compressed DWARF is decompressed once; the copy in the cache answers as the file does, and where it is damaged,
+ * the file does. */
+static void test_compressed_lines(void **state)
+{
+	const uint64_t addresses[] = {(uint64_t)((uintptr_t)begin - (uintptr_t)__ehdr_start) + 4,
+				      (uint64_t)((uintptr_t)end - (uintptr_t)__ehdr_start) + 4,
+				      (uint64_t)((uintptr_t)open_store - (uintptr_t)__ehdr_start) + 4};
+	struct fixture f;
+	char path[] = "/tmp/bolometer-test-XXXXXX";
+	close(mkstemp(path));
+	if (!make_compressed(path)) {
+		unlink(path);
+		fprintf(stderr, "not tried: there is no objcopy\n");
+		skip();
+	}
+	_cleanup_fd_ int plain = open_own_program();
+	_cleanup_fd_ int compressed = open_program(path, true);
+	begin(&f);
+	for (int i = 0; i < 3; i++) {
+		if (i == 2)
+			damage_copy(&f);
+		struct asked from_plain = ask_lines(&f, plain, addresses + i, 1);
+		uint64_t before = parsed(&f);
+		struct asked from_copy = ask_lines(&f, compressed, addresses + i, 1);
+		if (from_plain.error == -ENODATA)
+			skip(); /* built without debug information */
+		assert_int_equal(parsed(&f) - before, i == 1 ? 1 : 2);
+		expect_same(&from_plain, &from_copy);
+	}
 	end(&f);
 }
 
@@ -347,6 +416,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_priority_of_cached_answers),
 		cmocka_unit_test(test_hastened),
 		cmocka_unit_test(test_lines_add_up),
+		cmocka_unit_test(test_compressed_lines),
 		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_free_drops_requests),
 	};
