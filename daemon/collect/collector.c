@@ -241,6 +241,7 @@ struct collector *collector_free(struct collector *c)
 	binaries_deinit(&c->binaries);
 	held_stacks_clear(&c->held_stacks);
 	hash_free(&c->cgroup_pids);
+	hash_free(&c->heap_cgroup_pids);
 	if (c->programs.skeleton)
 		programs_close(&c->programs);
 	free(c);

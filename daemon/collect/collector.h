@@ -35,6 +35,7 @@ struct collector_options {
 	uint32_t heap_blocks;
 	double heap_budget;	 /* share of each process's CPU time; 1: no limit */
 	uint32_t heap_processes; /* of so many processes; 0: HEAP_DEFAULT_PROCESSES */
+	const struct selection *heap_selection; /* of those selected only these, by executable and cgroup; NULL: all */
 	uint32_t max_frames;
 	uint32_t ring_bytes;	 /* 0: by number of CPUs */
 	bool ignore_kernel_bugs; /* no safe mode where they are known */

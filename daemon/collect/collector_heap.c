@@ -31,6 +31,18 @@ int collector_require_heap(unsigned safe_mode, struct collect_failure *failure)
 			    strerror(-r));
 }
 
+static bool is_in_cgroups(const struct selection *selection, const struct hash *pids, const struct process *process)
+{
+	return !selection->cgroup_paths.count || hash_get(pids, process->pid);
+}
+
+static bool is_meant_for_heap_alone(const struct collector *c, const struct process *process)
+{
+	const struct selection *selection = c->options.heap_selection;
+	return !selection || (selection_matches_executable(selection, process->executable_path) &&
+			      is_in_cgroups(selection, &c->heap_cgroup_pids, process));
+}
+
 /* Does the selection mean the process? As the kernel side judges its samples, but by its main thread's
  * name. The host as a whole is meant without us. */
 static bool is_selected_for_heap(void *userdata, const struct process *process)
@@ -45,7 +57,7 @@ static bool is_selected_for_heap(void *userdata, const struct process *process)
 		return false;
 	return selection_matches_comm(selection, process->comm) &&
 	       selection_matches_executable(selection, process->executable_path) &&
-	       (!selection->cgroup_paths.count || hash_get(&c->cgroup_pids, process->pid));
+	       is_in_cgroups(selection, &c->cgroup_pids, process) && is_meant_for_heap_alone(c, process);
 }
 
 static int begin_probing(struct collector *c)
@@ -124,15 +136,21 @@ int collector_set_heap_paused(struct collector *c, bool paused)
 	return paused || !c->heap_is_paused ? 0 : resume_heap(c);
 }
 
+static void read_cgroup_pids(const struct selection *selection, struct hash *ret)
+{
+	int r = selection->cgroup_paths.count ? selected_cgroups_read_pids(selection, ret) : 0;
+	if (r < 0)
+		log_warning("the processes of a selected cgroup are not all known: %s", strerror(-r));
+}
+
 void collector_update_heap(struct collector *c, uint64_t now)
 {
 	if (!c->options.heap || !c->running || c->heap_is_paused)
 		return;
-	if (c->selection->cgroup_paths.count && now - c->cgroup_pids_ns >= NS_PER_SECOND) {
-		int r = selected_cgroups_read_pids(c->selection, &c->cgroup_pids);
-		if (r < 0)
-			log_warning("the processes of a selected cgroup are not all known: %s",
-				    strerror(-r));
+	if (now - c->cgroup_pids_ns >= NS_PER_SECOND) {
+		read_cgroup_pids(c->selection, &c->cgroup_pids);
+		if (c->options.heap_selection)
+			read_cgroup_pids(c->options.heap_selection, &c->heap_cgroup_pids);
 		c->cgroup_pids_ns = now;
 	}
 	heap_probes_update(&c->heap, now);

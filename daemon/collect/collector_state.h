@@ -28,6 +28,7 @@ struct collector {
 	bool heap_is_rare;   /* their windows are */
 	bool heap_is_paused; /* they are to be, but not now */
 	struct hash cgroup_pids; /* in the selected cgroups, where allocators are probed */
+	struct hash heap_cgroup_pids; /* in those selected for that */
 	uint64_t cgroup_pids_ns; /* when that was read */
 	struct sideband *sideband;
 	struct process_table *processes;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <string.h>
 
 /* With the lock held. */
@@ -91,12 +92,18 @@ static void forget_process(struct heap_windows *w, size_t at)
 	heap_windows_free_process(w, p);
 }
 
-/* Those that were never looked at through a window have nothing that is to be scaled. */
+/* Then it is not selected any more, and what it frees from now on is not seen. */
+static bool is_running(const struct window_process *p)
+{
+	return kill((pid_t)p->pid, 0) == 0 || errno == EPERM;
+}
+
+/* Those that have ended and were never looked at through a window have nothing that is to be scaled. */
 static void forget_unscaled(struct heap_windows *w)
 {
 	for (size_t i = w->processes.count; i-- > 0;) {
 		const struct window_process *p = w->processes.items[i];
-		if (p->is_closed && !p->must_fold && !p->phase.windows)
+		if (p->is_closed && !p->must_fold && !p->phase.windows && !is_running(p))
 			forget_process(w, i);
 	}
 }

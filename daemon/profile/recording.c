@@ -97,7 +97,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 	r->new_ns = monotonic_ns();
 	r->options = *options;
 	r->weight = 1;
-	options->selection = (struct selection){0};
+	options->selection = options->heap_selection = (struct selection){0};
 	if (!r->options.kinds)
 		r->options.kinds = PROFILE_KIND_BIT(PROFILE_KIND_CPU);
 	if (!r->options.frequency)
@@ -124,6 +124,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.heap_blocks = r->options.heap_objects,
 		.heap_budget = r->options.heap_budget > 0 ? r->options.heap_budget : HEAP_BUDGET,
 		.heap_processes = r->options.limits.heap_processes,
+		.heap_selection = selection_is_whole_host(&r->options.heap_selection) ? NULL : &r->options.heap_selection,
 		.max_frames = r->options.max_frames,
 		.ring_bytes = r->options.ring_bytes,
 		.ignore_kernel_bugs = r->options.ignore_kernel_bugs,
@@ -182,6 +183,7 @@ struct recording *recording_free(struct recording *r)
 	pod_names_free(r->pod_names);
 	collector_free(r->collector);
 	selection_free(&r->options.selection);
+	selection_free(&r->options.heap_selection);
 	free(r);
 	return NULL;
 }

@@ -51,6 +51,7 @@ struct recording_options {
 	double heap_budget;	   /* of the heap: share of each process's CPU time, 0.01; 1 and more: no limit; 0: default */
 	bool heap_estimates;	   /* of the heap: what is only estimated is told also where nothing is: all profiles have the
 				    * same sample types */
+	struct selection heap_selection; /* of the heap: only these of the selection, by executable and cgroup; empty: all */
 	uint32_t heap_objects;	   /* sampled objects followed at once; 0: default */
 	uint32_t frequency;	   /* Hz per CPU, 1..10000; 0: default 99 */
 	uint32_t max_frames;	   /* user frames, 1..1024; 0: default 1024 */
@@ -134,7 +135,7 @@ struct recording_failure {
 	char text[1024];
 };
 
-/* Opens and loads everything; nothing is sampled yet. `options` is copied, its selection moved.
+/* Opens and loads everything; nothing is sampled yet. `options` is copied, its selections moved.
  * Returns 0 or -errno with *failure filled. */
 int recording_new(struct loop *loop, struct recording_options *options,
 		  struct recording_failure *failure, struct recording **ret);

@@ -35,6 +35,7 @@ struct sampling_configuration {
 struct heap_configuration {
 	bool enabled;
 	uint64_t interval_bytes, budget_ppm, processes, objects;
+	struct setting_texts executables, cgroups;
 };
 
 struct memory_configuration {

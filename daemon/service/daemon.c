@@ -89,7 +89,10 @@ int daemon_recording_options(const struct configuration *c, struct recording_opt
 			   .heap_processes = (uint32_t)c->memory.heap.processes,
 			   .idle_ns = c->limits.idle_ns},
 	};
-	return daemon_selection(c, &ret->selection);
+	int r = COPY_TEXTS(c->memory.heap.executables, ret->heap_selection.exe_patterns);
+	if (r == 0)
+		r = COPY_TEXTS(c->memory.heap.cgroups, ret->heap_selection.cgroup_paths);
+	return r < 0 ? r : daemon_selection(c, &ret->selection);
 }
 
 void daemon_log_problems(const struct configuration_problems *problems)
@@ -329,7 +332,7 @@ static void on_rate_change(void *userdata)
 
 static int try_recording(struct daemon *daemon, struct recording_failure *failure)
 {
-	struct recording_options options;
+	struct recording_options options = {0};
 	*failure = (struct recording_failure){0};
 	int r = daemon_recording_options(&daemon->configuration, &options);
 	if (r == 0) {
@@ -346,6 +349,7 @@ static int try_recording(struct daemon *daemon, struct recording_failure *failur
 	if (r == 0)
 		r = recording_new(daemon->loop, &options, failure, &daemon->recording);
 	selection_free(&options.selection);
+	selection_free(&options.heap_selection);
 	if (r == 0)
 		r = recording_start(daemon->recording, failure);
 	if (r < 0) {

@@ -45,7 +45,7 @@ struct daemon {
 	struct interval_figures interval_figures;
 };
 
-/* What the configuration says of sampling. The selection is the caller's to free. Returns 0 or -ENOMEM. */
+/* What the configuration says of sampling. The selections are the caller's to free. Returns 0 or -ENOMEM. */
 int daemon_recording_options(const struct configuration *configuration,
 			     struct recording_options *ret);
 int daemon_selection(const struct configuration *configuration, struct selection *ret);

@@ -65,6 +65,11 @@ const struct setting configuration_settings[] = {
 		"Also say what allocates and holds memory: a profile of its own, with the values\n"
 		"alloc_objects, alloc_space, inuse_objects and inuse_space. Linux 6.6 or newer. A change of\n"
 		"this section begins a new recording: counts and estimates begin anew."),
+	SETTING(TEXTS, "memory.heap.exe", memory.heap.executables, NULL,
+		"Of the processes that are selected only those whose executable matches one of these\n"
+		"patterns, by path or by base name: [redis-server]."),
+	SETTING(TEXTS, "memory.heap.cgroup", memory.heap.cgroups, NULL,
+		"And only those in these cgroups or below, also when they come later."),
 	SETTING(SIZE, "memory.heap.interval", memory.heap.interval_bytes, "512KiB",
 		"Bytes between two samples; 1: every allocation is taken.", .low = 1,
 		.high = HEAP_MAX_INTERVAL),

@@ -25,8 +25,8 @@ from recording import Program, Undecided, expect, main  # noqa: E402
 from running import running  # noqa: E402
 
 CONFIGURATION = """
-memory: {{heap: {{enabled: true, interval: 1, budget: 100%}}}}
-selection: {{exe: [heap_steps]}}
+memory: {{heap: {{enabled: true, interval: 1, budget: 100%, exe: [heap_steps]}}}}
+selection: {{exe: [heap_*]}}
 kill_switch: {{file: {directory}/off}}
 exporters: [{{type: pprof-directory, name: recorder, directory: {directory}/recorder}}]
 """
