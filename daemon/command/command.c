@@ -5,6 +5,7 @@
 #include "base/nearest_word.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ static const struct command *const commands[] = {
 	&command_dump,
 };
 
+#define LARGEST_ON_HEAP (256 << 10)
 #define USAGE_HINT "Try 'bolometer %s --help'.\n"
 
 static void print_message(const struct command *command, const char *format, va_list arguments)
@@ -168,8 +170,19 @@ const struct command *const *command_list(size_t *ret_count)
 	return commands;
 }
 
+/* The C library gives each thread an arena of its own and lets what is freed stay in the heap (its thresholds
+ * follow the largest block freed): of a recorder that reads files of megabytes now and then, most would be
+ * holes. Large blocks are mapped one by one, and go when they are freed. */
+static void keep_heap_small(void)
+{
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, LARGEST_ON_HEAP);
+	mallopt(M_TRIM_THRESHOLD, 2 * LARGEST_ON_HEAP);
+}
+
 int command_main(int argc, char **argv)
 {
+	keep_heap_small();
 	if (argc < 2) {
 		fputs("bolometer: no command given\nTry 'bolometer --help'.\n", stderr);
 		return STATUS_USAGE;
