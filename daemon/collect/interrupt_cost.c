@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See interrupt_cost.h. The best slice of each kind: other work on the CPU only makes one slower. */
+/*
+ * See interrupt_cost.h. The best slice of each kind: other work on the CPU only makes one slower. Slices are short
+ * beside those that the scheduler gives out, or on a busy host none would be undisturbed; and they begin with the
+ * event, so that each has the same number of interrupts.
+ */
 #include "collect/interrupt_cost.h"
 
 #include "base/clock.h"
@@ -10,10 +14,11 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 
-#define FREQUENCY 4000ULL
-#define PAIRS 9
-#define SLICE_NS (2 * NS_PER_MS)
-#define WORK 2000
+#define PERIOD_NS (100 * 1000ULL)
+#define INTERRUPTS 5 /* of a slice, which ends between two */
+#define SLICE_NS (INTERRUPTS * PERIOD_NS + PERIOD_NS / 2)
+#define PAIRS 36
+#define WORK 200
 
 static volatile uint64_t sink; /* keeps the work from being left out */
 
@@ -38,7 +43,7 @@ static double measure(int event)
 		off = MAX_OF(off, without);
 		on = MAX_OF(on, with);
 	}
-	return MAX_OF((1 - on / off) * (double)NS_PER_SECOND / (double)FREQUENCY, 0.0);
+	return MAX_OF((1 - on / off) * (double)SLICE_NS / INTERRUPTS, 0.0);
 }
 
 int64_t interrupt_cost_measure(struct opener *opener)
@@ -49,7 +54,7 @@ int64_t interrupt_cost_measure(struct opener *opener)
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(attr),
 		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = NS_PER_SECOND / FREQUENCY,
+		.sample_period = PERIOD_NS,
 		.disabled = 1,
 	};
 	if (cpu < 0 || sched_getaffinity(0, sizeof(before), &before) < 0)
