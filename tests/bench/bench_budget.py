@@ -10,9 +10,16 @@ programs costs is among them. The dearest minute while it samples is held agains
 the file that a recording makes at its end come after that, and are told apart.
 
     bench_budget.py BOLOMETER CHAIN [SECONDS [SHARE]]
+
+Is the cost that it accounts for what the host loses? With a budget of 5 %, fixed work on every CPU is counted
+while the clocks are switched off and on by turns within one recording; what is lost while they are on, and the
+CPU time of the recorder's cgroup, are held against what the controller took for the cost of the same time.
+
+    bench_budget.py BOLOMETER CHAIN agree SPIN
 """
 
 import contextlib
+import mmap
 import os
 import pathlib
 import re
@@ -23,6 +30,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from bench_cost import clocks_of, slices, trimmed_mean  # noqa: E402
 from bench_record import CPUS, bpf_statistics, counters, load  # noqa: E402
 
 FORKS = """
@@ -35,6 +43,12 @@ while True:
 """
 ALLOCATE = "while True: [bytes(100 + i) for i in range(5000)]; bytearray(1 << 20)"
 MIN_SECONDS = 60
+AGREE_SHARE = 0.05
+AGREE_WARM = 12  # seconds, after which the rate has come to rest
+AGREE_PAIRS = 150  # of slices of 0.1 s
+AGREE_WITHIN = 0.2
+PRICE = re.compile(r"an interrupt costs (\d+) ns")
+STEP = re.compile(r"budget: a step of ([\d.]+) s cost ([\d.]+) %, ticks ([\d.]+) %")
 
 
 class Cgroup:
@@ -97,7 +111,7 @@ def measure(bolometer, chain, seconds, share):
                 time.sleep(0.5)
             wall = time.monotonic() - began
             errors.seek(0)
-            price = re.search(r"an interrupt costs (\d+) ns", errors.read())
+            price = PRICE.search(errors.read())
         own = cgroup.ns()
         cgroup.remove()
         said = counters(path)
@@ -133,10 +147,57 @@ def show(share, sampling, own, interrupts, wall, said):
     return dearest
 
 
+def steps(path, begin):
+    """Shares of all CPUs, in all and for ticks, of the controller's steps since a place in its log."""
+    with open(path, encoding="utf-8") as errors:
+        errors.seek(begin)
+        found = [[float(word) for word in match.groups()] for match in STEP.finditer(errors.read())]
+    total = sum(step[0] for step in found)
+    return [sum(step[0] * step[i] for step in found) / total / 100 for i in (1, 2)]
+
+
+def agree(bolometer, spin):
+    cgroup = Cgroup()
+    seconds = AGREE_WARM + AGREE_PAIRS // 5 + 6
+    with tempfile.TemporaryDirectory() as name, bpf_statistics(), contextlib.ExitStack() as stack:
+        work = stack.enter_context(subprocess.Popen([spin, f"{name}/counts", str(seconds + 2)]))
+        stack.callback(work.kill)
+        errors = stack.enter_context(open(f"{name}/errors", "w", encoding="utf-8"))
+        run = stack.enter_context(subprocess.Popen(
+            [bolometer, "record", "-vv", "-F", "9999", "--max-cpu", f"{AGREE_SHARE:.0%}", "-d", f"{seconds}s",
+             "-o", f"{name}/x.pb.gz"], stdin=subprocess.DEVNULL, stderr=errors, preexec_fn=cgroup.enter))
+        stack.callback(run.kill)
+        time.sleep(AGREE_WARM)
+        with open(f"{name}/counts", "r+b") as file, mmap.mmap(file.fileno(), CPUS * 8) as memory, \
+                memoryview(memory) as view, view.cast("Q") as counts, clocks_of(run.pid) as fds:
+            begin, began, own = os.path.getsize(f"{name}/errors"), time.monotonic(), cgroup.ns()
+            loss, half = trimmed_mean(slices(counts, fds, AGREE_PAIRS))
+            own = (cgroup.ns() - own) / 1e9 / (time.monotonic() - began) / CPUS
+            accounted, ticks = steps(f"{name}/errors", begin)
+        run.wait()
+        price = int(PRICE.search(pathlib.Path(f"{name}/errors").read_text(encoding="utf-8"))[1])
+        said = counters(f"{name}/x.pb.gz")
+    cgroup.remove()
+    # The clocks were on for half of the time.
+    return price, said["budget_frequency_hz"], accounted, ticks, loss / 2, half / 2, own
+
+
+def show_agreement(price, frequency, accounted, ticks, lost, half, own):
+    outside = lost + own
+    print(f"budget {AGREE_SHARE:.0%}: accounted {accounted:.3%} (ticks {ticks:.3%}), seen from outside {outside:.3%}: "
+          f"fixed work lost {lost:.3%} +- {half:.3%} (95 %), CPU time of the cgroup {own:.3%}; "
+          f"accounted is {accounted / outside:.2f} of it; an interrupt costs {price} ns, {frequency} Hz at the end")
+    if abs(accounted / outside - 1) > AGREE_WITHIN + half / outside:
+        sys.exit("what is accounted is not what is lost")
+
+
 def main():
     # What is stopped from outside ends its storm, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     bolometer, chain = sys.argv[1], sys.argv[2]
+    if sys.argv[3:4] == ["agree"]:
+        show_agreement(*agree(bolometer, sys.argv[4]))
+        return
     seconds = int(sys.argv[3]) if len(sys.argv) > 3 else 90
     share = float(sys.argv[4]) if len(sys.argv) > 4 else 0.005
     result = measure(bolometer, chain, seconds, share)
