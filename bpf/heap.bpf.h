@@ -31,19 +31,6 @@
 
 #include "unwind.bpf.h"
 
-/* A call on its way. */
-struct heap_call {
-	u64 sp;	  /* at the outermost call: calls it makes have lower ones */
-	u64 role; /* enum allocation_role */
-	u64 size;
-	u64 pointer;
-	u64 interval; /* with which it was sampled; 0: it was not */
-	u64 has_old; /* realloc: `old` was alive */
-	struct heap_block old;
-	u64 depth; /* calls inside it that have not returned */
-	u64 window; /* of the process, in which it began: with the probes, those of its return went */
-};
-
 /* Key: see wire.h. Size: configuration. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -60,7 +47,8 @@ struct {
 	__type(value, struct heap_block);
 } heap_live SEC(".maps");
 
-/* Key: thread (the host's number). Size: threads that allocate at one moment. */
+/* Key: thread (the host's number). Size: threads that allocate at one moment. A thread that is killed in a call leaves it:
+ * the daemon takes out what dead ones left. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -280,7 +268,11 @@ static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 		count_heap(COUNTER_HEAP_TOO_LARGE, 1);
 		return 1;
 	}
-	struct heap_call call = {.sp = sp, .role = role, .pointer = pointer, .window = window};
+	struct heap_call call = {.sp = sp,
+				 .role = role,
+				 .pointer = pointer,
+				 .window = window,
+				 .tid = number_task(bpf_get_current_pid_tgid()).tid};
 	take_request(ctx, cookie, process, &call);
 	if (mode == HEAP_MODE_TRIAL)
 		call.interval = 0;

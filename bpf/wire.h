@@ -321,6 +321,20 @@ struct heap_block {
 	u64 window;   /* of its process in which it was allocated; 0: its probes stay */
 };
 
+/* Value of `heap_pending`: a call on its way. */
+struct heap_call {
+	u64 sp;	  /* at the outermost call: calls it makes have lower ones */
+	u64 role; /* enum allocation_role */
+	u64 size;
+	u64 pointer;
+	u64 interval; /* with which it was sampled; 0: it was not */
+	u64 has_old; /* realloc: `old` was alive */
+	struct heap_block old;
+	u64 depth; /* calls inside it that have not returned */
+	u64 window; /* of the process, in which it began: with the probes, those of its return went */
+	u64 tid; /* as the daemon sees it */
+};
+
 /* What the probes of a process do at the moment. */
 enum heap_mode {
 	HEAP_MODE_ALL = 0,	   /* sample, and follow what is sampled until it is freed */

@@ -355,6 +355,34 @@ static int take_ended(struct sweep *sweep)
 	return r;
 }
 
+struct dead_calls {
+	ARRAY(uint32_t) threads;
+};
+
+/* A thread that was killed within a call has left it. */
+static int note_dead_call(void *userdata, const void *key, const void *value)
+{
+	struct dead_calls *dead = userdata;
+	const struct heap_call *call = value;
+	uint32_t thread;
+	memcpy(&thread, key, sizeof(thread));
+	if (kill((pid_t)call->tid, 0) == 0 || errno != ESRCH)
+		return 0;
+	return array_add(&dead->threads, thread);
+}
+
+static void forget_dead_calls(const struct heap_table *table)
+{
+	const struct bpf_map *calls = table->programs->skeleton->maps.heap_pending;
+	struct dead_calls dead = {0};
+	int r = for_each_entry(calls, note_dead_call, &dead);
+	if (r < 0)
+		log_debug("heap: calls of dead threads stay in the table: %s", strerror(-r));
+	for (size_t i = 0; i < dead.threads.count; i++)
+		bpf_map_delete_elem(bpf_map__fd(calls), &dead.threads.items[i]);
+	array_free(&dead.threads);
+}
+
 void heap_table_expire(struct heap_table *table, uint64_t now_ns)
 {
 	struct sweep sweep = {.table = table};
@@ -366,6 +394,7 @@ void heap_table_expire(struct heap_table *table, uint64_t now_ns)
 		r = take_ended(&sweep);
 	if (r < 0)
 		log_debug("heap: ended processes stay in the tables: %s", strerror(-r));
+	forget_dead_calls(table);
 	array_free(&sweep.programs);
 	array_free(&sweep.gone_blocks);
 	hash_free(&sweep.by_pid);

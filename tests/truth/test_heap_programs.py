@@ -10,12 +10,15 @@ allocated is its own, to the byte, whatever the others do.
 import contextlib
 import json
 import pathlib
+import re
 import select
+import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
-from heap_recording import LOST, NO_LINKS, TIMEOUT, TYPES, lacks_links
+from heap_recording import LOST, NO_LINKS, TIMEOUT, TYPES, changed_code, lacks_links
 from profile_reader import Profile
 from recording import Failure, Program, Undecided, expect, main
 
@@ -92,4 +95,55 @@ def programs(bench):
     return runs.expect_exact()
 
 
-main([programs])
+def entries(bpftool, pid, name):
+    """Of the map with that name which the process has open; None: it has none."""
+    for file in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
+        with contextlib.suppress(OSError):
+            found = re.search(r"^map_id:\s*(\d+)", file.read_text(encoding="ascii"), re.M)
+            shown = found and subprocess.run([bpftool, "-j", "map", "show", "id", found[1]], capture_output=True,
+                                             text=True, check=False).stdout
+            if shown and json.loads(shown).get("name") == name:
+                dump = subprocess.run([bpftool, "-j", "map", "dump", "id", found[1]], capture_output=True,
+                                      text=True, check=True).stdout
+                return len(json.loads(dump))
+    return None
+
+
+def killed_inside(bench):
+    """Threads that are killed while they allocate: of the calls that never return nothing stays in the table, which
+    would fill up with them."""
+    bpftool = shutil.which("bpftool") or shutil.which("bpftool", path="/usr/sbin:/sbin")
+    if not bpftool:
+        return "SKIPPED: no bpftool to look into the table"
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
+        killed = [stack.enter_context(Program(["nice", "-n", "10", *bench.workload("heap", "churn")],
+                                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)) for _ in range(4)]
+        pids = [option for program in killed for option in ("-p", str(program.pid))]
+        recorder = stack.enter_context(Program(
+            [bench.bolometer, "record", "-q", "-e", "heap", "--exact", "--no-symbolize", "-d", f"{TIMEOUT}s",
+             "-o", f"{directory}/x.pb.gz", *pids], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
+        until = time.monotonic() + PATIENCE
+        while not all(changed_code(program.pid) for program in killed) and time.monotonic() < until:
+            if recorder.poll() is not None:
+                break
+            time.sleep(0.1)
+        time.sleep(0.5)
+        for program in killed:
+            program.kill()
+            program.wait()
+        before = left = entries(bpftool, recorder.pid, "heap_pending")
+        while left and time.monotonic() < until:
+            time.sleep(0.2)
+            left = entries(bpftool, recorder.pid, "heap_pending")
+        recorder.send_signal(signal.SIGINT)
+        _, errors = recorder.communicate(timeout=TIMEOUT)
+    if lacks_links(errors):
+        return NO_LINKS
+    expect(recorder.returncode == 0, f"bolometer record: {recorder.returncode}: {errors}")
+    expect(not left, f"{left} calls of dead threads stay in the table")
+    if not before:
+        raise Undecided("no thread was killed inside the allocator")
+    return f"{before} of {2 * len(killed)} threads were killed inside the allocator"
+
+
+main([programs, killed_inside])
