@@ -27,6 +27,7 @@ enum artifact_kind {
 	ARTIFACT_KERNEL_SYMBOLS = 4, /* kernel_symbols_cache.h */
 	ARTIFACT_ALLOCATORS = 5, /* ALLOCATORS, ALLOCATOR_PROBES, ALLOCATOR_NAMES (allocator.h) */
 	ARTIFACT_DWARF = 6, /* DWARF_FILE */
+	ARTIFACT_JIT = 7, /* of an excerpt of a JIT map (jit_layout.h); not cached */
 };
 
 enum artifact_section_kind {
@@ -45,6 +46,10 @@ enum artifact_section_kind {
 	SECTION_ALLOCATOR_PROBES = 13, /* struct allocator_probe */
 	SECTION_ALLOCATOR_NAMES = 14,
 	SECTION_DWARF_FILE = 15, /* an ELF file, dwarf_expand.h */
+	SECTION_JIT_SUMMARY = 16, /* struct jit_summary, jit_layout.h */
+	SECTION_JIT_ENTRIES = 17, /* struct jit_entry */
+	SECTION_JIT_LINES = 18,	  /* struct jit_entry_line */
+	SECTION_JIT_NAMES = 19,
 };
 
 struct artifact_header {

@@ -529,6 +529,12 @@ void binary_store_set_held(struct binary_store *store, bool held)
 	parser_set_held(store->parser, held);
 }
 
+int binary_store_run_once(struct binary_store *store, uint64_t wait_ns)
+{
+	offload_run_once(store->offload, parser_fd(store->parser), wait_ns);
+	return parser_run_once(store->parser);
+}
+
 /* Threads, parser and what waits in between go on beside each other. */
 static int drain(struct binary_store *store, uint64_t timeout_ns)
 {
@@ -540,9 +546,7 @@ static int drain(struct binary_store *store, uint64_t timeout_ns)
 			return -ETIMEDOUT;
 		if (have_waiting(store))
 			serve_waiting(store, TURN_NS);
-		offload_run_once(store->offload, parser_fd(store->parser),
-				 have_waiting(store) ? 0 : timeout_ns - elapsed);
-		int r = parser_run_once(store->parser);
+		int r = binary_store_run_once(store, have_waiting(store) ? 0 : timeout_ns - elapsed);
 		if (r < 0)
 			return r;
 	}
@@ -595,6 +599,11 @@ struct binary_store *binary_store_free(struct binary_store *store)
 struct offload *binary_store_offload(const struct binary_store *store)
 {
 	return store->offload;
+}
+
+struct parser *binary_store_parser(const struct binary_store *store)
+{
+	return store->parser;
 }
 
 struct artifact_cache *binary_store_cache(const struct binary_store *store)

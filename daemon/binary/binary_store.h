@@ -57,6 +57,12 @@ void binary_store_set_held(struct binary_store *store, bool held);
 
 /* The threads for what may hang; stay the store's user's. */
 struct offload *binary_store_offload(const struct binary_store *store);
+/* The same for what is no binary. */
+struct parser *binary_store_parser(const struct binary_store *store);
+
+/* Without the loop: waits at most `wait_ns` for threads or parser, and takes what they have. Returns 0 or -errno
+ * (-EBUSY from within a callback). */
+int binary_store_run_once(struct binary_store *store, uint64_t wait_ns);
 
 /* For what is not of a binary; may be NULL, stays the store's. */
 struct artifact_cache *binary_store_cache(const struct binary_store *store);

@@ -179,6 +179,14 @@ int parser_request_lines(struct parser *parser, int dwarf_file, int supplementar
 	return ask(parser, &wanted, dwarf_file, supplementary_file);
 }
 
+int parser_request_jit(struct parser *parser, int excerpt, const struct jit_source *source,
+		       enum parser_priority priority, parser_callback callback, void *userdata)
+{
+	struct parser_request wanted = {.kind = ARTIFACT_JIT, .priority = priority, .jit = *source,
+				 .callback = callback, .userdata = userdata};
+	return ask(parser, &wanted, excerpt, -1);
+}
+
 void parser_hasten(struct parser *parser, const void *userdata)
 {
 	parser_queue_hasten(&parser->queue, userdata);
@@ -221,6 +229,11 @@ void parser_set_held(struct parser *parser, bool held)
 	parser->is_held = held;
 	if (!held)
 		parser_schedule(parser);
+}
+
+bool parser_is_held(const struct parser *parser)
+{
+	return parser->is_held;
 }
 
 size_t parser_pending(const struct parser *parser)

@@ -13,6 +13,7 @@
 #include "base/attributes.h"
 #include "base/loop.h"
 #include "binary/artifact.h"
+#include "binary/jit_layout.h"
 
 struct parser;
 
@@ -83,6 +84,10 @@ int parser_request_lines(struct parser *parser, int dwarf_file, int supplementar
 			 const uint64_t *addresses, size_t count, bool with_inlines,
 			 enum parser_priority priority, parser_callback callback, void *userdata);
 
+/* What is in an excerpt of a process's JIT map (jit_table.h): a copy of at most JIT_MAX_EXCERPT bytes. */
+int parser_request_jit(struct parser *parser, int excerpt, const struct jit_source *source,
+		       enum parser_priority priority, parser_callback callback, void *userdata);
+
 /* What was asked with this `userdata`, unless it is with the child already, is PARSER_SOON from now on. */
 void parser_hasten(struct parser *parser, const void *userdata);
 
@@ -101,6 +106,8 @@ int parser_run_once(struct parser *parser);
 
 /* Held, no further request is given to the child: they wait in their order, none is lost. */
 void parser_set_held(struct parser *parser, bool held);
+
+bool parser_is_held(const struct parser *parser);
 
 size_t parser_pending(const struct parser *parser);
 void parser_get_statistics(const struct parser *parser, struct parser_statistics *ret);

@@ -86,6 +86,8 @@ static int build_answer(const struct parser_operations *operations,
 		return operations->symbols(files->file, files->second, answer);
 	case ARTIFACT_LINES:
 		return answer_lines(operations, question, files, answer);
+	case ARTIFACT_JIT:
+		return operations->jit(files->file, &question->jit, answer);
 	default:
 		return -EBADMSG;
 	}

@@ -4,6 +4,7 @@
 
 #include "base/attributes.h"
 #include "base/text.h"
+#include "binary/jit_layout.h"
 
 /* What builds the artifacts; each returns 0 and a finished artifact, or -errno. Chosen by the main
  * function of the child, so that a test can put in builders that crash, hang or lie. */
@@ -14,6 +15,7 @@ struct parser_operations {
 	int (*symbols)(int file, int debug_file, struct text *answer);
 	int (*lines)(int dwarf_file, int supplementary_file, const uint64_t *addresses, size_t count,
 		     bool with_inlines, struct text *answer);
+	int (*jit)(int excerpt, const struct jit_source *source, struct text *answer);
 };
 
 /* Enters the sandbox and serves. Returns an exit status. */

@@ -8,6 +8,7 @@
 #include "binary/allocator_find.h"
 #include "binary/dwarf_expand.h"
 #include "binary/facts.h"
+#include "binary/jit_build.h"
 #include "binary/line_build.h"
 #include "binary/mapped_elf.h"
 #include "binary/parser_child.h"
@@ -90,6 +91,7 @@ int parser_child_main(void)
 		.dwarf = build_dwarf,
 		.symbols = build_symbols,
 		.lines = line_build,
+		.jit = jit_build,
 	};
 	return parser_child_run(&operations);
 }

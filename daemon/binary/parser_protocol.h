@@ -12,6 +12,7 @@
 
 #include "base/attributes.h"
 #include "binary/artifact.h"
+#include "binary/jit_layout.h"
 
 #include <sys/types.h>
 
@@ -41,6 +42,7 @@ struct parser_question {
 	uint32_t kind; /* enum artifact_kind */
 	uint32_t flags;
 	uint64_t address_count;
+	struct jit_source jit; /* of ARTIFACT_JIT, whose file is the excerpt */
 };
 
 #define PARSER_READY_ID 0

@@ -161,6 +161,7 @@ int parser_request_send(struct parser_request *request, int socket)
 		.id = request->id,
 		.kind = request->kind,
 		.address_count = request->address_count,
+		.jit = request->jit,
 	};
 	int fds[PARSER_MAX_FDS];
 	size_t count = 0;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/attributes.h"
+#include "binary/jit_layout.h"
 #include "binary/parser.h"
 
 #include <sys/stat.h>
@@ -25,6 +26,7 @@ struct parser_request {
 	uint64_t *addresses;
 	size_t address_count;
 	bool with_inlines;
+	struct jit_source jit;
 	int answer; /* memfd, while with the child */
 	unsigned attempts;
 	parser_callback callback;

@@ -3,20 +3,25 @@
  * Names of JIT-compiled code in one process, from what the runtime itself writes: a perf map
  * (/tmp/perf-PID.map, text, appended to) or a jitdump file (jit-PID.dump, binary, timestamped).
  * Both are read through the process's own root with its inner pid, both are foreign bytes: sizes are
- * capped, lines may lie, an owner other than the process's user or root is refused.
+ * capped, lines may lie, an owner other than the process's user or root is refused. A thread copies what is
+ * new (jit_reading.h), the parser child says what is in the copy (jit_table.h), the map keeps it.
  *
  * Each entry is valid from the moment it was seen (perf map) or written (jitdump), until a later
  * entry covers its addresses: a lookup names the code that was there when the sample was taken.
+ *
+ * An update goes step by step, and who drives it does what jit_map_step() says. Meanwhile what is known is
+ * known.
  *
  * Sources: linux tools/perf/Documentation/jit-interface.txt, jitdump-specification.txt.
  */
 #pragma once
 
 #include "base/attributes.h"
+#include "binary/artifact.h"
+#include "process/jit_reading.h"
 #include "process/process.h"
 
 struct jit_map;
-struct jit_update;
 
 struct jit_symbol {
 	const char *name;    /* valid until the next update of the map */
@@ -29,7 +34,15 @@ struct jit_symbol {
 struct jit_statistics {
 	uint64_t entries, bytes_read, bad_lines, dropped; /* dropped: past the limit */
 	uint64_t given_up;     /* 1: jit_map_give_up() */
-	uint64_t bytes_unread; /* of the files as they were at the last look: past the budget */
+	uint64_t bytes_unread; /* of the files as they were at the last look: past the budget, or lost */
+	uint64_t readings_lost; /* excerpts that no parser child answered for */
+	int result; /* of the last update: 1 news, 0, or -errno (ENOENT: the process writes no map) */
+};
+
+enum jit_step {
+	JIT_IDLE,  /* no update is under way */
+	JIT_READ,  /* jit_map_read(), then jit_reading_run() in a thread, then jit_map_take_reading() */
+	JIT_PARSE, /* jit_map_excerpt() is to be parsed, then jit_map_answer() */
 };
 
 /* The process's map, created empty on first use. NULL when out of memory. */
@@ -39,26 +52,24 @@ struct jit_map *jit_map_free(struct jit_map *map);
 /* A jitdump file seen in the process's mappings. */
 void jit_map_set_dump(struct jit_map *map, const char *path);
 
-/* Reads what was appended since the last call. `now` is CLOCK_MONOTONIC ns: perf map entries found
- * now count as valid since the previous update. Returns 1 when there is news, 0, or -errno (ENOENT
- * when the process writes no map). At most `byte_budget` bytes are read in one call. */
-int jit_map_update(struct jit_map *map, const struct process *process, const char *proc_path,
-		   uint64_t now, size_t byte_budget);
+/* Begins to read what was appended since the last update, at most about `byte_budget` bytes. `now` is
+ * CLOCK_MONOTONIC ns: perf map entries found now count as valid since the previous update. Nothing, when one is
+ * under way or the map was given up. */
+void jit_map_begin(struct jit_map *map, uint64_t now, size_t byte_budget);
+enum jit_step jit_map_step(const struct jit_map *map);
 
-/*
- * The same in three steps, the second of which may run in another thread and hang there. Between the first and
- * the last nothing is known of the code. `proc_path` must stay valid.
- * Returns NULL when out of memory, or when another update is under way or was given up.
- */
-struct jit_update *jit_update_new(struct jit_map *map, const struct process *process,
-				  const char *proc_path, uint64_t now, size_t byte_budget);
-void jit_update_run(struct jit_update *update);
-/* Returns what jit_map_update() does. The update is still to be freed. */
-int jit_map_take_back(struct jit_map *map, struct jit_update *update);
-struct jit_update *jit_update_free(struct jit_update *update);
-/* The update does not come back: from now on nothing is known of the process's code. */
+/* `proc_path` must stay valid. NULL: out of memory, and the update has ended. */
+struct jit_reading *jit_map_read(struct jit_map *map, const struct process *process,
+				 const char *proc_path);
+/* Takes over what was found; the reading is still to be freed. */
+void jit_map_take_reading(struct jit_map *map, struct jit_reading *reading);
+/* The reading hangs: nothing more is read of this process's files. */
 void jit_map_give_up(struct jit_map *map);
-bool jit_map_is_lent(const struct jit_map *map);
+
+const struct jit_excerpt *jit_map_excerpt(const struct jit_map *map);
+/* The artifact is looked at only without an error. With one the excerpt is lost, and read once more by the next
+ * update; not for ever. */
+void jit_map_answer(struct jit_map *map, int error, const struct artifact *artifact);
 
 /* The code at `address` at `time`. Returns false when it has no name. */
 bool jit_map_find(const struct jit_map *map, uint64_t address, uint64_t time,

@@ -15,6 +15,7 @@ void losses_add_jit(struct recording_losses *losses, const struct jit_map *map)
 	losses->jit_lines_bad += jit.bad_lines;
 	losses->jit_entries_dropped += jit.dropped;
 	losses->jit_bytes_unread += jit.bytes_unread;
+	losses->jit_readings_lost += jit.readings_lost;
 	losses->jit_maps_hanging += jit.given_up;
 }
 

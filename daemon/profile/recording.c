@@ -165,7 +165,6 @@ int recording_new(struct loop *loop, struct recording_options *options,
 
 struct recording *recording_free(struct recording *r)
 {
-	struct hash_slot *slot;
 	if (!r)
 		return NULL;
 	loop_remove(r->timer);
@@ -175,9 +174,7 @@ struct recording *recording_free(struct recording *r)
 	history_end(&r->history);
 	heap_places_free(&r->heap);
 	aggregate_deinit(&r->aggregate);
-	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
-		process_unreference((struct process *)(uintptr_t)slot->key);
-	hash_free(&r->jit_processes);
+	recording_free_jit(r);
 	array_free(&r->unprepared);
 	symbolizer_free(r->symbolizer);
 	pod_names_free(r->pod_names);

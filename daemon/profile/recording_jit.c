@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Owns the processes with JIT code: their maps are read in threads, since they lie where a container likes. A
- * map that hangs costs the names of its process, once the wait for it, and nothing else.
+ * Owns the processes with JIT code: their maps are copied by threads, since they lie where a container likes, and
+ * the copies parsed by the confined child. A map that hangs costs the names of its process, once the wait for it,
+ * and nothing else; one that ends the child is given up after three tries.
  */
 #include "base/clock.h"
 #include "base/hash.h"
@@ -16,86 +17,170 @@
 #define JIT_WAIT_NS (500 * NS_PER_MS)
 #define JIT_WAIT_AT_END_NS (5 * NS_PER_SECOND)
 
+/* A process with JIT code, whose map's updates go on by themselves once begun. */
+struct jit_follower {
+	struct recording *recording;
+	struct process *process; /* with a reference, as long as it is in the recording's list */
+};
+
+static struct jit_follower *follower_of(const struct hash_slot *slot)
+{
+	return (struct jit_follower *)(uintptr_t)slot->value;
+}
+
+static bool is_busy(const struct jit_follower *f)
+{
+	return jit_map_step(f->process->jit) != JIT_IDLE;
+}
+
+static struct binary_store *store_of(const struct recording *r)
+{
+	return collector_binary_store(r->collector);
+}
+
 void recording_note_jit(struct recording *r, struct process *process)
 {
-	if (!hash_get(&r->jit_processes, (uintptr_t)process) && jit_map_of(process) &&
-	    hash_put(&r->jit_processes, (uintptr_t)process, 1) == 0)
-		process_reference(process);
+	if (hash_get(&r->jit_processes, (uintptr_t)process) || !jit_map_of(process))
+		return;
+	struct jit_follower *f = malloc(sizeof(*f));
+	if (!f || hash_put(&r->jit_processes, (uintptr_t)process, (uintptr_t)f) < 0) {
+		free(f);
+		return;
+	}
+	*f = (struct jit_follower){r, process};
+	process_reference(process);
 }
+
+void recording_free_jit(struct recording *r)
+{
+	struct hash_slot *slot;
+	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));) {
+		process_unreference(follower_of(slot)->process);
+		free(follower_of(slot));
+	}
+	hash_free(&r->jit_processes);
+}
+
+/* ---- One step after the other ---------------------------------------------------------------- */
+
+static void go_on(struct jit_follower *f);
 
 static void run(void *argument)
 {
-	jit_update_run(argument);
+	jit_reading_run(argument);
 }
 
-/* The process is in the recording's list, with a reference, as long as its map is lent. */
-static void on_done(void *userdata, int error, void *argument)
+static void on_read(void *userdata, int error, void *argument)
 {
-	struct process *process = userdata;
+	struct jit_follower *f = userdata;
 	if (argument && error == 0)
-		jit_map_take_back(process->jit, argument);
+		jit_map_take_reading(f->process->jit, argument);
 	else
-		jit_map_give_up(process->jit);
+		jit_map_give_up(f->process->jit);
+	go_on(f);
 }
 
 static void release(void *argument)
 {
-	jit_update_free(argument);
+	jit_reading_free(argument);
 }
 
-static void start_update(struct offload *offload, struct process *process, uint64_t now, size_t budget)
+static void on_parsed(void *userdata, int error, const struct artifact *artifact)
 {
-	struct jit_update *update = jit_update_new(process->jit, process, "/proc", now, budget);
-	if (!update)
+	struct jit_follower *f = userdata;
+	jit_map_answer(f->process->jit, error, artifact);
+	go_on(f);
+}
+
+static void start_reading(struct jit_follower *f)
+{
+	struct jit_map *map = f->process->jit;
+	struct jit_reading *reading = jit_map_read(map, f->process, "/proc");
+	if (!reading)
 		return;
 	/* By itself: what hangs for one process need not for another. */
-	struct offload_work work = {.key = hash_mix((uintptr_t)process),
+	struct offload_work work = {.key = hash_mix((uintptr_t)f->process),
 				    .run = run,
-				    .done = on_done,
+				    .done = on_read,
 				    .release = release,
-				    .argument = update,
-				    .userdata = process};
-	if (offload_submit(offload, &work) == 0)
+				    .argument = reading,
+				    .userdata = f};
+	if (offload_submit(binary_store_offload(store_of(f->recording)), &work) == 0)
 		return;
-	jit_map_take_back(process->jit, update);
-	jit_update_free(update);
+	jit_map_take_reading(map, reading); /* nothing new */
+	jit_reading_free(reading);
 }
 
-static bool any_is_lent(const struct recording *r)
+static void start_parsing(struct jit_follower *f)
 {
-	struct hash_slot *slot;
-	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
-		if (jit_map_is_lent(((struct process *)(uintptr_t)slot->key)->jit))
-			return true;
-	return false;
+	const struct jit_excerpt *excerpt = jit_map_excerpt(f->process->jit);
+	int r = parser_request_jit(binary_store_parser(store_of(f->recording)), excerpt->file,
+				   &excerpt->source, PARSER_SOON, on_parsed, f);
+	if (r == 0)
+		return;
+	jit_map_answer(f->process->jit, r, NULL);
+	go_on(f); /* to the other file at most */
+}
+
+static void go_on(struct jit_follower *f)
+{
+	switch (jit_map_step(f->process->jit)) {
+	case JIT_READ:
+		start_reading(f);
+		break;
+	case JIT_PARSE:
+		start_parsing(f);
+		break;
+	default:
+		break;
+	}
 }
 
 void recording_update_jit(struct recording *r)
 {
-	struct offload *offload = binary_store_offload(collector_binary_store(r->collector));
 	struct hash_slot *slot;
 	uint64_t now = monotonic_ns();
 	size_t budget = r->running ? JIT_BYTES_PER_UPDATE : JIT_BYTES_AT_END;
+	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));) {
+		struct jit_follower *f = follower_of(slot);
+		if (is_busy(f))
+			continue;
+		jit_map_begin(f->process->jit, now, budget);
+		go_on(f);
+	}
+}
+
+/* ---- Waiting and forgetting ------------------------------------------------------------------ */
+
+static bool any_is_busy(const struct recording *r)
+{
+	struct hash_slot *slot;
 	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
-		start_update(offload, (struct process *)(uintptr_t)slot->key, now, budget);
+		if (is_busy(follower_of(slot)))
+			return true;
+	return false;
 }
 
 void recording_wait_for_jit(struct recording *r)
 {
-	struct offload *offload = binary_store_offload(collector_binary_store(r->collector));
+	struct binary_store *store = store_of(r);
 	uint64_t until = monotonic_ns() + (r->running ? JIT_WAIT_NS : JIT_WAIT_AT_END_NS), now;
-	while (any_is_lent(r) && (now = monotonic_ns()) < until)
-		offload_run_once(offload, -1, until - now);
+	while (any_is_busy(r) && !parser_is_held(binary_store_parser(store)) &&
+	       (now = monotonic_ns()) < until)
+		if (binary_store_run_once(store, until - now) < 0)
+			break;
 }
 
 void recording_forget_jit(struct recording *r)
 {
 	struct hash_slot *slot;
 	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));) {
-		struct process *process = (struct process *)(uintptr_t)slot->key;
-		if (process->references > 1 || jit_map_is_lent(process->jit))
+		struct jit_follower *f = follower_of(slot);
+		struct process *process = f->process;
+		if (process->references > 1 || is_busy(f))
 			continue;
 		hash_remove(&r->jit_processes, (uintptr_t)process, NULL);
+		free(f);
 		losses_add_jit(&r->forgotten, process->jit);
 		process_unreference(process);
 		i = 0; /* the slots have moved */

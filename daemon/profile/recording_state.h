@@ -29,7 +29,7 @@ struct recording {
 	struct memory_watch memory; /* of the processes that were named, where growth is looked at */
 	struct symbolizer *symbolizer;
 	struct loop_source *timer;
-	struct hash jit_processes; /* address of a struct process -> 1; each holds a reference */
+	struct hash jit_processes; /* address of a struct process -> its struct jit_follower; each holds a reference */
 	struct recording_losses forgotten; /* those of processes that are no more in it */
 	uint64_t sampled_processes;
 	struct host_facts host;
@@ -77,6 +77,7 @@ void recording_update_jit(struct recording *r);
 void recording_wait_for_jit(struct recording *r);
 /* Of those that have ended and are in no sample any more. */
 void recording_forget_jit(struct recording *r);
+void recording_free_jit(struct recording *r);
 
 /* Looks through the stacks that are new, and again through those whose binaries were not known yet. */
 void recording_prepare_names(struct recording *r);

@@ -109,6 +109,7 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 	ret->losses.jit_lines_bad = r->forgotten.jit_lines_bad;
 	ret->losses.jit_entries_dropped = r->forgotten.jit_entries_dropped;
 	ret->losses.jit_bytes_unread = r->forgotten.jit_bytes_unread;
+	ret->losses.jit_readings_lost = r->forgotten.jit_readings_lost;
 	ret->losses.jit_maps_hanging = r->forgotten.jit_maps_hanging;
 	if (r->symbolizer)
 		add_symbolizer_statistics(r, ret);

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 
-from faults import Stopwatch, Undecided, count, expect, main, mark
+from faults import Stopwatch, Undecided, count, expect, jit, main, mark
 from profile_reader import Profile
 
 # Of children that work on the same file one less than those after which the file counts as the cause:
@@ -82,19 +82,32 @@ def record_tormented(faults, number, pause, limit, **options):
     return result, tormentor.sent
 
 
+def jit_names(result):
+    """How many samples of the JIT code have its names."""
+    return count(s for s in result.named("jit") if s.names[:2] == ["jit_inner", "jit_outer"])
+
+
 def killed_a_few_times(faults):
     """What a killed child was working on is asked again: nothing is lost but time. (More kills in a row
     cost longer and longer pauses, more than the recording lasts.)"""
-    result, sent = record_tormented(faults, signal.SIGKILL, 0.02, KILLS_WITHOUT_BLAME)
+    with jit(faults):
+        result, sent = record_tormented(faults, signal.SIGKILL, 0.02, KILLS_WITHOUT_BLAME)
     expect(result["parser_children_lost"] > 0, "nobody counted")
+    expect(result["jit_readings_lost"] == 0, f"{result['jit_readings_lost']} pieces of JIT maps lost")
+    expect(jit_names(result) > 0, "no names of JIT code")
     expect(result["binaries_failed"] == 0, f"{result['binaries_failed']} files are blamed")
     return f"{faults.check(result)}, {sent} killed"
 
 
 def killed_always(faults):
-    result, sent = record_tormented(faults, signal.SIGKILL, 0.002, 1 << 30)
-    expect(result["parser_children_lost"] > 0, "nobody counted")
-    return f"{faults.check(result, names=False)}, {sent} signals, {result['parser_children_lost']} lost"
+    with jit(faults):
+        result, sent = record_tormented(faults, signal.SIGKILL, 0.002, 1 << 30)
+    lost = result["parser_children_lost"]
+    expect(lost > 0, "nobody counted")
+    expect(count(result.named("jit")) > 0, "the program with JIT code is not sampled any more")
+    expect(result["jit_readings_lost"] > 0 or jit_names(result) > 0, "a JIT map that was not read, and nobody counted")
+    return (f"{faults.check(result, names=False)}, {sent} signals, {lost} lost, {result['jit_readings_lost']} pieces "
+            "of JIT maps")
 
 
 def of_split(profile):

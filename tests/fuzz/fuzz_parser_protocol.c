@@ -204,7 +204,10 @@ static void begin(struct stage *stage)
 	for (size_t i = 0; i < REQUESTS; i++) {
 		static const uint64_t address = 1;
 		unsigned *callbacks = &stage->callbacks[i];
-		int r = i % 3 == 0   ? parser_request_unwind(stage->parser, stage->file, i % 2,
+		static const struct jit_source source = {.format = JIT_PERF_MAP};
+		int r = i == 3	     ? parser_request_jit(stage->parser, stage->file, &source, i % 2,
+							  on_answer, callbacks)
+			: i % 3 == 0   ? parser_request_unwind(stage->parser, stage->file, i % 2,
 							     on_answer, callbacks)
 			: i % 3 == 1 ? parser_request_symbols(stage->parser, stage->file,
 							      stage->file, i % 2, on_answer,

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Perf map text: read in one piece and in two it must give the same code, and what the store answers
- * must cover the address asked for.
+ * Perf map text: read in one piece and in two it must give the same code, and what the child says of it must be
+ * what the daemon takes.
  */
-#include "process/jit_codes.h"
-#include "process/perf_map.h"
+#include "binary/jit_table.h"
+#include "binary/perf_map.h"
 
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MEMORY_LIMIT (1U << 20)
 
 static void require(bool condition)
 {
@@ -18,49 +16,50 @@ static void require(bool condition)
 		abort();
 }
 
-static void add(void *userdata, const struct jit_code *code)
+static void check(const struct jit_output *output, size_t size)
 {
-	require(code->size > 0 && code->start + code->size > code->start && code->name_length > 0);
-	jit_codes_add(userdata, code->start, code->size, code->name, code->name_length, 1,
-		      JIT_NO_LINES);
+	struct text answer = {0};
+	struct artifact artifact;
+	struct jit_table table;
+	struct jit_source source = {.available = size, .format = JIT_PERF_MAP};
+	require(jit_output_finish(output, &answer) == 0);
+	require(artifact_check(answer.bytes, answer.length, ARTIFACT_JIT, &artifact) == 0);
+	require(jit_table_open(&artifact, &source, size, &table) == 0);
+	require(table.entry_count == output->entries.count);
+	text_free(&answer);
 }
 
-/* Looks at the edges of every piece of code. */
-static void look(const struct jit_codes *codes)
+/* A copy of exactly its size, so that a read behind it shows. */
+static void parse(const uint8_t *data, size_t size, struct jit_output *output)
 {
-	for (size_t i = 0; i < codes->base.count + codes->recent.count; i++) {
-		const struct jit_piece *piece =
-			i < codes->base.count ? &codes->base.items[i]
-					      : &codes->recent.items[i - codes->base.count];
-		struct jit_piece found;
-		uint64_t last = piece->start + piece->size - 1;
-		require(jit_codes_find(codes, last, UINT64_MAX, &found));
-		require(found.start <= last && last - found.start < found.size);
-		require(strings_length(&codes->names, found.name) > 0);
-	}
+	char *bytes = malloc(size ? size : 1);
+	if (!bytes)
+		return;
+	memcpy(bytes, data, size);
+	perf_map_parse(bytes, size, output);
+	free(bytes);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct jit_codes whole = {.memory_limit = MEMORY_LIMIT};
-	struct jit_codes parts = {.memory_limit = MEMORY_LIMIT};
-	uint64_t bad_whole = 0, bad_parts = 0;
-	size_t cut = size ? data[0] * size / 256 : 0;
-	const char *text = (const char *)data;
-
-	size_t used = perf_map_parse(text, size, add, &whole, &bad_whole);
-	require(used <= size && (used == 0 || text[used - 1] == '\n'));
-	size_t first = perf_map_parse(text, cut, add, &parts, &bad_parts);
-	if (jit_codes_commit(&parts) == 0)
-		look(&parts);
-	size_t second = perf_map_parse(text + first, size - first, add, &parts, &bad_parts);
-	require(first + second == used && bad_parts == bad_whole &&
-		whole.added + whole.dropped == parts.added + parts.dropped);
-	if (jit_codes_commit(&whole) == 0)
-		look(&whole);
-	if (jit_codes_commit(&parts) == 0)
-		look(&parts);
-	jit_codes_free(&whole);
-	jit_codes_free(&parts);
+	struct jit_output whole = {0}, first = {0}, second = {0};
+	if (size == 0 || size >= JIT_WINDOW)
+		return 0;
+	size_t cut = data[0] * size / 256;
+	parse(data, size, &whole);
+	require(whole.summary.used == 0 || data[whole.summary.used - 1] == '\n');
+	parse(data, cut, &first);
+	size_t used = (size_t)first.summary.used;
+	require(used <= cut);
+	parse(data + used, size - used, &second);
+	require(used + second.summary.used == whole.summary.used &&
+		first.summary.bad + second.summary.bad == whole.summary.bad &&
+		first.entries.count + second.entries.count == whole.entries.count);
+	check(&whole, size);
+	check(&first, cut);
+	check(&second, size - used);
+	jit_output_free(&whole);
+	jit_output_free(&first);
+	jit_output_free(&second);
 	return 0;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Perf maps and jitdump files below a made-up /proc, as runtimes write, replace and break them. */
-#include "process/jit_map.h"
+#include "jit_update.h"
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "process/jit_codes.h"
-#include "process/jitdump.h"
+#include "binary/jitdump.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,7 +75,7 @@ static void append_text(struct fixture *f, const char *text)
 
 static int update(struct fixture *f, uint64_t now)
 {
-	return jit_map_update(f->jit, &f->process, f->proc, now, BUDGET);
+	return jit_update(f->jit, &f->process, f->proc, now, BUDGET);
 }
 
 static const char *name_at(struct fixture *f, uint64_t address, uint64_t time)
@@ -124,6 +124,32 @@ static void test_last_line_wins_in_time(void **state)
 	assert_true(jit_map_find(f->jit, 0x1040, 30, &a));
 	assert_int_equal(a.generation, b.generation);
 	assert_string_equal(name_at(f, 0x1040, 15), "new");
+}
+
+/* What a parser child dies of is lost once more each time, and then no more. */
+static void test_lost_readings(void **state)
+{
+	struct fixture *f = *state;
+	struct jit_statistics statistics;
+	append_text(f, "1000 10 first\n");
+	assert_int_equal(jit_update_losing(f->jit, &f->process, f->proc, 10, BUDGET, 0), 0);
+	assert_string_equal(name_at(f, 0x1000, 10), "-");
+	jit_map_get_statistics(f->jit, &statistics);
+	assert_int_equal(statistics.readings_lost, 1);
+	assert_int_equal(statistics.bytes_unread, 14);
+	assert_int_equal(update(f, 20), 1);
+	assert_string_equal(name_at(f, 0x1000, 5), "first"); /* as old as if it had not been lost */
+	append_text(f, "2000 10 deadly\n");
+	for (int i = 0; i < 5; i++)
+		jit_update_losing(f->jit, &f->process, f->proc, 30, BUDGET, 0);
+	assert_int_equal(update(f, 40), 0);
+	jit_map_get_statistics(f->jit, &statistics);
+	assert_int_equal(statistics.readings_lost, 1 + 3);
+	assert_string_equal(name_at(f, 0x1000, 50), "first");
+	assert_string_equal(name_at(f, 0x2000, 50), "-");
+	assert_int_equal(unlink(f->map), 0);
+	append_text(f, "3000 10 of another file\n");
+	assert_int_equal(update(f, 50), 1);
 }
 
 static void test_replaced_and_truncated(void **state)
@@ -373,15 +399,14 @@ static void test_jitdump_cut_anywhere(void **state)
 	struct text t = {0};
 	put_dump(&t, false);
 	for (size_t n = 0; n < 700; n++) {
-		struct jit_codes codes = {.memory_limit = 1 << 20};
-		struct jitdump dump = {0};
+		struct jit_output output = {0};
 		uint8_t *copy = malloc(n + 1);
 		memcpy(copy, t.bytes, n);
-		uint64_t used = jitdump_parse(&dump, copy, n, n, &codes, 0, 1000);
-		assert_true(used <= n);
-		assert_false(dump.broken);
+		jitdump_parse(copy, n, n, &output);
+		assert_true(output.summary.used <= n);
+		assert_false(output.summary.state & JIT_BROKEN);
 		free(copy);
-		jit_codes_free(&codes);
+		jit_output_free(&output);
 	}
 	text_free(&t);
 }
@@ -393,6 +418,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		JIT_TEST(test_tail),
 		JIT_TEST(test_last_line_wins_in_time),
+		JIT_TEST(test_lost_readings),
 		JIT_TEST(test_replaced_and_truncated),
 		JIT_TEST(test_lies),
 		JIT_TEST(test_refuses),
