@@ -101,9 +101,12 @@ static double allowance(struct budget *budget, double cost, double seconds)
 static uint32_t rate_for(const struct budget *budget, double allowed)
 {
 	double now = budget->setting.frequency, cost = budget->tick + budget->rest;
-	double wanted = cost > 0 ? now * MAX_OF(allowed, 0.0) / cost : budget->options.highest_hz;
-	if (budget->above > 1)
-		wanted = MIN_OF(wanted, now / 2);
+	double wanted = budget->options.highest_hz;
+	if (cost > 0)
+		wanted = now * MAX_OF(allowed, 0.0) / cost;
+	/* What is not the ticks' does not follow the rate: what that leaves to them, halved at most. */
+	if (budget->above > 1 && budget->tick > 0)
+		wanted = MIN_OF(wanted, MAX_OF(now * (allowed - budget->rest) / budget->tick, now / 2));
 	if (wanted > now)
 		/* At least one Hz, or a low rate would never leave its place. */
 		wanted = MIN_OF(wanted, MAX_OF(now * FASTER, now + 1));
