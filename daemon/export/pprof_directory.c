@@ -195,6 +195,8 @@ static const char *name_of_kind(enum payload_kind kind)
 		return "oom-cpu";
 	case PAYLOAD_PPROF_OOM_GROWTH:
 		return "oom-growth";
+	case PAYLOAD_PPROF_OOM_HEAP:
+		return "oom-heap";
 	default:
 		return "";
 	}

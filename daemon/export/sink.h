@@ -18,12 +18,13 @@ enum payload_kind {
 	PAYLOAD_PPROF_OOM_CPU = 4,    /* of a process that was killed for lack of memory */
 	PAYLOAD_PPROF_OOM_GROWTH = 5, /* of its growth */
 	PAYLOAD_PPROF_HEAP = 6,	      /* of the heap */
+	PAYLOAD_PPROF_OOM_HEAP = 7,   /* of that of a killed process */
 	PAYLOAD_PYROSCOPE = 16,	      /* PushRequest, protobuf */
 };
 
 static inline bool payload_is_pprof(enum payload_kind kind)
 {
-	return kind >= PAYLOAD_PPROF && kind <= PAYLOAD_PPROF_HEAP;
+	return kind >= PAYLOAD_PPROF && kind <= PAYLOAD_PPROF_OOM_HEAP;
 }
 
 /* One encoded batch, not compressed. Its bytes never change once it is queued, so that a batch sent

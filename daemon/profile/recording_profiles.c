@@ -243,22 +243,27 @@ int recording_take_profile(struct recording *r, struct profile **ret)
 	return error;
 }
 
-int recording_read_heap(struct recording *r, uint32_t pid, struct profile **ret)
+int recording_build_heap(struct recording *r, uint32_t pid, uint64_t end, struct profile **ret)
 {
 	static const struct recording_statistics none;
 	_cleanup_(heap_reading_free) struct heap_reading heap = {0};
 	struct profile_builder_statistics built = r->built; /* of the intervals */
-	if (!recording_looks_at(r, PROFILE_KIND_HEAP))
-		return -ENODATA;
-	uint64_t end = recording_drain(r);
-	recording_prepare_names(r);
-	recording_wait_for_jit(r);
 	int error = take_heap(r, &r->counted, true, &heap);
 	if (error == 0)
 		error = build_profile(r, &r->aggregate.current[PROFILE_KIND_HEAP], r->start_ns, end, &none, &heap, pid,
 				      ret);
 	r->built = built;
 	return error;
+}
+
+int recording_read_heap(struct recording *r, uint32_t pid, struct profile **ret)
+{
+	if (!recording_looks_at(r, PROFILE_KIND_HEAP))
+		return -ENODATA;
+	uint64_t end = recording_drain(r);
+	recording_prepare_names(r);
+	recording_wait_for_jit(r);
+	return recording_build_heap(r, pid, end, ret);
 }
 
 /* ---- Windows --------------------------------------------------------------------------------- */

@@ -85,6 +85,10 @@ void recording_prepare_names(struct recording *r);
 /* Delivers what was sampled by now, and says when that is (CLOCK_MONOTONIC ns). */
 uint64_t recording_drain(struct recording *r);
 
+/* The heap of a process (0: of all), of what was delivered by now, up to `end` (CLOCK_MONOTONIC ns). As
+ * recording_read_heap(). */
+int recording_build_heap(struct recording *r, uint32_t pid, uint64_t end, struct profile **ret);
+
 /* What a recording without end must give up now and then; after each profile. */
 void recording_forget_old(struct recording *r);
 

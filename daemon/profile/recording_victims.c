@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns what is told of a process that the kernel kills for lack of memory: its history, as profiles. */
+/* Owns what is told of a process that the kernel kills for lack of memory: its history, as profiles, and its heap. */
 #include "profile/recording_state.h"
 
 #include "base/clock.h"
@@ -56,6 +56,19 @@ static int build_history(struct recording *r, const struct history_kind *kind,
 	return 0;
 }
 
+/* What it held is still in the tables: they are looked through for ended processes later. *ret stays NULL when nothing
+ * is known of it. */
+static int build_heap(struct recording *r, const struct process *process, uint64_t end_ns, struct profile **ret)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	if (!recording_looks_at(r, PROFILE_KIND_HEAP))
+		return 0;
+	int error = recording_build_heap(r, process->pid, end_ns, &profile);
+	if (error == 0 && profile->samples.count)
+		*ret = take_pointer(profile);
+	return error;
+}
+
 static int add_victim_comments(const struct recording_victim *victim, struct profile *profile)
 {
 	struct text line = {0};
@@ -102,8 +115,10 @@ void recording_on_victim(void *userdata, const struct record_oom_victim *record,
 	recording_prepare_names(r);
 	recording_wait_for_jit(r);
 	for (int kind = 0; process && kind < PROFILE_KIND_COUNT && error == 0; kind++) {
-		error = build_history(r, &r->history.kinds[kind], process, record->header.time,
-				      &victim.profiles[kind]);
+		error = kind == PROFILE_KIND_HEAP
+				? build_heap(r, process, record->header.time, &victim.profiles[kind])
+				: build_history(r, &r->history.kinds[kind], process, record->header.time,
+						&victim.profiles[kind]);
 		if (error == 0 && victim.profiles[kind])
 			error = add_victim_comments(&victim, victim.profiles[kind]);
 	}

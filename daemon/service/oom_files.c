@@ -58,10 +58,13 @@ struct oom_files *oom_files_free(struct oom_files *files, uint64_t timeout_ns)
 
 static int add_profile(struct oom_files *files, enum profile_kind kind, const struct profile *profile)
 {
+	static const enum payload_kind kinds[] = {[PROFILE_KIND_CPU] = PAYLOAD_PPROF_OOM_CPU,
+						  [PROFILE_KIND_GROWTH] = PAYLOAD_PPROF_OOM_GROWTH,
+						  [PROFILE_KIND_HEAP] = PAYLOAD_PPROF_OOM_HEAP};
 	struct text bytes = {0};
 	int r = pprof_encode(profile, PPROF_RAW, &bytes);
 	struct payload payload = {
-		.kind = kind == PROFILE_KIND_GROWTH ? PAYLOAD_PPROF_OOM_GROWTH : PAYLOAD_PPROF_OOM_CPU,
+		.kind = kinds[kind],
 		.bytes = bytes.bytes,
 		.size = bytes.length,
 		.samples = profile->samples.count,

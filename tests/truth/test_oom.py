@@ -8,14 +8,17 @@ CPU, are kept as files beside the recording's, and say where its memory went.
 """
 
 import contextlib
+import json
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 import time
 
 from profile_reader import Profile
-from recording import Undecided, expect, main
+from heap_recording import NO_LINKS, lacks_links
+from recording import Program, Undecided, expect, main
 
 LIMIT = 48 << 20
 
@@ -71,6 +74,40 @@ def victim(bench):
         return check_files(pathlib.Path(directory), done.stderr)
 
 
+def heap(bench):
+    """What the victim held is kept too, by the places that allocated it."""
+    with limited_group() as procs, tempfile.TemporaryDirectory() as directory:
+        if procs is None:
+            return "SKIPPED: no cgroup hierarchy with a memory controller"
+        script = f'echo $$ > {procs}; exec "$0"'
+        with Program(["sh", "-c", script, *bench.workload("heap_steps")], stdin=subprocess.PIPE,
+                     stdout=subprocess.PIPE, text=True) as program, \
+                Program([bench.bolometer, "record", "-e", "growth,heap", "--exact", "-p", str(program.pid), "-d", "60s",
+                         "-o", f"{directory}/%e.pb.gz"],
+                        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as recorder:
+            said = json.loads(program.stdout.readline())
+            program.stdin.write("10\n60000\n")  # 180 MB
+            program.stdin.flush()
+            try:
+                expect(program.wait(40) == -signal.SIGKILL, f"{program.returncode}: it is not killed")
+            except subprocess.TimeoutExpired as late:
+                raise Undecided("the program has not allocated so much") from late
+            recorder.send_signal(signal.SIGINT)
+            _, errors = recorder.communicate(timeout=50)
+        if lacks_links(errors):
+            return NO_LINKS
+        if not said["probed"]:
+            raise Undecided("the probes came too late for the program")
+        found = list(pathlib.Path(directory).glob("oom-*-heap.pb.gz"))
+        expect(len(found) == 1, f"no heap of the victim: {errors}")
+        profile = Profile.read(found[0])
+    held = profile.total("inuse_space")
+    expect(LIMIT / 2 <= held <= LIMIT, f"{held / 1e6:.1f} MB held of {LIMIT / 1e6:.1f} MB")
+    expect(any(text.startswith("oom_victim=") for text in profile.comments), "the victim is named")
+    expect(profile.total("alloc_space") > held, "what it gave back was allocated too")
+    return f"{held / 1e6:.1f} MB held of {LIMIT / 1e6:.1f} MB"
+
+
 def check_files(directory, said):
     found = sorted(path.name for path in directory.iterdir())
     growth = next(directory.glob("oom-*-growth-growth.pb.gz"), None)
@@ -102,4 +139,4 @@ def check_files(directory, said):
 
 
 if __name__ == "__main__":
-    main([victim])
+    main([victim, heap])
