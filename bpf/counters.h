@@ -8,6 +8,7 @@
 /*
  * COUNTER(id, name, what it counts). The tick identity, exact at any moment the programs rest:
  *	ticks = samples + lost_* + unselected + idle + missed
+ * of which userspace takes the samples that it does not select or take after all.
  * and of the page faults, in steps of the event's period:
  *	growth_faults = growth_new + growth_copied + growth_file + growth_unselected + growth_thinned
  */

@@ -23,6 +23,7 @@ static const struct command *const commands[] = {
 	&command_status,
 	&command_start,
 	&command_stop,
+	&command_reset,
 	&command_dump,
 };
 

@@ -27,7 +27,7 @@ struct command {
 
 extern const struct command command_record, command_report, command_flame, command_diff,
 	command_convert, command_merge, command_doctor, command_check_config,
-	command_daemon, command_status, command_start, command_stop, command_dump,
+	command_daemon, command_status, command_start, command_stop, command_reset, command_dump,
 	command_top;
 
 /* Runs the command that argv[1] names. Returns the process's exit status. */

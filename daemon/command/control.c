@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `bolometer status`, `start`, `stop` and `dump`: questions to the daemon that runs on this host. */
+/* `bolometer status`, `start`, `stop`, `reset` and `dump`: questions to the daemon that runs on this host. */
 #include "command/daemon_client.h"
 #include "command/output.h"
 #include "format/pprof.h"
@@ -109,6 +109,15 @@ static int stop_run(int argc, char **argv)
 	return print_answer(&command_stop, &options, "/api/stop", true);
 }
 
+static int reset_run(int argc, char **argv)
+{
+	struct control_options options = {0};
+	int status;
+	if (!parse(&command_reset, &options, argc, argv, &status))
+		return status;
+	return print_answer(&command_reset, &options, "/api/reset", true);
+}
+
 /* ---- dump -------------------------------------------------------------------------------------------- */
 
 /* The answer is a pprof file: as it is, or in the format that was asked for. */
@@ -180,6 +189,14 @@ const struct command command_stop = {
 	.summary = "let the daemon pause sampling; it goes on to send what it has",
 	.options = control_specs,
 	.run = stop_run,
+};
+
+const struct command command_reset = {
+	.name = "reset",
+	.arguments = "[options]",
+	.summary = "let the daemon's sampling strategies count anew",
+	.options = control_specs,
+	.run = reset_run,
 };
 
 const struct command command_dump = {

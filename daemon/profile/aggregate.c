@@ -296,6 +296,13 @@ static int add_to_window(struct aggregate *a, struct aggregate_window *window, u
 	return 0;
 }
 
+void aggregate_keep_stack(struct aggregate *a, const struct record_sample *sample,
+			  const uint64_t *frames)
+{
+	uint32_t stack;
+	find_stack(a, sample, frames, &stack);
+}
+
 void aggregate_add(struct aggregate *a, const struct record_sample *sample, const uint64_t *frames,
 		   struct process *process)
 {

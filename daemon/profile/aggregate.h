@@ -120,6 +120,10 @@ bool aggregate_is_crowded(const struct aggregate *aggregate);
  * once more, and what it had sent by then must have been added. Returns 0 or -ENOMEM: nothing changed. */
 int aggregate_forget_old(struct aggregate *aggregate);
 
+/* Keeps the stack of a sample that is not added: it is sent once, and later samples name it. */
+void aggregate_keep_stack(struct aggregate *aggregate, const struct record_sample *sample,
+			  const uint64_t *frames);
+
 /* Adds a sample; `frames` as collector_callback has them. What cannot be kept is counted. */
 void aggregate_add(struct aggregate *aggregate, const struct record_sample *sample,
 		   const uint64_t *frames, struct process *process);

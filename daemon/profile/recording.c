@@ -19,22 +19,38 @@
 #define NAMES_TIMEOUT_NS (30 * NS_PER_SECOND)
 
 static void add_sample(struct recording *r, const struct record_sample *sample, const uint64_t *frames,
-		       struct process *process)
+		       struct process *process, double factor)
 {
-	if (r->weight == 1 || sample->event != EVENT_CPU) {
+	if (sample->event == EVENT_CPU)
+		factor *= r->weight;
+	if (factor == 1) {
 		aggregate_add(&r->aggregate, sample, frames, process);
 		return;
 	}
 	struct record_sample weighed = *sample;
-	weighed.weight = (uint64_t)((double)sample->weight * r->weight + 0.5);
+	weighed.weight = (uint64_t)((double)sample->weight * factor + 0.5);
 	aggregate_add(&r->aggregate, &weighed, frames, process);
+}
+
+/* A strategy does not take it. */
+static void leave_out(struct recording *r, const struct record_sample *sample, const uint64_t *frames)
+{
+	struct recording_left_out *left_out = &r->left_out[profile_kind_of_event(sample->event)];
+	left_out->samples++;
+	left_out->weight += sample->weight;
+	aggregate_keep_stack(&r->aggregate, sample, frames);
 }
 
 static void on_sample(void *userdata, const struct record_sample *sample, const uint64_t *frames,
 		      struct process *process)
 {
 	struct recording *r = userdata;
-	add_sample(r, sample, frames, process);
+	double factor = r->strategies ? strategies_offer(r->strategies, sample, process, r->pod_names) : 1;
+	if (factor == 0) {
+		leave_out(r, sample, frames);
+		return;
+	}
+	add_sample(r, sample, frames, process, factor);
 	if (!process->sampled) {
 		struct pod_name name;
 		r->sampled_processes++;
@@ -177,6 +193,7 @@ struct recording *recording_free(struct recording *r)
 	recording_free_jit(r);
 	array_free(&r->unprepared);
 	symbolizer_free(r->symbolizer);
+	strategies_free(r->strategies);
 	pod_names_free(r->pod_names);
 	collector_free(r->collector);
 	selection_free(&r->options.selection);
@@ -233,6 +250,19 @@ int recording_set_selection(struct recording *r, struct selection *selection,
 	selection_free(&old);
 	*selection = (struct selection){0};
 	return 0;
+}
+
+void recording_set_strategies(struct recording *r, struct strategies *strategies)
+{
+	if (r->running)
+		collector_drain(r->collector);
+	strategies_free(r->strategies);
+	r->strategies = strategies;
+}
+
+struct strategies *recording_strategies(const struct recording *r)
+{
+	return r->strategies;
 }
 
 int recording_stop(struct recording *r)

@@ -19,6 +19,7 @@
 #include "profile/losses.h"
 #include "profile/profile.h"
 #include "profile/profile_kind.h"
+#include "profile/strategies.h"
 
 /* A process that the kernel killed for lack of memory, and what it did lately. */
 struct recording_victim {
@@ -102,6 +103,8 @@ struct recording_statistics {
 	uint64_t heap_places; /* told in profiles of the heap: each as often as it was */
 	uint64_t dropped_samples;	  /* reached userspace but not the aggregate (limits) */
 	unsigned safe_mode;		  /* what is left out: bits of enum safe_mode_feature */
+	uint64_t not_taken, not_taken_ns; /* left out by a strategy; the time without factors */
+	uint64_t growth_not_taken, growth_not_taken_bytes; /* the same of growth */
 	uint64_t untimed_samples;	  /* in the aggregate without their time (limit) */
 	uint64_t sideband_lost;
 	uint64_t processes;		  /* seen with a sample */
@@ -158,6 +161,12 @@ int recording_set_max_cpu(struct recording *recording, double max_cpu);
  * success. Returns 0 or -errno with *failure filled; then the old one stays. */
 int recording_set_selection(struct recording *recording, struct selection *selection,
 			    struct recording_failure *failure);
+
+/* From now on samples are taken as these strategies have it, which become the recording's; NULL: all are. */
+void recording_set_strategies(struct recording *recording, struct strategies *strategies);
+
+/* To look at them or reset them; NULL: there are none. Valid until the next recording_set_strategies(). */
+struct strategies *recording_strategies(const struct recording *recording);
 
 /* Stops the ticks for a while, and takes the probes off allocators: processes are followed, intervals and windows go
  * on without samples. */

@@ -56,6 +56,24 @@ static void add_budget(const struct budget_report *budget, struct profile *profi
 	}
 }
 
+int recording_add_strategies(const struct strategies *strategies, enum profile_kind kind,
+			     struct profile *profile)
+{
+	bool failed = false;
+	for (size_t i = 0; i < strategies_count(strategies); i++) {
+		struct strategy_report report;
+		char description[128], text[256];
+		strategies_get(strategies, i, &report);
+		if (report.rule->kind != kind)
+			continue;
+		strategy_rule_describe(report.rule, description, sizeof(description));
+		snprintf(text, sizeof(text), "strategy.%s=%s", report.rule->name, description);
+		if (array_add(&profile->comments, profile_string(profile, text, &failed)) < 0)
+			failed = true;
+	}
+	return failed ? -ENOMEM : 0;
+}
+
 int recording_add_comments(const struct recording_statistics *now,
 			   const struct recording_statistics *since, enum profile_kind kind,
 			   bool times, struct profile *profile)
@@ -65,6 +83,14 @@ int recording_add_comments(const struct recording_statistics *now,
 	for (size_t i = 0; i < COUNTER_MAX; i++)
 		if (tells_about(kind, i))
 			ADD_COUNTED(counter_names[i], counters[i]);
+	if (kind == PROFILE_KIND_CPU && now->not_taken > since->not_taken) {
+		ADD_COUNTED("not_taken", not_taken);
+		ADD_COUNTED("not_taken_ns", not_taken_ns);
+	}
+	if (kind == PROFILE_KIND_GROWTH && now->growth_not_taken > since->growth_not_taken) {
+		ADD_COUNTED("growth_not_taken", growth_not_taken);
+		ADD_COUNTED("growth_not_taken_bytes", growth_not_taken_bytes);
+	}
 	ADD_COUNTED("dropped_samples", dropped_samples);
 	ADD_COUNTED("sideband_lost", sideband_lost);
 	if (times)

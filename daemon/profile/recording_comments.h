@@ -14,3 +14,7 @@
 int recording_add_comments(const struct recording_statistics *now,
 			   const struct recording_statistics *since, enum profile_kind kind,
 			   bool times, struct profile *profile);
+
+/* Adds "strategy.NAME=what it does" for each of the kind. Returns 0 or -ENOMEM. */
+int recording_add_strategies(const struct strategies *strategies, enum profile_kind kind,
+			     struct profile *profile);

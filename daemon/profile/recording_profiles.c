@@ -43,11 +43,12 @@ uint64_t recording_drain(struct recording *r)
 	return now;
 }
 
-/* Of the samples since then: that of the clock, or with a budget, which may have changed it, the mean. */
+/* Of the samples since then: that of the clock, or with a budget or strategies, which may have changed what a
+ * sample stands for, the mean. */
 static uint64_t period_since(struct recording *r, const struct recording_statistics *since)
 {
 	struct recording_statistics now;
-	if (r->options.max_cpu == 0)
+	if (r->options.max_cpu == 0 && !r->strategies)
 		return NS_PER_SECOND / r->rate;
 	recording_get_statistics(r, &now);
 	uint64_t samples = now.samples - since->samples;
@@ -147,6 +148,8 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 	struct recording_statistics now;
 	recording_get_statistics(r, &now);
 	error = recording_add_comments(&now, since, window->kind, r->options.times, profile);
+	if (error == 0)
+		error = recording_add_strategies(r->strategies, window->kind, profile);
 	if (error == 0 && window->kind == PROFILE_KIND_GROWTH)
 		error = add_growth_comments(r, window, profile);
 	if (error == 0 && r->options.labels)
@@ -208,6 +211,8 @@ static int begin_next(struct recording *r, uint64_t end, const struct heap_readi
 	r->interval_ns = end;
 	aggregate_next(&r->aggregate);
 	recording_forget_old(r);
+	if (r->strategies)
+		strategies_forget_processes(r->strategies);
 	return 0;
 }
 

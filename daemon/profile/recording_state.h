@@ -18,6 +18,11 @@
 #include "profile/recording_budget.h"
 #include "profile/symbolizer.h"
 
+/* Samples that strategies did not take, and their weights, of one kind. */
+struct recording_left_out {
+	uint64_t samples, weight;
+};
+
 struct recording {
 	struct loop *loop;
 	struct recording_options options;
@@ -51,6 +56,8 @@ struct recording {
 	struct budget_report last_budget; /* when sampling stopped */
 	bool without_lines;
 	double weight;	       /* of a CPU sample, times its time */
+	struct strategies *strategies; /* NULL: none */
+	struct recording_left_out left_out[PROFILE_KIND_COUNT];
 	bool is_resting;       /* without ticks, as chance and the budget have it */
 	bool running;
 };

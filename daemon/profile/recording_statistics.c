@@ -72,6 +72,7 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 	struct collector_statistics c;
 	const struct aggregate_totals *ticks = &r->aggregate.totals[PROFILE_KIND_CPU];
 	const struct aggregate_totals *growth = &r->aggregate.totals[PROFILE_KIND_GROWTH];
+	const struct recording_left_out *left_out = r->left_out;
 	uint64_t now = r->running ? monotonic_ns() : r->stop_ns;
 	collector_get_statistics(r->collector, &c);
 	*ret = (struct recording_statistics){
@@ -83,6 +84,10 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.growth_bytes = growth->weight,
 		.heap_places = r->heap.told,
 		.dropped_samples = ticks->dropped + growth->dropped + c.bad_records,
+		.not_taken = left_out[PROFILE_KIND_CPU].samples,
+		.not_taken_ns = left_out[PROFILE_KIND_CPU].weight,
+		.growth_not_taken = left_out[PROFILE_KIND_GROWTH].samples,
+		.growth_not_taken_bytes = left_out[PROFILE_KIND_GROWTH].weight,
 		.untimed_samples = r->aggregate.untimed,
 		.sideband_lost = c.sideband.lost,
 		.processes = r->sampled_processes,
@@ -128,6 +133,11 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 	ret->counters[COUNTER_UNSELECTED_NS] += c.rejected_ns;
 	ret->counters[COUNTER_GROWTH_SAMPLES] -= c.rejected_growth;
 	ret->counters[COUNTER_GROWTH_BYTES] -= c.rejected_growth_bytes;
+	/* No samples of the profile either: ticks = samples + ... + not_taken. */
+	ret->counters[COUNTER_SAMPLES] -= ret->not_taken;
+	ret->counters[COUNTER_CAPTURED_NS] -= ret->not_taken_ns;
+	ret->counters[COUNTER_GROWTH_SAMPLES] -= ret->growth_not_taken;
+	ret->counters[COUNTER_GROWTH_BYTES] -= ret->growth_not_taken_bytes;
 }
 
 size_t recording_get_maps(const struct recording *r, struct map_usage *ret, size_t capacity)

@@ -15,6 +15,9 @@
 void configuration_free(struct configuration *c)
 {
 	settings_free(configuration_settings, c);
+	for (size_t i = 0; i < c->strategies.count; i++)
+		settings_free(strategy_settings, &c->strategies.items[i]);
+	array_free(&c->strategies);
 	for (size_t i = 0; i < c->exporters.count; i++)
 		settings_free(exporter_settings, &c->exporters.items[i]);
 	array_free(&c->exporters);
@@ -57,15 +60,28 @@ int configuration_load(const struct configuration_sources *sources, struct confi
 
 /* ---- Comparing ------------------------------------------------------------------------------------ */
 
+static bool all_equal(const struct setting *table, const void *a, const void *b)
+{
+	for (const struct setting *setting = table; setting->kind; setting++)
+		if (!setting_equal(setting, a, b))
+			return false;
+	return true;
+}
+
 static bool exporters_equal(const struct configuration *a, const struct configuration *b)
 {
-	if (a->exporters.count != b->exporters.count)
-		return false;
-	for (size_t i = 0; i < a->exporters.count; i++)
-		for (const struct setting *setting = exporter_settings; setting->kind; setting++)
-			if (!setting_equal(setting, &a->exporters.items[i], &b->exporters.items[i]))
-				return false;
-	return true;
+	bool equal = a->exporters.count == b->exporters.count;
+	for (size_t i = 0; equal && i < a->exporters.count; i++)
+		equal = all_equal(exporter_settings, &a->exporters.items[i], &b->exporters.items[i]);
+	return equal;
+}
+
+static bool strategies_equal(const struct configuration *a, const struct configuration *b)
+{
+	bool equal = a->strategies.count == b->strategies.count;
+	for (size_t i = 0; equal && i < a->strategies.count; i++)
+		equal = all_equal(strategy_settings, &a->strategies.items[i], &b->strategies.items[i]);
+	return equal;
 }
 
 int configuration_compare(const struct configuration *old, const struct configuration *new,
@@ -79,6 +95,8 @@ int configuration_compare(const struct configuration *old, const struct configur
 		if (!setting_equal(setting, old, new))
 			r = array_add(ret, change);
 	}
+	if (r == 0 && !strategies_equal(old, new))
+		r = array_add(ret, (struct configuration_change){"strategies", false});
 	if (r == 0 && !exporters_equal(old, new))
 		r = array_add(ret, (struct configuration_change){"exporters", false});
 	return r;

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "export/sink_options.h"
 #include "format/otlp.h"
+#include "profile/strategy.h"
 
 #define HTTP_DEFAULT_SOCKET "/run/bolometer/socket"
 
@@ -104,6 +105,23 @@ struct exporter_configuration {
 	unsigned line, column; /* where it stands in the file; 0: not from a file */
 };
 
+enum strategy_event { STRATEGY_OF_CPU, STRATEGY_OF_GROWTH };
+
+/* Which samples are taken of the processes that match. */
+struct strategy_configuration {
+	char *name; /* NULL in the file: the strategy's */
+	char *executable, *cgroup, *unit, *container; /* shell patterns; NULL: any */
+	struct sink_pairs attributes; /* patterns by key */
+	enum strategy_event event;
+	enum strategy_kind strategy;
+	enum strategy_choice by;
+	uint64_t ratio_ppm; /* 0: not given */
+	uint64_t interval_ns;
+	uint64_t samples; /* 0: not given */
+	uint64_t expected_hosts;
+	unsigned line, column; /* where it stands in the file */
+};
+
 struct configuration {
 	struct sampling_configuration sampling;
 	struct memory_configuration memory;
@@ -119,6 +137,7 @@ struct configuration {
 	char *spool_directory; /* NULL: queues are only in memory */
 	enum log_level log_level;
 	enum log_format log_format;
+	ARRAY(struct strategy_configuration) strategies;
 	ARRAY(struct exporter_configuration) exporters;
 };
 

@@ -159,6 +159,57 @@ static int check_exporter(const struct check *c, size_t index)
 	return 0;
 }
 
+#define COMPLAIN_OF_STRATEGY(c, s, key, ...)                                                 \
+	problem_add((c)->problems,                                                           \
+		    &(struct setting_origin){(c)->source, (s)->line, (s)->column}, (key),    \
+		    __VA_ARGS__)
+
+/* What a strategy cannot do without is there, and nothing that means nothing to it. */
+static void check_strategy_values(const struct check *c, const struct strategy_configuration *s,
+				  const char *place)
+{
+	char key[64];
+	const char *name = strategy_name(s->strategy);
+	bool has_samples = s->strategy == STRATEGY_RATE || s->strategy == STRATEGY_ADAPTIVE;
+	bool has_ratio = s->strategy == STRATEGY_PROBABILISTIC;
+	snprintf(key, sizeof(key), "%sratio", place);
+	if (has_ratio != (s->ratio_ppm != 0))
+		COMPLAIN_OF_STRATEGY(c, s, key, has_ratio ? "missing: %s needs one" : "means nothing for %s",
+				     name);
+	snprintf(key, sizeof(key), "%ssamples", place);
+	if (has_samples != (s->samples != 0))
+		COMPLAIN_OF_STRATEGY(c, s, key, has_samples ? "missing: %s needs them" : "means nothing for %s",
+				     name);
+	snprintf(key, sizeof(key), "%sby", place);
+	if (!has_ratio && s->by != STRATEGY_BY_SAMPLE)
+		COMPLAIN_OF_STRATEGY(c, s, key, "means nothing for %s", name);
+	snprintf(key, sizeof(key), "%sexpected_hosts", place);
+	if (s->strategy != STRATEGY_ADAPTIVE && s->expected_hosts != 1)
+		COMPLAIN_OF_STRATEGY(c, s, key, "means nothing for %s", name);
+	snprintf(key, sizeof(key), "%sevent", place);
+	if (s->event == STRATEGY_OF_GROWTH && !c->configuration->memory.growth)
+		COMPLAIN_OF_STRATEGY(c, s, key, "means nothing without memory.growth");
+}
+
+static int check_strategy(const struct check *c, size_t index)
+{
+	struct strategy_configuration *s = &c->configuration->strategies.items[index];
+	char place[40], key[64];
+	snprintf(place, sizeof(place), "strategies[%zu].", index);
+	snprintf(key, sizeof(key), "%sname", place);
+	if (!s->name && !(s->name = strdup(strategy_name(s->strategy))))
+		return -ENOMEM;
+	if (strlen(s->name) > MAX_NAME || s->name[strspn(s->name, NAME_CHARACTERS)])
+		COMPLAIN_OF_STRATEGY(c, s, key,
+				     "letters, digits, '-', '_' and '.' are needed, at most %d", MAX_NAME);
+	for (size_t i = 0; i < index; i++)
+		if (strcmp(c->configuration->strategies.items[i].name, s->name) == 0)
+			COMPLAIN_OF_STRATEGY(c, s, key, "a second strategy named %s; give each a name of its own",
+					     s->name);
+	check_strategy_values(c, s, place);
+	return 0;
+}
+
 int configuration_check(const char *source, struct configuration *configuration,
 			struct configuration_problems *problems)
 {
@@ -166,6 +217,8 @@ int configuration_check(const char *source, struct configuration *configuration,
 	int r = 0;
 	check_sampling(&check);
 	check_http(&check);
+	for (size_t i = 0; i < configuration->strategies.count && r == 0; i++)
+		r = check_strategy(&check, i);
 	for (size_t i = 0; i < configuration->exporters.count && r == 0; i++)
 		r = check_exporter(&check, i);
 	return r;

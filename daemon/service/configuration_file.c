@@ -15,7 +15,9 @@
 
 #define MAX_KEY 128
 #define MAX_EXPORTERS 64
+#define MAX_STRATEGIES 64
 #define EXPORTERS_KEY "exporters"
+#define STRATEGIES_KEY "strategies"
 
 struct reader {
 	const char *name;
@@ -72,8 +74,10 @@ static const char *nearest_key(struct reader *r, const char *prefix, const char 
 		candidates[count] = names[count];
 		count++;
 	}
-	if (r->table == configuration_settings && !*prefix && count < most)
+	if (r->table == configuration_settings && !*prefix && count + 1 < most) {
 		candidates[count++] = EXPORTERS_KEY;
+		candidates[count++] = STRATEGIES_KEY;
+	}
 	const char *near = nearest_word(name, candidates, count);
 	/* Or the beginning of one: "cert" for "certificate". */
 	for (size_t i = 0; i < count && !near && *name; i++)
@@ -186,6 +190,22 @@ static void read_setting(struct reader *r, const struct setting *setting,
 
 static void read_section(struct reader *r, const char *prefix, const struct yaml_node *node);
 
+/* One item of a list of sections. */
+static void read_item(struct reader *r, const char *list, size_t index, const struct setting *table,
+		      void *target, const struct yaml_node *item)
+{
+	char place[32];
+	snprintf(place, sizeof(place), "%s[%zu].", list, index);
+	struct reader inner = *r;
+	inner.table = table;
+	inner.target = target;
+	inner.place = place;
+	inner.error = settings_set_defaults(table, target);
+	if (!inner.error)
+		read_section(&inner, "", item);
+	r->error = inner.error;
+}
+
 static void read_exporters(struct reader *r, const struct yaml_node *node)
 {
 	struct configuration *configuration = r->target;
@@ -212,16 +232,38 @@ static void read_exporters(struct reader *r, const struct yaml_node *node)
 		r->error = array_add(&configuration->exporters, exporter);
 		if (r->error)
 			return;
-		char place[32];
-		snprintf(place, sizeof(place), EXPORTERS_KEY "[%zu].", index);
-		struct reader inner = *r;
-		inner.table = exporter_settings;
-		inner.target = &configuration->exporters.items[index];
-		inner.place = place;
-		inner.error = settings_set_defaults(exporter_settings, inner.target);
-		if (!inner.error)
-			read_section(&inner, "", item);
-		r->error = inner.error;
+		read_item(r, EXPORTERS_KEY, index, exporter_settings,
+			  &configuration->exporters.items[index], item);
+	}
+}
+
+static void read_strategies(struct reader *r, const struct yaml_node *node)
+{
+	struct configuration *configuration = r->target;
+	if (yaml_is_null(node))
+		return;
+	if (node->kind != YAML_SEQUENCE) {
+		COMPLAIN(r, node, STRATEGIES_KEY, "not a list; each strategy begins with a dash");
+		return;
+	}
+	const struct yaml_node *item;
+	for (uint32_t i = node->first; (item = node_at(r, i)) && !r->error; i = item->next) {
+		struct strategy_configuration strategy = {.line = item->line, .column = item->column};
+		size_t index = configuration->strategies.count;
+		if (item->kind != YAML_MAPPING) {
+			COMPLAIN(r, item, STRATEGIES_KEY,
+				 "not a strategy; wanted keys with values below the dash");
+			continue;
+		}
+		if (index == MAX_STRATEGIES) {
+			COMPLAIN(r, item, STRATEGIES_KEY, "more than %d strategies", MAX_STRATEGIES);
+			return;
+		}
+		r->error = array_add(&configuration->strategies, strategy);
+		if (r->error)
+			return;
+		read_item(r, STRATEGIES_KEY, index, strategy_settings,
+			  &configuration->strategies.items[index], item);
 	}
 }
 
@@ -253,6 +295,8 @@ static void read_entry(struct reader *r, const char *prefix, const struct yaml_n
 		read_setting(r, setting, value);
 	else if (r->table == configuration_settings && strcmp(path, EXPORTERS_KEY) == 0)
 		read_exporters(r, value);
+	else if (r->table == configuration_settings && strcmp(path, STRATEGIES_KEY) == 0)
+		read_strategies(r, value);
 	else if (is_section(r->table, path))
 		read_section(r, strcat(path, "."), value);
 	else

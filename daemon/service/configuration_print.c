@@ -87,6 +87,11 @@ static void write_settings(const struct setting *table, const void *target, unsi
 void configuration_print(const struct configuration *configuration, struct text *out)
 {
 	write_settings(configuration_settings, configuration, 0, out);
+	text_add_string(out, configuration->strategies.count ? "strategies:\n" : "strategies: []\n");
+	for (size_t i = 0; i < configuration->strategies.count; i++) {
+		text_add_string(out, "  -\n");
+		write_settings(strategy_settings, &configuration->strategies.items[i], 2, out);
+	}
 	text_add_string(out, configuration->exporters.count ? "exporters:\n" : "exporters: []\n");
 	for (size_t i = 0; i < configuration->exporters.count; i++) {
 		text_add_string(out, "  -\n");
@@ -165,6 +170,18 @@ void configuration_print_reference(struct text *out)
 		"# 'bolometer check-config FILE' says what is wrong with a file; after a change,\n"
 		"# 'systemctl reload bolometer'.\n");
 	write_table(configuration_settings, 0, "", out);
+	text_add_string(
+		out,
+		"\n# Which samples are taken: for each sample the first of these whose `match` and `event`\n"
+		"# fit decides; all are taken where none does.\n"
+		"strategies:\n"
+		"#  - strategy: never\n"
+		"#    match: {exe: \"*-agent\"}\n"
+		"#  - strategy: adaptive\n"
+		"#    samples: 40000\n"
+		"#\n"
+		"# Every key of a strategy:\n");
+	write_table(strategy_settings, 2, "#", out);
 	text_add_string(
 		out,
 		"\n# Where profiles go: any number, each with its own queue. Without one here, the\n"

@@ -350,8 +350,13 @@ static int try_recording(struct daemon *daemon, struct recording_failure *failur
 		r = recording_new(daemon->loop, &options, failure, &daemon->recording);
 	selection_free(&options.selection);
 	selection_free(&options.heap_selection);
+	struct strategies *strategies = NULL;
 	if (r == 0)
+		r = daemon_strategies(&daemon->configuration, &strategies);
+	if (r == 0) {
+		recording_set_strategies(daemon->recording, strategies);
 		r = recording_start(daemon->recording, failure);
+	}
 	if (r < 0) {
 		daemon->recording = recording_free(daemon->recording);
 		if (!failure->text[0])

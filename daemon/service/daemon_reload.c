@@ -80,15 +80,20 @@ static int apply(struct daemon *daemon, struct configuration *new)
 {
 	struct configuration_changes changes = {0};
 	struct exporters_update *update = NULL;
+	struct strategies *strategies = NULL;
 	int r = configuration_compare(&daemon->configuration, new, &changes);
 	if (r == 0)
 		r = exporters_prepare(daemon->exporters, new, &update);
+	if (r == 0 && has_changed(&changes, "strategies"))
+		r = daemon_strategies(new, &strategies);
 	if (r == 0) {
 		daemon_flush(daemon);
 		r = apply_selection(daemon, new, &changes);
 	}
 	if (r == 0) {
 		exporters_commit(daemon->exporters, update);
+		if (has_changed(&changes, "strategies"))
+			recording_set_strategies(daemon->recording, strategies);
 		configuration_keep_fixed(&daemon->configuration, new);
 		struct configuration old = daemon->configuration;
 		daemon->configuration = *new;
@@ -97,6 +102,7 @@ static int apply(struct daemon *daemon, struct configuration *new)
 		log_changes(&changes);
 	} else {
 		exporters_abandon(update);
+		strategies_free(strategies);
 	}
 	array_free(&changes);
 	return r;

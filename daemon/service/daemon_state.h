@@ -48,6 +48,8 @@ struct daemon {
 /* What the configuration says of sampling. The selections are the caller's to free. Returns 0 or -ENOMEM. */
 int daemon_recording_options(const struct configuration *configuration,
 			     struct recording_options *ret);
+/* Of daemon_strategies.c: NULL where none is configured. Returns 0 or -errno. */
+int daemon_strategies(const struct configuration *configuration, struct strategies **ret);
 int daemon_selection(const struct configuration *configuration, struct selection *ret);
 
 /* Logs each problem on a line of its own. */

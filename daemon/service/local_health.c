@@ -75,6 +75,7 @@ static void write_metrics(const struct local_server *local, struct exporter_stat
 		.is_paused = daemon->is_paused,
 		.kill_switch_activations = daemon->kill_switch.activations,
 		.recording = &s,
+		.strategies = recording_strategies(local->daemon->recording),
 		.maps = maps,
 		.map_count = recording_get_maps(daemon->recording, maps, ARRAY_LENGTH(maps)),
 		.resident_bytes = resident_bytes(),

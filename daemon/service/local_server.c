@@ -28,6 +28,7 @@ static const struct http_route routes[] = {
 	{"/api/dump", HTTP_GET, local_dump},
 	{"/api/stop", HTTP_POST, local_stop},
 	{"/api/start", HTTP_POST, local_start},
+	{"/api/reset", HTTP_POST, local_reset},
 	{"/debug/pprof", HTTP_GET, local_pprof_index},
 	{"/debug/pprof/", HTTP_GET, local_pprof_index},
 	{"/debug/pprof/profile", HTTP_GET, local_pprof_profile},

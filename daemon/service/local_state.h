@@ -79,11 +79,12 @@ void local_healthz(struct http_exchange *exchange, void *userdata);
 void local_readyz(struct http_exchange *exchange, void *userdata);
 void local_metrics(struct http_exchange *exchange, void *userdata);
 
-/* ---- local_status.c: /api/status, /api/stop, /api/start ----------------------------------------------- */
+/* ---- local_status.c: /api/status, /api/stop, /api/start, /api/reset ------------------------------------------- */
 
 void local_status(struct http_exchange *exchange, void *userdata);
 void local_stop(struct http_exchange *exchange, void *userdata);
 void local_start(struct http_exchange *exchange, void *userdata);
+void local_reset(struct http_exchange *exchange, void *userdata);
 
 /* The state as one JSON object. */
 void local_status_write(struct local_server *local, struct json *json, const char *name);

@@ -142,6 +142,39 @@ static void write_budget(const struct budget_report *b, struct json *json)
 	json_close(json, '}');
 }
 
+static void write_strategy(const struct strategy_report *report, struct json *json)
+{
+	const struct strategy_statistics *s = &report->statistics;
+	char description[128], time[32];
+	strategy_rule_describe(report->rule, description, sizeof(description));
+	json_open(json, NULL, '{');
+	json_text(json, "name", report->rule->name);
+	json_text(json, "event", profile_kind_word(report->rule->kind));
+	json_text(json, "strategy", strategy_name(report->rule->options.kind));
+	json_text(json, "description", description);
+	json_number(json, "offered", s->offered);
+	json_number(json, "taken", s->taken);
+	json_number(json, "not_taken", s->offered - s->taken);
+	json_real(json, "effective_ratio", ratio(s->taken, s->offered));
+	json_number(json, "offered_weight", s->offered_weight);
+	json_number(json, "taken_weight", s->taken_weight);
+	json_real(json, "counted_weight", s->counted_weight);
+	json_number(json, "services", report->services);
+	json_text(json, "since", format_time(time, sizeof(time), report->since_ns));
+	json_close(json, '}');
+}
+
+static void write_strategies(const struct strategies *strategies, struct json *json)
+{
+	struct strategy_report report;
+	json_open(json, "strategies", '[');
+	for (size_t i = 0; i < strategies_count(strategies); i++) {
+		strategies_get(strategies, i, &report);
+		write_strategy(&report, json);
+	}
+	json_close(json, ']');
+}
+
 static void write_safe_mode(unsigned safe_mode, struct json *json)
 {
 	json_open(json, "safe_mode", '{');
@@ -229,6 +262,8 @@ void local_status_write(struct local_server *local, struct json *json, const cha
 	write_losses(&s, json);
 	write_cost(&s, json);
 	write_budget(&s.budget, json);
+	json_number(json, "not_taken", s.not_taken);
+	write_strategies(recording_strategies(daemon->recording), json);
 	write_exporters(daemon, json);
 	json_number(json, "profiles_being_taken", local_pprof_count(local));
 	json_close(json, '}');
@@ -283,6 +318,22 @@ static void describe_heap(const struct recording_statistics *s, struct text *out
 		 text_size(bytes, sizeof(bytes), s->counters[COUNTER_HEAP_BYTES]),
 		 (unsigned long long)w->processes_always, (unsigned long long)w->processes_in_windows,
 		 100 * ratio((uint64_t)w->cost_ns, (uint64_t)w->cpu_ns));
+}
+
+static void describe_strategies(const struct strategies *strategies, struct text *out)
+{
+	char description[128], time[32];
+	for (size_t i = 0; i < strategies_count(strategies); i++) {
+		struct strategy_report report;
+		strategies_get(strategies, i, &report);
+		strategy_rule_describe(report.rule, description, sizeof(description));
+		text_add(out, "strategy    %s (%s, %s): %llu of %llu samples taken (%.2f %%) since %s\n",
+			 report.rule->name, profile_kind_word(report.rule->kind), description,
+			 (unsigned long long)report.statistics.taken,
+			 (unsigned long long)report.statistics.offered,
+			 100 * ratio(report.statistics.taken, report.statistics.offered),
+			 format_time(time, sizeof(time), report.since_ns));
+	}
 }
 
 static void describe_interval(const struct daemon *daemon, const struct recording_statistics *s,
@@ -341,6 +392,7 @@ void local_status_describe(struct local_server *local, struct text *out)
 						: "; its present text is wrong, the one before it "
 						  "is in force");
 	describe_interval(daemon, &s, out);
+	describe_strategies(recording_strategies(daemon->recording), out);
 	if (!exporters_count(daemon->exporters))
 		text_add_string(out, "exporter    none: profiles are made and thrown away\n");
 	for (size_t i = 0; i < exporters_count(daemon->exporters); i++) {
@@ -403,4 +455,19 @@ void local_stop(struct http_exchange *exchange, void *userdata)
 void local_start(struct http_exchange *exchange, void *userdata)
 {
 	control(exchange, userdata, true);
+}
+
+void local_reset(struct http_exchange *exchange, void *userdata)
+{
+	struct strategies *strategies = recording_strategies(((struct local_server *)userdata)->daemon->recording);
+	if (is_from_elsewhere(exchange)) {
+		http_respond_text(exchange, 403, "a page of another site may not do this");
+		return;
+	}
+	if (!strategies) {
+		http_respond_text(exchange, 409, "no strategies are configured");
+		return;
+	}
+	strategies_reset(strategies, realtime_ns());
+	http_respond_text(exchange, 200, "the statistics of %zu strategies begin anew", strategies_count(strategies));
 }

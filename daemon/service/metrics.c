@@ -103,6 +103,7 @@ static void write_samples(const struct recording_statistics *s, struct text *out
 	sample(out, "ticks_total", "outcome", "lost",
 	       s->counters[COUNTER_LOST_RING_FULL] + s->counters[COUNTER_LOST_SCRATCH]);
 	sample(out, "ticks_total", "outcome", "unselected", s->counters[COUNTER_UNSELECTED]);
+	sample(out, "ticks_total", "outcome", "not_taken", s->not_taken);
 	sample(out, "ticks_total", "outcome", "idle", s->counters[COUNTER_IDLE]);
 	sample(out, "ticks_total", "outcome", "missed", s->counters[COUNTER_MISSED]);
 	family(out, "samples_total", "counter", "Samples that are in a profile.");
@@ -122,6 +123,30 @@ static void write_samples(const struct recording_statistics *s, struct text *out
 	single(out, "sideband_records_lost_total", "counter",
 	       "Records of forks, programs and mappings that were lost; /proc is read instead.",
 	       (double)s->sideband_lost);
+}
+
+/* One family over all strategies, by an expression of `s`, a strategy's statistics. */
+#define EACH_STRATEGY(metric, type, help, expression)                                              \
+	do {                                                                                       \
+		family(out, metric, type, help);                                                   \
+		for (size_t i = 0; i < strategies_count(strategies); i++) {                        \
+			struct strategy_report report;                                             \
+			strategies_get(strategies, i, &report);                                    \
+			const struct strategy_statistics *s = &report.statistics;                  \
+			sample2(out, metric, "strategy", report.rule->name, "event",               \
+				profile_kind_word(report.rule->kind), (expression));               \
+		}                                                                                  \
+	} while (0)
+
+static void write_strategies(const struct strategies *strategies, struct text *out)
+{
+	if (!strategies)
+		return;
+	EACH_STRATEGY("strategy_offered_samples_total", "counter",
+		      "Samples that fell under a strategy, since its statistics began.", (double)s->offered);
+	EACH_STRATEGY("strategy_taken_samples_total", "counter", "Of them, those it took.", (double)s->taken);
+	EACH_STRATEGY("strategy_effective_ratio", "gauge", "The share it took.",
+		      s->offered ? (double)s->taken / (double)s->offered : 0);
 }
 
 static void write_growth(const struct recording_statistics *s, struct text *out)
@@ -407,6 +432,7 @@ void metrics_write(const struct metrics *m, struct text *out)
 {
 	write_state(m, out);
 	write_samples(m->recording, out);
+	write_strategies(m->strategies, out);
 	write_growth(m->recording, out);
 	write_heap(m->recording, out);
 	write_stacks(m->recording, out);

@@ -27,6 +27,7 @@ struct metrics {
 	bool kill_switch[KILL_REASON_COUNT]; /* what it was activated by, while it is on */
 	uint64_t kill_switch_activations;
 	const struct recording_statistics *recording;
+	const struct strategies *strategies; /* NULL: none */
 	const struct map_usage *maps; /* of the BPF programs */
 	size_t map_count;
 	uint64_t resident_bytes;

@@ -24,7 +24,7 @@ enum setting_kind {
 enum setting_trait {
 	SETTING_NEEDS_RESTART = 1,
 	SETTING_SECRET = 2,	 /* its values are never printed */
-	SETTING_ZERO_IS_AUTO = 4, /* "auto" (of a share or a duration: "none") is 0, which is outside the range */
+	SETTING_ZERO_IS_AUTO = 4, /* "auto" of a size, else "none" is 0, which is outside the range */
 };
 
 struct setting {
@@ -39,8 +39,9 @@ struct setting {
 	const char *what; /* for people; lines end in \n but the last */
 };
 
-/* Of struct configuration, and of each struct exporter_configuration. End with SETTING_END. */
+/* Of struct configuration, each struct strategy_configuration and each struct exporter_configuration. End with SETTING_END. */
 extern const struct setting configuration_settings[];
+extern const struct setting strategy_settings[];
 extern const struct setting exporter_settings[];
 
 const struct setting *setting_find(const struct setting *table, const char *key);

@@ -171,6 +171,44 @@ const struct setting configuration_settings[] = {
 };
 
 #undef AT
+#define AT(field) offsetof(struct strategy_configuration, field)
+
+const struct setting strategy_settings[] = {
+	SETTING(TEXT, "name", name, NULL, "For messages and metrics; empty: the strategy."),
+	SETTING(CHOICE, "strategy", strategy, "always",
+		"always: every sample. never: none. probabilistic: each with the chance `ratio`.\n"
+		"rate: `samples` a second. adaptive: `samples` an hour, of each service. What is taken\n"
+		"weighs more by as much as less is taken: sums stay right, but for never.",
+		WORDS("always", "never", "probabilistic", "rate", "adaptive")),
+	SETTING(CHOICE, "event", event, "cpu", "Which samples: CPU time, or growth of memory.",
+		WORDS("cpu", "growth")),
+	SETTING(TEXT, "match.exe", executable, NULL,
+		"Only processes whose executable matches this pattern, by path or by base name. What\n"
+		"is given of these must all match; without any, every process does."),
+	SETTING(TEXT, "match.cgroup", cgroup, NULL, "A pattern on the path: /system.slice/*."),
+	SETTING(TEXT, "match.unit", unit, NULL, "A pattern on the systemd unit: nginx.service."),
+	SETTING(TEXT, "match.container", container, NULL,
+		"A pattern on the container's id or its name."),
+	SETTING(PAIRS, "match.attributes", attributes, NULL,
+		"Patterns on what is known of the process: {k8s.namespace.name: \"prod-*\"}."),
+	SETTING(CHOICE, "by", by, "sample",
+		"probabilistic: what is taken or not as a whole. interval: everything on this host, one\n"
+		"interval after the other.",
+		WORDS("sample", "process", "interval")),
+	SETTING(SHARE, "ratio", ratio_ppm, "none", "probabilistic: the chance.", .low = 100,
+		.high = 1000000, .traits = SETTING_ZERO_IS_AUTO),
+	SETTING(DURATION, "interval", interval_ns, "1m", "by: interval: how long one is.",
+		.low = NS_PER_SECOND, .high = 24 * HOUR_NS),
+	SETTING(NUMBER, "samples", samples, "none",
+		"rate: a second. adaptive: of each service an hour, over all expected hosts.",
+		.low = 1, .high = 1000000000, .traits = SETTING_ZERO_IS_AUTO),
+	SETTING(NUMBER, "expected_hosts", expected_hosts, "1",
+		"adaptive: how many hosts share the samples of a service, each its part.",
+		.unit = "hosts", .low = 1, .high = 1000000),
+	SETTINGS_END,
+};
+
+#undef AT
 #define AT(field) offsetof(struct exporter_configuration, field)
 
 const struct setting exporter_settings[] = {

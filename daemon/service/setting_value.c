@@ -52,7 +52,7 @@ static void write_choices(const struct setting *setting, struct text *out)
 /* What stands for 0 where 0 is outside the range. */
 static const char *zero_word(const struct setting *setting)
 {
-	return setting->kind == SETTING_SHARE || setting->kind == SETTING_DURATION ? "none" : "auto";
+	return setting->kind == SETTING_SIZE ? "auto" : "none";
 }
 
 void setting_write_range(const struct setting *setting, struct text *out)

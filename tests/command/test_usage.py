@@ -55,7 +55,7 @@ def help_covers_every_command(bolometer):
     expect(general.returncode == 0 and not general.stderr, "--help succeeds", general)
     commands = re.findall(r"^  ([\w-]+)  +\w", general.stdout.decode(), re.M)
     wanted = {"record", "top", "report", "flame", "diff", "convert", "merge", "doctor", "daemon",
-              "check-config", "status", "start", "stop", "dump"}
+              "check-config", "status", "start", "stop", "reset", "dump"}
     expect(wanted == set(commands), "the commands are listed", general)
     for command in commands:
         for arguments in ([command, "--help"], ["help", command], [command, "-h"]):

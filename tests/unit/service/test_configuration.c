@@ -173,6 +173,20 @@ static void syntax_has_its_place(void **state)
 
 static void exporters_are_checked_as_a_whole(void **state)
 {
+	assert_problem("strategies: 3\n",
+		       "1:13 strategies: not a list; each strategy begins with a dash");
+	assert_problem("strategies:\n  - {strategy: probabilistic}\n",
+		       "2:5 strategies[0].ratio: missing: probabilistic needs one");
+	assert_problem("strategies:\n  - {strategy: rate}\n", "2:5 strategies[0].samples: missing: rate needs them");
+	assert_problem("strategies:\n  - {strategy: never, ratio: 5%}\n",
+		       "2:5 strategies[0].ratio: means nothing for never");
+	assert_problem("strategies:\n  - {by: process}\n", "2:5 strategies[0].by: means nothing for always");
+	assert_problem("strategies:\n  - {event: growth}\n",
+		       "2:5 strategies[0].event: means nothing without memory.growth");
+	assert_problem("strategies:\n  - {}\n  - {}\n",
+		       "3:5 strategies[1].name: a second strategy named always; give each a name of its own");
+	assert_problem("strategies:\n  - {match: {unti: x}}\n",
+		       "2:14 strategies[0].match.unti: unknown key; did you mean strategies[0].match.unit?");
 	assert_problem("exporters: 3\n",
 		       "1:12 exporters: not a list; each exporter begins with a dash");
 	assert_problem("exporters:\n  - 3\n", "2:5 exporters: not an exporter; wanted keys with "
@@ -400,9 +414,37 @@ static void the_shipped_file_is_the_table(void **state)
 	release(&none);
 }
 
+/* What a file says of strategies, and that it is another configuration then. */
+static void strategies_are_read(void **state)
+{
+	struct fixture f = {0}, other = {0};
+	struct configuration_changes changes = {0};
+	load(&f, "strategies:\n  - name: shops\n    strategy: adaptive\n    samples: 40000\n"
+		 "    expected_hosts: 50\n    match: {unit: a, attributes: {k: 'v-*'}}\n",
+	     NULL, NULL);
+	load(&other, "", NULL, NULL);
+	assert_int_equal(f.result, 0);
+	assert_int_equal(f.configuration.strategies.count, 1);
+	const struct strategy_configuration *s = &f.configuration.strategies.items[0];
+	assert_string_equal(s->name, "shops");
+	assert_string_equal(s->unit, "a");
+	assert_int_equal(s->strategy, STRATEGY_ADAPTIVE);
+	assert_int_equal(s->samples, 40000);
+	assert_int_equal(s->expected_hosts, 50);
+	assert_int_equal(s->event, STRATEGY_OF_CPU);
+	assert_string_equal(s->attributes.items[0].value, "v-*");
+	assert_int_equal(configuration_compare(&f.configuration, &other.configuration, &changes), 0);
+	assert_int_equal(changes.count, 1);
+	assert_string_equal(changes.items[0].key, "strategies");
+	array_free(&changes);
+	release(&f);
+	release(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(strategies_are_read),
 		cmocka_unit_test(defaults_hold_for_an_empty_file),
 		cmocka_unit_test(every_kind_of_value_is_read),
 		cmocka_unit_test(each_mistake_has_its_place),

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the rules, and what was found out of each process. */
+#include "profile/strategies.h"
+
+#include "base/text.h"
+#include "process/container.h"
+#include "process/process_origin.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_PROCESSES 65536U /* remembered; past it all are looked at again */
+#define NO_RULE (-1)
+
+struct rule {
+	struct strategy_rule rule;
+	struct strategy strategy;
+};
+
+/* What a process falls under. */
+struct decision {
+	int rules[PROFILE_KIND_COUNT]; /* index or NO_RULE */
+	uint64_t service;
+};
+
+struct strategies {
+	struct rule *rules;
+	size_t count;
+	struct hash by_process; /* number -> index into decisions */
+	ARRAY(struct decision) decisions;
+	uint64_t since_ns;
+};
+
+void strategy_rule_free(struct strategy_rule *rule)
+{
+	struct strategy_match *match = &rule->match;
+	free(rule->name);
+	free(match->executable);
+	free(match->cgroup);
+	free(match->unit);
+	free(match->container);
+	for (size_t i = 0; i < match->attributes.count; i++) {
+		free(match->attributes.items[i].key);
+		free(match->attributes.items[i].pattern);
+	}
+	array_free(&match->attributes);
+	*rule = (struct strategy_rule){0};
+}
+
+int strategies_new(struct strategy_rule *rules, size_t count, uint64_t seed, uint64_t now_ns,
+		   struct strategies **ret)
+{
+	struct strategies *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->rules = calloc(count + 1, sizeof(*s->rules));
+	if (!s->rules) {
+		free(s);
+		return -ENOMEM;
+	}
+	s->count = count;
+	s->since_ns = now_ns;
+	for (size_t i = 0; i < count; i++) {
+		struct strategy_options options = rules[i].options;
+		options.seed = hash_mix(seed + i + 1);
+		s->rules[i].rule = rules[i];
+		rules[i] = (struct strategy_rule){0};
+		strategy_init(&s->rules[i].strategy, &options);
+	}
+	*ret = s;
+	return 0;
+}
+
+struct strategies *strategies_free(struct strategies *s)
+{
+	if (!s)
+		return NULL;
+	for (size_t i = 0; i < s->count; i++) {
+		strategy_rule_free(&s->rules[i].rule);
+		strategy_deinit(&s->rules[i].strategy);
+	}
+	hash_free(&s->by_process);
+	array_free(&s->decisions);
+	free(s->rules);
+	free(s);
+	return NULL;
+}
+
+/* ---- Matching -------------------------------------------------------------------------------- */
+
+static bool matches(const char *pattern, const char *text)
+{
+	return text && text_matches(pattern, text);
+}
+
+static bool matches_unit(const char *pattern, const struct process *process)
+{
+	struct container_identity identity = {0};
+	const char *path = process->cgroup_path;
+	if (!path)
+		return false;
+	container_identify((struct slice){path, strlen(path)}, &identity);
+	_cleanup_free_ char *unit =
+		identity.unit.length ? strndup(identity.unit.bytes, identity.unit.length) : NULL;
+	return matches(pattern, unit);
+}
+
+/* What is looked for among a process's attributes. */
+struct search {
+	const struct strategy_match *match;
+	bool has_container;
+	size_t attributes; /* of the match, that hold */
+};
+
+static void look_at(void *userdata, const struct origin_attribute *attribute)
+{
+	struct search *s = userdata;
+	const struct strategy_match *match = s->match;
+	bool is_container = !strcmp(attribute->key, "container.id") ||
+			    !strcmp(attribute->key, "container.name") ||
+			    !strcmp(attribute->key, "k8s.container.name");
+	if (match->container && is_container)
+		s->has_container |= text_matches(match->container, attribute->value);
+	for (size_t i = 0; i < match->attributes.count; i++)
+		s->attributes += !strcmp(match->attributes.items[i].key, attribute->key) &&
+				 text_matches(match->attributes.items[i].pattern, attribute->value);
+}
+
+static bool rule_matches(const struct strategy_match *match, const struct process *process,
+			 struct pod_names *names, uint64_t now_ns)
+{
+	if (match->executable && !matches(match->executable, process->executable_path) &&
+	    !matches(match->executable, process->executable_name))
+		return false;
+	if (match->cgroup && !matches(match->cgroup, process->cgroup_path))
+		return false;
+	if (match->unit && !matches_unit(match->unit, process))
+		return false;
+	if (!match->container && !match->attributes.count)
+		return true;
+	struct search search = {.match = match};
+	process_origin_visit(process, names, now_ns, look_at, &search);
+	return (!match->container || search.has_container) &&
+	       search.attributes == match->attributes.count;
+}
+
+static void note_service(void *userdata, const struct origin_attribute *attribute)
+{
+	if (!strcmp(attribute->key, "service.name"))
+		*(uint64_t *)userdata = hash_bytes(attribute->value, strlen(attribute->value));
+}
+
+/* Where nothing names it, the program is the service. */
+static uint64_t service_of(const struct process *process, struct pod_names *names, uint64_t now_ns)
+{
+	uint64_t service = hash_bytes(process->executable_name, strlen(process->executable_name));
+	process_origin_visit(process, names, now_ns, note_service, &service);
+	return service;
+}
+
+static struct decision judge(const struct strategies *s, const struct process *process,
+			    struct pod_names *names, uint64_t now_ns)
+{
+	struct decision decision = {.service = service_of(process, names, now_ns)};
+	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+		decision.rules[kind] = NO_RULE;
+	for (size_t i = 0; i < s->count; i++) {
+		const struct strategy_rule *rule = &s->rules[i].rule;
+		if (decision.rules[rule->kind] == NO_RULE &&
+		    rule_matches(&rule->match, process, names, now_ns))
+			decision.rules[rule->kind] = (int)i;
+	}
+	return decision;
+}
+
+static struct decision decision_of(struct strategies *s, const struct process *process,
+				 struct pod_names *names, uint64_t now_ns)
+{
+	const uint64_t *known = hash_get(&s->by_process, process->number);
+	if (known)
+		return s->decisions.items[*known];
+	struct decision decision = judge(s, process, names, now_ns);
+	if (s->decisions.count >= MAX_PROCESSES)
+		strategies_forget_processes(s);
+	/* Out of memory it is looked at again for the next sample. */
+	if (array_add(&s->decisions, decision) == 0 &&
+	    hash_put(&s->by_process, process->number, s->decisions.count - 1) < 0)
+		s->decisions.count--;
+	return decision;
+}
+
+double strategies_offer(struct strategies *s, const struct record_sample *sample,
+			const struct process *process, struct pod_names *names)
+{
+	int kind = profile_kind_of_event(sample->event);
+	if (kind < 0)
+		return 1;
+	struct decision decision = decision_of(s, process, names, sample->header.time);
+	if (decision.rules[kind] == NO_RULE)
+		return 1;
+	struct strategy_sample offered = {.time_ns = sample->header.time,
+					  .process = process->life,
+					  .service = decision.service,
+					  .weight = sample->weight};
+	return strategy_offer(&s->rules[decision.rules[kind]].strategy, &offered);
+}
+
+void strategies_forget_processes(struct strategies *s)
+{
+	hash_clear(&s->by_process);
+	s->decisions.count = 0;
+}
+
+/* ---- What they did --------------------------------------------------------------------------- */
+
+void strategies_reset(struct strategies *s, uint64_t now_ns)
+{
+	s->since_ns = now_ns;
+	for (size_t i = 0; i < s->count; i++)
+		strategy_reset_statistics(&s->rules[i].strategy);
+}
+
+size_t strategies_count(const struct strategies *s)
+{
+	return s ? s->count : 0;
+}
+
+void strategies_get(const struct strategies *s, size_t index, struct strategy_report *ret)
+{
+	const struct rule *rule = &s->rules[index];
+	*ret = (struct strategy_report){.rule = &rule->rule,
+					.statistics = rule->strategy.statistics,
+					.services = rule->strategy.flows.count,
+					.since_ns = s->since_ns};
+}
+
+void strategy_rule_describe(const struct strategy_rule *rule, char *buffer, size_t size)
+{
+	static const char *const choices[] = {"sample", "process", "interval"};
+	const struct strategy_options *o = &rule->options;
+	const char *name = strategy_name(o->kind);
+	if (o->kind == STRATEGY_PROBABILISTIC)
+		snprintf(buffer, size, "%s, %g %% by %s", name, 100 * o->ratio, choices[o->by]);
+	else if (o->kind == STRATEGY_RATE)
+		snprintf(buffer, size, "%s, %g samples a second", name, o->samples);
+	else if (o->kind == STRATEGY_ADAPTIVE)
+		snprintf(buffer, size, "%s, %g samples a service and hour on %u hosts", name,
+			 o->samples, MAX_OF(o->hosts, 1u));
+	else
+		snprintf(buffer, size, "%s", name);
+}

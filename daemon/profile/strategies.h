@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which strategy a sample falls under: a list of rules, each of one kind of profile and of the processes that
+ * it matches. The first that matches decides; a sample that none matches is taken as it is.
+ *
+ * What a process is matched by can change while it runs (its cgroup) or come late (the names of its pod). So it
+ * is looked at once, kept, and looked at again after strategies_forget_processes().
+ */
+#pragma once
+
+#include "bpf/wire.h"
+#include "process/pod_names.h"
+#include "process/process.h"
+#include "profile/profile_kind.h"
+#include "profile/strategy.h"
+
+/* A pattern on one attribute that process_origin_visit() tells. */
+struct strategy_attribute {
+	char *key, *pattern;
+};
+
+/* Shell patterns; all that are given must match. NULL: anything does. */
+struct strategy_match {
+	char *executable; /* its path or base name */
+	char *cgroup;	  /* its path from the hierarchy's root */
+	char *unit;	  /* the systemd unit outside containers: "nginx.service" */
+	char *container;  /* its id, or its name where the engine or Kubernetes tells one */
+	ARRAY(struct strategy_attribute) attributes;
+};
+
+struct strategy_rule {
+	char *name; /* for people and metrics */
+	enum profile_kind kind; /* whose samples; not the heap's */
+	struct strategy_match match;
+	struct strategy_options options; /* but for the seed */
+};
+
+void strategy_rule_free(struct strategy_rule *rule);
+
+struct strategies;
+
+/* `rules` are moved: what they hold is the strategies' after success. `seed` is of all chances. `now_ns` is
+ * since when they count, ns since 1970. Returns 0 or -ENOMEM. */
+int strategies_new(struct strategy_rule *rules, size_t count, uint64_t seed, uint64_t now_ns,
+		   struct strategies **ret);
+struct strategies *strategies_free(struct strategies *strategies); /* accepts NULL, returns NULL */
+
+/* The factor on a sample's weight, 1 or more; 0: it is not taken. `names` may be NULL. */
+double strategies_offer(struct strategies *strategies, const struct record_sample *sample,
+			const struct process *process, struct pod_names *names);
+
+/* Processes are matched anew. */
+void strategies_forget_processes(struct strategies *strategies);
+
+/* All statistics begin anew; `now_ns` as above. */
+void strategies_reset(struct strategies *strategies, uint64_t now_ns);
+
+struct strategy_report {
+	const struct strategy_rule *rule; /* valid as long as the strategies */
+	struct strategy_statistics statistics;
+	size_t services;   /* told apart by an adaptive one */
+	uint64_t since_ns; /* since 1970 */
+};
+
+/* NULL: there are none. */
+size_t strategies_count(const struct strategies *strategies);
+void strategies_get(const struct strategies *strategies, size_t index, struct strategy_report *ret);
+
+/* "probabilistic, 10 % by process", for people. */
+void strategy_rule_describe(const struct strategy_rule *rule, char *buffer, size_t size);
