@@ -39,10 +39,21 @@ podman image prune --force >/dev/null
 """
 
 
+def loaded_later(listed):
+    """What ldd says of libcurl, and its path, where a program does not link with it and may load it."""
+    path = next((str(place / "libcurl.so.4") for place in
+                 {Path(word).parent for word in listed.split() if "/libmicrohttpd.so" in word}
+                 if (place / "libcurl.so.4").exists()), None)
+    if not path:
+        return ""
+    return f"{path} " + subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
+
+
 def with_libraries(program, inside):
     """Files of an image in which a program of this host runs: path inside -> path here."""
     files = {inside: program}
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+    listed += loaded_later(listed)
     for word in listed.split():
         if word.startswith("/"):
             files[word] = os.path.realpath(word)
