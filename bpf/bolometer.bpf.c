@@ -188,22 +188,28 @@ static __always_inline s64 system_call_at(void *registers, const struct user_reg
 }
 #endif
 
-/* Registers of a tick in kernel mode: those saved on the way in. Returns 0 or -1. */
+/* Registers of a tick in kernel mode: those saved on the way in. Returns 0, or why there is nothing to walk from:
+ * -(enum stack_end) - 1. Threads that the kernel made for a program (workers of io_uring and vhost) have its memory
+ * and never were in user mode: copy_thread() leaves them registers of zeros. */
 __noinline int take_entry_registers(u32 walk)
 {
 	struct scratch *s = scratch_of(walk);
 	struct user_registers *copy;
 
 	if (!s)
-		return -1;
+		return -STACK_END_NO_USER_REGISTERS - 1;
 	struct task_struct *task = (void *)bpf_get_current_task();
 	void *saved = task_user_registers(task);
 	/* The window is not in use yet: it holds the copy, the program's stack is too small. */
 	_Static_assert(sizeof(struct user_registers) <= sizeof(s->window), "registers in window");
 	copy = (struct user_registers *)s->window;
-	if (bpf_probe_read_kernel(copy, sizeof(*copy), saved) || is_compat(copy))
-		return -1;
+	if (bpf_probe_read_kernel(copy, sizeof(*copy), saved))
+		return -STACK_END_NO_USER_REGISTERS - 1;
+	if (is_compat(copy))
+		return -STACK_END_COMPAT_TASK - 1;
 	take_registers(s, copy);
+	if (!s->pc && !s->sp)
+		return -STACK_END_NO_USER_REGISTERS - 1;
 	s64 call = system_call_at(saved, copy);
 	s->after_kernel_entry = call == SYSCALL_EXECVE || call == SYSCALL_EXECVEAT;
 	/* A system call's address points behind its instruction, like a return address; that of a call
@@ -212,7 +218,7 @@ __noinline int take_entry_registers(u32 walk)
 	return 0;
 }
 
-/* Registers of a tick in user mode. Returns 0 or -1 for a 32-bit program. */
+/* The same for a tick in user mode. */
 static __always_inline int take_interrupted_registers(struct bpf_perf_event_data *ctx,
 						      struct scratch *s)
 {
@@ -220,7 +226,7 @@ static __always_inline int take_interrupted_registers(struct bpf_perf_event_data
 	const volatile struct user_registers *registers = (const void *)&ctx->regs;
 
 	if (is_compat(registers))
-		return -1;
+		return -STACK_END_COMPAT_TASK - 1;
 	take_registers(s, registers);
 	s->lookup_pc = s->pc;
 	s->after_kernel_entry = 0;
@@ -240,7 +246,7 @@ static __always_inline void take_user_stack(struct bpf_perf_event_data *ctx, u32
 	}
 	int r = user_mode ? take_interrupted_registers(ctx, s) : take_entry_registers(walk);
 	if (r < 0)
-		s->sample.end = STACK_END_COMPAT_TASK;
+		s->sample.end = -(r + 1);
 	else
 		unwind_user(walk, s);
 	if (s->sample.end > STACK_END_IN_EXEC)

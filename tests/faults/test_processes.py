@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 
-from faults import count, expect, jit, main, mark
+from faults import Undecided, count, expect, jit, main, mark
 
 MAPPINGS = 120000  # more than the recorder reads of one process
 MAX_MAP_COUNT = pathlib.Path("/proc/sys/vm/max_map_count")
@@ -112,6 +112,20 @@ def library_that_grows_while_it_runs(faults):
     return f"{faults.check(result)}; {unnamed} of {count(samples)} stacks of it end early and say so"
 
 
+def thread_of_the_kernel(faults):
+    """A worker of io_uring has the program's memory and name, and never was in user mode: its stacks have no
+    user part, and say so."""
+    with faults.victim("worker", "/dev/zero", 64 << 20) as victim:
+        if victim.ready[1] != "1":
+            raise Undecided("io_uring is not allowed here")
+        result = faults.record()
+    of_workers = [s for s in result.named("hostile") if (s.labels.get("thread.name") or "").startswith("iou-wrk")]
+    result.watch.expect(count(of_workers) > 10, f"{count(of_workers)} samples of io_uring's worker")
+    marks = {mark(s) for s in of_workers}
+    expect(marks <= {"[user registers not available]"}, f"its stacks end in {marks}")
+    return f"{faults.check(result)}, {count(of_workers)} of the worker"
+
+
 if __name__ == "__main__":
-    main([mappings_before_the_recording, mappings_while_recording, sparse_perf_map, dense_perf_map,
+    main([thread_of_the_kernel, mappings_before_the_recording, mappings_while_recording, sparse_perf_map, dense_perf_map,
           library_that_grows_while_it_runs])
