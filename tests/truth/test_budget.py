@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 A recording under a budget: the rate falls from far above what the budget allows, and the CPU time it shows is
-still that of the program, as a whole and by function.
+still that of the program, as a whole and by function. A short burst of work is seen.
 
     test_budget.py BOLOMETER WORKLOADS
 """
@@ -16,6 +16,8 @@ ASKED_HZ = 9973
 # Six hundredths of one CPU, as the program runs on one: 6 us for each tick of the rate asked for. A tick costs
 # more: an interrupt alone takes 2 us, a stack 5.
 SHARE = 0.06 / os.cpu_count()
+IDLE_SECONDS, SPIKE_SECONDS = 4, 0.2
+LOWEST_HZ = 11
 SLICE_NS = 2.5e6  # as in test_record_split.py
 
 
@@ -50,5 +52,18 @@ def rate_falls_and_totals_stay(bench):
             f"{len(undecided)} functions undecided, cost {recording['budget_minute_cost_ppm'] / 1e4:.2f} % of {SHARE:.2%}")
 
 
+def spike_is_seen(bench):
+    """A fifth of a second of work after nothing: at the lowest rate that a budget leaves, two samples."""
+    script = f'sleep {IDLE_SECONDS} && exec "$0" {SPIKE_SECONDS}'
+    recording = bench.record("--max-cpu", f"{SHARE:.4%}", frequency=99,
+                             command=["sh", "-c", script, *bench.workload("split")])
+    seen = sum(sample.count for sample in recording.samples_of("split"))
+    rate = recording["budget_frequency_hz"]
+    if seen < LOWEST_HZ * SPIKE_SECONDS and (rate < 4 * LOWEST_HZ or recording["budget_chance_ppm"] < 1e6):
+        raise Undecided(f"others left the budget {rate} Hz: {seen} samples")
+    expect(seen >= LOWEST_HZ * SPIKE_SECONDS, f"{seen} samples of {SPIKE_SECONDS} s of work, {rate} Hz at the end")
+    return f"{seen} samples of {recording.truth['self_ns'] / 1e9:.2f} s of work, {rate} Hz at the end"
+
+
 if __name__ == "__main__":
-    main([rate_falls_and_totals_stay])
+    main([rate_falls_and_totals_stay, spike_is_seen])
