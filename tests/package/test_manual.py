@@ -56,14 +56,15 @@ def missing_from_pages(bolometer, directory, commands):
             if not re.search(rf"{option}\b", sections.get(command, "")):
                 yield f"bolometer.1 lacks {command} {option}"
     text = page_text(f"{directory}/bolometer.yaml.5")
-    section = ""
+    sections = []
     for indent, comment, key in re.findall(r"^( *)(#?)-? *([a-z_]+):", output(
             bolometer, "daemon", "--print-config-reference").split("\n\n", 1)[1].split("exporters:")[0], re.M):
-        section = section if indent else ""
+        del sections[len(indent) // 2:]
+        path = ".".join([*sections, key])
         if not comment:
-            section = key + "."
-        elif not re.search(rf"^ +{section}{key}$", text, re.M):
-            yield f"bolometer.yaml.5 lacks {section}{key}"
+            sections.append(key)
+        elif not re.search(rf"^ +{re.escape(path)}$", text, re.M):
+            yield f"bolometer.yaml.5 lacks {path}"
 
 
 def completed(directory, *words):
