@@ -28,7 +28,7 @@ def hung_before_the_recording(faults):
             finally:
                 process.kill()
     samples = result.named("hanging")
-    expect(count(samples) > 50, f"{count(samples)} samples of the program whose file hangs")
+    result.watch.expect(count(samples) > 50, f"{count(samples)} samples of the program whose file hangs")
     expect(result["binaries_unopened"] >= 1, "nothing says that a file was not opened")
     return f"{faults.check(result)}, {result['binaries_unopened']} unopened"
 
@@ -38,7 +38,7 @@ def hanging_jit_map(faults):
     with mounted("map", b"") as mount, jit(faults) as path, mount.bound_over(path):
         mount.hang()
         result = faults.record("--no-cache", delay=SOON)
-    expect(count(result.named("jit")) > 50, "the program is not sampled any more")
+    result.watch.expect(count(result.named("jit")) > 50, "the program is not sampled any more")
     expect(result["jit_maps_hanging"] == 1, "nothing says that a map was not read")
     return faults.check(result)
 
@@ -52,7 +52,7 @@ def served(faults):
             finally:
                 process.kill()
     named = [s for s in result.named("served") if "split_leaf" in s.names and s.names[-1] == "_start"]
-    expect(count(named) > 50, f"{count(named)} samples with names")
+    result.watch.expect(count(named) > 50, f"{count(named)} samples with names")
     return faults.check(result)
 
 
