@@ -43,6 +43,7 @@ while True:
 """
 ALLOCATE = "while True: [bytes(100 + i) for i in range(5000)]; bytearray(1 << 20)"
 MIN_SECONDS = 60
+START_SECONDS, BURST_SECONDS = 5, 2
 AGREE_SHARE = 0.05
 AGREE_WARM = 12  # seconds, after which the rate has come to rest
 AGREE_PAIRS = 150  # of slices of 0.1 s
@@ -122,11 +123,11 @@ def measure(bolometer, chain, seconds, share):
     return sampling, own, interrupts, wall, said
 
 
-def dearest_share(sampling, interrupts):
-    """Of all CPUs, of the minutes (or of all, when that is less) that end with a reading. Interrupts are taken
-    to be spread evenly."""
+def dearest_share(sampling, interrupts, width=MIN_SECONDS):
+    """Of all CPUs, of the minutes (or so many seconds, or of all, when that is less) that end with a reading.
+    Interrupts are taken to be spread evenly."""
     last = sampling[-1][0]
-    width = min(MIN_SECONDS, last)
+    width = min(width, last)
     costs = []
     for end, ns in sampling:
         begin = max((reading for reading in sampling if reading[0] <= end - width), default=None)
@@ -144,6 +145,10 @@ def show(share, sampling, own, interrupts, wall, said):
           f"start {said['load_cpu_ns'] / 1e9:.3f} s, until the end of sampling {said['capture_cpu_ns'] / 1e9:.3f} s, with names and file {own / 1e9:.3f} s; "
           f"{said['samples']} samples, {said['budget_frequency_hz']} Hz at the end, "
           f"infeasible={said['budget_infeasible']}")
+    rest = [(when, ns) for when, ns in sampling if when > START_SECONDS]
+    if rest:
+        print(f"    after the first {START_SECONDS} s: {dearest_share(rest, interrupts, BURST_SECONDS):.3%} in the dearest "
+              f"{BURST_SECONDS} s")
     return dearest
 
 
