@@ -16,6 +16,7 @@ static const char *const kinds[] = {
 	[OPTION_NUMBER] = "number",
 	[OPTION_DURATION] = "duration",
 	[OPTION_SHARE] = "share",
+	[OPTION_SIZE] = "size",
 	[OPTION_TEXT] = "text",
 	[OPTION_TEXT_LIST] = "text",
 	[OPTION_NUMBER_LIST] = "number",

@@ -5,6 +5,7 @@
 #include "base/nearest_word.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 struct parse {
@@ -99,6 +100,18 @@ static int set_share(const struct parse *p, const struct option_spec *spec, cons
 	return 0;
 }
 
+static int set_size(const struct parse *p, const struct option_spec *spec, const char *value)
+{
+	uint64_t bytes;
+	char range[64], low[24], high[24];
+	snprintf(range, sizeof(range), "a size from %s to %s", text_size(low, sizeof(low), spec->low),
+		 text_size(high, sizeof(high), spec->high));
+	if (text_parse_size(value, &bytes) < 0 || bytes < spec->low || bytes > spec->high)
+		return refuse(p, spec, value, range);
+	*(uint64_t *)(p->target + spec->offset) = bytes;
+	return 0;
+}
+
 static int set_yes_no(const struct parse *p, const struct option_spec *spec, const char *value)
 {
 	bool yes = strcmp(value, "yes") == 0;
@@ -124,6 +137,8 @@ static int set_value(const struct parse *p, const struct option_spec *spec, cons
 		return add_numbers(p, spec, value);
 	case OPTION_SHARE:
 		return set_share(p, spec, value);
+	case OPTION_SIZE:
+		return set_size(p, spec, value);
 	case OPTION_DURATION:
 		return set_duration(p, spec, value);
 	case OPTION_TEXT:

@@ -20,6 +20,7 @@ enum option_kind {
 	OPTION_NUMBER,	    /* uint64_t in [low, high] */
 	OPTION_DURATION,    /* uint64_t ns, at least 1 */
 	OPTION_SHARE,	    /* uint64_t parts in a million, at least 1: 0.5% */
+	OPTION_SIZE,	    /* uint64_t bytes in [low, high]: 64MiB */
 	OPTION_TEXT,	    /* const char *, points into argv */
 	OPTION_TEXT_LIST,   /* struct option_texts, one more for each use */
 	OPTION_NUMBER_LIST, /* struct option_numbers, comma-separated and repeatable */

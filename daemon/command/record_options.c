@@ -28,6 +28,9 @@ const struct option_spec record_option_specs[] = {
 	OPTION(SHARE, 0, "max-cpu", "SHARE", AT(max_cpu_ppm),
 	       "what this may cost of the CPU time of all CPUs: 0.5%. The rate goes\n"
 	       "down, to 11 Hz and then by chance to nothing, as long as it must"),
+	OPTION(SIZE, 0, "max-memory", "SIZE", AT(max_memory),
+	       "what this may take of memory while it samples, maps in the kernel\n"
+	       "included: 64MiB", .low = MEMORY_BUDGET_LOWEST, .high = 1ULL << 40),
 	OPTION(NUMBER, 0, "heap-interval", "BYTES", AT(heap_interval),
 	       "heap: bytes between two samples (default 524288)", .low = 1, .high = HEAP_MAX_INTERVAL),
 	OPTION(SHARE, 0, "heap-budget", "SHARE", AT(heap_budget_ppm),
@@ -193,6 +196,7 @@ int record_options_apply(const struct record_options *options, uint32_t command_
 	ret->max_frames = (uint32_t)options->max_frames;
 	ret->limits.heap_processes = (uint32_t)options->heap_processes;
 	ret->max_cpu = (double)options->max_cpu_ppm / 1e6;
+	ret->max_memory = options->max_memory;
 	ret->symbolize = options->symbolize;
 	ret->inlines = options->inlines;
 	ret->labels = options->labels;

@@ -123,6 +123,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		r->options.names_timeout_ns = NAMES_TIMEOUT_NS;
 	if (!r->options.max_frames)
 		r->options.max_frames = MAX_USER_FRAMES;
+	recording_limit_memory(r);
 	struct aggregate_limits limits = {
 		.frames = r->options.limits.frames,
 		.entries = r->options.limits.entries,
@@ -184,6 +185,7 @@ struct recording *recording_free(struct recording *r)
 	if (!r)
 		return NULL;
 	loop_remove(r->timer);
+	loop_remove(r->memory_timer);
 	recording_budget_free(r->budget);
 	if (r->collector)
 		collector_stop(r->collector);
@@ -222,6 +224,8 @@ int recording_start(struct recording *r, struct recording_failure *failure)
 	r->running = error == 0;
 	if (error == 0 && r->options.max_cpu > 0)
 		error = recording_start_budget(r);
+	if (error == 0 && r->options.max_memory)
+		error = recording_start_memory_budget(r);
 	if (error < 0)
 		snprintf(failure->text, sizeof(failure->text), "%s",
 			 cause.text[0] ? cause.text : strerror(-error));
@@ -273,6 +277,7 @@ int recording_stop(struct recording *r)
 	if (r->budget)
 		recording_budget_report(r->budget, &r->last_budget);
 	r->budget = recording_budget_free(r->budget);
+	r->memory_timer = loop_remove(r->memory_timer);
 	recording_set_reading(r, true);
 	if (recording_looks_at_memory(r))
 		memory_watch_update(&r->memory, "/proc");

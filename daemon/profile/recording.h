@@ -12,6 +12,7 @@
 #include "collect/budget.h"
 #include "collect/heap_windows.h"
 #include "collect/map_usage.h"
+#include "collect/memory_budget.h"
 #include "collect/opener.h"
 #include "collect/safe_mode.h"
 #include "collect/selection.h"
@@ -71,6 +72,8 @@ struct recording_options {
 	const char *root; /* of the host's files, such as /var/log/pods; NULL: by itself */
 	const char *cache_directory; /* tables and symbols; NULL: default; "" : none */
 	double max_cpu; /* share of the host's CPU time that this may cost, 0.005; 0: no budget */
+	uint64_t max_memory; /* bytes of all our processes and BPF maps, at least MEMORY_BUDGET_LOWEST; 0: no budget. The limits
+			      * below become no larger than fits into it. */
 	/* With a budget: the rate is about to change, so that a profile of one rate ends here. NULL: each
 	 * profile's period is the mean of its samples'. */
 	void (*on_rate_change)(void *userdata);
@@ -128,6 +131,7 @@ struct recording_statistics {
 	uint64_t drained_ns;		  /* when the rings were last read, CLOCK_MONOTONIC */
 	struct recording_phases phases;
 	struct budget_report budget;	  /* share 0: none was set */
+	struct memory_budget memory_budget; /* limit 0: none was set */
 };
 
 struct recording;

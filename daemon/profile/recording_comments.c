@@ -74,6 +74,22 @@ int recording_add_strategies(const struct strategies *strategies, enum profile_k
 	return failed ? -ENOMEM : 0;
 }
 
+/* Bytes; and how often each lever was moved since the last profile. */
+static void add_memory_budget(const struct memory_budget *now, const struct memory_budget *since,
+			      struct profile *profile, bool *failed)
+{
+	add(profile, failed, "budget_memory_bytes", now->limit);
+	add(profile, failed, "budget_memory_peak_bytes", now->peak);
+	add(profile, failed, "budget_memory_infeasible", now->infeasible);
+	for (int i = 0; i < MEMORY_LEVER_COUNT; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "budget_memory_gave_up.%s",
+			 memory_lever_name((enum memory_lever)i));
+		if (now->moved[i] > since->moved[i])
+			add(profile, failed, name, now->moved[i] - since->moved[i]);
+	}
+}
+
 int recording_add_comments(const struct recording_statistics *now,
 			   const struct recording_statistics *since, enum profile_kind kind,
 			   bool times, struct profile *profile)
@@ -114,6 +130,8 @@ int recording_add_comments(const struct recording_statistics *now,
 	}
 	if (now->budget.share > 0)
 		add_budget(&now->budget, profile, &failed);
+	if (now->memory_budget.limit)
+		add_memory_budget(&now->memory_budget, &since->memory_budget, profile, &failed);
 	add(profile, &failed, "memory_bytes", now->memory_bytes);
 	add(profile, &failed, "load_ns", now->phases.load_ns);
 	add(profile, &failed, "load_cpu_ns", now->phases.load_cpu_ns);

@@ -63,6 +63,36 @@ static bool renewal_is_due(struct recording *r, uint64_t now)
 	return r->options.limits.idle_ns && now - r->renewed_ns >= r->options.limits.idle_ns / IDLE_AGES;
 }
 
+void recording_drop_unused_names(struct recording *r)
+{
+	mark_used(r);
+	if (r->symbolizer)
+		symbolizer_make_room(r->symbolizer, collector_binaries(r->collector)->age);
+}
+
+void recording_drop_unused_tables(struct recording *r)
+{
+	mark_used(r);
+	binaries_dismiss_idle(collector_binaries(r->collector), 0);
+}
+
+/* A stack may have come that ran through it before it was dismissed. */
+static bool release_unused(void *userdata, struct binary *binary)
+{
+	struct recording *r = userdata;
+	return binary->last_used != binary->owner->age && release_binary(r, binary);
+}
+
+void recording_remove_dropped(struct recording *r)
+{
+	struct binaries *binaries = collector_binaries(r->collector);
+	if (!binaries->leaving || monotonic_ns() - r->room_made_ns < LEAVING_NS)
+		return;
+	collector_drain(r->collector);
+	mark_used(r);
+	binaries_remove_leaving(binaries, release_unused, r);
+}
+
 void recording_forget_old(struct recording *r)
 {
 	recording_forget_jit(r);

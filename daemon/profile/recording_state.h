@@ -52,6 +52,8 @@ struct recording {
 	struct recording_phases phases;
 	struct profile_builder_statistics built;
 	struct recording_budget *budget; /* NULL: none */
+	struct memory_budget memory_budget; /* limit 0: none */
+	struct loop_source *memory_timer; /* of it */
 	uint32_t rate;	       /* Hz now; with a budget not always options.frequency */
 	struct budget_report last_budget; /* when sampling stopped */
 	bool without_lines;
@@ -101,6 +103,21 @@ void recording_forget_old(struct recording *r);
 
 /* Begins to keep options.max_cpu. Returns 0 or -errno. */
 int recording_start_budget(struct recording *r);
+
+/* Makes the limits fit into options.max_memory, if that is set. Before anything is built from them. */
+void recording_limit_memory(struct recording *r);
+/* Begins to keep it. Returns 0 or -errno. */
+int recording_start_memory_budget(struct recording *r);
+
+/* What all our processes and BPF maps have, bytes, read now. The kernel walks all pages of ours to tell: about a
+ * millisecond for 20 MB. */
+uint64_t recording_read_memory(struct recording *r);
+
+/* Ages end: what the kept stacks need is used, other names or tables go, as far as they may. */
+void recording_drop_unused_names(struct recording *r);
+void recording_drop_unused_tables(struct recording *r);
+/* Those whose time has come, of binaries that no stack refers to. */
+void recording_remove_dropped(struct recording *r);
 
 /* Are binaries that were not met before read, or do they wait? */
 void recording_set_reading(struct recording *r, bool reading);

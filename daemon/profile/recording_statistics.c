@@ -34,20 +34,29 @@ static bool memory_is_known(const struct recording *r, uint64_t now)
 	return r->memory_read_ns && now - r->memory_read_ns < MEMORY_LIFETIME_NS;
 }
 
-/* Memory of this process and its children, bytes. The kernel walks all their pages to tell: not at every
- * question. */
-static uint64_t own_memory(struct recording *r, uint32_t parser_pid)
+static uint64_t read_memory(struct recording *r, uint32_t parser_pid)
 {
-	uint64_t now = monotonic_ns();
-	if (memory_is_known(r, now))
-		return r->memory_bytes;
-	r->memory_read_ns = now;
+	r->memory_read_ns = monotonic_ns();
 	r->memory_bytes = process_memory((uint32_t)getpid());
 	if (parser_pid)
 		r->memory_bytes += process_memory(parser_pid);
 	if (r->options.opener)
 		r->memory_bytes += process_memory(opener_pid(r->options.opener));
 	return r->memory_bytes;
+}
+
+uint64_t recording_read_memory(struct recording *r)
+{
+	struct collector_statistics c;
+	collector_get_statistics(r->collector, &c);
+	return read_memory(r, c.parser.child_pid) + c.map_bytes;
+}
+
+/* Memory of this process and its children, bytes. The kernel walks all their pages to tell: not at every
+ * question. */
+static uint64_t own_memory(struct recording *r, uint32_t parser_pid)
+{
+	return memory_is_known(r, monotonic_ns()) ? r->memory_bytes : read_memory(r, parser_pid);
 }
 
 static void add_symbolizer_statistics(const struct recording *r, struct recording_statistics *ret)
@@ -108,6 +117,7 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.safe_mode = c.safe_mode,
 	};
 	recording_get_budget(r, &ret->budget);
+	ret->memory_budget = r->memory_budget;
 	losses_collect(&ret->losses, &c);
 	ret->watched_processes =
 		memory_watch_sum(&r->memory, &ret->watched_first, &ret->watched_last);

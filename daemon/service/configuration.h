@@ -48,6 +48,7 @@ struct memory_configuration {
 
 struct budget_configuration {
 	uint64_t cpu_ppm; /* of the CPU time of all CPUs; 0: none */
+	uint64_t memory_bytes; /* 0: none */
 };
 
 struct kill_switch_configuration {

@@ -78,6 +78,7 @@ int daemon_recording_options(const struct configuration *c, struct recording_opt
 		.ignore_kernel_bugs = c->sampling.ignore_kernel_bugs,
 		.safe_mode = c->sampling.safe_mode,
 		.max_cpu = (double)c->budget.cpu_ppm / 1e6,
+		.max_memory = c->budget.memory_bytes,
 		.cache_directory = c->cache.enabled ? c->cache.directory : "",
 		.names_timeout_ns = NAMES_TIMEOUT_NS,
 		.limits = {.binaries = (uint32_t)c->limits.binaries,

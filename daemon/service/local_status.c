@@ -175,6 +175,22 @@ static void write_strategies(const struct strategies *strategies, struct json *j
 	json_close(json, ']');
 }
 
+static void write_memory_budget(const struct memory_budget *b, struct json *json)
+{
+	if (!b->limit)
+		return;
+	json_open(json, "memory_budget", '{');
+	json_number(json, "bytes", b->limit);
+	json_number(json, "used_bytes", b->bytes);
+	json_number(json, "peak_bytes", b->peak);
+	json_open(json, "gave_up", '{');
+	for (int i = 0; i < MEMORY_LEVER_COUNT; i++)
+		json_number(json, memory_lever_name((enum memory_lever)i), b->moved[i]);
+	json_close(json, '}');
+	json_flag(json, "infeasible", b->infeasible);
+	json_close(json, '}');
+}
+
 static void write_safe_mode(unsigned safe_mode, struct json *json)
 {
 	json_open(json, "safe_mode", '{');
@@ -264,6 +280,7 @@ void local_status_write(struct local_server *local, struct json *json, const cha
 	write_budget(&s.budget, json);
 	json_number(json, "not_taken", s.not_taken);
 	write_strategies(recording_strategies(daemon->recording), json);
+	write_memory_budget(&s.memory_budget, json);
 	write_exporters(daemon, json);
 	json_number(json, "profiles_being_taken", local_pprof_count(local));
 	json_close(json, '}');
@@ -304,6 +321,18 @@ static void describe_budget(const struct budget_report *b, struct text *out)
 			text_add(out, ", %s", budget_lever_words((enum budget_lever)i));
 	if (b->chance < 1)
 		text_add(out, ", %.0f %% of the time", 100 * b->chance);
+	text_add_string(out, b->infeasible ? "; it cannot be kept (budget_infeasible)\n" : "\n");
+}
+
+static void describe_memory_budget(const struct memory_budget *b, struct text *out)
+{
+	char limit[32], peak[32];
+	text_add(out, "budget      %s of memory, %s at most by now", text_size(limit, sizeof(limit), b->limit),
+		 text_size(peak, sizeof(peak), b->peak));
+	for (int i = 0; i < MEMORY_LEVER_COUNT; i++)
+		if (b->moved[i])
+			text_add(out, ", gave up %s %llu times", memory_lever_name((enum memory_lever)i),
+				 (unsigned long long)b->moved[i]);
 	text_add_string(out, b->infeasible ? "; it cannot be kept (budget_infeasible)\n" : "\n");
 }
 
@@ -359,6 +388,8 @@ static void describe_interval(const struct daemon *daemon, const struct recordin
 		describe_heap(s, out);
 	if (s->budget.share > 0)
 		describe_budget(&s->budget, out);
+	if (s->memory_budget.limit)
+		describe_memory_budget(&s->memory_budget, out);
 	text_add(out, "memory      %s, and %s of BPF maps\n",
 		 text_size(memory, sizeof(memory), s->memory_bytes - s->map_bytes),
 		 text_size(maps, sizeof(maps), s->map_bytes));

@@ -374,6 +374,19 @@ static void write_budget(const struct budget_report *b, struct text *out)
 	       b->infeasible);
 }
 
+static void write_memory_budget(const struct memory_budget *b, struct text *out)
+{
+	single(out, "budget_memory_bytes", "gauge", "Bytes of memory that profiling may take.", (double)b->limit);
+	single(out, "budget_memory_used_bytes", "gauge", "Bytes that it took lately, maps in the kernel included.",
+	       (double)b->bytes);
+	family(out, "budget_memory_given_up_total", "counter", "How often this was given up for the budget.");
+	for (int i = 0; i < MEMORY_LEVER_COUNT; i++)
+		sample(out, "budget_memory_given_up_total", "what", memory_lever_name((enum memory_lever)i),
+		       (double)b->moved[i]);
+	single(out, "budget_memory_infeasible", "gauge", "Is it above the budget with everything given up?",
+	       b->infeasible);
+}
+
 static void write_state(const struct metrics *m, struct text *out)
 {
 	family(out, "build_info", "gauge", "The version that runs.");
@@ -397,6 +410,8 @@ static void write_state(const struct metrics *m, struct text *out)
 	       (double)m->frequency);
 	if (m->recording->budget.share > 0)
 		write_budget(&m->recording->budget, out);
+	if (m->recording->memory_budget.limit)
+		write_memory_budget(&m->recording->memory_budget, out);
 	single(out, "sampling_paused_seconds_total", "counter",
 	       "Time in which sampling was off because somebody stopped it.",
 	       seconds(m->recording->paused_ns));

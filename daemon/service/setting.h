@@ -25,6 +25,7 @@ enum setting_trait {
 	SETTING_NEEDS_RESTART = 1,
 	SETTING_SECRET = 2,	 /* its values are never printed */
 	SETTING_ZERO_IS_AUTO = 4, /* "auto" of a size, else "none" is 0, which is outside the range */
+	SETTING_ZERO_IS_NONE = 8 | SETTING_ZERO_IS_AUTO, /* "none" of any kind is */
 };
 
 struct setting {

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "bpf/wire.h"
+#include "collect/memory_budget.h"
 
 #define MIB (1ULL << 20)
 #define GIB (1ULL << 30)
@@ -88,6 +89,10 @@ const struct setting configuration_settings[] = {
 		"processes, its programs in the kernel, its interrupts. The rate goes down from\n"
 		"sampling.frequency as far as it must; totals stay right.",
 		.low = 100, .high = 1000000, .traits = SETTING_ZERO_IS_AUTO),
+	SETTING(SIZE, "budget.memory", budget.memory_bytes, "none",
+		"What profiling may take of the host's memory: its own processes and its maps in the\n"
+		"kernel. Sizes and limits become no larger than fits.",
+		.low = MEMORY_BUDGET_LOWEST, .high = TIB, .traits = SETTING_ZERO_IS_NONE | SETTING_NEEDS_RESTART),
 	SETTING(TEXT, "kill_switch.file", kill_switch.file, "/etc/bolometer/off",
 		"While there is a file of this name, on a local file system, nothing of the daemon is\n"
 		"attached to the kernel; \"\": none. SIGUSR2 does the same."),

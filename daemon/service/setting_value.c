@@ -52,7 +52,9 @@ static void write_choices(const struct setting *setting, struct text *out)
 /* What stands for 0 where 0 is outside the range. */
 static const char *zero_word(const struct setting *setting)
 {
-	return setting->kind == SETTING_SIZE ? "auto" : "none";
+	bool is_auto = setting->kind == SETTING_SIZE &&
+		       (setting->traits & SETTING_ZERO_IS_NONE) != SETTING_ZERO_IS_NONE;
+	return is_auto ? "auto" : "none";
 }
 
 void setting_write_range(const struct setting *setting, struct text *out)
