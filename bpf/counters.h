@@ -47,6 +47,7 @@
 	COUNTER(HEAP_MISSED_FREES, "heap_missed_frees", "blocks whose address was given out again") \
 	COUNTER(HEAP_TOO_LARGE, "heap_too_large", "requests of more than the host's memory, not looked at") \
 	COUNTER(HEAP_LOST, "heap_lost", "allocations without a place: no memory for the call or the walk") \
+	COUNTER(HEAP_LOST_RETURNS, "heap_lost_returns", "calls of allocators whose return was not seen") \
 	COUNTER(HEAP_SITES_FULL, "heap_sites_full", "allocations at places the full table refused") \
 	COUNTER(HEAP_LIVE_FULL, "heap_live_full", "blocks the full table refused: not in use")  \
 	COUNTER(HEAP_SAMPLES, "heap_samples", "allocations of which the place was taken")       \

@@ -233,6 +233,23 @@ static __always_inline void count_unsampled(u64 cookie, const struct heap_call *
 		count_allocation(cookie, call->size);
 }
 
+/* A function that hands its request on by a jump may have moved the stack pointer a little by then. */
+#define HEAP_JUMP_SLACK 128
+
+/*
+ * Has the call that waits for its return come back unseen? A kernel that is short of time or nests too deeply can
+ * lose a return, and a program may jump out of a function. What such a call left must not pass for one that goes on:
+ * all later calls of the thread would be taken for a part of it. A call on its way makes others further down the
+ * stack; only by a jump, to another function, can they stand where it stands.
+ */
+static __always_inline bool is_over(const struct heap_call *pending, u64 sp, u64 ip, u32 role)
+{
+	if (sp == pending->sp)
+		return ip == pending->ip ||
+		       (role == ALLOCATION_FREE && pending->role != ALLOCATION_REALLOC);
+	return sp > pending->sp + HEAP_JUMP_SLACK;
+}
+
 /* Returns whether the call's return need not be seen. Without sessions it is seen all the same. */
 static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 {
@@ -240,7 +257,7 @@ static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 	u32 thread = (u32)bpf_get_current_pid_tgid(), role = cookie & 0xff;
 	u64 pointer = heap_register(ctx, cookie, HEAP_COOKIE_POINTER);
 	struct heap_call *pending = bpf_map_lookup_elem(&heap_pending, &thread);
-	u64 sp = heap_stack_pointer(ctx);
+	u64 sp = heap_stack_pointer(ctx), ip = heap_instruction_pointer(ctx);
 	struct heap_process *process = heap_process_of(cookie);
 	u64 mode = heap_mode_of(process), window = heap_window_of(process);
 
@@ -248,6 +265,11 @@ static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 		__sync_fetch_and_add(role == ALLOCATION_FREE ? &process->frees : &process->calls, 1);
 	if (mode == HEAP_MODE_RESTING)
 		return 1;
+	if (pending && pending->window == window && is_over(pending, sp, ip, role)) {
+		count_heap(COUNTER_HEAP_LOST_RETURNS, 1);
+		bpf_map_delete_elem(&heap_pending, &thread);
+		pending = 0;
+	}
 	if (pending && pending->window == window && sp <= pending->sp) {
 		if (role != ALLOCATION_FREE && !in_session)
 			pending->depth++;
@@ -269,6 +291,7 @@ static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 		return 1;
 	}
 	struct heap_call call = {.sp = sp,
+				 .ip = ip,
 				 .role = role,
 				 .pointer = pointer,
 				 .window = window,

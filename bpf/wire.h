@@ -324,6 +324,7 @@ struct heap_block {
 /* Value of `heap_pending`: a call on its way. */
 struct heap_call {
 	u64 sp;	  /* at the outermost call: calls it makes have lower ones */
+	u64 ip;	  /* of its probe */
 	u64 role; /* enum allocation_role */
 	u64 size;
 	u64 pointer;

@@ -182,6 +182,7 @@ static void write_heap(const struct recording_statistics *s, struct text *out)
 	       (double)s->counters[COUNTER_HEAP_SAMPLES]);
 	family(out, "heap_lost_total", "counter", "Of them, those that are not told in full, by reason.");
 	sample(out, "heap_lost_total", "reason", "no_memory", s->counters[COUNTER_HEAP_LOST]);
+	sample(out, "heap_lost_total", "reason", "return_unseen", s->counters[COUNTER_HEAP_LOST_RETURNS]);
 	sample(out, "heap_lost_total", "reason", "places_full", s->counters[COUNTER_HEAP_SITES_FULL]);
 	sample(out, "heap_lost_total", "reason", "objects_full", s->counters[COUNTER_HEAP_LIVE_FULL]);
 	family(out, "heap_processes", "gauge", "Processes whose allocators are probed, all the time or in windows.");

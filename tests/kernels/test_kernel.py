@@ -11,6 +11,7 @@ or, for arm64, a cross compiler and libraries.
 """
 
 import base64
+import json
 import os
 import pathlib
 import re
@@ -21,12 +22,15 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "truth")]
+from heap_recording import lacks_links, wrong_places  # noqa: E402
 from profile_reader import Profile  # noqa: E402
 from verdict import SKIPPED, Stopwatch  # noqa: E402
 import cross  # noqa: E402
 
 LEAST_SAMPLES = 50  # of a workload, once its tables are ready
 LATE = "too late: "  # how what a busy host may bring about begins
+MEMORY_WORKLOADS = {"growth", "heap"}
+LARGEST_HEAP_ERROR = 0.02
 BOOT_TIMEOUT = 240  # seconds under software emulation on a busy machine
 INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -52,6 +56,14 @@ growth small 4 > /dev/null & bolometer record -q -e growth -d 3s -o /tmp/x.pb.gz
 bolometer record -q -e growth -o /tmp/x.pb.gz -- growth small 64 > /dev/null
 echo "RECORD growth $?"
 echo "BEGIN growth"; base64 /tmp/x.pb.gz; echo "END growth"
+rm /tmp/x.pb.gz
+(sleep 60 & echo $! > /tmp/sleep; wait) | heap 300 > /tmp/heap & heap=$!
+bolometer record -q -e heap --exact -d 90s -p $heap -o /tmp/x.pb.gz 2> /tmp/heap-errors & recorder=$!
+while [ ! -s /tmp/heap ] && kill -0 $recorder 2> /dev/null; do sleep 0.1; done
+kill -INT $recorder 2> /dev/null; wait $recorder
+echo "RECORD heap $?"; kill $(cat /tmp/sleep)
+echo "HEAP $(cat /tmp/heap)"; cat /tmp/heap-errors
+[ ! -f /tmp/x.pb.gz ] || { echo "BEGIN heap"; base64 /tmp/x.pb.gz; echo "END heap"; }
 poweroff -f
 """
 # Runs while CPU 1 comes and goes; off for a second.
@@ -74,7 +86,7 @@ class Amd64:
     def __init__(self, _, build):
         self.binaries = [build / target for target in ("bolometer", "tests/kernels/load")]
         self.binaries += [build / "tests/truth/workloads" / name
-                          for name in sorted({run.split()[0] for run in self.runs} | {"growth"})]
+                          for name in sorted({run.split()[0] for run in self.runs} | MEMORY_WORKLOADS)]
         self.busybox = pathlib.Path("/bin/busybox")
 
     @staticmethod
@@ -98,7 +110,8 @@ class Arm64:
     def __init__(self, source, build):
         self.cross = cross.CrossBuild(source, build / "arm64")
         self.binaries = self.cross.build("bolometer", "tests/kernels/load", *(
-            f"tests/truth/workloads/{name}" for name in sorted({run.split()[0] for run in self.runs} | {"growth"})))
+            f"tests/truth/workloads/{name}"
+            for name in sorted({run.split()[0] for run in self.runs} | MEMORY_WORKLOADS)))
         self.busybox = self.cross.sysroot / "bin/busybox"
 
     def libraries(self, binary):
@@ -274,6 +287,31 @@ def judge_growth(profile):
     return failures
 
 
+def judge_heap(console, profile):
+    """Every allocation at known places, to the byte; where the kernel cannot tell them, it is said."""
+    match = re.search(r"^HEAP (\{.*\})$", console, re.M)
+    if profile is None:
+        said = re.findall(r"^bolometer.*heap.*$", console, re.M)
+        print("\n".join(said) or "heap: nothing was said")
+        return [] if any(lacks_links(line) for line in said) else ["heap: no profile came back, and nothing says why"]
+    if not match:
+        return [f"{LATE}heap: the program did not end"]
+    truth = json.loads(match.group(1))
+    if not truth["probed"]:
+        return [f"{LATE}heap: the probes came too late for the program"]
+    wrong = wrong_places(profile, truth["places"])
+    objects = sum(place[0] for place in truth["places"].values())
+    seen = sum(sample.values["alloc_objects"] for sample in profile.samples
+               if any(place in sample.names for place in truth["places"]))
+    print(f"heap: {seen} of {objects} objects at {len(truth['places'])} places, {len(wrong)} places not exact")
+    if wrong:
+        print("\n".join(["", *wrong, *(text for text in profile.comments
+                                      if text.startswith("heap_") and not text.endswith("=0"))]))
+    # An emulated CPU of the newest kernels now and then runs over a breakpoint.
+    return [] if len(wrong) <= 1 and abs(seen - objects) <= LARGEST_HEAP_ERROR * objects else [
+        f"heap: {what}" for what in wrong]
+
+
 def judge(console, machine, directory):
     failures = []
     for line in re.findall(r"^.* instructions of .*$", console, re.M):
@@ -285,6 +323,7 @@ def judge(console, machine, directory):
     for run in machine.runs:
         failures += judge_run(run, profile_of(console, name_of(run), directory))
     failures += judge_growth(profile_of(console, "growth", directory))
+    failures += judge_heap(console, profile_of(console, "heap", directory))
     if "CPU1 1\n" not in console:
         print("hotplug: SKIPPED, this kernel keeps its CPUs")
     else:

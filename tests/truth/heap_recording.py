@@ -48,6 +48,16 @@ def expect_no_probes(pid, file="libc"):
     expect(left == 0, f"{left} probes are left")
 
 
+def wrong_places(profile, places):
+    """The places of which a profile says something else than the program did."""
+    wrong = []
+    for place, values in places.items():
+        seen = [sum(sample.values[kind] for sample in profile.samples if place in sample.names) for kind in TYPES]
+        if seen != values:
+            wrong.append(f"{place}: {dict(zip(TYPES, seen))} seen, {values} true")
+    return wrong
+
+
 class HeapRun:
     """What was recorded of a command that says its truth; it has ended."""
 
@@ -95,12 +105,7 @@ class HeapRun:
             if int(counters.get(name, 0)):
                 raise Undecided(f"{name}: {counters[name]}")
         expect(tuple(kind for kind, _ in profile.types) == TYPES, f"sample types {profile.types}")
-        wrong = []
-        for place, values in places.items():
-            seen = [sum(sample.values[kind] for sample in profile.samples if place in sample.names)
-                    for kind in TYPES]
-            if seen != values:
-                wrong.append(f"{place}: {dict(zip(TYPES, seen))} seen, {values} true")
+        wrong = wrong_places(profile, places)
         if wrong:
             raise Failure("; ".join(wrong))
         total = profile.total("alloc_space")
