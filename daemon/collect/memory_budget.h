@@ -14,7 +14,7 @@
 
 #define MEMORY_BUDGET_STEP_NS 2000000000ULL
 #define MEMORY_BUDGET_PAUSE 15 /* steps, after all levers were moved */
-#define MEMORY_BUDGET_LOWEST (16ULL << 20)
+#define MEMORY_BUDGET_LOWEST (8ULL << 20)
 
 /* LEVER(id, name, what it gives up), in their order. */
 #define MEMORY_LEVERS(LEVER)                                                                          \

@@ -95,6 +95,7 @@ int main(void)
 	}
 	text_add_char(&out, ']');
 	describe_settings("settings", configuration_settings, &out);
+	describe_settings("strategy_settings", strategy_settings, &out);
 	describe_settings("exporter_settings", exporter_settings, &out);
 	text_add_string(&out, "}\n");
 	return command_print(&out);

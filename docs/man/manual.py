@@ -108,6 +108,7 @@ def main():
         "VERSION": [description["version"]],
         "COMMANDS": commands(description),
         "SETTINGS": settings(description["settings"]),
+        "STRATEGY_SETTINGS": settings(description["strategy_settings"]),
         "EXPORTER_SETTINGS": settings(description["exporter_settings"]),
     }
     page = re.sub(r"@([A-Z_]+)@", lambda mark: "\n".join(fill[mark[1]]), template.read_text())

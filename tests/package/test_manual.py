@@ -55,16 +55,31 @@ def missing_from_pages(bolometer, directory, commands):
         for option in options_of(bolometer, command):
             if not re.search(rf"{option}\b", sections.get(command, "")):
                 yield f"bolometer.1 lacks {command} {option}"
-    text = page_text(f"{directory}/bolometer.yaml.5")
+    yield from missing_keys(bolometer, directory)
+
+
+def keys_of(reference, depth):
+    """The settings in a part of the reference, "a.b" for what stands in a section."""
     sections = []
-    for indent, comment, key in re.findall(r"^( *)(#?)-? *([a-z_]+):", output(
-            bolometer, "daemon", "--print-config-reference").split("\n\n", 1)[1].split("exporters:")[0], re.M):
-        del sections[len(indent) // 2:]
-        path = ".".join([*sections, key])
-        if not comment:
+    for indent, key, value in re.findall(r"^( *)#?([a-z_]+):(.*)$", reference, re.M):
+        del sections[max(len(indent) // 2 - depth, 0):]
+        if value:
+            yield ".".join([*sections, key])
+        else:
             sections.append(key)
-        elif not re.search(rf"^ +{re.escape(path)}$", text, re.M):
-            yield f"bolometer.yaml.5 lacks {path}"
+
+
+def missing_keys(bolometer, directory):
+    """Each part of the reference has its part of the page."""
+    page = dict(re.findall(r"^([A-Z]+)\n(.*?)(?=^[A-Z]|\Z)", page_text(f"{directory}/bolometer.yaml.5"), re.S | re.M))
+    reference = output(bolometer, "daemon", "--print-config-reference").split("\n\n", 1)[1]
+    settings, lists = reference.split("\nstrategies:\n")
+    strategies, exporters = lists.split("\nexporters:\n")
+    for part, text, depth in (("SETTINGS", settings, 0), ("STRATEGIES", strategies, 2), ("EXPORTERS", exporters, 2)):
+        keys = list(keys_of(text.split("Every key of")[-1], depth))
+        print(f"{len(keys)} {part.lower()}")
+        yield from (f"bolometer.yaml.5 lacks {key} among the {part}" for key in keys
+                    if not re.search(rf"^ +{re.escape(key)}( |$)", page.get(part, ""), re.M))
 
 
 def completed(directory, *words):
