@@ -10,9 +10,9 @@ AddressSanitizer and UndefinedBehaviorSanitizer runs the unit tests and replays 
 Each test runs below tests/alone.py, which ends all that it leaves behind. What a passed test could not
 decide, and what it left, is said in its line.
 
-A serial test that fails is tried once more, because it depends on when this host lets it run: what it said
-the first time is printed, and it is counted as unsteady in the line before the last. More than a few of
-them are no accident: then the first failure counts.
+A serial test that fails, or one of `truth` and `faults`, is tried once more, because it depends on when this
+host lets it run: what it said the first time is printed, and it is counted as unsteady in the line before the
+last. More than a few of them are no accident: then the first failure counts.
 
 Usage: check.py [--minutes N] [--only SUBSTRING] [--suite SUITE]... [--no-sanitizers]"""
 import argparse
@@ -36,6 +36,7 @@ SANITIZED_SUITES = {"unit", "fuzz"}
 # Fast and narrow first, so that a mistake shows early; suites not named here come in between.
 FIRST = ["style", "unit", "fuzz", "command"]
 LAST = ["truth", "faults", "kernels"]
+RETRIED = {"truth", "faults"}  # on what they meet of this host
 TAIL_LINES = 30
 MOST_UNSTEADY = 3
 
@@ -115,7 +116,7 @@ def run(command, timeout, cwd=None, env=None):
 def run_test(test, label, deadline, tally, tries_left=None):
     name = f"{label}{suite_of(test)}/{test['name']}"
     if tries_left is None:
-        tries_left = 0 if test.get("is_parallel", True) else 1
+        tries_left = 1 if not test.get("is_parallel", True) or suite_of(test) in RETRIED else 0
     limit = test["timeout"] or float("inf")
     left = deadline - time.monotonic()
     if left <= 1:
@@ -228,7 +229,7 @@ def run_sanitized(arguments, deadline, tally):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--minutes", type=float, default=28)
+    parser.add_argument("--minutes", type=float, default=29)
     parser.add_argument("--only", default="")
     parser.add_argument("--suite", action="append", default=[])
     parser.add_argument("--no-sanitizers", action="store_true")

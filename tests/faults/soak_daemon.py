@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon for SOAK_MINUTES (default: one, where only what it holds is judged) under a load that forks all
+"""The daemon for SOAK_MINUTES (default: less than one, where only what it holds is judged) under a load that forks all
 the time. Its memory at the end may be 2 % above that after five minutes.
 
 Usage: soak_daemon.py BOLOMETER WORKLOAD"""
@@ -12,7 +12,7 @@ import time
 from daemon_process import MIB, Backend, descriptors, expect, main, proportional, status
 import verdict  # where daemon_process found its own  # pylint: disable=wrong-import-order
 
-MINUTES = float(os.environ.get("SOAK_MINUTES") or 1)
+MINUTES = float(os.environ.get("SOAK_MINUTES") or 0.4)
 SETTLED = 5  # minutes
 # One reading is taken somewhere within an interval: what the profile of it needs comes and goes.
 READINGS = 5

@@ -12,7 +12,7 @@ import subprocess
 from recording import Program, Undecided, cpu_ns, expect, main
 
 SECONDS = 11
-LIMIT_MIB = 16
+LIMIT_MIB = 8
 LEVERS = ("free_heap", "names", "tables", "stacks")  # one every 2 s
 
 
