@@ -36,7 +36,7 @@ struct pyroscope_options {
 struct pyroscope_message {
 	const char *bytes; /* the encoder's */
 	size_t size;
-	uint64_t samples; /* events in it: of the sample type "samples" */
+	uint64_t samples; /* events in it; samples, where the profile does not count events */
 };
 
 /* Takes a message over; a negative result ends the encoding. */

@@ -116,7 +116,9 @@ static uint64_t count_events(const struct push_encoder *e, const uint32_t *sampl
 {
 	size_t types = e->profile->sample_types.count;
 	uint64_t events = 0;
-	for (size_t i = 0; e->samples_column >= 0 && i < count; i++)
+	if (e->samples_column < 0)
+		return count; /* as everywhere: where events are not counted, each place is one */
+	for (size_t i = 0; i < count; i++)
 		events += (uint64_t)e->profile->values
 				  .items[samples[i] * types + (size_t)e->samples_column];
 	return events;

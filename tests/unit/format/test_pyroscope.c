@@ -219,6 +219,16 @@ static void test_limit(void **state)
 	assert_int_equal(received.samples, samples);
 }
 
+/* Of a profile of the heap: no event is counted, each sample is one. */
+static void test_without_events(void **state)
+{
+	_cleanup_profile_ struct profile *profile = example();
+	struct received received;
+	profile->sample_types.items[0].type = example_string(profile, "inuse_objects", 0);
+	encode(profile, (struct pyroscope_options){.grouping = OTLP_BY_CONTAINER}, &received);
+	assert_int_equal(received.samples, profile->samples.count);
+}
+
 static int refuse(void *userdata, const struct pyroscope_message *message)
 {
 	return -ENOSPC;
@@ -238,7 +248,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_grouping), cmocka_unit_test(test_who_names_wins),
 		cmocka_unit_test(test_kernel_threads), cmocka_unit_test(test_foreign_values),
-		cmocka_unit_test(test_limit), cmocka_unit_test(test_refusal),
+		cmocka_unit_test(test_limit), cmocka_unit_test(test_without_events),
+		cmocka_unit_test(test_refusal),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
