@@ -294,8 +294,7 @@ static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 				 .ip = ip,
 				 .role = role,
 				 .pointer = pointer,
-				 .window = window,
-				 .tid = number_task(bpf_get_current_pid_tgid()).tid};
+				 .window = window};
 	take_request(ctx, cookie, process, &call);
 	if (mode == HEAP_MODE_TRIAL)
 		call.interval = 0;
@@ -304,6 +303,7 @@ static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 		count_unsampled(cookie, &call);
 		return 1;
 	}
+	call.tid = number_task(bpf_get_current_pid_tgid()).tid;
 	if (bpf_map_update_elem(&heap_pending, &thread, &call, BPF_ANY))
 		count_heap(COUNTER_HEAP_LOST, 1);
 	return 0;
