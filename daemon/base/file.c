@@ -118,6 +118,16 @@ int read_whole_file(const char *path, size_t limit, char **ret_bytes, size_t *re
 	return read_whole_fd(fd, limit, ret_bytes, ret_size);
 }
 
+#define SMALL_FILE 65536
+
+char *read_small_file(const char *root, const char *path)
+{
+	_cleanup_free_ char *full = text_format("%s%s", root, path);
+	char *bytes = NULL;
+	size_t size;
+	return full && read_whole_file(full, SMALL_FILE, &bytes, &size) == 0 ? bytes : NULL;
+}
+
 static uint64_t proportional_set_size(uint32_t pid)
 {
 	char path[64];

@@ -44,6 +44,9 @@ int write_all(int fd, const void *buffer, size_t size);
  * that the caller frees. Returns 0, -EFBIG past the limit, or -errno. */
 int read_whole_file(const char *path, size_t limit, char **ret_bytes, size_t *ret_size);
 
+/* Contents of ROOT/PATH, of at most 64 KiB, NUL-terminated, or NULL when it cannot be read. The caller frees. */
+char *read_small_file(const char *root, const char *path);
+
 /* Same from an open descriptor, from its current position. */
 int read_whole_fd(int fd, size_t limit, char **ret_bytes, size_t *ret_size);
 

@@ -8,19 +8,7 @@
 #include <errno.h>
 #include <zlib.h>
 
-#define SMALL_FILE 65536
 #define CONFIG_LIMIT (4 << 20)
-
-/* Contents of ROOT/PATH, or NULL. The caller frees. */
-static char *read_below(const char *root, const char *path)
-{
-	_cleanup_free_ char *full = text_format("%s%s", root, path);
-	char *bytes = NULL;
-	size_t size;
-	if (!full || read_whole_file(full, SMALL_FILE, &bytes, &size) < 0)
-		return NULL;
-	return bytes;
-}
 
 /* Does a kernel configuration, gzipped or plain, say CONFIG_HARDENED_USERCOPY=y? -1: not readable. */
 static int config_has_usercopy(const char *root, const char *path)
@@ -49,9 +37,9 @@ static bool read_usercopy(const char *root, const char *release)
 
 void kernel_facts_read(const char *root, struct kernel_facts *ret)
 {
-	_cleanup_free_ char *release = read_below(root, "/proc/sys/kernel/osrelease");
-	_cleanup_free_ char *version = read_below(root, "/proc/version");
-	_cleanup_free_ char *signature = read_below(root, "/proc/version_signature");
+	_cleanup_free_ char *release = read_small_file(root, "/proc/sys/kernel/osrelease");
+	_cleanup_free_ char *version = read_small_file(root, "/proc/version");
+	_cleanup_free_ char *signature = read_small_file(root, "/proc/version_signature");
 	*ret = (struct kernel_facts){.is_realtime = version && strstr(version, " PREEMPT_RT ")};
 	if (release)
 		snprintf(ret->release, sizeof(ret->release), "%.*s", (int)strcspn(release, "\n"),

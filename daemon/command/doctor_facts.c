@@ -10,19 +10,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define SMALL_FILE 65536
-
-/* Contents of ROOT/PATH, or NULL. The caller frees. */
-static char *read_below(const char *root, const char *path)
-{
-	_cleanup_free_ char *full = text_format("%s%s", root, path);
-	char *bytes = NULL;
-	size_t size;
-	if (!full || read_whole_file(full, SMALL_FILE, &bytes, &size) < 0)
-		return NULL;
-	return bytes;
-}
-
 static bool exists_below(const char *root, const char *path)
 {
 	_cleanup_free_ char *full = text_format("%s%s", root, path);
@@ -31,7 +18,7 @@ static bool exists_below(const char *root, const char *path)
 
 static int64_t read_number(const char *root, const char *path)
 {
-	_cleanup_free_ char *text = read_below(root, path);
+	_cleanup_free_ char *text = read_small_file(root, path);
 	long long value;
 	return text && sscanf(text, "%lld", &value) == 1 ? value : FACT_UNKNOWN;
 }
@@ -44,7 +31,7 @@ static const char *line_after(const char *text, const char *key)
 
 static void read_status(const char *root, struct doctor_facts *facts)
 {
-	_cleanup_free_ char *status = read_below(root, "/proc/self/status");
+	_cleanup_free_ char *status = read_small_file(root, "/proc/self/status");
 	const char *capabilities = line_after(status, "\nCapEff:");
 	const char *seccomp = line_after(status, "\nSeccomp:");
 	long long mode;
@@ -69,7 +56,7 @@ static bool read_own_pid_namespace(const char *root)
 /* The file shows all modes with brackets around the one in force. */
 static enum lockdown read_lockdown(const char *root)
 {
-	_cleanup_free_ char *text = read_below(root, "/sys/kernel/security/lockdown");
+	_cleanup_free_ char *text = read_small_file(root, "/sys/kernel/security/lockdown");
 	if (text && strstr(text, "[confidentiality]"))
 		return LOCKDOWN_CONFIDENTIALITY;
 	return text && strstr(text, "[integrity]") ? LOCKDOWN_INTEGRITY : LOCKDOWN_NONE;
@@ -77,7 +64,7 @@ static enum lockdown read_lockdown(const char *root)
 
 static enum cgroup_layout read_cgroups(const char *root)
 {
-	_cleanup_free_ char *mounts = read_below(root, "/proc/self/mounts");
+	_cleanup_free_ char *mounts = read_small_file(root, "/proc/self/mounts");
 	if (!mounts)
 		return CGROUP_NONE;
 	bool v1 = strstr(mounts, " cgroup ") != NULL, v2 = strstr(mounts, " cgroup2 ") != NULL;
