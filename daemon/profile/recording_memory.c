@@ -42,11 +42,7 @@ static void hand_over(struct recording *r)
 {
 	if (r->options.on_rate_change)
 		r->options.on_rate_change(r->options.rate_userdata);
-	collector_forget_stacks(r->collector);
-	if (aggregate_forget_old(&r->aggregate) < 0)
-		return;
-	r->prepared_stacks = 0;
-	r->unprepared.count = 0;
+	recording_forget_stacks(r);
 }
 
 static void move_lever(struct recording *r, enum memory_lever lever)

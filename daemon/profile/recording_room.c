@@ -93,6 +93,17 @@ void recording_remove_dropped(struct recording *r)
 	binaries_remove_leaving(binaries, release_unused, r);
 }
 
+int recording_forget_stacks(struct recording *r)
+{
+	collector_forget_stacks(r->collector);
+	int error = aggregate_forget_old(&r->aggregate);
+	if (error < 0)
+		return error;
+	r->prepared_stacks = 0;
+	r->unprepared.count = 0;
+	return 0;
+}
+
 void recording_forget_old(struct recording *r)
 {
 	recording_forget_jit(r);
@@ -107,11 +118,8 @@ void recording_forget_old(struct recording *r)
 		return;
 	if (renewal)
 		dismiss_idle(r, now);
-	collector_forget_stacks(r->collector);
-	if (aggregate_forget_old(&r->aggregate) < 0)
+	if (recording_forget_stacks(r) < 0)
 		return; /* out of memory: tried again next time */
-	r->prepared_stacks = 0;
-	r->unprepared.count = 0;
 	if (room_is_due)
 		make_room(r);
 }

@@ -98,6 +98,9 @@ uint64_t recording_drain(struct recording *r);
  * recording_read_heap(). */
 int recording_build_heap(struct recording *r, uint32_t pid, uint64_t end, struct profile **ret);
 
+/* Those that were not met of late; each that stays is sent whole once more. Returns 0 or -ENOMEM: they stay. */
+int recording_forget_stacks(struct recording *r);
+
 /* What a recording without end must give up now and then; after each profile. */
 void recording_forget_old(struct recording *r);
 
