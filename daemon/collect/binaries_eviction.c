@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What makes room among the binaries: the least recently used go, or those idle for long, in two steps. First the BPF side forgets
- * them; met again, such a file is a new one with a slot of its own. A tick may be running with what it
+ * What makes room among the binaries: the least recently used go, or those idle for long, in two steps. First
+ * the BPF side forgets them; met again, such a file is a new one with a slot of its own. A tick may be running with what it
  * looked up before, and samples may be on the way: so the object, its slot and its table go later.
  */
 #include "collect/binaries.h"

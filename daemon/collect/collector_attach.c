@@ -138,9 +138,9 @@ void collector_detach(struct collector *c)
 {
 	if (!c->attached)
 		return;
-	collector_pause_heap(c);
 	detach_all(c);
 	c->attached = false;
+	collector_pause_heap(c); /* not first: each process's probes take the kernel a while */
 	collector_drain(c);
 	sideband_close(c->sideband);
 }
