@@ -102,8 +102,16 @@ static inline bool otlp_has_key(const struct profile_label *labels, size_t count
 	return false;
 }
 
+#define OTLP_UNKNOWN_SERVICE "unknown_service" /* what the conventions say when nothing tells a service's name */
+
 /* What an attribute of this key says; OTLP_KEY_INVALID when none may have it. */
 enum otlp_key_class otlp_class_of_key(const char *key);
+
+/* Does an attribute of this class tell groups apart? */
+bool otlp_class_makes_group(enum otlp_key_class class, enum otlp_grouping grouping, bool has_container);
+
+/* Is there one of that key? */
+bool otlp_attributes_have(const struct otlp_attribute *attributes, size_t count, const char *key);
 
 enum otlp_key_class otlp_find_class(struct otlp_encoder *encoder, uint32_t key);
 

@@ -59,16 +59,21 @@ enum otlp_key_class otlp_find_class(struct otlp_encoder *e, uint32_t key)
 	return class;
 }
 
+bool otlp_attributes_have(const struct otlp_attribute *attributes, size_t count, const char *key)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(attributes[i].key, key))
+			return true;
+	return false;
+}
+
 /* What was only guessed gives way to what an operator configured. */
 static bool gives_way(const struct otlp_encoder *e, const struct profile_label *label)
 {
 	if (!label->is_guess)
 		return false;
-	const char *key = profile_text(e->profile, label->key);
-	for (size_t i = 0; i < e->options->attribute_count; i++)
-		if (!strcmp(e->options->attributes[i].key, key))
-			return true;
-	return false;
+	return otlp_attributes_have(e->options->attributes, e->options->attribute_count,
+				    profile_text(e->profile, label->key));
 }
 
 static int add_origin(struct otlp_encoder *e, const struct profile_label *labels, size_t count)
@@ -132,19 +137,25 @@ static bool origin_has_container(struct otlp_encoder *e)
 	return false;
 }
 
-bool otlp_makes_group(struct otlp_encoder *e, uint32_t key)
+bool otlp_class_makes_group(enum otlp_key_class class, enum otlp_grouping grouping, bool has_container)
 {
-	switch (otlp_class_of(e, key)) {
+	switch (class) {
 	case OTLP_KEY_PROCESS:
-		return e->options->grouping == OTLP_BY_PROCESS;
+		return grouping == OTLP_BY_PROCESS;
 	case OTLP_KEY_EXECUTABLE_NAME:
-		return e->options->grouping == OTLP_BY_PROCESS ||
-		       (e->options->grouping == OTLP_BY_CONTAINER && !origin_has_container(e));
+		return grouping == OTLP_BY_PROCESS || (grouping == OTLP_BY_CONTAINER && !has_container);
 	case OTLP_KEY_HOST:
 		return true;
 	default:
-		return e->options->grouping != OTLP_BY_HOST;
+		return grouping != OTLP_BY_HOST;
 	}
+}
+
+bool otlp_makes_group(struct otlp_encoder *e, uint32_t key)
+{
+	enum otlp_key_class class = otlp_class_of(e, key);
+	bool has_container = class == OTLP_KEY_EXECUTABLE_NAME && origin_has_container(e);
+	return otlp_class_makes_group(class, e->options->grouping, has_container);
 }
 
 /* The group of the sample whose origin was collected. */

@@ -44,29 +44,20 @@ static const struct profile_label *find_label(const struct otlp_encoder *e,
 	return NULL;
 }
 
-static bool option_has(const struct otlp_options *options, size_t count, const char *key)
-{
-	for (size_t i = 0; i < count; i++)
-		if (!strcmp(options->attributes[i].key, key))
-			return true;
-	return false;
-}
-
 /* What the conventions say when nothing tells a service's name. */
 static void put_service_name(struct otlp_encoder *e, const struct otlp_group *group,
 			     struct text *out)
 {
-	static const char unknown[] = "unknown_service";
 	const struct profile_label *program = find_label(e, group, "process.executable.name");
 	if (find_label(e, group, "service.name") ||
-	    option_has(e->options, e->options->attribute_count, "service.name"))
+	    otlp_attributes_have(e->options->attributes, e->options->attribute_count, "service.name"))
 		return;
 	if (!program || !program->text) {
-		put_attribute(e, "service.name", unknown, 0, out);
+		put_attribute(e, "service.name", OTLP_UNKNOWN_SERVICE, 0, out);
 		return;
 	}
 	struct text name = {0};
-	text_add(&name, "%s:%s", unknown, profile_text(e->profile, program->text));
+	text_add(&name, "%s:%s", OTLP_UNKNOWN_SERVICE, profile_text(e->profile, program->text));
 	if (name.failed)
 		out->failed = true;
 	else
@@ -83,14 +74,14 @@ void otlp_write_resource(struct otlp_encoder *e, const struct otlp_group *group,
 		put_label(e, &e->group_attributes.items[group->first_attribute + i], out);
 	for (size_t i = 0; i < options->attribute_count; i++) {
 		const struct otlp_attribute *a = &options->attributes[i];
-		if (!find_label(e, group, a->key) && !option_has(options, i, a->key))
+		if (!find_label(e, group, a->key) && !otlp_attributes_have(options->attributes, i, a->key))
 			put_attribute(e, a->key, a->text, a->number, out);
 	}
 	for (size_t i = 0; i < profile->host_attributes.count; i++) {
 		const struct profile_label *a = &profile->host_attributes.items[i];
 		const char *key = profile_text(profile, a->key);
 		if (!find_label(e, group, key) &&
-		    !option_has(options, options->attribute_count, key) &&
+		    !otlp_attributes_have(options->attributes, options->attribute_count, key) &&
 		    !otlp_has_key(profile->host_attributes.items, i, a->key))
 			put_label(e, a, out);
 	}

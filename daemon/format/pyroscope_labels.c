@@ -16,9 +16,10 @@
 #define MAX_LABELS 30	    /* Pyroscope refuses a series with more */
 #define MAX_VALUE_BYTES 2048 /* and longer values */
 #define MAX_NAME_BYTES 128
-#define UNKNOWN_SERVICE "unknown_service"
 #define HOST_SERVICE "bolometer"
 #define PROGRAM "process.executable.name"
+#define SERVICE "service.name"
+#define SERVICE_LABEL "service_name"
 
 enum {
 	SERIES_LABELS = 1, /* RawProfileSeries */
@@ -34,6 +35,7 @@ struct label_writer {
 	bool has_container;
 	bool in_resource; /* what is looked at belongs to the resource, not to one sample */
 	char program[MAX_NAME_BYTES]; /* the executable's name; "": not known */
+	const char *service; /* what the sample says of it; NULL: nothing */
 	struct text *out;
 };
 
@@ -91,28 +93,22 @@ static void copy_program(const char *name, char program[MAX_NAME_BYTES])
 
 static bool is_configured(const struct label_writer *w, const char *key)
 {
-	for (size_t i = 0; i < w->options->attribute_count; i++)
-		if (!strcmp(w->options->attributes[i].key, key))
-			return true;
-	return false;
+	return otlp_attributes_have(w->options->attributes, w->options->attribute_count, key);
 }
 
-/* Does an attribute of this key tell series apart? */
+/* Does an attribute of this key tell series apart? Of the host its name does, which comes last. */
 static bool is_wanted(const struct label_writer *w, const char *key)
 {
-	enum otlp_grouping grouping = w->options->grouping;
-	switch (otlp_class_of_key(key)) {
+	enum otlp_key_class class = otlp_class_of_key(key);
+	switch (class) {
 	case OTLP_KEY_PROCESS:
-		return grouping == OTLP_BY_PROCESS;
 	case OTLP_KEY_EXECUTABLE_NAME:
-		return grouping == OTLP_BY_PROCESS ||
-		       (grouping == OTLP_BY_CONTAINER && !w->has_container);
 	case OTLP_KEY_CONTAINER:
-		return grouping != OTLP_BY_HOST;
+		return otlp_class_makes_group(class, w->options->grouping, w->has_container);
+	case OTLP_KEY_OTHER: /* what a process declares of itself */
+		return w->in_resource && otlp_class_makes_group(class, w->options->grouping, w->has_container);
 	case OTLP_KEY_THREAD_NAME:
 		return w->options->thread_names;
-	case OTLP_KEY_OTHER: /* what a process declares of itself */
-		return w->in_resource && grouping != OTLP_BY_HOST;
 	default:
 		return false;
 	}
@@ -141,6 +137,12 @@ static void visit_sample(struct label_writer *w, const struct profile_sample *sa
 	visit(w, profile->labels.items + sample->first_label, sample->label_count, each);
 }
 
+/* What was only guessed gives way to what an operator configured. */
+static bool gives_way(const struct label_writer *w, const struct profile_label *label)
+{
+	return label->is_guess && is_configured(w, profile_text(w->profile, label->key));
+}
+
 static void look_at(struct label_writer *w, const struct profile_label *label)
 {
 	const char *key = profile_text(w->profile, label->key);
@@ -148,13 +150,14 @@ static void look_at(struct label_writer *w, const struct profile_label *label)
 		w->has_container = true;
 	else if (!strcmp(key, PROGRAM) && label->text)
 		copy_program(profile_text(w->profile, label->text), w->program);
+	else if (!strcmp(key, SERVICE) && label->text && !w->service && !gives_way(w, label))
+		w->service = profile_text(w->profile, label->text);
 }
 
 static void write_found(struct label_writer *w, const struct profile_label *label)
 {
 	const char *key = profile_text(w->profile, label->key);
-	/* What was only guessed gives way to what an operator configured. */
-	if (!is_wanted(w, key) || (label->is_guess && is_configured(w, key)))
+	if (!is_wanted(w, key) || gives_way(w, label))
 		return;
 	if (!strcmp(key, PROGRAM))
 		write_attribute(w, key, w->program, 0);
@@ -170,15 +173,26 @@ static void write_host_name(struct label_writer *w, const struct profile_label *
 		write_attribute(w, key, profile_text(w->profile, label->text), 0);
 }
 
-/* What the conventions say when nothing tells a service's name. */
-static void write_unknown_service(struct label_writer *w)
+/* A series without this label is refused: it comes before all that could fill the space. */
+static void write_service(struct label_writer *w)
 {
-	char name[256] = HOST_SERVICE;
+	const struct pyroscope_options *options = w->options;
 	bool is_one = *w->program && is_wanted(w, PROGRAM);
-	if (w->options->grouping != OTLP_BY_HOST)
-		snprintf(name, sizeof(name), UNKNOWN_SERVICE "%s%s", is_one ? ":" : "",
+	char unknown[256] = HOST_SERVICE;
+	if (options->grouping != OTLP_BY_HOST)
+		snprintf(unknown, sizeof(unknown), OTLP_UNKNOWN_SERVICE "%s%s", is_one ? ":" : "",
 			 is_one ? w->program : "");
-	write_label(w, "service_name", name);
+	if (options->application)
+		write_label(w, SERVICE_LABEL, options->application);
+	for (size_t i = 0; i < options->label_count; i++)
+		if (!strcmp(options->labels[i].name, SERVICE_LABEL))
+			write_label(w, SERVICE_LABEL, options->labels[i].value);
+	if (w->service && is_wanted(w, SERVICE))
+		write_label(w, SERVICE_LABEL, w->service);
+	for (size_t i = 0; i < options->attribute_count; i++)
+		if (!strcmp(options->attributes[i].key, SERVICE) && options->attributes[i].text)
+			write_label(w, SERVICE_LABEL, options->attributes[i].text);
+	write_label(w, SERVICE_LABEL, unknown);
 }
 
 int pyroscope_add_labels(const struct profile *profile, const struct pyroscope_options *options,
@@ -186,16 +200,14 @@ int pyroscope_add_labels(const struct profile *profile, const struct pyroscope_o
 {
 	struct label_writer w = {.profile = profile, .options = options, .out = out};
 	write_label(&w, "__name__", options->profile_name);
-	if (options->application)
-		write_label(&w, "service_name", options->application);
+	visit_sample(&w, sample, look_at);
+	write_service(&w);
 	for (size_t i = 0; i < options->label_count; i++)
 		write_label(&w, options->labels[i].name, options->labels[i].value);
-	visit_sample(&w, sample, look_at);
 	visit_sample(&w, sample, write_found);
 	for (size_t i = 0; i < options->attribute_count; i++)
 		write_attribute(&w, options->attributes[i].key, options->attributes[i].text,
 				options->attributes[i].number);
 	visit(&w, profile->host_attributes.items, profile->host_attributes.count, write_host_name);
-	write_unknown_service(&w);
 	return out->failed ? -ENOMEM : 0;
 }

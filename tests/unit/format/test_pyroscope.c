@@ -126,7 +126,7 @@ static void test_grouping(void **state)
 	encode(profile, (struct pyroscope_options){.grouping = OTLP_BY_HOST}, &received);
 	assert_int_equal(received.count, 1);
 	assert_string_equal(received.series[0].labels,
-			    "__name__=process_cpu;host_name=box;service_name=bolometer;");
+			    "__name__=process_cpu;service_name=bolometer;host_name=box;");
 	encode(profile, (struct pyroscope_options){.grouping = OTLP_BY_CONTAINER}, &received);
 	assert_int_equal(received.count, 2);
 	for (size_t i = 0; i < 2; i++) {
@@ -153,7 +153,7 @@ static void test_who_names_wins(void **state)
 					    .attributes = attributes, .attribute_count = 2};
 	encode(profile, options, &received);
 	assert_string_equal(received.series[0].labels,
-			    "__name__=memory;region=eu;host_name=other;service_name=shop;"
+			    "__name__=memory;service_name=shop;region=eu;host_name=other;"
 			    "deployment_environment=test;");
 	options.application = "all of it";
 	encode(profile, options, &received);
@@ -219,6 +219,24 @@ static void test_limit(void **state)
 	assert_int_equal(received.samples, samples);
 }
 
+/* Pyroscope takes 30 labels, and none without a service. */
+static void test_many_labels(void **state)
+{
+	_cleanup_profile_ struct profile *profile = example();
+	struct received received;
+	char names[40][8];
+	struct pyroscope_label labels[40];
+	for (size_t i = 0; i < ARRAY_LENGTH(labels); i++) {
+		snprintf(names[i], sizeof(names[i]), "l%zu", i);
+		labels[i] = (struct pyroscope_label){names[i], "v"};
+	}
+	encode(profile, (struct pyroscope_options){.grouping = OTLP_BY_HOST, .labels = labels,
+						   .label_count = ARRAY_LENGTH(labels)}, &received);
+	assert_true(has_label(&received, 0, "service_name=bolometer;"));
+	assert_true(has_label(&received, 0, ";l27=v;"));
+	assert_false(has_label(&received, 0, ";l28=v;"));
+}
+
 /* Of a profile of the heap: no event is counted, each sample is one. */
 static void test_without_events(void **state)
 {
@@ -249,6 +267,7 @@ int main(void)
 		cmocka_unit_test(test_grouping), cmocka_unit_test(test_who_names_wins),
 		cmocka_unit_test(test_kernel_threads), cmocka_unit_test(test_foreign_values),
 		cmocka_unit_test(test_limit), cmocka_unit_test(test_without_events),
+		cmocka_unit_test(test_many_labels),
 		cmocka_unit_test(test_refusal),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
