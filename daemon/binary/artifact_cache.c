@@ -165,19 +165,28 @@ static bool may_be_entry(const struct artifact_cache *cache, const struct stat *
 	       (uint64_t)st->st_size <= cache->max_bytes;
 }
 
+/* Of an entry of this key, before its bytes or behind them. Returns 0, -EUCLEAN when it is damaged, or -errno. */
+static int read_header(const struct artifact_cache *cache, int file, const struct artifact_key *key, bool is_behind,
+		       struct entry_header *header, struct stat *st)
+{
+	if (fstat(file, st) < 0)
+		return -errno;
+	if (!may_be_entry(cache, st))
+		return -EUCLEAN;
+	uint64_t at = is_behind ? (uint64_t)st->st_size - sizeof(*header) : 0;
+	int r = read_exactly_at(file, header, sizeof(*header), at);
+	return r < 0 || !header_is_valid(header, key, (uint64_t)st->st_size) ? -EUCLEAN : 0;
+}
+
 /* Returns 0, -EUCLEAN when the entry is damaged, the stored error, or -errno. */
 static int read_entry(const struct artifact_cache *cache, int file, const struct artifact_key *key,
 		      enum artifact_kind kind, char **ret_bytes, struct artifact *ret)
 {
 	struct stat st;
 	struct entry_header header;
-	if (fstat(file, &st) < 0)
-		return -errno;
-	if (!may_be_entry(cache, &st))
-		return -EUCLEAN;
-	int r = read_exactly_at(file, &header, sizeof(header), 0);
-	if (r < 0 || !header_is_valid(&header, key, (uint64_t)st.st_size))
-		return -EUCLEAN;
+	int r = read_header(cache, file, key, false, &header, &st);
+	if (r < 0)
+		return r;
 	if (header.error == 0) {
 		_cleanup_free_ char *bytes = malloc(header.size ? header.size : 1);
 		if (!bytes)
@@ -237,14 +246,9 @@ static int check_file(const struct artifact_cache *cache, int file, const struct
 {
 	struct stat st;
 	struct entry_header header;
-	if (fstat(file, &st) < 0)
-		return -errno;
-	if (!may_be_entry(cache, &st))
-		return -EUCLEAN;
-	int r = read_exactly_at(file, &header, sizeof(header),
-				(uint64_t)st.st_size - sizeof(header));
-	if (r < 0 || !header_is_valid(&header, key, (uint64_t)st.st_size))
-		return -EUCLEAN;
+	int r = read_header(cache, file, key, true, &header, &st);
+	if (r < 0)
+		return r;
 	refresh_access_time(cache, file, &st);
 	return header.error;
 }
