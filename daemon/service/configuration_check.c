@@ -21,11 +21,11 @@ struct check {
 	struct configuration_problems *problems;
 };
 
-/* Where the exporter stands is as near as the file can be named. */
-#define COMPLAIN(c, exporter, key, ...)                                                    \
+/* Where the exporter or strategy stands is as near as the file can be named. */
+#define COMPLAIN(c, item, key, ...)                                                    \
 	problem_add((c)->problems,                                                         \
-		    &(struct setting_origin){(c)->source, (exporter)->line,                \
-					     (exporter)->column},                          \
+		    &(struct setting_origin){(c)->source, (item)->line,                    \
+					     (item)->column},                          \
 		    (key), __VA_ARGS__)
 
 static void check_sampling(const struct check *c)
@@ -159,11 +159,6 @@ static int check_exporter(const struct check *c, size_t index)
 	return 0;
 }
 
-#define COMPLAIN_OF_STRATEGY(c, s, key, ...)                                                 \
-	problem_add((c)->problems,                                                           \
-		    &(struct setting_origin){(c)->source, (s)->line, (s)->column}, (key),    \
-		    __VA_ARGS__)
-
 /* What a strategy cannot do without is there, and nothing that means nothing to it. */
 static void check_strategy_values(const struct check *c, const struct strategy_configuration *s,
 				  const char *place)
@@ -174,21 +169,21 @@ static void check_strategy_values(const struct check *c, const struct strategy_c
 	bool has_ratio = s->strategy == STRATEGY_PROBABILISTIC;
 	snprintf(key, sizeof(key), "%sratio", place);
 	if (has_ratio != (s->ratio_ppm != 0))
-		COMPLAIN_OF_STRATEGY(c, s, key, has_ratio ? "missing: %s needs one" : "means nothing for %s",
+		COMPLAIN(c, s, key, has_ratio ? "missing: %s needs one" : "means nothing for %s",
 				     name);
 	snprintf(key, sizeof(key), "%ssamples", place);
 	if (has_samples != (s->samples != 0))
-		COMPLAIN_OF_STRATEGY(c, s, key, has_samples ? "missing: %s needs them" : "means nothing for %s",
+		COMPLAIN(c, s, key, has_samples ? "missing: %s needs them" : "means nothing for %s",
 				     name);
 	snprintf(key, sizeof(key), "%sby", place);
 	if (!has_ratio && s->by != STRATEGY_BY_SAMPLE)
-		COMPLAIN_OF_STRATEGY(c, s, key, "means nothing for %s", name);
+		COMPLAIN(c, s, key, "means nothing for %s", name);
 	snprintf(key, sizeof(key), "%sexpected_hosts", place);
 	if (s->strategy != STRATEGY_ADAPTIVE && s->expected_hosts != 1)
-		COMPLAIN_OF_STRATEGY(c, s, key, "means nothing for %s", name);
+		COMPLAIN(c, s, key, "means nothing for %s", name);
 	snprintf(key, sizeof(key), "%sevent", place);
 	if (s->event == STRATEGY_OF_GROWTH && !c->configuration->memory.growth)
-		COMPLAIN_OF_STRATEGY(c, s, key, "means nothing without memory.growth");
+		COMPLAIN(c, s, key, "means nothing without memory.growth");
 }
 
 static int check_strategy(const struct check *c, size_t index)
@@ -200,11 +195,11 @@ static int check_strategy(const struct check *c, size_t index)
 	if (!s->name && !(s->name = strdup(strategy_name(s->strategy))))
 		return -ENOMEM;
 	if (strlen(s->name) > MAX_NAME || s->name[strspn(s->name, NAME_CHARACTERS)])
-		COMPLAIN_OF_STRATEGY(c, s, key,
+		COMPLAIN(c, s, key,
 				     "letters, digits, '-', '_' and '.' are needed, at most %d", MAX_NAME);
 	for (size_t i = 0; i < index; i++)
 		if (strcmp(c->configuration->strategies.items[i].name, s->name) == 0)
-			COMPLAIN_OF_STRATEGY(c, s, key, "a second strategy named %s; give each a name of its own",
+			COMPLAIN(c, s, key, "a second strategy named %s; give each a name of its own",
 					     s->name);
 	check_strategy_values(c, s, place);
 	return 0;

@@ -190,80 +190,86 @@ static void read_setting(struct reader *r, const struct setting *setting,
 
 static void read_section(struct reader *r, const char *prefix, const struct yaml_node *node);
 
-/* One item of a list of sections. */
-static void read_item(struct reader *r, const char *list, size_t index, const struct setting *table,
-		      void *target, const struct yaml_node *item)
+/* A list of which each item is a section. */
+struct section_list {
+	const char *key;
+	const char *item, *items; /* in messages: "an exporter", "exporters" */
+	const struct setting *table;
+	size_t most;
+	size_t (*count)(const struct configuration *configuration);
+	void *(*add)(struct configuration *configuration, unsigned line, unsigned column); /* NULL: out of memory */
+};
+
+static size_t count_exporters(const struct configuration *c)
+{
+	return c->exporters.count;
+}
+
+static void *add_exporter(struct configuration *c, unsigned line, unsigned column)
+{
+	struct exporter_configuration exporter = {.line = line, .column = column};
+	return array_add(&c->exporters, exporter) < 0 ? NULL : &c->exporters.items[c->exporters.count - 1];
+}
+
+static size_t count_strategies(const struct configuration *c)
+{
+	return c->strategies.count;
+}
+
+static void *add_strategy(struct configuration *c, unsigned line, unsigned column)
+{
+	struct strategy_configuration strategy = {.line = line, .column = column};
+	return array_add(&c->strategies, strategy) < 0 ? NULL : &c->strategies.items[c->strategies.count - 1];
+}
+
+static const struct section_list section_lists[] = {
+	{STRATEGIES_KEY, "a strategy", "strategies", strategy_settings, MAX_STRATEGIES, count_strategies,
+	 add_strategy},
+	{EXPORTERS_KEY, "an exporter", "exporters", exporter_settings, MAX_EXPORTERS, count_exporters,
+	 add_exporter},
+};
+
+static const struct section_list *find_list(const struct reader *r, const char *path)
+{
+	for (size_t i = 0; r->table == configuration_settings && i < ARRAY_LENGTH(section_lists); i++)
+		if (strcmp(section_lists[i].key, path) == 0)
+			return &section_lists[i];
+	return NULL;
+}
+
+static void read_item(struct reader *r, const struct section_list *list, const struct yaml_node *item)
 {
 	char place[32];
-	snprintf(place, sizeof(place), "%s[%zu].", list, index);
 	struct reader inner = *r;
-	inner.table = table;
-	inner.target = target;
+	snprintf(place, sizeof(place), "%s[%zu].", list->key, list->count(r->target));
 	inner.place = place;
-	inner.error = settings_set_defaults(table, target);
+	inner.table = list->table;
+	inner.target = list->add(r->target, item->line, item->column);
+	inner.error = inner.target ? settings_set_defaults(list->table, inner.target) : -ENOMEM;
 	if (!inner.error)
 		read_section(&inner, "", item);
 	r->error = inner.error;
 }
 
-static void read_exporters(struct reader *r, const struct yaml_node *node)
+static void read_list(struct reader *r, const struct section_list *list, const struct yaml_node *node)
 {
-	struct configuration *configuration = r->target;
 	if (yaml_is_null(node))
 		return;
 	if (node->kind != YAML_SEQUENCE) {
-		COMPLAIN(r, node, EXPORTERS_KEY, "not a list; each exporter begins with a dash");
+		COMPLAIN(r, node, list->key, "not a list; each %s begins with a dash", strchr(list->item, ' ') + 1);
 		return;
 	}
 	const struct yaml_node *item;
 	for (uint32_t i = node->first; (item = node_at(r, i)) && !r->error; i = item->next) {
-		struct exporter_configuration exporter = {.line = item->line,
-							  .column = item->column};
-		size_t index = configuration->exporters.count;
 		if (item->kind != YAML_MAPPING) {
-			COMPLAIN(r, item, EXPORTERS_KEY,
-				 "not an exporter; wanted keys with values below the dash");
+			COMPLAIN(r, item, list->key, "not %s; wanted keys with values below the dash", list->item);
 			continue;
 		}
-		if (index == MAX_EXPORTERS) {
-			COMPLAIN(r, item, EXPORTERS_KEY, "more than %d exporters", MAX_EXPORTERS);
+		if (list->count(r->target) == list->most) {
+			COMPLAIN(r, item, list->key, "more than %zu %s", list->most, list->items);
 			return;
 		}
-		r->error = array_add(&configuration->exporters, exporter);
-		if (r->error)
-			return;
-		read_item(r, EXPORTERS_KEY, index, exporter_settings,
-			  &configuration->exporters.items[index], item);
-	}
-}
-
-static void read_strategies(struct reader *r, const struct yaml_node *node)
-{
-	struct configuration *configuration = r->target;
-	if (yaml_is_null(node))
-		return;
-	if (node->kind != YAML_SEQUENCE) {
-		COMPLAIN(r, node, STRATEGIES_KEY, "not a list; each strategy begins with a dash");
-		return;
-	}
-	const struct yaml_node *item;
-	for (uint32_t i = node->first; (item = node_at(r, i)) && !r->error; i = item->next) {
-		struct strategy_configuration strategy = {.line = item->line, .column = item->column};
-		size_t index = configuration->strategies.count;
-		if (item->kind != YAML_MAPPING) {
-			COMPLAIN(r, item, STRATEGIES_KEY,
-				 "not a strategy; wanted keys with values below the dash");
-			continue;
-		}
-		if (index == MAX_STRATEGIES) {
-			COMPLAIN(r, item, STRATEGIES_KEY, "more than %d strategies", MAX_STRATEGIES);
-			return;
-		}
-		r->error = array_add(&configuration->strategies, strategy);
-		if (r->error)
-			return;
-		read_item(r, STRATEGIES_KEY, index, strategy_settings,
-			  &configuration->strategies.items[index], item);
+		read_item(r, list, item);
 	}
 }
 
@@ -288,15 +294,14 @@ static void read_entry(struct reader *r, const char *prefix, const struct yaml_n
 		return;
 	}
 	const struct setting *setting = setting_find(r->table, path);
+	const struct section_list *list = find_list(r, path);
 	/* A key with dots is no way round its section, where it could be given twice. */
 	if (strchr(key->text, '.'))
 		refuse_unknown(r, key, prefix, path);
 	else if (setting)
 		read_setting(r, setting, value);
-	else if (r->table == configuration_settings && strcmp(path, EXPORTERS_KEY) == 0)
-		read_exporters(r, value);
-	else if (r->table == configuration_settings && strcmp(path, STRATEGIES_KEY) == 0)
-		read_strategies(r, value);
+	else if (list)
+		read_list(r, list, value);
 	else if (is_section(r->table, path))
 		read_section(r, strcat(path, "."), value);
 	else
