@@ -29,23 +29,39 @@ Dwfl *libdw_open(pid_t pid)
 static int add_frame(Dwfl_Frame *frame, void *userdata)
 {
 	struct libdw_frames *frames = userdata;
-	Dwarf_Addr pc;
-	bool is_activation;
-	if (frames->count == MAX_USER_FRAMES || !dwfl_frame_pc(frame, &pc, &is_activation))
+	if (frames->count == MAX_USER_FRAMES ||
+	    !dwfl_frame_pc(frame, &frames->addresses[frames->count],
+			   &frames->is_activation[frames->count]))
 		return DWARF_CB_ABORT;
-	/* libdw calls both exact, the frame that a signal interrupted and the trampoline above it. The
-	 * trampoline was never called: for us its address is a return address like any other. */
-	bool is_trampoline = is_activation && frames->count && !frames->after_trampoline;
-	frames->after_trampoline = is_trampoline;
-	frames->addresses[frames->count++] = is_activation && !is_trampoline ? pc : pc - 1;
+	frames->count++;
 	return DWARF_CB_OK;
+}
+
+/*
+ * libdw calls both exact, the trampoline of a signal and the frame that the signal interrupted. The
+ * trampoline was never called: for us its address is a return address like any other, and each pair
+ * begins with one. Only a thread that stands in the trampoline itself has a frame too many: there the
+ * first frame is the trampoline, exact as each first frame is, and the second was interrupted.
+ */
+static void address_calls(struct libdw_frames *frames)
+{
+	u32 exact = 1;
+	while (exact < frames->count && frames->is_activation[exact])
+		exact++;
+	bool after_trampoline = (exact - 1) % 2;
+	for (u32 i = 1; i < frames->count; i++) {
+		bool is_trampoline = frames->is_activation[i] && !after_trampoline;
+		if (!frames->is_activation[i] || is_trampoline)
+			frames->addresses[i]--;
+		after_trampoline = is_trampoline;
+	}
 }
 
 void libdw_walk(Dwfl *dwfl, pid_t pid, struct libdw_frames *ret)
 {
 	ret->count = 0;
 	ret->error = NULL;
-	ret->after_trampoline = false;
 	if (dwfl_getthread_frames(dwfl, pid, add_frame, ret) != 0)
 		ret->error = dwfl_errmsg(-1);
+	address_calls(ret);
 }

@@ -12,10 +12,10 @@
 
 struct libdw_frames {
 	u32 count;
-	bool after_trampoline; /* the last frame was a signal's */
 	const char *error; /* why the walk did not end at the thread's entry; NULL: it did */
 	/* Where each frame is: its pc, or for a caller the call, one byte before it. */
 	u64 addresses[MAX_USER_FRAMES];
+	bool is_activation[MAX_USER_FRAMES]; /* libdw's word for a pc that is exact */
 };
 
 /* Attaches to a process that is traced and stopped by us. NULL on failure. */
