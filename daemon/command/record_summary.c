@@ -223,20 +223,32 @@ static size_t find_top(const struct self_times *times, uint32_t *top)
 	return count;
 }
 
+/* What the top is of: a heap profile of windows alone has nothing in use to rank, only what was allocated. */
+static const char *top_title(const struct profile *profile, int kind, size_t value)
+{
+	if (kind == PROFILE_KIND_CPU)
+		return "top";
+	if (kind == PROFILE_KIND_GROWTH)
+		return "top growth";
+	return (int)value == profile_find_sample_type(profile, "inuse_space") ? "top in use"
+									       : "top alloc";
+}
+
 static void write_top(const struct profile *profile, int kind, bool colour, struct text *out)
 {
 	_cleanup_(self_times_free) struct self_times times = {0};
+	size_t value = profile_default_value(profile);
 	if (!profile->samples.count || !profile->sample_types.count ||
-	    find_self_times(profile, profile_default_value(profile), &times) < 0)
+	    find_self_times(profile, value, &times) < 0)
 		return;
+	const char *title = top_title(profile, kind, value);
 	uint32_t top[TOP_FUNCTIONS];
 	size_t count = find_top(&times, top);
 	for (size_t i = 0; i < count; i++) {
 		char share[32];
 		text_share(share, sizeof(share), (double)times.self.items[top[i]], (double)times.total);
 		text_add(out, "%-10s %s%8s%s  %s\n",
-			 i ? "" : kind == PROFILE_KIND_CPU ? "top" : kind == PROFILE_KIND_HEAP ? "top in use" : "top growth",
-			 terminal_colour(colour, COLOUR_BOLD), share,
+			 i ? "" : title, terminal_colour(colour, COLOUR_BOLD), share,
 			 terminal_colour(colour, COLOUR_NONE), strings_get(&times.names, top[i]));
 	}
 }
