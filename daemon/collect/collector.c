@@ -370,6 +370,7 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	process_table_get_statistics(c->processes, &ret->processes);
 	ret->binaries = c->binaries.statistics;
 	ret->heap = c->heap.statistics;
+	ret->heap_ended_lost = c->heap_table.ended.lost;
 	collector_get_heap_statistics(c, &ret->heap_windows);
 	ret->binaries.pending = c->binaries.pending;
 }

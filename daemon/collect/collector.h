@@ -68,6 +68,7 @@ struct collector_statistics {
 	struct binaries_statistics binaries;
 	struct heap_windows_statistics heap_windows;
 	struct heap_probes_statistics heap;
+	uint64_t heap_ended_lost; /* places of ended processes for which there was no room */
 	struct artifact_cache_statistics cache;
 	struct parser_statistics parser;
 };

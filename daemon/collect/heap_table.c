@@ -33,12 +33,13 @@ void heap_table_init(struct heap_table *table, const struct programs *programs)
 		.first_interval = s->data->heap_interval,
 		.blocks = bpf_map__max_entries(s->maps.heap_live),
 		.sites = bpf_map__max_entries(s->maps.heap_sites),
+		.ended = {.limit = ENDED_PLACES},
 	};
 }
 
 void heap_table_deinit(struct heap_table *table)
 {
-	array_free(&table->ended);
+	heap_ended_free(&table->ended);
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */
@@ -71,14 +72,9 @@ static int for_each_entry(const struct bpf_map *map, entry_callback callback, vo
 	return MIN_OF(r, 0);
 }
 
-static uint64_t mix_key(const struct heap_site_key *key)
-{
-	return hash_mix(key->stack_id ^ hash_mix((uint64_t)key->pid << 32 | key->exec_id) ^ key->process_start);
-}
-
 struct reader {
 	struct heap_totals *totals;
-	struct hash index; /* mix_key() -> index + 1 */
+	struct hash index; /* heap_site_mix() -> index + 1 */
 };
 
 static int add_site(void *userdata, const void *key, const void *value)
@@ -93,14 +89,14 @@ static int add_site(void *userdata, const void *key, const void *value)
 	memcpy(&total.key, key, sizeof(total.key));
 	if (array_add(&reader->totals->list, total) < 0)
 		return -ENOMEM;
-	return hash_put(&reader->index, mix_key(&total.key), reader->totals->list.count);
+	return hash_put(&reader->index, heap_site_mix(&total.key), reader->totals->list.count);
 }
 
 static int add_block(void *userdata, const void *key, const void *value)
 {
 	struct reader *reader = userdata;
 	const struct heap_block *block = value;
-	const uint64_t *index = hash_get(&reader->index, mix_key(&block->site));
+	const uint64_t *index = hash_get(&reader->index, heap_site_mix(&block->site));
 	if (!index)
 		return 0; /* of a place that came after the places were read */
 	if (block->window)
@@ -143,42 +139,6 @@ static void note_current(struct heap_totals *totals)
 	}
 }
 
-static void add_total(struct heap_total *sum, const struct heap_total *more)
-{
-	sum->objects += more->objects;
-	sum->object_variance += more->object_variance;
-	sum->bytes += more->bytes;
-	sum->byte_variance += more->byte_variance;
-	sum->held_objects += more->held_objects;
-	sum->held_object_variance += more->held_object_variance;
-	sum->held_bytes += more->held_bytes;
-	sum->held_byte_variance += more->held_byte_variance;
-	sum->samples += more->samples;
-	sum->held_samples += more->held_samples;
-}
-
-/* Each place once. */
-static int add_ended(const struct heap_table *table, struct heap_totals *totals)
-{
-	struct hash index = {0};
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < totals->list.count; i++)
-		r = hash_put(&index, mix_key(&totals->list.items[i].key), i + 1);
-	for (size_t i = 0; r == 0 && i < table->ended.count; i++) {
-		const struct heap_total *total = &table->ended.items[i];
-		const uint64_t *at = hash_get(&index, mix_key(&total->key));
-		if (at) {
-			add_total(&totals->list.items[*at - 1], total);
-			continue;
-		}
-		r = array_add(&totals->list, *total);
-		if (r == 0)
-			r = hash_put(&index, mix_key(&total->key), totals->list.count);
-	}
-	hash_free(&index);
-	return r;
-}
-
 int heap_table_read(const struct heap_table *table, struct heap_totals *ret)
 {
 	*ret = (struct heap_totals){.interval = table->interval,
@@ -189,7 +149,7 @@ int heap_table_read(const struct heap_table *table, struct heap_totals *ret)
 	scale(table, ret);
 	note_current(ret);
 	if (r == 0)
-		r = add_ended(table, ret);
+		r = heap_ended_add_to(&table->ended, ret);
 	if (r < 0)
 		array_free(&ret->list);
 	return MIN_OF(r, 0);
@@ -197,7 +157,7 @@ int heap_table_read(const struct heap_table *table, struct heap_totals *ret)
 
 void heap_table_forget_ended(struct heap_table *table)
 {
-	table->ended.count = 0;
+	heap_ended_clear(&table->ended);
 }
 
 /* ---- Limits ---------------------------------------------------------------------------------- */
@@ -319,10 +279,7 @@ static int note_gone_block(void *userdata, const void *key, const void *value)
 static void keep_total(struct heap_table *table, const struct heap_total *total)
 {
 	int places = bpf_map__fd(table->programs->skeleton->maps.heap_sites);
-	if (table->ended.count >= ENDED_PLACES || array_add(&table->ended, *total) < 0)
-		table->ended_lost++;
-	else
-		table->ended.items[table->ended.count - 1].is_final = true;
+	heap_ended_add(&table->ended, total);
 	bpf_map_delete_elem(places, &total->key);
 }
 

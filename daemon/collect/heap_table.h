@@ -7,38 +7,8 @@
  */
 #pragma once
 
-#include "base/array.h"
+#include "collect/heap_totals.h"
 #include "collect/programs.h"
-
-/* A variance is that of the value before it, estimated from the same samples; 0: exact. */
-struct heap_amount {
-	double objects, object_variance;
-	double bytes, byte_variance;
-};
-
-/* Of one place. A variance is that of the value before it, estimated from the same samples; 0: exact. */
-struct heap_total {
-	struct heap_site_key key;
-	double objects, object_variance; /* allocated since the probes were set */
-	double bytes, byte_variance;
-	double held_objects, held_object_variance; /* of them, alive */
-	double held_bytes, held_byte_variance;
-	double estimated_bytes; /* that may be held, by what outlived its window; `held` is 0 then */
-	struct heap_amount current; /* of what was allocated, what the kernel still has */
-	uint64_t samples, held_samples;
-	bool is_final; /* the kernel has nothing of it any more */
-};
-
-struct heap_totals {
-	ARRAY(struct heap_total) list;
-	uint64_t interval; /* bytes between two samples now; HEAP_EXACT_INTERVAL: everything is taken */
-	uint64_t first_interval; /* at the start */
-	uint64_t raised;	 /* how often it was raised since */
-	uint64_t followed;	 /* objects alive of processes that run */
-	uint64_t windows;	 /* in which some of it was seen; 0: probes stayed */
-	/* Between which the sums of what was seen in windows are since the last profile, with 95 % */
-	double objects_low, objects_high, bytes_low, bytes_high;
-};
 
 struct heap_table {
 	const struct programs *programs;
@@ -47,8 +17,7 @@ struct heap_table {
 	uint64_t site_count;	   /* when it was last looked at */
 	uint64_t roomy_since_ns;   /* CLOCK_MONOTONIC; 0: not so */
 	/* Of processes, and of programs that another one followed, until heap_table_forget_ended() */
-	ARRAY(struct heap_total) ended;
-	uint64_t ended_lost;	   /* places for which there was no memory */
+	struct heap_ended ended;
 	/* Makes of what is in the kernel what it stands for, before it becomes final. NULL: that is the same. */
 	void (*scale)(void *userdata, struct heap_total *total);
 	void *userdata;

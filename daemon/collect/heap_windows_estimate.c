@@ -173,15 +173,10 @@ void heap_windows_scale(void *windows, struct heap_total *total)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static uint64_t mix_key(const struct heap_site_key *key)
-{
-	return hash_mix(key->stack_id ^ hash_mix((uint64_t)key->pid << 32 | key->exec_id) ^ key->process_start);
-}
-
 static void add_estimate(const struct hash *index, struct heap_totals *totals, const struct survivor *s,
 			 double factor)
 {
-	const uint64_t *at = hash_get(index, mix_key(&s->site));
+	const uint64_t *at = hash_get(index, heap_site_mix(&s->site));
 	if (at)
 		totals->list.items[*at - 1].estimated_bytes += s->bytes * factor;
 }
@@ -192,7 +187,7 @@ int heap_windows_estimate(struct heap_windows *w, struct heap_totals *totals)
 	struct window_errors errors;
 	int r = 0;
 	for (size_t i = 0; i < totals->list.count && r == 0; i++)
-		r = hash_put(&index, mix_key(&totals->list.items[i].key), i + 1);
+		r = hash_put(&index, heap_site_mix(&totals->list.items[i].key), i + 1);
 	pthread_mutex_lock(&w->lock);
 	totals->windows = w->statistics.windows;
 	errors = w->final_errors;

@@ -24,6 +24,8 @@
 	     "files of a process whose allocator could not be probed")                     \
 	LOSS(heap_processes_refused, c->heap.processes_refused,                            \
 	     "processes whose allocators were not probed because there were too many")     \
+	LOSS(heap_ended_lost, c->heap_ended_lost,                                          \
+	     "places of ended processes that are in no heap profile, for lack of room")    \
 	LOSS(names_refused, 0, "files without some of their names, for lack of room")      \
 	LOSS(names_forgotten, 0, "files whose names were given up to make room")           \
 	LOSS(parser_refused, c->parser.failed, "requests the parser child answered with an error") \
