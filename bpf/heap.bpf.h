@@ -97,10 +97,13 @@ static __always_inline u64 heap_register(void *ctx, u64 cookie, u32 shift)
 
 static __always_inline struct heap_block_key heap_block_at(u64 address)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
+	struct task_struct *leader = READ_TYPED(task, group_leader);
+	u64 start = READ_TYPED(leader, start_time);
+	u32 exec_id = READ_TYPED(task, self_exec_id);
 	struct heap_block_key key = {.address = address,
 				     .host_pid = bpf_get_current_pid_tgid() >> 32,
-				     .exec_id = BPF_CORE_READ(task, self_exec_id)};
+				     .program = exec_id * 0x9e3779b1U ^ (u32)(start >> 8)};
 	return key;
 }
 
@@ -403,6 +406,8 @@ static __always_inline void sample_allocation(struct pt_regs *ctx, u64 address, 
 				    .pid = s->sample.pid,
 				    .exec_id = s->sample.exec_id};
 	struct heap_site *site = heap_site_of(&key);
+	if (process)
+		process->process_start = key.process_start;
 	if (site) {
 		count_heap(COUNTER_HEAP_SAMPLES, 1);
 		add_to_site(site, call);

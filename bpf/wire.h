@@ -311,7 +311,7 @@ struct heap_site {
 struct heap_block_key {
 	u64 address;
 	u32 host_pid;
-	u32 exec_id;
+	u32 program; /* when the process started, and exec_id, mixed: which one of that number */
 };
 
 struct heap_block {
@@ -354,6 +354,7 @@ struct heap_process {
 	u64 allocations; /* requests that succeeded */
 	u64 bytes;	 /* those asked for */
 	u64 walk_ns;	 /* time that the program spent on those that were sampled */
+	u64 process_start; /* as in its places; 0: it has none yet */
 	/* set by the daemon */
 	u64 interval; /* bytes between two samples; 0: `heap_interval` */
 	u64 window;   /* number of the one that is open; 0: none was yet */

@@ -60,6 +60,11 @@ static bool is_selected_for_heap(void *userdata, const struct process *process)
 	       is_in_cgroups(selection, &c->cgroup_pids, process) && is_meant_for_heap_alone(c, process);
 }
 
+static bool process_runs(void *table, uint32_t pid, uint64_t start_time)
+{
+	return process_table_runs(table, pid, start_time);
+}
+
 static int begin_probing(struct collector *c)
 {
 	struct heap_windows_options windows = {.programs = &c->programs, .budget = c->options.heap_budget,
@@ -77,6 +82,8 @@ static int begin_probing(struct collector *c)
 		return r;
 	options.windows = c->heap_windows;
 	heap_probes_begin(&c->heap, &options, monotonic_ns());
+	c->heap_table.runs = process_runs;
+	c->heap_table.runs_userdata = c->processes;
 	c->heap_table.scale = heap_windows_scale;
 	c->heap_table.userdata = c->heap_windows;
 	return 0;
@@ -119,7 +126,7 @@ static int resume_heap(struct collector *c)
 {
 	struct heap_probes_statistics probes = c->heap.statistics;
 	collector_get_heap_statistics(c, &c->past_windows);
-	heap_table_fold(&c->heap_table, 0);
+	heap_table_fold(&c->heap_table, 0, 0);
 	c->heap_table.scale = NULL;
 	heap_probes_end(&c->heap);
 	c->heap_windows = heap_windows_free(c->heap_windows);

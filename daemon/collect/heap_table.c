@@ -243,6 +243,13 @@ static bool has_ended(const struct sweep *sweep, const struct heap_site_key *key
 	return current->has_ended || is_older(key, current);
 }
 
+static bool runs(const struct heap_table *table, const struct heap_site_key *key)
+{
+	if (table->runs)
+		return table->runs(table->runs_userdata, key->pid, key->process_start);
+	return kill((pid_t)key->pid, 0) == 0 || errno != ESRCH;
+}
+
 static int note_program(void *userdata, const void *key, const void *value)
 {
 	struct sweep *sweep = userdata;
@@ -252,7 +259,7 @@ static int note_program(void *userdata, const void *key, const void *value)
 	struct current now = {.process_start = k.process_start, .pid = k.pid, .exec_id = k.exec_id};
 	const uint64_t *index = hash_get(&sweep->by_pid, k.pid);
 	if (!index) {
-		now.has_ended = kill((pid_t)k.pid, 0) < 0 && errno == ESRCH;
+		now.has_ended = !runs(sweep->table, &k);
 		sweep->any_ended |= now.has_ended;
 		int r = array_add(&sweep->programs, now);
 		return r < 0 ? r : hash_put(&sweep->by_pid, k.pid, sweep->programs.count);
@@ -361,8 +368,14 @@ void heap_table_expire(struct heap_table *table, uint64_t now_ns)
 
 struct fold {
 	uint32_t pid; /* 0: all */
+	uint64_t process_start;
 	ARRAY(struct heap_block_key) blocks;
 };
+
+static bool is_meant(const struct fold *fold, const struct heap_site_key *site)
+{
+	return !fold->pid || (site->pid == fold->pid && site->process_start == fold->process_start);
+}
 
 static int note_block_of(void *userdata, const void *key, const void *value)
 {
@@ -370,19 +383,19 @@ static int note_block_of(void *userdata, const void *key, const void *value)
 	const struct heap_block *block = value;
 	struct heap_block_key k;
 	memcpy(&k, key, sizeof(k));
-	return !fold->pid || block->site.pid == fold->pid ? array_add(&fold->blocks, k) : 0;
+	return is_meant(fold, &block->site) ? array_add(&fold->blocks, k) : 0;
 }
 
-void heap_table_fold(struct heap_table *table, uint32_t pid)
+void heap_table_fold(struct heap_table *table, uint32_t pid, uint64_t process_start)
 {
-	struct fold fold = {.pid = pid};
+	struct fold fold = {.pid = pid, .process_start = process_start};
 	struct heap_totals all = {.interval = table->interval};
 	struct reader reader = {.totals = &all};
 	const struct bolometer_bpf *s = table->programs->skeleton;
 	int r = for_each_entry(s->maps.heap_sites, add_site, &reader);
 	scale(table, &all);
 	for (size_t i = 0; r == 0 && i < all.list.count; i++)
-		if (!pid || all.list.items[i].key.pid == pid)
+		if (is_meant(&fold, &all.list.items[i].key))
 			keep_total(table, &all.list.items[i]);
 	if (r == 0)
 		r = for_each_entry(s->maps.heap_live, note_block_of, &fold);

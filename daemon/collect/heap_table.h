@@ -18,6 +18,9 @@ struct heap_table {
 	uint64_t roomy_since_ns;   /* CLOCK_MONOTONIC; 0: not so */
 	/* Of processes, and of programs that another one followed, until heap_table_forget_ended() */
 	struct heap_ended ended;
+	/* Does a process with that number run that started then? NULL: whether any has it is asked. */
+	bool (*runs)(void *userdata, uint32_t pid, uint64_t process_start);
+	void *runs_userdata;
 	/* Makes of what is in the kernel what it stands for, before it becomes final. NULL: that is the same. */
 	void (*scale)(void *userdata, struct heap_total *total);
 	void *userdata;
@@ -33,8 +36,9 @@ void heap_table_regulate(struct heap_table *table);
  * all but empty for a minute. Call it every few seconds. `now_ns`: CLOCK_MONOTONIC. */
 void heap_table_expire(struct heap_table *table, uint64_t now_ns);
 
-/* Makes the totals of a process (0: of all) final. What it holds is not known any more: its probes go, or have just come. */
-void heap_table_fold(struct heap_table *table, uint32_t pid);
+/* Makes the totals of the process with that number that started then (pid 0: of all) final. What it holds is not known
+ * any more: its probes go, or have just come. */
+void heap_table_fold(struct heap_table *table, uint32_t pid, uint64_t process_start);
 
 typedef int (*heap_block_callback)(void *userdata, const struct heap_block_key *key,
 				   const struct heap_block *block);

@@ -99,6 +99,7 @@ static void *run(void *argument)
 		if (!has_ended && (files_came || !must_renew))
 			heap_windows_work_on(w, p, files_came);
 		pthread_mutex_lock(&w->lock);
+		heap_windows_note_start(w, p);
 		p->is_closed = has_ended;
 	}
 	pthread_mutex_unlock(&w->lock);

@@ -22,6 +22,13 @@ static void note_cpu(struct heap_windows *w, struct window_process *p)
 		p->wall = monotonic_ns();
 }
 
+void heap_windows_note_start(const struct heap_windows *w, struct window_process *p)
+{
+	uint64_t start = *(volatile uint64_t *)&w->counts[p->index].process_start;
+	if (!p->is_closed && start) /* its entry may be another's after that */
+		p->process_start = start;
+}
+
 static struct heap_phase_state state_of(const struct window_process *p)
 {
 	return (struct heap_phase_state){p->phase, p->cpu - p->cpu_begin, p->cost,
@@ -108,33 +115,27 @@ static void forget_unscaled(struct heap_windows *w)
 	}
 }
 
-/* The process whose totals are to be made final next, or 0. */
-static uint32_t next_to_fold(const struct heap_windows *w, bool also_ended)
+/* Of the processes one whose totals are to be made final; their count: none. */
+static size_t next_to_fold(const struct heap_windows *w, bool also_ended)
 {
-	for (size_t i = 0; i < w->processes.count; i++) {
-		const struct window_process *p = w->processes.items[i];
-		if (p->must_fold || (also_ended && p->is_closed))
-			return p->pid;
-	}
-	return 0;
+	size_t i = 0;
+	while (i < w->processes.count && !w->processes.items[i]->must_fold &&
+	       !(also_ended && w->processes.items[i]->is_closed))
+		i++;
+	return i;
 }
 
-/* All that is known of the process's number has been made final. */
-static void end_phases_of(struct heap_windows *w, uint32_t pid)
+/* All that is known of it has been made final. */
+static void end_phase_at(struct heap_windows *w, size_t at)
 {
-	for (size_t i = w->processes.count; i-- > 0;) {
-		struct window_process *p = w->processes.items[i];
-		if (p->pid != pid)
-			continue;
-		if (p->is_closed) {
-			forget_process(w, i);
-			continue;
-		}
-		end_phase(w, p);
-		if (p->must_fold)
-			p->due_ns = monotonic_ns();
-		p->must_fold = false;
+	struct window_process *p = w->processes.items[at];
+	if (p->is_closed) {
+		forget_process(w, at);
+		return;
 	}
+	end_phase(w, p);
+	p->due_ns = monotonic_ns();
+	p->must_fold = false;
 }
 
 void heap_windows_update(struct heap_windows *w, struct heap_table *table)
@@ -145,25 +146,43 @@ void heap_windows_update(struct heap_windows *w, struct heap_table *table)
 		if (!w->processes.items[i]->has_ended)
 			note_cpu(w, w->processes.items[i]);
 	forget_unscaled(w);
-	/* Making final looks through the whole table: of those that have ended, one at a time. */
-	uint32_t pid = next_to_fold(w, true);
-	while (pid) {
+	/* Making final looks through the whole table: of those that have ended, one at a time. Only this thread
+	 * changes the list. */
+	size_t at = next_to_fold(w, true);
+	while (at < w->processes.count) {
+		struct window_process *p = w->processes.items[at];
+		heap_windows_note_start(w, p);
+		uint32_t pid = p->pid; /* not of another one that has its number by now */
+		uint64_t start = p->process_start;
 		pthread_mutex_unlock(&w->lock);
-		heap_table_fold(table, pid);
+		if (start)
+			heap_table_fold(table, pid, start);
 		pthread_mutex_lock(&w->lock);
-		end_phases_of(w, pid);
+		end_phase_at(w, at);
 		pthread_cond_signal(&w->changed);
-		pid = next_to_fold(w, false);
+		at = next_to_fold(w, false);
 	}
 	pthread_mutex_unlock(&w->lock);
+}
+
+/* Where it is selected for the second time, the first one's windows are still what its places come from. */
+static const struct window_process *find_scaled(struct heap_windows *w, const struct heap_site_key *site)
+{
+	for (size_t i = 0; i < w->processes.count; i++) {
+		struct window_process *p = w->processes.items[i];
+		heap_windows_note_start(w, p);
+		if (p->pid == site->pid && p->process_start == site->process_start && p->phase.windows)
+			return p;
+	}
+	return NULL;
 }
 
 void heap_windows_scale(void *windows, struct heap_total *total)
 {
 	struct heap_windows *w = windows;
 	pthread_mutex_lock(&w->lock);
-	const struct window_process *p = heap_windows_find(w, total->key.pid);
-	if (p && p->phase.windows && !total->is_final) {
+	const struct window_process *p = find_scaled(w, &total->key);
+	if (p && !total->is_final) {
 		double factor = scale_of(p).factor;
 		total->objects *= factor;
 		total->bytes *= factor;

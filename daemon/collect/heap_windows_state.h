@@ -39,6 +39,7 @@ struct window_errors {
 
 struct window_process {
 	uint32_t pid, index;
+	uint64_t process_start; /* guarded; as in the keys of its places; 0: it has none */
 	bool stays; /* its probes do */
 	bool is_stepped;
 	ARRAY(struct window_file) files;
@@ -79,6 +80,9 @@ struct heap_windows {
 
 /* The latest of that number, or NULL. With the lock held. */
 struct window_process *heap_windows_find(const struct heap_windows *w, uint32_t pid);
+
+/* Whose places are whose is told by when the processes started: numbers come again. With the lock held. */
+void heap_windows_note_start(const struct heap_windows *w, struct window_process *p);
 
 /* Adds to what came from that place. Returns 0 or -ENOMEM. */
 int heap_windows_add_survivor(struct survivors *survivors, const struct survivor *more);

@@ -89,6 +89,9 @@ void process_table_each_alive(const struct process_table *table,
 			      void (*visit)(void *userdata, const struct process *process),
 			      void *userdata);
 
+/* Does a process run that has that number and started then (as struct process: `start_time`)? By /proc. */
+bool process_table_runs(struct process_table *table, uint32_t pid, uint64_t start_time);
+
 /* Calls on_mapping for what the process maps now, as process_table_scan() does. Returns 0 or -errno. */
 int process_table_read_maps(struct process_table *table, uint32_t pid);
 

@@ -72,6 +72,14 @@ static int read_stat(struct process_table *table, uint32_t pid, struct proc_stat
 			: proc_stat_parse((struct slice){table->buffer, (size_t)size}, ret);
 }
 
+bool process_table_runs(struct process_table *table, uint32_t pid, uint64_t start_time)
+{
+	struct proc_stat stat;
+	int r = read_stat(table, pid, &stat);
+	/* What cannot be read may run. */
+	return r < 0 ? table_pid_exists(table, pid) : start_ticks_match(table, stat.start_ticks, start_time);
+}
+
 static ssize_t read_executable(const struct process_table *table, uint32_t pid, char *path,
 			       size_t size)
 {
