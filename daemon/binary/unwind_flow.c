@@ -39,11 +39,12 @@ enum flow_mark {
 
 int flow_add_code(struct flow *flow, uint64_t address, const unsigned char *bytes, uint64_t size)
 {
-	flow->too_much |= size > (uint64_t)flow->max_size - flow->size;
-	if (!size || !bytes || flow->too_much)
+	if (!size || !bytes)
 		return 0;
 	struct flow_code code = {address, size, flow->size, bytes};
-	flow->size += size;
+	flow->too_much |= size > (uint64_t)flow->max_size - flow->size;
+	if (!flow->too_much)
+		flow->size += size;
 	return array_add(&flow->code, code);
 }
 

@@ -8,12 +8,14 @@
  * - possibly: where the code takes an address (lea), or a relocation or .init_array holds it.
  *
  * Most files have a few hundred such bytes, so only what costs little is done for all of them; described
- * code is searched for calls only when it is not much larger than what nobody described.
+ * code is searched for calls only when it is not much larger than what nobody described. Large stretches
+ * in large files are not followed; where they keep frame pointers, these lead to the callers.
  */
 #include "binary/unwind_gaps.h"
 
 #include "binary/symbol_list.h"
 #include "binary/symbol_table.h"
+#include "binary/unwind_frame_setup.h"
 #include "binary/unwind_flow.h"
 #include "binary/x86_decode.h"
 
@@ -420,13 +422,23 @@ static bool is_worth_following(const struct gaps *g)
 	return !g->flow.too_much && (g->all || g->flow.size <= FEW_BYTES || g->flow.size >= code / 4);
 }
 
-static int read_gaps(struct gaps *g)
+static int add_frame_pointers(struct gaps *g)
+{
+	int r = 0;
+	for (size_t i = 0; i < g->flow.code.count && r == 0; i++) {
+		const struct flow_code *code = &g->flow.code.items[i];
+		if (unwind_keeps_frame_pointers(code->bytes, code->size))
+			r = unwind_rows_add_range(g->rows, code->address, code->size,
+						  UNWIND_FROM_FRAME_SETUP,
+						  (struct unwind_rule){.kind = RULE_FRAME_POINTER});
+	}
+	return r;
+}
+
+static int follow_gaps(struct gaps *g)
 {
 	size_t next = 0;
-	int r = find_gaps(g);
-	if (r < 0 || !g->flow.size || !is_worth_following(g))
-		return r;
-	r = flow_begin(&g->flow);
+	int r = flow_begin(&g->flow);
 	if (r == 0)
 		r = add_starts(g);
 	if (r == 0)
@@ -437,6 +449,14 @@ static int read_gaps(struct gaps *g)
 	for (size_t i = 0; i < g->flow.code.count && r == 0; i++)
 		r = add_rows(g, &g->flow.code.items[i], &next);
 	return r;
+}
+
+static int read_gaps(struct gaps *g)
+{
+	int r = find_gaps(g);
+	if (r < 0 || !g->flow.code.count)
+		return r;
+	return is_worth_following(g) ? follow_gaps(g) : add_frame_pointers(g);
 }
 
 int unwind_gaps_read(const struct elf_file *elf, enum unwind_gaps_effort effort,

@@ -22,6 +22,7 @@ enum unwind_source {
 	UNWIND_FROM_DEBUG_FRAME,
 	UNWIND_FROM_ENTRY, /* machine code at the file's entry */
 	UNWIND_FROM_FLOW,  /* machine code that was followed, where nothing else is */
+	UNWIND_FROM_FRAME_SETUP, /* machine code that keeps frame pointers, and is too much to follow */
 	UNWIND_SOURCES
 };
 

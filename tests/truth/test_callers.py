@@ -8,6 +8,8 @@ alternate stack, system calls, and a recursion of which every frame must be ther
     test_callers.py BOLOMETER WORKLOADS
 """
 
+import platform
+
 from recording import bound_ns, cpu_ns, CLOCK_SHARE, expect, expect_near, main, mark
 
 SECONDS = 8
@@ -123,6 +125,18 @@ def recursion_below_a_system_call(bench):
     return check_recursion(bench, "kernel")
 
 
+def undescribed_code(bench):
+    """Code without unwind information, too large to be followed, that keeps frame pointers."""
+    if platform.machine() != "x86_64":
+        return "other machines have none of it"
+    samples = complete_samples(bench.record_workload("undescribed", 1), "undescribed")
+    inside = [sample for sample in samples if "described_work" in own_frames(sample)]
+    expect_all("callers through undescribed code", inside,
+               lambda names: names[names.index("described_work"):][:4]
+               == ["described_work", "undescribed", "described_caller", "main"] and names[-1] == ENTRY)
+    return f"{count(inside)} samples"
+
+
 def safe_mode(bench):
     """No user stack is read below the kernel, every one in user mode is, and no sample goes astray."""
     recording = bench.record_workload("recursion", 1, DEPTH, "kernel", options=["--safe-mode"])
@@ -146,4 +160,4 @@ def safe_mode(bench):
 
 if __name__ == "__main__":
     main([leaves, alternate_signal_stack, system_calls, recursion, recursion_below_a_system_call,
-          safe_mode])
+          undescribed_code, safe_mode])

@@ -32,6 +32,8 @@
 #define SHOWN_DISAGREEMENTS 40
 #define LEAST_ANSWERED 45 /* percent of the bytes with --by-code; a sample has 68, all of /usr 51 */
 
+#define LARGE_GAP (64U << 10) /* bytes without FDE from which a frame pointer may be the rule */
+
 #define OUTCOMES(X)                                                                         \
 	X(AGREED, "the same caller")                                                        \
 	X(OUTERMOST, "outermost frame in both")                                             \
@@ -46,6 +48,7 @@
 	X(GO_FRAME_POINTER, "the same caller, and a frame pointer that Go's .debug_frame leaves out") \
 	X(GO_SWITCH, "Go function that switches stacks: frame pointer")                     \
 	X(CODE, "by its machine code, where no FDE is")                                     \
+	X(FRAME_SETUP, "frame pointer, in large code without FDE that sets up frames")      \
 	X(UNANSWERED, "no rule found by following the code")                                \
 	X(TWO_PLACES, "the same caller; its frame pointer is in the register and in memory")   \
 	X(OTHER_BASE, "CFA from SP or FP, which libdw has from another register")           \
@@ -318,7 +321,10 @@ static void compare_gap(struct comparison *c, uint64_t start, uint64_t end)
 			continue;
 		bool code = rule.kind == RULE_END || rule.kind == RULE_SIGNAL ||
 			    rule.kind == RULE_CFA_SP || rule.kind == RULE_CFA_FP;
-		enum outcome outcome = code ? OUTCOME_CODE : OUTCOME_INVENTED;
+		enum outcome outcome = code ? OUTCOME_CODE
+				       : rule.kind == RULE_FRAME_POINTER && end - start >= LARGE_GAP
+					       ? OUTCOME_FRAME_SETUP
+					       : OUTCOME_INVENTED;
 		c->outcomes[outcome]++;
 		if (is_failure(outcome))
 			show(c, outcome, pc, NULL, rule, NULL);

@@ -11,8 +11,10 @@
 #include <cmocka.h>
 
 #include "binary/unwind_flow.h"
+#include "binary/unwind_frame_setup.h"
 #include "binary/x86_decode.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define ADDRESS 0x401000
@@ -209,6 +211,27 @@ static void is_bounded(void **state)
 	flow_free(&flow);
 }
 
+/* A frame set up in every `distance` bytes of `size`. */
+static bool keeps_frame_pointers(uint64_t size, uint64_t distance)
+{
+	unsigned char *bytes = calloc(1, size);
+	for (uint64_t at = 0; at + 4 <= size; at += distance)
+		memcpy(bytes + at, at & 64 ? "\x55\x48\x89\xe5" : "\x55\x48\x8b\xec", 4);
+	bool ret = unwind_keeps_frame_pointers(bytes, size);
+	free(bytes);
+	return ret;
+}
+
+static void tells_code_with_frame_pointers(void **state)
+{
+	(void)state;
+	assert_true(keeps_frame_pointers(64 << 10, 4096));
+	assert_true(keeps_frame_pointers(1 << 20, 740));
+	assert_false(keeps_frame_pointers(1 << 20, 4160));
+	assert_false(keeps_frame_pointers((64 << 10) - 1, 64));
+	assert_false(unwind_keeps_frame_pointers(NULL, 1 << 20));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +242,7 @@ int main(void)
 		cmocka_unit_test(stops_behind_calls_that_do_not_return),
 		cmocka_unit_test(follows_addresses_with_care),
 		cmocka_unit_test(is_bounded),
+		cmocka_unit_test(tells_code_with_frame_pointers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
