@@ -8,21 +8,30 @@
  */
 #include "binary/artifact.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <libdeflate.h>
 #include <string.h>
 
 #define SECTION_ALIGNMENT 16
+#define READ_BYTES (64UL << 10)
 
 static const char zeros[ARTIFACT_MAX_SECTIONS * sizeof(struct artifact_section)];
+
+/* With the checksum's own field as zero. */
+static uint32_t header_checksum(const struct artifact_header *header)
+{
+	struct artifact_header copy = *header;
+	copy.checksum = 0;
+	return libdeflate_crc32(0, &copy, sizeof(copy));
+}
 
 static uint32_t artifact_checksum(const void *bytes, size_t size)
 {
 	struct artifact_header header;
 	memcpy(&header, bytes, sizeof(header));
-	header.checksum = 0;
-	uint32_t crc = libdeflate_crc32(0, &header, sizeof(header));
-	return libdeflate_crc32(crc, (const char *)bytes + sizeof(header), size - sizeof(header));
+	return libdeflate_crc32(header_checksum(&header), (const char *)bytes + sizeof(header), size - sizeof(header));
 }
 
 void artifact_begin(struct text *t, enum artifact_kind kind)
@@ -89,24 +98,80 @@ static bool sections_valid(const struct artifact_section *sections, size_t count
 	return true;
 }
 
+static bool header_valid(const struct artifact_header *header, size_t size, enum artifact_kind kind)
+{
+	return header->magic == ARTIFACT_MAGIC && header->version == ARTIFACT_VERSION &&
+	       header->kind == (uint32_t)kind && header->size == size &&
+	       header->section_count <= ARTIFACT_MAX_SECTIONS &&
+	       header->section_count * sizeof(struct artifact_section) <= size - sizeof(*header);
+}
+
 int artifact_check(const void *bytes, size_t size, enum artifact_kind kind, struct artifact *ret)
 {
 	const struct artifact_header *header = bytes;
-	if (size < sizeof(*header) || (uintptr_t)bytes % SECTION_ALIGNMENT)
+	if (size < sizeof(*header) || (uintptr_t)bytes % SECTION_ALIGNMENT ||
+	    !header_valid(header, size, kind))
 		return -EBADMSG;
-	if (header->magic != ARTIFACT_MAGIC || header->version != ARTIFACT_VERSION ||
-	    header->kind != (uint32_t)kind || header->size != size)
-		return -EBADMSG;
-	size_t count = header->section_count;
-	if (count > ARTIFACT_MAX_SECTIONS ||
-	    count * sizeof(struct artifact_section) > size - sizeof(*header))
-		return -EBADMSG;
-	if (!sections_valid((const struct artifact_section *)(header + 1), count, size))
+	if (!sections_valid((const struct artifact_section *)(header + 1), header->section_count, size))
 		return -EBADMSG;
 	if (header->checksum != artifact_checksum(bytes, size))
 		return -EBADMSG;
 	*ret = (struct artifact){.bytes = bytes, .size = size};
 	return 0;
+}
+
+/* Adds what lies behind the header to a checksum, piece by piece. Returns 0 or -errno. */
+static int add_to_checksum(int file, uint64_t offset, uint64_t size, uint32_t *checksum)
+{
+	_cleanup_free_ char *piece = malloc(READ_BYTES);
+	int r = piece ? 0 : -ENOMEM;
+	while (r == 0 && size) {
+		size_t length = MIN_OF(size, READ_BYTES);
+		r = read_exactly_at(file, piece, length, offset);
+		if (r == 0)
+			*checksum = libdeflate_crc32(*checksum, piece, length);
+		offset += length;
+		size -= length;
+	}
+	return r;
+}
+
+int artifact_file_check(int file, uint64_t offset, uint64_t size, enum artifact_kind kind,
+			struct artifact_file *ret)
+{
+	struct artifact_header header;
+	struct artifact_file a = {.file = file};
+	if (size < sizeof(header))
+		return -EBADMSG;
+	int r = read_exactly_at(file, &header, sizeof(header), offset);
+	if (r == 0 && !header_valid(&header, size, kind))
+		r = -EBADMSG;
+	if (r < 0)
+		return r;
+	a.section_count = header.section_count;
+	r = read_exactly_at(file, a.sections, a.section_count * sizeof(*a.sections),
+			    offset + sizeof(header));
+	if (r == 0 && !sections_valid(a.sections, a.section_count, size))
+		r = -EBADMSG;
+	uint32_t checksum = header_checksum(&header);
+	if (r == 0)
+		r = add_to_checksum(file, offset + sizeof(header), size - sizeof(header), &checksum);
+	if (r == 0 && checksum != header.checksum)
+		r = -EBADMSG;
+	for (size_t i = 0; i < a.section_count; i++)
+		a.sections[i].offset += offset;
+	if (r == 0)
+		*ret = a;
+	return r;
+}
+
+const struct artifact_section *artifact_file_section(const struct artifact_file *a,
+						     enum artifact_section_kind kind)
+{
+	for (size_t i = 0; i < a->section_count; i++)
+		if (a->sections[i].kind == (uint32_t)kind)
+			return &a->sections[i];
+	return NULL;
 }
 
 const void *artifact_section(const struct artifact *a, enum artifact_section_kind kind,

@@ -85,6 +85,23 @@ int artifact_finish(struct text *t);
  * 0 or -EBADMSG; fills *ret only on success. */
 int artifact_check(const void *bytes, size_t size, enum artifact_kind kind, struct artifact *ret);
 
+/* An artifact in a file that was checked once. The file may change afterwards: what is read of it later is foreign
+ * bytes, and may be missing. */
+struct artifact_file {
+	int file; /* descriptor, owned by whoever has this */
+	struct artifact_section sections[ARTIFACT_MAX_SECTIONS]; /* offsets are from the start of the file */
+	size_t section_count;
+};
+
+/* Verifies what lies at `offset` of `file`, `size` bytes, as an artifact of `kind`, without having it in memory
+ * whole. Returns 0, with ret->file = `file`; -EBADMSG; or another -errno. */
+int artifact_file_check(int file, uint64_t offset, uint64_t size, enum artifact_kind kind,
+			struct artifact_file *ret);
+
+/* The section of this kind, or NULL. */
+const struct artifact_section *artifact_file_section(const struct artifact_file *a,
+						     enum artifact_section_kind kind);
+
 /* The section's bytes (16-byte aligned within the artifact) and size; NULL and 0 when absent. */
 const void *artifact_section(const struct artifact *a, enum artifact_section_kind kind,
 			     size_t *ret_size);

@@ -241,6 +241,35 @@ int artifact_cache_read(struct artifact_cache *cache, const struct artifact_key 
 	return finish_reading(cache, key, r);
 }
 
+/* As read_entry(). */
+static int check_artifact(const struct artifact_cache *cache, int file, const struct artifact_key *key,
+			  enum artifact_kind kind, struct artifact_file *ret)
+{
+	struct stat st;
+	struct entry_header header;
+	int r = read_header(cache, file, key, false, &header, &st);
+	if (r < 0)
+		return r;
+	if (header.error == 0)
+		r = artifact_file_check(file, sizeof(header), header.size, kind, ret);
+	if (r < 0)
+		return r == -ENOMEM ? r : -EUCLEAN;
+	refresh_access_time(cache, file, &st);
+	return header.error;
+}
+
+int artifact_cache_open_artifact(struct artifact_cache *cache, const struct artifact_key *key,
+				 enum artifact_kind kind, struct artifact_file *ret)
+{
+	if (!cache)
+		return -ENOENT;
+	_cleanup_fd_ int file = open_entry(cache, key);
+	int r = finish_reading(cache, key, file < 0 ? file : check_artifact(cache, file, key, kind, ret));
+	if (r == 0)
+		ret->file = take_fd(file);
+	return r;
+}
+
 /* As read_entry(), of the header behind the file. */
 static int check_file(const struct artifact_cache *cache, int file, const struct artifact_key *key)
 {

@@ -54,6 +54,11 @@ void artifact_cache_key(const struct artifact_cache *cache, enum artifact_kind k
 int artifact_cache_read(struct artifact_cache *cache, const struct artifact_key *key,
 			enum artifact_kind kind, char **ret_bytes, struct artifact *ret);
 
+/* Opens an entry that is too large to be held, to be read where it lies. Returns as artifact_cache_read() does; the
+ * caller closes ret->file. What is open stays readable when the entry is evicted. */
+int artifact_cache_open_artifact(struct artifact_cache *cache, const struct artifact_key *key,
+				 enum artifact_kind kind, struct artifact_file *ret);
+
 /* Can this error be stored? Those that parsing the file again would give again: -ENODATA, -EBADMSG. */
 bool artifact_cache_is_lasting(int error);
 

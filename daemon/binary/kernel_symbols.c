@@ -5,6 +5,8 @@
  */
 #include "binary/kernel_symbols.h"
 
+#include "binary/stored_symbols.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,6 +88,16 @@ static void sort_symbols(struct kernel_symbols *s)
 		qsort(all, count, sizeof(*all), compare_symbols);
 }
 
+/* Of several at one address only the first can be found. */
+static void drop_aliases(struct kernel_symbols *s)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < s->symbols.count; i++)
+		if (kept == 0 || s->symbols.items[kept - 1].address != s->symbols.items[i].address)
+			s->symbols.items[kept++] = s->symbols.items[i];
+	s->symbols.count = kept;
+}
+
 static int read_lines(FILE *file, struct kernel_symbols *s)
 {
 	_cleanup_free_ char *line = NULL;
@@ -112,28 +124,42 @@ int kernel_symbols_load(const char *path, struct kernel_symbols *ret)
 		return r;
 	}
 	sort_symbols(&s);
+	drop_aliases(&s);
 	*ret = s;
 	return 0;
 }
 
 void kernel_symbols_free(struct kernel_symbols *symbols)
 {
-	if (symbols->stored) {
-		free(symbols->stored);
-	} else {
-		array_free(&symbols->symbols);
-		free(symbols->names);
-	}
+	stored_symbols_free(symbols->stored);
+	free(symbols->module);
+	array_free(&symbols->symbols);
+	free(symbols->names);
 	*symbols = (struct kernel_symbols){0};
 }
 
-/* Index of the first symbol above the address. */
-static size_t upper_bound(const struct kernel_symbols *s, uint64_t address)
+_Static_assert(sizeof(struct kernel_symbol) == sizeof(struct stored_symbol), "they are stored as they are");
+
+/* The symbols around an address, in memory or read into `window`. */
+static const struct kernel_symbol *symbols_around(const struct kernel_symbols *s, uint64_t address,
+						  struct stored_symbol window[static STORED_SYMBOLS_WINDOW],
+						  size_t *ret_count)
 {
-	size_t low = 0, high = s->symbols.count;
+	if (s->stored) {
+		*ret_count = stored_symbols_read(s->stored, address, window);
+		return (const struct kernel_symbol *)window;
+	}
+	*ret_count = s->symbols.count;
+	return s->symbols.items;
+}
+
+/* Index of the first symbol above the address. */
+static size_t upper_bound(const struct kernel_symbol *symbols, size_t count, uint64_t address)
+{
+	size_t low = 0, high = count;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (s->symbols.items[middle].address <= address)
+		if (symbols[middle].address <= address)
 			low = middle + 1;
 		else
 			high = middle;
@@ -145,33 +171,50 @@ static size_t upper_bound(const struct kernel_symbols *s, uint64_t address)
  * page is its own. */
 bool kernel_symbols_are_certain(const struct kernel_symbols *s, uint64_t address)
 {
+	struct stored_symbol window[STORED_SYMBOLS_WINDOW];
+	size_t count;
 	if (!s->stored)
 		return true;
-	size_t above = upper_bound(s, address);
+	const struct kernel_symbol *symbols = symbols_around(s, address, window, &count);
+	size_t above = upper_bound(symbols, count, address);
 	if (above == 0)
 		return false;
-	const struct kernel_symbol *before = &s->symbols.items[above - 1];
-	if (above < s->symbols.count && before->module == s->symbols.items[above].module)
+	const struct kernel_symbol *before = &symbols[above - 1];
+	if (above < count && before->module == symbols[above].module)
 		return true;
 	return (before->address ^ address) < PAGE_BYTES;
 }
 
 static const char *name_at(const struct kernel_symbols *s, uint32_t offset)
 {
-	return offset < s->names_size ? s->names + offset : "";
+	const char *name = s->stored		  ? stored_symbols_name(s->stored, offset)
+			   : offset < s->names_size ? s->names + offset
+						    : NULL;
+	return name ? name : "";
 }
 
-bool kernel_symbols_find(const struct kernel_symbols *s, uint64_t address, const char **ret_name,
+/* Kept while the symbol's own name is read. */
+static const char *module_at(struct kernel_symbols *s, uint32_t offset)
+{
+	if (!s->stored || offset == 0)
+		return s->stored ? "" : name_at(s, offset);
+	free(s->module);
+	s->module = strdup(name_at(s, offset));
+	return s->module ? s->module : "";
+}
+
+bool kernel_symbols_find(struct kernel_symbols *s, uint64_t address, const char **ret_name,
 			 const char **ret_module, uint64_t *ret_start)
 {
-	size_t low = upper_bound(s, address);
-	while (low > 1 && s->symbols.items[low - 2].address == s->symbols.items[low - 1].address)
-		low--;
-	if (low == 0 || address - s->symbols.items[low - 1].address > FARTHEST)
+	struct stored_symbol window[STORED_SYMBOLS_WINDOW];
+	size_t count;
+	const struct kernel_symbol *symbols = symbols_around(s, address, window, &count);
+	size_t above = upper_bound(symbols, count, address);
+	if (above == 0 || address - symbols[above - 1].address > FARTHEST)
 		return false;
-	const struct kernel_symbol *found = &s->symbols.items[low - 1];
+	const struct kernel_symbol *found = &symbols[above - 1];
+	*ret_module = module_at(s, found->module);
 	*ret_name = name_at(s, found->name);
-	*ret_module = name_at(s, found->module);
 	*ret_start = found->address;
 	return true;
 }

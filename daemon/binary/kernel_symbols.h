@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Names of kernel code from /proc/kallsyms: the kernel, its modules, BPF programs and ftrace
- * trampolines. About 8 bytes and its name a symbol.
+ * trampolines: 16 bytes and its name a symbol in memory, or next to nothing where they lie in the cache.
  */
 #pragma once
 
 #include "base/array.h"
 #include "base/attributes.h"
+
+struct stored_symbols;
 
 struct kernel_symbol {
 	uint64_t address;
@@ -15,10 +17,11 @@ struct kernel_symbol {
 };
 
 struct kernel_symbols {
-	ARRAY(struct kernel_symbol) symbols; /* sorted by address */
+	ARRAY(struct kernel_symbol) symbols; /* sorted by address, of several at one the first listed */
 	char *names; /* NUL-terminated strings; the one at 0 is "" */
 	size_t names_size, names_capacity;
-	char *stored; /* from the cache: the bytes that all this lies in; NULL: it is our own */
+	struct stored_symbols *stored; /* owned; from the cache, and nothing is above; NULL: it is all above */
+	char *module; /* owned; of the last one found in `stored` */
 };
 
 /* Reads kallsyms text from `path`. Only code symbols are kept. Returns 0, -EACCES when the kernel shows
@@ -30,7 +33,7 @@ void kernel_symbols_free(struct kernel_symbols *symbols);
  * outside of the kernel and its modules as they were stored. */
 bool kernel_symbols_are_certain(const struct kernel_symbols *symbols, uint64_t address);
 
-/* The symbol at or before `address`, unless that is more than 1 MiB away. Strings live as long as the
- * table. False: none. */
-bool kernel_symbols_find(const struct kernel_symbols *symbols, uint64_t address,
+/* The symbol at or before `address`, unless that is more than 1 MiB away. Strings are valid until the next call.
+ * False: none. */
+bool kernel_symbols_find(struct kernel_symbols *symbols, uint64_t address,
 			 const char **ret_name, const char **ret_module, uint64_t *ret_start);

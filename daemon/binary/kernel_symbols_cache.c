@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See kernel_symbols_cache.h. The entry is the table as it lies in memory: foreign bytes, so names are
- * checked to end, and their offsets where they are used. */
+/* See kernel_symbols_cache.h. The entry is the table as it lies in memory, and is read where it lies
+ * (stored_symbols.h). */
 #include "binary/kernel_symbols_cache.h"
 
 #include "base/file.h"
 #include "base/log.h"
+#include "binary/stored_symbols.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -83,22 +84,16 @@ static int make_key(const struct artifact_cache *cache, const struct kernel_file
 	return 0;
 }
 
-static int open_entry(char *bytes, const struct artifact *artifact, struct kernel_symbols *ret)
+static int open_entry(struct artifact_cache *cache, const struct artifact_key *key, struct kernel_symbols *ret)
 {
-	size_t symbols_size, names_size;
-	const void *symbols = artifact_section(artifact, SECTION_KERNEL_SYMBOLS, &symbols_size);
-	const char *names = artifact_section(artifact, SECTION_KERNEL_NAMES, &names_size);
-	if (symbols_size == 0 || symbols_size % sizeof(struct kernel_symbol) != 0 ||
-	    names_size == 0 || names[names_size - 1] != '\0')
-		return -EBADMSG;
-	*ret = (struct kernel_symbols){
-		.symbols = {.items = (struct kernel_symbol *)symbols,
-			    .count = symbols_size / sizeof(struct kernel_symbol)},
-		.names = (char *)names,
-		.names_size = names_size,
-		.stored = bytes,
-	};
-	return 0;
+	struct artifact_file artifact;
+	struct stored_symbols *stored;
+	int r = artifact_cache_open_artifact(cache, key, ARTIFACT_KERNEL_SYMBOLS, &artifact);
+	if (r == 0)
+		r = stored_symbols_open(&artifact, SECTION_KERNEL_SYMBOLS, SECTION_KERNEL_NAMES, &stored);
+	if (r == 0)
+		*ret = (struct kernel_symbols){.stored = stored};
+	return r;
 }
 
 /* Code that is generated while the kernel runs: "[bpf]", "[__builtin__ftrace]" and the like. */
@@ -132,21 +127,30 @@ static int store(struct artifact_cache *cache, const struct artifact_key *key,
 	return r;
 }
 
+/* From now on they are read where they lie; in memory, if that cannot be. */
+static void keep_on_disk(struct artifact_cache *cache, const struct artifact_key *key, struct kernel_symbols *s)
+{
+	struct kernel_symbols stored;
+	int r = store(cache, key, s);
+	if (r == 0)
+		r = open_entry(cache, key, &stored);
+	if (r < 0) {
+		log_debug("kernel symbols are not kept on disk");
+		return;
+	}
+	kernel_symbols_free(s);
+	*s = stored;
+}
+
 int kernel_symbols_get(struct artifact_cache *cache, const struct kernel_files *files,
 		       struct kernel_symbols *ret)
 {
 	struct artifact_key key;
-	struct artifact artifact;
-	char *bytes;
 	bool keyed = cache && make_key(cache, files, &key) == 0;
-	if (keyed && artifact_cache_read(cache, &key, ARTIFACT_KERNEL_SYMBOLS, &bytes,
-					 &artifact) == 0) {
-		if (open_entry(bytes, &artifact, ret) == 0)
-			return 0;
-		free(bytes);
-	}
+	if (keyed && open_entry(cache, &key, ret) == 0)
+		return 0;
 	int r = kernel_symbols_load(files->kallsyms, ret);
-	if (r == 0 && keyed && store(cache, &key, ret) < 0)
-		log_debug("kernel symbols are not kept on disk");
+	if (r == 0 && keyed)
+		keep_on_disk(cache, &key, ret);
 	return r;
 }

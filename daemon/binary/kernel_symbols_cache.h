@@ -23,7 +23,7 @@ struct kernel_files {
 			"/sys/kernel/notes"                                              \
 	}
 
-/* The kernel's symbols, from the cache if it has them (`symbols->stored` tells), otherwise from the
- * kernel, and then stored. Returns as kernel_symbols_load(). `cache` NULL: none. */
+/* The kernel's symbols: where they lie in the cache (`symbols->stored`), into which they are read from the kernel
+ * if it does not have them; without one in memory. Returns as kernel_symbols_load(). `cache` NULL: none. */
 int kernel_symbols_get(struct artifact_cache *cache, const struct kernel_files *files,
 		       struct kernel_symbols *ret);

@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void look(const struct kernel_symbols *symbols)
+static void look(struct kernel_symbols *symbols)
 {
 	for (size_t i = 0; i < symbols->symbols.count; i++) {
 		const struct kernel_symbol *symbol = &symbols->symbols.items[i];

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The container: what was put in comes out, and no truncation or flipped bit passes the check. */
+#include "base/file.h"
 #include "binary/artifact.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <cmocka.h>
@@ -25,6 +28,51 @@ static void sign(struct text *t)
 	struct artifact_header *header = (struct artifact_header *)t->bytes;
 	header->checksum = 0;
 	header->checksum = (uint32_t)crc32_z(0, (const Bytef *)t->bytes, t->length);
+}
+
+#define IN_FILE 48 /* where it begins there */
+
+/* The same in a file: judged alike. */
+static int check(const char *bytes, size_t size, struct artifact *ret)
+{
+	_cleanup_fd_ int file = memfd_create("artifact", MFD_CLOEXEC);
+	struct artifact_file in_file;
+	int r = artifact_check(bytes, size, ARTIFACT_UNWIND, ret);
+	assert_int_equal(ftruncate(file, IN_FILE), 0);
+	assert_int_equal(lseek(file, 0, SEEK_END), IN_FILE);
+	assert_int_equal(write_all(file, bytes, size), 0);
+	assert_int_equal(artifact_file_check(file, IN_FILE, size, ARTIFACT_UNWIND, &in_file), r);
+	assert_int_equal(artifact_file_check(file, IN_FILE, size, ARTIFACT_SYMBOLS, &in_file), -EBADMSG);
+	return r;
+}
+
+static void test_in_a_file(void **state)
+{
+	struct text t = {0};
+	struct artifact a;
+	struct artifact_file in_file;
+	char bytes[21] = "";
+	_cleanup_free_ char *much = calloc(1, 200000); /* more than one piece */
+	artifact_begin(&t, ARTIFACT_UNWIND);
+	artifact_add_section(&t, SECTION_FACTS, much, 200000);
+	artifact_add_section(&t, SECTION_UNWIND_BODY, "0123456789abcdefghij", 20);
+	assert_int_equal(artifact_finish(&t), 0);
+	assert_int_equal(check(t.bytes, t.length, &a), 0);
+	_cleanup_fd_ int file = memfd_create("artifact", MFD_CLOEXEC);
+	assert_int_equal(write_all(file, t.bytes, t.length), 0);
+	assert_int_equal(artifact_file_check(file, 0, t.length, ARTIFACT_UNWIND, &in_file), 0);
+	const struct artifact_section *body = artifact_file_section(&in_file, SECTION_UNWIND_BODY);
+	assert_non_null(body);
+	assert_int_equal(body->size, 20);
+	assert_int_equal(read_exactly_at(in_file.file, bytes, 20, body->offset), 0);
+	assert_string_equal(bytes, "0123456789abcdefghij");
+	assert_null(artifact_file_section(&in_file, SECTION_SYMBOLS));
+	assert_int_equal(artifact_file_check(file, 0, t.length + 1, ARTIFACT_UNWIND, &in_file), -EBADMSG);
+	assert_int_equal(ftruncate(file, 100000), 0);
+	assert_int_equal(artifact_file_check(file, 0, t.length, ARTIFACT_UNWIND, &in_file), -ENODATA);
+	t.bytes[150000] ^= 1;
+	assert_int_equal(check(t.bytes, t.length, &a), -EBADMSG);
+	text_free(&t);
 }
 
 static void test_round_trip(void **state)
@@ -74,10 +122,10 @@ static void test_every_flipped_bit_is_refused(void **state)
 	struct artifact a;
 	for (size_t bit = 0; bit < t.length * 8; bit++) {
 		t.bytes[bit / 8] ^= (char)(1 << bit % 8);
-		assert_int_equal(artifact_check(t.bytes, t.length, ARTIFACT_UNWIND, &a), -EBADMSG);
+		assert_int_equal(check(t.bytes, t.length, &a), -EBADMSG);
 		t.bytes[bit / 8] ^= (char)(1 << bit % 8);
 	}
-	assert_int_equal(artifact_check(t.bytes, t.length, ARTIFACT_UNWIND, &a), 0);
+	assert_int_equal(check(t.bytes, t.length, &a), 0);
 	text_free(&t);
 }
 
@@ -101,7 +149,7 @@ static void test_lying_sections_are_refused(void **state)
 		memcpy(t.bytes + sizeof(struct artifact_header), &lies[i], sizeof(lies[i]));
 		sign(&t);
 		struct artifact a;
-		assert_int_equal(artifact_check(t.bytes, t.length, ARTIFACT_UNWIND, &a), -EBADMSG);
+		assert_int_equal(check(t.bytes, t.length, &a), -EBADMSG);
 		text_free(&t);
 	}
 }
@@ -115,7 +163,7 @@ static void test_section_count_lies(void **state)
 	for (size_t i = 0; i < ARRAY_LENGTH(counts); i++) {
 		((struct artifact_header *)t.bytes)->section_count = counts[i];
 		sign(&t);
-		assert_int_equal(artifact_check(t.bytes, t.length, ARTIFACT_UNWIND, &a), -EBADMSG);
+		assert_int_equal(check(t.bytes, t.length, &a), -EBADMSG);
 	}
 	text_free(&t);
 }
@@ -134,6 +182,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_in_a_file),
 		cmocka_unit_test(test_every_truncation_is_refused),
 		cmocka_unit_test(test_every_flipped_bit_is_refused),
 		cmocka_unit_test(test_lying_sections_are_refused),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "binary/kernel_symbols_cache.h"
+#include "binary/stored_symbols.h"
 #include "made_file.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ static int load(const char *contents, struct kernel_symbols *ret)
 	return kernel_symbols_load(path, ret);
 }
 
-static void check(const struct kernel_symbols *s, uint64_t address, const char *name,
+static void check(struct kernel_symbols *s, uint64_t address, const char *name,
 		  const char *module, uint64_t start)
 {
 	const char *found_name, *found_module;
@@ -141,8 +142,12 @@ static void open_cached(struct cached *c)
 static bool get(struct cached *c, struct kernel_symbols *ret)
 {
 	struct kernel_files files = {c->kallsyms, c->modules, c->boot_id, "/nowhere"};
+	struct artifact_cache_statistics before, after;
+	artifact_cache_get_statistics(c->cache, &before);
 	assert_int_equal(kernel_symbols_get(c->cache, &files, ret), 0);
-	return ret->stored;
+	artifact_cache_get_statistics(c->cache, &after);
+	assert_non_null(ret->stored);
+	return after.stored == before.stored;
 }
 
 static bool is_cached(struct cached *c)
@@ -159,7 +164,7 @@ static void test_stored_symbols(void **state)
 	struct kernel_symbols s;
 	open_cached(&c);
 	assert_false(get(&c, &s));
-	assert_true(kernel_symbols_are_certain(&s, 0xffffffffc0600008));
+	check(&s, 0xffffffffc0401008, "ext4_write", "ext4", 0xffffffffc0401000);
 	kernel_symbols_free(&s);
 	assert_true(get(&c, &s));
 	check(&s, 0xffffffff81002fff, "quiet_vmstat", "", 0xffffffff81001000);
@@ -171,6 +176,47 @@ static void test_stored_symbols(void **state)
 	assert_false(kernel_symbols_are_certain(&s, 0xffffffffc0600008));
 	assert_false(kernel_symbols_are_certain(&s, 0xffffffff80000000));
 	kernel_symbols_free(&s);
+	artifact_cache_free(c.cache);
+}
+
+/* Every symbol of some hundred blocks is found as it is in memory, and so is every place between them; a file that
+ * ends early or says something else gives no name or another one. */
+static void test_stored_as_in_memory(void **state)
+{
+	struct cached c;
+	struct kernel_symbols loaded, stored;
+	struct text text = {0};
+	uint64_t address = 0xffffffff81000000;
+	for (unsigned int i = 0; i < 7000; i++, address += i % 5 * 16)
+		text_add(&text, "%016llx t function_%0*u%s\n", (unsigned long long)address,
+			  i % 997 == 0 ? 400 : 1, i, i > 5000 ? "\t[module]" : "");
+	open_cached(&c);
+	assert_false(text.failed);
+	write_made("kallsyms", text.bytes);
+	assert_int_equal(kernel_symbols_load(c.kallsyms, &loaded), 0);
+	assert_false(get(&c, &stored));
+	for (uint64_t at = 0xffffffff80ffff00; at < address + 4096; at += 8) {
+		const char *name, *module, *stored_name, *stored_module;
+		uint64_t start, stored_start;
+		bool found = kernel_symbols_find(&loaded, at, &name, &module, &start);
+		assert_int_equal(kernel_symbols_find(&stored, at, &stored_name, &stored_module, &stored_start),
+				 found);
+		if (!found)
+			continue;
+		assert_string_equal(stored_name, name);
+		assert_string_equal(stored_module, module);
+		assert_int_equal(stored_start, start);
+	}
+	assert_true(stored_symbols_size(stored.stored) < 16384);
+	kernel_symbols_free(&loaded);
+	assert_true(shell("truncate -s 4096 cache/*"));
+	const char *name, *module;
+	uint64_t start;
+	assert_false(kernel_symbols_find(&stored, address, &name, &module, &start));
+	assert_true(shell("truncate -s 10M cache/*")); /* zeros: what was sorted is not any more */
+	kernel_symbols_find(&stored, address, &name, &module, &start);
+	kernel_symbols_free(&stored);
+	text_free(&text);
 	artifact_cache_free(c.cache);
 }
 
@@ -201,6 +247,7 @@ int main(void)
 		cmocka_unit_test(test_hidden_addresses),
 		cmocka_unit_test(test_this_kernel),
 		cmocka_unit_test(test_stored_symbols),
+		cmocka_unit_test(test_stored_as_in_memory),
 		cmocka_unit_test(test_what_an_entry_is_bound_to),
 	};
 	return cmocka_run_group_tests(tests, begin, made_files_end);
