@@ -2,9 +2,12 @@
 /*
  * See artifact_cache.h. An entry is a header with the key and the artifact behind it, or a file with the header
  * behind that; the header is a multiple of 16 bytes, so that the artifact is aligned where it was read. The key in the header also
- * tells a file that was renamed or copied over another. The directory is listed only when something
- * is written for the first time and when the entries together may have become too large
- * (artifact_eviction.c).
+ * tells a file that was renamed or copied over another.
+ *
+ * The directory is listed (artifact_eviction.c) when the entries together may have become too large. Of a full
+ * cache that takes longer than reading many a binary, so a process that writes little does not begin with it: as
+ * long as it has not listed, each write does so by chance, the larger the likelier. All processes together then list
+ * once in a 64th of the cache, whoever writes; a 16th is kept free for what was written unseen.
  */
 #include "binary/artifact_cache.h"
 
@@ -23,6 +26,8 @@
 #define ENTRY_MAGIC 0x45434c42 /* "BLCE" */
 #define ENTRY_NAME_SIZE (2 * ARTIFACT_KEY_SIZE + 1)
 #define MAX_ENTRY_PART 4 /* one entry takes at most this part of the cache */
+#define UNLISTED_PART 64 /* this part of the cache is written unlisted, in the mean */
+#define FREE_PART 16	 /* this part is free after a listing */
 #define WRITE_PAUSE_NS (600 * NS_PER_SECOND)
 #define ACCESS_TIME_GRANULARITY_S 3600
 
@@ -320,13 +325,23 @@ static int write_entry(struct artifact_cache *cache, const struct entry_header *
 	return r;
 }
 
-/* Makes room for `size` more bytes. */
-static int make_room(struct artifact_cache *cache, uint64_t size)
+/* By chance, which the digest that names the entry gives. */
+static bool may_stay_unlisted(const struct artifact_cache *cache, const struct artifact_key *key, uint64_t size)
 {
-	if (cache->listed && cache->bytes + size <= cache->max_bytes)
+	uint64_t number;
+	memcpy(&number, key->bytes, sizeof(number));
+	double likely = (double)size / ((double)cache->max_bytes / UNLISTED_PART);
+	return (double)number / 18446744073709551616.0 /* 2^64 */ >= likely;
+}
+
+/* Makes room for `size` more bytes. */
+static int make_room(struct artifact_cache *cache, const struct artifact_key *key, uint64_t size)
+{
+	if (cache->listed ? cache->bytes + size <= cache->max_bytes : may_stay_unlisted(cache, key, size))
 		return 0;
-	int r = artifact_evict(cache->directory, cache->max_bytes - size, cache->now_ns(),
-			       &cache->bytes, &cache->statistics.evicted);
+	uint64_t most = cache->max_bytes - cache->max_bytes / FREE_PART - size;
+	int r = artifact_evict(cache->directory, most, cache->now_ns(), &cache->bytes,
+			       &cache->statistics.evicted);
 	cache->listed = r == 0;
 	return r;
 }
@@ -355,7 +370,7 @@ static int write_new(struct artifact_cache *cache, const struct artifact_key *ke
 	uint64_t size = sizeof(header) + header.size;
 	if (size > cache->max_bytes / MAX_ENTRY_PART)
 		return -EFBIG;
-	int r = make_room(cache, size);
+	int r = make_room(cache, key, size);
 	if (r == 0)
 		r = write_entry(cache, &header, bytes, header_behind);
 	if (r < 0) {

@@ -326,11 +326,32 @@ static void test_least_recently_used_go(void **state)
 	end(&f);
 }
 
+/* Processes that write little seldom list, and still keep the cache within its size. */
+static void test_many_processes_that_write_little(void **state)
+{
+	enum { COUNT = 4000, SIZE = 1000, LIMIT = 1000000 };
+	struct fixture f;
+	uint64_t evicted = 0, listed = 0;
+	begin(&f, LIMIT);
+	for (uint64_t i = 1; i <= COUNT; i++) {
+		assert_int_equal(store(f.cache, i, SIZE), 0);
+		evicted += statistics_of(&f).evicted;
+		listed += statistics_of(&f).evicted > 0;
+		if (i % 500 == 0)
+			assert_true(directory_bytes(&f, COUNT) <= LIMIT);
+		artifact_cache_free(f.cache);
+		f.cache = open_cache(f.directory, LIMIT);
+	}
+	assert_true(evicted >= COUNT - LIMIT / SIZE);
+	assert_in_range(listed, 5, COUNT / 20);
+	end(&f);
+}
+
 static void test_leftovers_of_a_crash_are_deleted(void **state)
 {
 	struct fixture f;
 	char path[128];
-	begin(&f, 0);
+	begin(&f, 4000); /* so small that the first write lists it */
 	snprintf(path, sizeof(path), "%s/.new-1-1", f.directory);
 	write_file(path, "x", 1);
 	test_time = 7200 * NS_PER_SECOND;
@@ -453,6 +474,7 @@ int main(void)
 		cmocka_unit_test(test_foreign_directory),
 		cmocka_unit_test(test_no_cache),
 		cmocka_unit_test(test_least_recently_used_go),
+		cmocka_unit_test(test_many_processes_that_write_little),
 		cmocka_unit_test(test_leftovers_of_a_crash_are_deleted),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_htlhash),
