@@ -12,6 +12,7 @@
 #define FIRST_BUCKET 18.0
 #define MINUTE 60.0
 #define BUCKET_PART 10	    /* a second may use one part in so many of what is in it */
+#define FIRST_TICK_NS 25e3 /* a stack of usual depth, and the interrupt of a virtual machine */
 #define LARGEST_BURST 2.0   /* times the budget, in one step */
 #define FAR_ABOVE 1.5
 #define DEAD_BAND 0.15	    /* of the rate, */
@@ -32,11 +33,18 @@ static uint32_t shortest_wait(enum budget_lever lever)
 	return lever == BUDGET_LEVER_FOLLOWING ? FOLLOWING_WAIT : CALM;
 }
 
+uint32_t budget_first_hz(double share, uint32_t highest_hz)
+{
+	double fitting = share * 1e9 / FIRST_TICK_NS;
+	double first = MAX_OF(fitting, (double)BUDGET_LOWEST_HZ);
+	return first < highest_hz ? (uint32_t)first : highest_hz;
+}
+
 void budget_init(struct budget *budget, const struct budget_options *options)
 {
 	*budget = (struct budget){
 		.options = *options,
-		.setting = {.frequency = options->highest_hz,
+		.setting = {.frequency = budget_first_hz(options->share, options->highest_hz),
 			    .reading = true,
 			    .on = true,
 			    .weight = 1},

@@ -6,7 +6,8 @@
  *
  * Theory. The budget is a share of what all CPUs can do, kept over every 60 s. It fills a bucket: 95 % of it
  * flow in, 3 s of it is what the bucket holds, so that no minute can cost more than the budget (57 + 3). The
- * start may cost 18 s of it at once, and the first minute is that much poorer. A step (half a second) may cost
+ * start may cost 18 s of it at once, and the first minute is that much poorer. It begins with the rate that fits
+ * where all CPUs are busy and a tick costs what is usual. A step (half a second) may cost
  * what flows in and a tenth of what is in the bucket, twice the budget at most. Its cost goes with the rate,
  * so the rate that fits is the present one times allowed over measured cost; it is followed when it is more
  * than 15 % away or the excess stays, downwards at once, upwards 5 % a step. Levers in order: BUDGET_LEVERS up to
@@ -95,7 +96,10 @@ struct budget {
 	uint64_t random;
 };
 
-/* The first setting is everything at the rate asked for, at the floor if that is higher. */
+/* The rate of the first setting: no step has said yet what a tick costs. */
+uint32_t budget_first_hz(double share, uint32_t highest_hz);
+
+/* The first setting is everything at that rate. */
 void budget_init(struct budget *budget, const struct budget_options *options);
 
 /* Another share or rate from now on; what was spent stays spent. A share of 0 is not allowed. */

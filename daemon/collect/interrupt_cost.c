@@ -20,7 +20,8 @@
 
 #define PERIOD_NS (100 * 1000ULL)
 #define SLICE_NS (500 * 1000ULL)
-#define PAIRS 40
+#define LEAST_PAIRS 8 /* of slices with and without */
+#define MOST_PAIRS 40
 #define LEAST_INTERRUPTS 3 /* of a slice that says something */
 #define WORK 200
 
@@ -49,19 +50,19 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static double measure(int event, const volatile uint64_t *head)
+static double measure(int event, size_t pairs, const volatile uint64_t *head)
 {
-	struct slice with[PAIRS];
-	double off = 0, costs[PAIRS];
+	struct slice with[MOST_PAIRS];
+	double off = 0, costs[MOST_PAIRS];
 	size_t count = 0;
-	for (int i = 0; i < PAIRS; i++) {
+	for (size_t i = 0; i < pairs; i++) {
 		double without = run_slice(head).speed;
 		ioctl(event, PERF_EVENT_IOC_ENABLE, 0);
 		with[i] = run_slice(head);
 		ioctl(event, PERF_EVENT_IOC_DISABLE, 0);
 		off = MAX_OF(off, without);
 	}
-	for (int i = 0; i < PAIRS; i++)
+	for (size_t i = 0; i < pairs; i++)
 		if (with[i].interrupts >= LEAST_INTERRUPTS)
 			costs[count++] = MAX_OF(1 - with[i].speed / off, 0.0) * (double)with[i].ns /
 					 (double)with[i].interrupts;
@@ -72,20 +73,21 @@ static double measure(int event, const volatile uint64_t *head)
 }
 
 /* On a CPU that this thread stays on. Returns nanoseconds or -errno. */
-static int64_t measure_event(int event)
+static int64_t measure_event(int event, size_t pairs)
 {
 	size_t size = 2 * (size_t)sysconf(_SC_PAGESIZE);
 	/* Read-only: the kernel writes over what is old, and is never held up. */
 	struct perf_event_mmap_page *buffer = mmap(NULL, size, PROT_READ, MAP_SHARED, event, 0);
 	if (buffer == MAP_FAILED)
 		return -errno;
-	int64_t cost = (int64_t)measure(event, (const volatile uint64_t *)&buffer->data_head);
+	int64_t cost = (int64_t)measure(event, pairs, (const volatile uint64_t *)&buffer->data_head);
 	munmap(buffer, size);
 	return cost;
 }
 
-int64_t interrupt_cost_measure(struct opener *opener)
+int64_t interrupt_cost_measure(struct opener *opener, uint64_t most_ns)
 {
+	size_t pairs = MAX_OF(MIN_OF(most_ns / (2 * SLICE_NS), (uint64_t)MOST_PAIRS), (uint64_t)LEAST_PAIRS);
 	cpu_set_t before, one;
 	int cpu = sched_getcpu();
 	struct perf_event_attr attr = {
@@ -102,7 +104,7 @@ int64_t interrupt_cost_measure(struct opener *opener)
 		return event;
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
-	int64_t cost = sched_setaffinity(0, sizeof(one), &one) < 0 ? -errno : measure_event(event);
+	int64_t cost = sched_setaffinity(0, sizeof(one), &one) < 0 ? -errno : measure_event(event, pairs);
 	sched_setaffinity(0, sizeof(before), &before);
 	close_fd(event);
 	return cost;

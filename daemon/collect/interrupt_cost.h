@@ -12,7 +12,7 @@
 
 /*
  * Measures it: fixed work on this thread's CPU, a fast clock without a program on and off by turns. Takes about
- * 40 ms of one CPU; the thread's affinity is as before afterwards. `opener` opens the event, NULL: this
- * process does. Nanoseconds a tick, at least 0; or -errno.
+ * `most_ns` of one CPU, but 8 ms at least and no more than 40, the longer the more exact; the thread's affinity is
+ * as before afterwards. `opener` opens the event, NULL: this process does. Nanoseconds a tick, at least 0; or -errno.
  */
-int64_t interrupt_cost_measure(struct opener *opener);
+int64_t interrupt_cost_measure(struct opener *opener, uint64_t most_ns);

@@ -118,7 +118,8 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		r->options.kinds = PROFILE_KIND_BIT(PROFILE_KIND_CPU);
 	if (!r->options.frequency)
 		r->options.frequency = DEFAULT_FREQUENCY;
-	r->rate = r->options.frequency;
+	r->rate = r->options.max_cpu > 0 ? budget_first_hz(r->options.max_cpu, r->options.frequency)
+					 : r->options.frequency;
 	if (!r->options.names_timeout_ns)
 		r->options.names_timeout_ns = NAMES_TIMEOUT_NS;
 	if (!r->options.max_frames)
@@ -133,7 +134,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 	aggregate_init(&r->aggregate, &limits);
 	host_facts_read(r->options.root ? r->options.root : host_root(), &r->host);
 	struct collector_options collector = {
-		.frequency = r->options.frequency,
+		.frequency = r->rate,
 		.no_ticks = !(r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_CPU)),
 		.growth = r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_GROWTH),
 		.heap = r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_HEAP),

@@ -16,6 +16,8 @@
 #define GUESSED_SAMPLE_NS 20000
 #define GUESSED_TICK_NS 3000
 
+#define PRICE_SECONDS 1 /* of the budget, that measuring what an interrupt costs may take */
+
 struct recording_budget {
 	struct budget controller;
 	struct recording *recording;
@@ -32,6 +34,11 @@ struct cost {
 	uint64_t own_cpu_ns, bpf_ns, samples;
 	uint64_t ticks; /* that met a program */
 };
+
+static uint32_t host_cpus(void)
+{
+	return (uint32_t)MAX_OF(sysconf(_SC_NPROCESSORS_ONLN), 1);
+}
 
 static struct cost read_cost(const struct recording *recording)
 {
@@ -101,7 +108,7 @@ static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 	struct budget_setting old = budget->controller.setting;
 	struct budget_reading reading = {
 		.elapsed_ns = now - budget->read_ns,
-		.cpus = (uint32_t)MAX_OF(sysconf(_SC_NPROCESSORS_ONLN), 1),
+		.cpus = host_cpus(),
 		.cost_ns = tick + spent_since(cost.own_cpu_ns, &budget->own_ns),
 		.tick_ns = tick,
 	};
@@ -129,7 +136,7 @@ int recording_budget_new(struct loop *loop, struct recording *recording,
 	budget->recording = recording;
 	budget->levers = *levers;
 	budget_init(&budget->controller, options);
-	int64_t price = interrupt_cost_measure(opener);
+	int64_t price = interrupt_cost_measure(opener, (uint64_t)(options->share * host_cpus() * PRICE_SECONDS * 1e9));
 	if (price < 0)
 		log_warning("what an interrupt costs cannot be measured, %d ns are assumed: %s",
 			    INTERRUPT_COST_DEFAULT_NS, strerror((int)-price));

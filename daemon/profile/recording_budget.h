@@ -23,7 +23,7 @@ struct recording_levers {
 	bool (*is_paused)(const struct recording *recording);
 };
 
-/* Measures the price of an interrupt (some 40 ms). Returns 0 or -errno. */
+/* Measures the price of an interrupt (a second's worth of the budget, 8 to 40 ms). Returns 0 or -errno. */
 int recording_budget_new(struct loop *loop, struct recording *recording,
 			 const struct recording_levers *levers, const struct budget_options *options,
 			 struct opener *opener, struct recording_budget **ret);

@@ -76,6 +76,9 @@ int recording_start_budget(struct recording *r)
 		options.without |= BUDGET_LEVER_BIT(BUDGET_LEVER_DEPTH);
 	if (!recording_looks_at(r, PROFILE_KIND_HEAP))
 		options.without |= BUDGET_LEVER_BIT(BUDGET_LEVER_WINDOWS);
+	uint32_t first_hz = budget_first_hz(options.share, options.highest_hz);
+	if (r->rate != first_hz)
+		set_rate(r, first_hz);
 	return recording_budget_new(r->loop, r, &levers, &options, r->options.opener, &r->budget);
 }
 

@@ -139,6 +139,24 @@ static void start_keeps_the_rate(void **state)
 	assert_true(highest(&world, 0, MINUTE / 8) <= 0.02);
 }
 
+/* A rate asked for without thought is not tried out at the start; it is come to where there is room. */
+static void start_at_a_rate_that_fits(void **state)
+{
+	assert_int_equal(budget_first_hz(0.005, 99), 99);
+	assert_int_equal(budget_first_hz(0.005, 9999), 200);
+	assert_int_equal(budget_first_hz(0.00001, 9999), BUDGET_LOWEST_HZ);
+	assert_int_equal(budget_first_hz(0.00001, 7), 7);
+	struct world world;
+	begin(&world, 4, 0.005);
+	struct budget_options options = {.share = 0.005, .highest_hz = 999, .seed = 42};
+	budget_init(&world.budget, &options);
+	world.setting = world.budget.setting;
+	run(&world, &storm, MINUTE);
+	assert_true(highest(&world, 0, MINUTE) <= 0.005);
+	run(&world, &calm, MINUTE);
+	assert_true(world.setting.frequency > 400);
+}
+
 static void storm_is_kept_and_ends(void **state)
 {
 	struct world world;
@@ -352,6 +370,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calm_has_the_full_rate),
 		cmocka_unit_test(start_keeps_the_rate),
+		cmocka_unit_test(start_at_a_rate_that_fits),
 		cmocka_unit_test(storm_is_kept_and_ends),
 		cmocka_unit_test(levers_in_order),
 		cmocka_unit_test(fork_storm),
