@@ -22,6 +22,7 @@ struct reader {
 	struct cfi_registers registers;
 	struct unwind_rows *rows;
 	struct cfi_statistics *statistics;
+	struct cfi_rule_sets rule_sets;
 	struct cfi_cie cies[CIE_CACHE];
 };
 
@@ -166,7 +167,8 @@ static int run(struct reader *r, const struct cfi_cie *cie, const struct cursor 
 {
 	struct cfi_program program = {.section = r->section, .registers = &r->registers,
 				      .cie = cie, .machine = r->elf->machine,
-				      .code = *code, .address = address, .rows = rows};
+				      .code = *code, .address = address,
+				      .rule_sets = &r->rule_sets, .rows = rows};
 	return cfi_run(&program, state);
 }
 
@@ -182,7 +184,7 @@ static void read_cie(struct reader *r, struct entry *entry, struct cfi_cie *cie)
 	if (run(r, cie, c, 0, NULL, &state) < 0)
 		return;
 	cie->initial = state;
-	cie->initial_rule = cfi_rule(&state, r->elf->machine);
+	cfi_make_rule(&state, r->elf->machine, &r->rule_sets, &cie->initial_made);
 	cie->valid = true;
 }
 

@@ -73,6 +73,36 @@ int cfi_read(const struct elf_file *elf, const struct cfi_section *section,
 
 /* ---- Between the parts of the reader ---------------------------------------------------------- */
 
+/*
+ * Rules that differ in the CFA's offset alone, and their indices in the rows' list by that offset. Nine
+ * rows of ten only move the CFA.
+ */
+#define CFI_SET_PLACES 128
+
+struct cfi_rule_set {
+	uint64_t form; /* what they have in common */
+	uint16_t index[CFI_SET_PLACES]; /* by offset / 8; 0: not seen yet */
+};
+
+/* Of one section. A file uses a handful; what has no room is looked up as any rule is. */
+struct cfi_rule_sets {
+	unsigned count;
+	struct cfi_rule_set items[16];
+};
+
+static inline bool cfi_has_place(uint64_t cfa_offset)
+{
+	return !(cfa_offset & ~(uint64_t)(8 * CFI_SET_PLACES - 8));
+}
+
+/* The last rule made, and how far it is from what the state says by now. */
+struct cfi_made_rule {
+	uint64_t bits;
+	int64_t cfa_offset; /* that it was made for */
+	bool outdated;	    /* more has changed than the CFA's offset */
+	struct cfi_rule_set *set; /* that the state's rule is of by now, NULL: not known */
+};
+
 /* A CIE and what its instructions make of the first row. */
 struct cfi_cie {
 	uint64_t offset; /* in the section; identifies it */
@@ -83,7 +113,7 @@ struct cfi_cie {
 	uint64_t code_factor;
 	int64_t data_factor;
 	struct cfi_state initial;
-	struct unwind_rule initial_rule; /* for `initial` */
+	struct cfi_made_rule initial_made; /* for `initial` */
 };
 
 struct cfi_program {
@@ -93,12 +123,17 @@ struct cfi_program {
 	uint16_t machine;
 	struct cursor code;
 	uint64_t address; /* of the row being made */
+	struct cfi_rule_sets *rule_sets;
 	struct unwind_rows *rows; /* NULL while a CIE's own instructions run */
 };
 
 /* Runs the instructions from `state` on, which is the CIE's initial one. Returns 0, -EBADMSG (damaged), -ENOTSUP (unknown
  * instruction), -ENOMEM or -E2BIG. */
 int cfi_run(struct cfi_program *program, struct cfi_state *state);
+
+/* The rule for a state. */
+void cfi_make_rule(const struct cfi_state *state, uint16_t machine, struct cfi_rule_sets *sets,
+		   struct cfi_made_rule *ret);
 
 /* An address in encoding DW_EH_PE_*; `value` bits only when `encoding` says relative to nothing. */
 uint64_t cfi_encoded(struct cursor *c, uint8_t encoding, const struct cfi_section *section);

@@ -129,6 +129,56 @@ static inline int unwind_rows_add_bits(struct unwind_rows *rows, uint64_t addres
 	return 0;
 }
 
+/*
+ * What adding many rows to the open range needs of struct unwind_rows, for a loop that keeps it in
+ * registers: between unwind_writer_open() and unwind_writer_close() nothing else adds rows.
+ */
+struct unwind_writer {
+	struct unwind_row *next, *stop;
+	uint64_t end;	     /* of the range, an offset */
+	uint32_t last_index; /* UINT32_MAX: none yet */
+};
+
+static inline struct unwind_writer unwind_writer_open(const struct unwind_rows *rows)
+{
+	struct unwind_row *next = rows->rows.items + rows->rows.count;
+	bool none = rows->rows.count == rows->range.first_row;
+	return (struct unwind_writer){next, rows->rows.items + rows->rows.capacity, rows->range.end,
+				      none ? UINT32_MAX : next[-1].rule};
+}
+
+static inline void unwind_writer_close(const struct unwind_writer *w, struct unwind_rows *rows)
+{
+	rows->rows.count = w->next - rows->rows.items;
+	if (w->last_index != UINT32_MAX)
+		rows->last_rule = rows->rules.items[w->last_index];
+}
+
+/* Where an address of the range, or behind it, would be as an offset. */
+static inline uint64_t unwind_writer_offset(const struct unwind_rows *rows, uint64_t address)
+{
+	return rows->range.start + (address - rows->address);
+}
+
+static inline uint64_t unwind_writer_address(const struct unwind_rows *rows, uint64_t offset)
+{
+	return rows->address + (offset - rows->range.start);
+}
+
+/* As unwind_rows_add(), by the rule's index, behind all rows of the range. False: there is no room. */
+static inline bool unwind_writer_add(struct unwind_writer *w, uint64_t offset, uint32_t index)
+{
+	if (index == w->last_index || offset >= w->end)
+		return true;
+	if (w->next == w->stop)
+		return false;
+	w->next->offset = offset;
+	w->next->rule = index;
+	w->next++;
+	w->last_index = index;
+	return true;
+}
+
 /* From `address` on this rule holds. Addresses ascend within a range; a rule at the address of the
  * one before replaces it; one outside the range is ignored. Returns 0, -ENOMEM, or -E2BIG past the
  * limits of rows and rules. */

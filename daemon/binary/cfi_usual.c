@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The instructions that nearly all programs of call frame information consist of, with operands of one
+ * byte: steps, moves of the CFA, registers saved, and ends where states are kept and taken back. What
+ * makes it quick is that everything is in registers, and that a rule which differs from one seen before
+ * in the CFA's offset alone is found by that offset.
+ */
+#include "binary/cfi_machine.h"
+
+#include <dwarf.h>
+#include <errno.h>
+#include <string.h>
+
+#define LONGEST 3 /* bytes of an instruction here */
+
+struct loop {
+	struct cfi_machine *machine;
+	struct unwind_writer rows;
+	const uint16_t *places; /* of rules by the CFA's offset */
+	bool changed;
+	int error; /* of an instruction or a row */
+};
+
+static const uint16_t *places_of(const struct cfi_machine *m)
+{
+	static const uint16_t nothing[CFI_SET_PLACES];
+	return m->made.set ? m->made.set->index : nothing;
+}
+
+/* A row by a rule that has to be made or looked up. */
+static __attribute__((noinline)) void put_new_row(struct loop *l, uint64_t offset)
+{
+	struct cfi_machine *m = l->machine;
+	struct unwind_rows *rows = m->program->rows;
+	unwind_writer_close(&l->rows, rows);
+	m->changed = true;
+	l->error = cfi_emit_row(m, unwind_writer_address(rows, offset));
+	l->rows = unwind_writer_open(rows);
+	l->places = places_of(m);
+}
+
+/* Gives the row away whose code starts at `offset`. */
+static inline __attribute__((always_inline)) void put_row(struct loop *l, uint64_t offset)
+{
+	uint64_t cfa_offset = l->machine->now->cfa_offset;
+	uint16_t index = cfi_has_place(cfa_offset) ? l->places[cfa_offset / 8] : 0;
+	l->changed = false;
+	if (index && unwind_writer_add(&l->rows, offset, index))
+		return;
+	struct loop in_memory = *l; /* so that the original stays in registers */
+	put_new_row(&in_memory, offset);
+	*l = in_memory;
+}
+
+/* An end, as many functions have one: states kept and taken back, the CFA by another register. Returns what
+ * follows the instruction at `at`, or NULL when it is another one or its operands are longer than a byte. */
+static __attribute__((noinline)) const unsigned char *run_short(struct cfi_machine *m,
+								const unsigned char *at, int *r)
+{
+	switch (*at) {
+	case DW_CFA_remember_state:
+		*r = cfi_remember(m);
+		return at + 1;
+	case DW_CFA_restore_state:
+		*r = cfi_restore(m);
+		return at + 1;
+	case DW_CFA_def_cfa:
+		if ((at[1] | at[2]) >= 0x80)
+			return NULL;
+		cfi_set_cfa(m, at[1], at[2]);
+		return at + 3;
+	case DW_CFA_def_cfa_register:
+		if (at[1] >= 0x80)
+			return NULL;
+		cfi_set_cfa(m, at[1], m->now->cfa_offset);
+		return at + 2;
+	default:
+		return NULL;
+	}
+}
+
+/* Where a register is that a rule asks for. The operand, if any, is one byte. */
+static __attribute__((noinline)) void run_kept(struct cfi_machine *m, const unsigned char *at)
+{
+	if (*at >= DW_CFA_restore)
+		cfi_restore_place(m, *at & 0x3f);
+	else
+		cfi_set_saved(m, *at & 0x3f, (int64_t)(at[1] * (uint64_t)m->program->cie->data_factor));
+}
+
+/* Entries are padded with up to seven of them. Whatever is in front of the instructions has eight bytes too. */
+static inline bool only_nops(const unsigned char *at, const unsigned char *end)
+{
+	size_t left = end - at;
+	uint64_t last;
+	if (left > sizeof(last))
+		return false;
+	memcpy(&last, end - sizeof(last), sizeof(last));
+	return !(last >> 8 * (sizeof(last) - left));
+}
+
+/* Is what the loop takes for granted true? It looks at an instruction's operands before it asks whether they
+ * are still the entry's; its rows have ascending offsets, and the last one stays far below 2^64. */
+static bool may_run(const struct cfi_program *p)
+{
+	const struct cfi_section *section = p->section;
+	const struct unwind_rows *rows = p->rows;
+	size_t behind = section->bytes + section->size - p->code.end;
+	size_t count = rows->rows.count;
+	uint64_t offset = unwind_writer_offset(rows, p->address);
+	return behind >= LONGEST - 1 && p->address < UINT64_MAX / 2 &&
+	       (count == rows->range.first_row || rows->rows.items[count - 1].offset < offset);
+}
+
+/* These return what follows the instruction at `at`, or NULL when it is for the other loop. */
+static inline const unsigned char *run_cfa_offset(struct loop *l, const unsigned char *at)
+{
+	struct cfi_state *now = l->machine->now;
+	unsigned low = at[1], high = at[2];
+	if (now->cfa_expression || (low & high & 0x80))
+		return NULL;
+	l->changed = true;
+	if (low < 0x80) {
+		now->cfa_offset = low;
+		return at + 2;
+	}
+	now->cfa_offset = (low & 0x7f) | high << 7;
+	return at + 3;
+}
+
+static inline const unsigned char *run_register(struct loop *l, uint64_t kept, const unsigned char *at)
+{
+	unsigned operands = *at < DW_CFA_restore;
+	if (operands && at[1] >= 0x80)
+		return NULL;
+	if (kept >> (*at & 0x3f) & 1) {
+		run_kept(l->machine, at);
+		l->places = places_of(l->machine);
+		l->changed = true;
+	}
+	return at + 1 + operands;
+}
+
+static inline const unsigned char *run_other(struct loop *l, const unsigned char *at,
+					     const unsigned char *end)
+{
+	int r = 0;
+	if (*at == DW_CFA_nop)
+		return only_nops(at, end) ? end : at + 1;
+	at = run_short(l->machine, at, &r);
+	l->error = r;
+	l->places = places_of(l->machine);
+	l->changed |= at != NULL;
+	return at;
+}
+
+static inline const unsigned char *run_step(const unsigned char *at, uint64_t *by)
+{
+	if (*at != DW_CFA_advance_loc1 && *at != DW_CFA_advance_loc2)
+		return NULL;
+	bool one = *at == DW_CFA_advance_loc1;
+	*by = one ? at[1] : at[1] | at[2] << 8;
+	return at + (one ? 2 : 3);
+}
+
+int cfi_run_usual(struct cfi_machine *m)
+{
+	struct cfi_program *p = m->program;
+	const unsigned char *at = p->code.at, *end = p->code.end, *next;
+	if (!may_run(p))
+		return 0;
+	struct loop l = {m, unwind_writer_open(p->rows), places_of(m), m->changed, 0};
+	uint64_t kept = p->registers->kept, factor = p->cie->code_factor;
+	uint64_t offset = unwind_writer_offset(p->rows, p->address);
+	for (; at < end && l.error == 0; at = next) {
+		uint8_t op = *at;
+		uint64_t by = 0;
+		if ((uint8_t)(op - DW_CFA_advance_loc) < 0x40) { /* in order of number */
+			by = op - DW_CFA_advance_loc;
+			next = at + 1;
+		} else if (op == DW_CFA_def_cfa_offset) {
+			next = run_cfa_offset(&l, at);
+		} else if (op >= DW_CFA_offset) {
+			next = run_register(&l, kept, at);
+		} else if (!(next = run_step(at, &by))) {
+			next = run_other(&l, at, end);
+		}
+		if (!next)
+			break;
+		if (by && l.changed)
+			put_row(&l, offset);
+		offset += by * factor;
+	}
+	if (l.error == 0 && at == end && l.changed)
+		put_row(&l, offset);
+	unwind_writer_close(&l.rows, p->rows);
+	m->changed = l.changed;
+	p->code.at = at;
+	p->address = unwind_writer_address(p->rows, offset);
+	return at <= end ? l.error : -EBADMSG;
+}
