@@ -43,10 +43,7 @@ static struct heap_phase_scale scale_of(const struct window_process *p)
 /* How much more the process went on than while survivors were watched for. */
 static double survivor_factor(const struct window_process *p)
 {
-	struct heap_phase_scale scale = scale_of(p);
-	return p->phase.survivor_progress > 0
-		       ? scale.factor * p->phase.progress / p->phase.survivor_progress
-		       : 0;
+	return scale_of(p).with_frees_factor;
 }
 
 /* Places are few: some dozens of samples in ten seconds. */
@@ -110,7 +107,7 @@ static void forget_unscaled(struct heap_windows *w)
 {
 	for (size_t i = w->processes.count; i-- > 0;) {
 		const struct window_process *p = w->processes.items[i];
-		if (p->is_closed && !p->must_fold && !p->phase.windows && !is_running(p))
+		if (p->is_closed && !p->must_fold && !p->phase.all.windows && !is_running(p))
 			forget_process(w, i);
 	}
 }
@@ -171,7 +168,7 @@ static const struct window_process *find_scaled(struct heap_windows *w, const st
 	for (size_t i = 0; i < w->processes.count; i++) {
 		struct window_process *p = w->processes.items[i];
 		heap_windows_note_start(w, p);
-		if (p->pid == site->pid && p->process_start == site->process_start && p->phase.windows)
+		if (p->pid == site->pid && p->process_start == site->process_start && p->phase.all.windows)
 			return p;
 	}
 	return NULL;

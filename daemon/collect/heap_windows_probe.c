@@ -170,6 +170,27 @@ struct opened {
 	uint64_t armed_ns;
 };
 
+/* A process's CPU time and the moment for which that holds. */
+struct clock_reading {
+	uint64_t cpu;
+	double at;
+};
+
+/* Its CPU is asked for it, which takes some ten microseconds: it is as of their middle. */
+static struct clock_reading read_clock(const struct task_clock *clock)
+{
+	uint64_t before = monotonic_ns(), cpu = task_clock_read(clock), after = monotonic_ns();
+	return (struct clock_reading){cpu, (double)before + (double)(after - before) / 2};
+}
+
+/* CPU time used while the window was open, of that used between two readings around it. */
+static double cpu_in_window(const struct clock_reading *begin, const struct clock_reading *end, uint64_t armed_ns)
+{
+	double between = end->at - begin->at;
+	double cpu = end->cpu > begin->cpu ? (double)(end->cpu - begin->cpu) : 0;
+	return between > 0 ? cpu * fmin((double)armed_ns / between, 1) : 0;
+}
+
 /* Returns 0 or -errno: not opened. */
 static int open_window(struct heap_windows *w, struct window_process *p, bool survivors, uint64_t length,
 		       struct opened *ret)
@@ -184,14 +205,16 @@ static int open_window(struct heap_windows *w, struct window_process *p, bool su
 		return r;
 	}
 	__atomic_store_n(&w->counts[p->index].window, ++p->number, __ATOMIC_SEQ_CST);
+	struct clock_reading clock_begin = read_clock(&clock);
 	ret->begin = read_counts(w, p);
-	uint64_t cpu = task_clock_read(&clock), begin = monotonic_ns();
+	uint64_t begin = monotonic_ns();
 	set_mode(w, p, survivors ? HEAP_MODE_SURVIVORS : HEAP_MODE_ALLOCATIONS);
 	keep_open(w, p, length, &ret->begin);
 	set_mode(w, p, survivors ? HEAP_MODE_FREES : HEAP_MODE_RESTING);
 	ret->end = read_counts(w, p);
 	ret->armed_ns = monotonic_ns() - begin;
-	ret->cpu = (double)(task_clock_read(&clock) - cpu);
+	struct clock_reading clock_end = read_clock(&clock);
+	ret->cpu = cpu_in_window(&clock_begin, &clock_end, ret->armed_ns);
 	if (survivors)
 		keep_open(w, p, length, &ret->end);
 	set_mode(w, p, HEAP_MODE_RESTING);
@@ -249,10 +272,7 @@ static void note_window(struct heap_windows *w, struct window_process *p, bool s
 			  heap_prices_cost(&w->prices, &frees, p->is_stepped);
 	p->recent_cpu += fmax(o->cpu - cost, 0);
 	pthread_mutex_lock(&w->lock);
-	double before = p->phase.progress;
-	heap_phase_add(&p->phase, &reading);
-	if (survivors)
-		p->phase.survivor_progress += p->phase.progress - before;
+	heap_phase_add(&p->phase, &reading, survivors);
 	p->cost += all;
 	w->statistics.windows++;
 	w->statistics.cost_ns += all;

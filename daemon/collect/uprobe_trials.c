@@ -123,18 +123,25 @@ static int open_perf_uprobe(uint64_t offset)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-/* The best of some batches: others take their time from this thread in some of them. */
+static int compare_times(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* The median of some batches: others take their time from this thread in some of them; the best is one of luck. */
 static uint64_t time_calls(uint64_t (*function)(uint64_t))
 {
 	uint64_t (*volatile call)(uint64_t) = function;
-	uint64_t best = UINT64_MAX;
+	uint64_t times[BATCHES];
 	for (int batch = 0; batch < BATCHES; batch++) {
 		uint64_t begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 		for (uint64_t i = 0; i < ROUNDS; i++)
 			call(i);
-		best = MIN_OF(best, clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin);
+		times[batch] = clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin;
 	}
-	return best;
+	qsort(times, BATCHES, sizeof(*times), compare_times);
+	return times[BATCHES / 2];
 }
 
 /* Returns 0 or -errno. *ret_ns stays 0 when the probe was not hit as often as the function was called. */

@@ -4,6 +4,7 @@ Records the workload `heap`, which waits for the probes and says what it allocat
 """
 
 import json
+import math
 import os
 import pathlib
 import signal
@@ -56,6 +57,23 @@ def wrong_places(profile, places):
         if seen != values:
             wrong.append(f"{place}: {dict(zip(TYPES, seen))} seen, {values} true")
     return wrong
+
+
+def window_bounds(counters, kind):
+    """Between what a profile through windows says that a sum is, with 95 %."""
+    name = {"alloc_objects": "windows_objects_{}_95", "alloc_space": "windows_space_{}_95_bytes"}[kind]
+    return counters[name.format("low")], counters[name.format("high")]
+
+
+def place_bound(profile, counters, kind, seen, size):
+    """Between what the value of a place of such a profile is: see docs/memory.md. `size`: its objects' mean."""
+    low, high = window_bounds(counters, kind)
+    unit = profile.total("alloc_space") / max(counters["heap_samples"], 1)
+    if kind == "alloc_objects":
+        unit /= max(size, 16)
+    off = 1.92 * unit + 1.96 * math.sqrt(seen * unit + 0.96 * unit * unit)
+    total = max(profile.total(kind), 1)
+    return max(seen - off, 0) * low / total, (seen + off) * high / total
 
 
 class HeapRun:

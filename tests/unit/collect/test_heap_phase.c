@@ -2,10 +2,13 @@
 /* What windows say of a process, from made-up windows with a known truth. */
 #include "collect/heap_phase.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -19,7 +22,7 @@ static struct heap_phase even_windows(unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		struct heap_window_reading reading = {.cpu = MS, .wall = MS, .cost = MS / 11,
 						      .objects = MS / 11000, .bytes = MS / 110};
-		heap_phase_add(&phase, &reading);
+		heap_phase_add(&phase, &reading, false);
 	}
 	return phase;
 }
@@ -27,10 +30,11 @@ static struct heap_phase even_windows(unsigned count)
 static void test_even(void **state)
 {
 	struct heap_phase phase = even_windows(20);
-	/* 10 s of CPU, nearly all of it its own: a million allocations. */
+	/* 10 s of CPU, nearly all of it its own: a million allocations, if the price is right. */
 	struct heap_phase_scale scale = heap_phase_scale(&phase, 10000 * MS, 0, 10000 * MS);
-	assert_float_equal(scale.factor * phase.objects, 1e6, 1);
-	assert_float_equal(scale.factor * phase.bytes, 1e8, 100);
+	double right = 1e6 * (10.0 / 11) / (1 - HEAP_PRICE_FACTOR / 11);
+	assert_float_equal(scale.factor * phase.all.objects.sum, right, 1);
+	assert_float_equal(scale.factor * phase.all.bytes.sum, 100 * right, 100);
 	assert_true(scale.objects_low <= 1e6 && scale.objects_high >= 1e6);
 	assert_true(scale.bytes_low > 0.85e8 && scale.bytes_high < 1.15e8);
 }
@@ -40,9 +44,9 @@ static void test_paced(void **state)
 	/* It idles for half of the time outside of windows: by wall time it is half as much. */
 	struct heap_phase phase = even_windows(20);
 	struct heap_phase_scale scale = heap_phase_scale(&phase, 10000 * MS, 0, 20000 * MS);
-	assert_true(scale.objects_high >= 20000 * phase.objects / 20);
+	assert_true(scale.objects_high >= 19999 * phase.all.objects.sum / 20);
 	scale = heap_phase_scale(&phase, 10000 * MS, 0, 5000 * MS);
-	assert_true(scale.objects_low <= 5000 * phase.objects / 20);
+	assert_true(scale.objects_low <= 5000 * phase.all.objects.sum / 20);
 }
 
 static void test_saturated(void **state)
@@ -52,7 +56,7 @@ static void test_saturated(void **state)
 		/* Probes took all that there was, and by their price even more. */
 		struct heap_window_reading reading = {.cpu = MS, .wall = MS, .cost = 1.1 * MS, .objects = 800,
 						      .bytes = 80000};
-		heap_phase_add(&phase, &reading);
+		heap_phase_add(&phase, &reading, false);
 	}
 	struct heap_phase_scale scale = heap_phase_scale(&phase, 10000 * MS, 0, 10000 * MS);
 	assert_true(scale.factor > 0);
@@ -63,7 +67,7 @@ static void test_uneven(void **state)
 {
 	struct heap_phase even = even_windows(20), uneven = even;
 	struct heap_window_reading much = {.cpu = MS, .wall = MS, .cost = MS / 11, .objects = 2000, .bytes = 2e5};
-	heap_phase_add(&uneven, &much);
+	heap_phase_add(&uneven, &much, false);
 	struct heap_phase_scale narrow = heap_phase_scale(&even, 1000 * MS, 0, 1000 * MS);
 	struct heap_phase_scale wide = heap_phase_scale(&uneven, 1000 * MS, 0, 1000 * MS);
 	assert_true(wide.objects_high / wide.objects_low > 2 * narrow.objects_high / narrow.objects_low);
@@ -106,7 +110,7 @@ static void test_between_uneven(void **state)
 			bool much = (random >> 16) % 10 == 0;
 			struct heap_window_reading reading = {.cpu = MS, .wall = MS, .objects = much ? 1000 : 100,
 							      .bytes = much ? 1e5 : 1e4};
-			heap_phase_add(&phase, &reading);
+			heap_phase_add(&phase, &reading, false);
 		}
 		double cpu = (i + 1) * 1e4 * MS;
 		struct heap_phase_state now = {phase, cpu, 0, cpu};
@@ -124,8 +128,162 @@ static void test_nothing(void **state)
 	struct heap_phase none = {0};
 	assert_true(heap_phase_scale(&none, MS, 0, MS).factor == 0);
 	struct heap_window_reading asleep = {.wall = MS};
-	heap_phase_add(&none, &asleep);
+	heap_phase_add(&none, &asleep, false);
 	assert_true(heap_phase_scale(&none, MS, 0, MS).factor == 0);
+}
+
+/* ---- Simulation ------------------------------------------------------------------------------ */
+
+/*
+ * A program that runs on one CPU, in slots of a millisecond in which it allocates at a rate of its own; a window each
+ * second, every tenth of 5 ms with frees, all longer where few allocations would be seen. What a probe costs in truth
+ * is drawn anew for each run.
+ */
+#define CALL_NS 1000.0
+#define RUNS 400
+#define SLOTS_PER_SECOND 1000
+#define WINDOW_OF_FREES 10
+
+struct program {
+	const char *name;
+	double rate;	    /* allocations in a second of its own time, in the mean */
+	double deviation;   /* of the logarithm of a slot's rate */
+	unsigned slots;	    /* that have the same rate */
+	double burst_share; /* of slots that have ten times that rate */
+	double widest;	    /* high over low, median of the runs, after a minute */
+	unsigned least_seconds; /* in fewer windows some runs see no burst */
+};
+
+static uint64_t random_state = 1;
+
+static double uniform(void)
+{
+	random_state = random_state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return ((double)(random_state >> 11) + 0.5) / 9007199254740992.0;
+}
+
+static double normal(void)
+{
+	return sqrt(-2 * log(uniform())) * cos(2 * 3.14159265358979 * uniform());
+}
+
+/* The rates of all slots, allocations in a millisecond. Returns their sum. */
+static double draw_rates(const struct program *program, unsigned count, double *rates)
+{
+	double sum = 0, rate = 0;
+	for (unsigned i = 0; i < count; i++) {
+		if (i % program->slots == 0)
+			rate = program->rate / 1000 *
+			       exp(program->deviation * normal() - program->deviation * program->deviation / 2) *
+			       (uniform() < program->burst_share ? 10 : 1);
+		rates[i] = rate;
+		sum += rate;
+	}
+	return sum;
+}
+
+static double poisson(double mean)
+{
+	if (mean > 50)
+		return round(mean + sqrt(mean) * normal());
+	double events = 0;
+	for (double left = exp(-mean), chance = uniform(); chance > left; chance *= uniform())
+		events++;
+	return events;
+}
+
+/* Of objects of 16 to 800 bytes, 200 in the mean. */
+static double draw_bytes(double objects)
+{
+	double large = 0;
+	for (double i = 0; i < objects && objects <= 50; i++)
+		large += uniform() < 184.0 / 784;
+	if (objects > 50)
+		large = objects * 184 / 784 + sqrt(objects * 184 / 784 * 600 / 784) * normal();
+	return 16 * objects + 784 * large;
+}
+
+/* Own time and probes fill the window; what is counted is as random as events are. */
+static struct heap_window_reading look(const double *rates, unsigned slots, bool with_frees, double price)
+{
+	struct heap_window_reading reading = {0};
+	for (unsigned i = 0; i < slots; i++) {
+		double calls = with_frees ? 2 : 1, own = MS / (1 + rates[i] / MS * price * CALL_NS * calls);
+		double objects = poisson(rates[i] * own / MS);
+		reading.cpu += own + objects * price * CALL_NS * calls;
+		reading.cost += objects * CALL_NS * calls;
+		reading.wall += MS;
+		reading.objects += objects;
+		reading.bytes += draw_bytes(objects);
+	}
+	return reading;
+}
+
+struct outcome {
+	bool objects, bytes;
+	double width;
+};
+
+static struct outcome simulate(const struct program *program, unsigned seconds, double *rates)
+{
+	double truth = draw_rates(program, seconds * SLOTS_PER_SECOND, rates);
+	double price = fmin(fmax(HEAP_PRICE_FACTOR + HEAP_PRICE_FACTOR_DEVIATION * normal(), 0.5), 2);
+	struct heap_phase phase = {0};
+	double cost = 0, cpu = seconds * 1000 * MS;
+	for (unsigned i = 0; i < seconds; i++) {
+		bool with_frees = i % WINDOW_OF_FREES == WINDOW_OF_FREES / 2 - 1;
+		unsigned least = with_frees ? 5 : 1, slots = (unsigned)fmax(least, 50e3 / program->rate);
+		unsigned at = i * SLOTS_PER_SECOND + (unsigned)(uniform() * (SLOTS_PER_SECOND - slots));
+		struct heap_window_reading reading = look(rates + at, slots, with_frees, price);
+		heap_phase_add(&phase, &reading, with_frees);
+		cost += reading.cost;
+	}
+	/* The probes' time comes on top of its own. */
+	struct heap_phase_scale scale = heap_phase_scale(&phase, cpu + cost * price, cost, cpu + cost * price);
+	return (struct outcome){scale.objects_low <= truth && truth <= scale.objects_high,
+				scale.bytes_low <= 200 * truth && 200 * truth <= scale.bytes_high,
+				scale.objects_high / scale.objects_low};
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* The printed bounds hold the truth in at least nine runs of ten. */
+static void test_coverage(void **state)
+{
+	static const struct program programs[] = {
+		{"1,000 a second", 1e3, 0.1, 20, 0, 1.5, 3},
+		{"100,000 a second", 1e5, 0.1, 20, 0, 1.5, 3},
+		{"1,000,000 a second", 1e6, 0.1, 20, 0, 4, 3},
+		{"uneven", 1e5, 0.7, 4, 0, 2, 3},
+		{"in phases of 50 ms", 1e5, 0.7, 50, 0, 2.5, 3},
+		{"in phases of 3 s", 1e5, 0.7, 3000, 0, 2.5, 3},
+		{"in bursts", 3e4, 0.1, 7, 0.1, 3, 60},
+	};
+	static const unsigned lengths[] = {3, 12, 60};
+	static double rates[60 * SLOTS_PER_SECOND];
+	double widths[RUNS];
+	for (size_t p = 0; p < sizeof(programs) / sizeof(*programs); p++) {
+		for (size_t l = 0; l < sizeof(lengths) / sizeof(*lengths); l++) {
+			unsigned objects = 0, bytes = 0;
+			for (unsigned run = 0; run < RUNS; run++) {
+				struct outcome outcome = simulate(&programs[p], lengths[l], rates);
+				objects += outcome.objects;
+				bytes += outcome.bytes;
+				widths[run] = outcome.width;
+			}
+			qsort(widths, RUNS, sizeof(*widths), compare_doubles);
+			print_message("%-22s %2u s: objects %5.1f %%, bytes %5.1f %%; high over low %.2f\n",
+				      programs[p].name, lengths[l], objects * 100.0 / RUNS, bytes * 100.0 / RUNS,
+				      widths[RUNS / 2]);
+			assert_true(lengths[l] < programs[p].least_seconds ||
+				    (objects >= RUNS * 9 / 10 && bytes >= RUNS * 9 / 10));
+			assert_true(lengths[l] < 60 || widths[RUNS / 2] < programs[p].widest);
+		}
+	}
 }
 
 int main(void)
@@ -133,6 +291,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_even),   cmocka_unit_test(test_paced), cmocka_unit_test(test_saturated),
 		cmocka_unit_test(test_uneven), cmocka_unit_test(test_between), cmocka_unit_test(test_between_uneven), cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_coverage),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
