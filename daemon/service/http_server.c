@@ -317,6 +317,7 @@ int http_server_new(struct loop *loop, int listen_fd, const struct http_server_o
 	}
 	server->options = options;
 	server->loop = loop;
+	errno = 0;
 	server->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
 		MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT, MAX_CONNECTIONS,
@@ -325,9 +326,10 @@ int http_server_new(struct loop *loop, int listen_fd, const struct http_server_o
 		(size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 	if (!server->daemon) {
+		int error = errno == ELIBACC ? -ELIBACC : -ENOMEM;
 		close(listen_fd);
 		free(server);
-		return -ENOMEM;
+		return error;
 	}
 	int r = watch(server, loop);
 	if (r < 0) {

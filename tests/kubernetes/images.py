@@ -40,13 +40,12 @@ podman image prune --force >/dev/null
 
 
 def loaded_later(listed):
-    """What ldd says of libcurl, and its path, where a program does not link with it and may load it."""
-    path = next((str(place / "libcurl.so.4") for place in
-                 {Path(word).parent for word in listed.split() if "/libmicrohttpd.so" in word}
-                 if (place / "libcurl.so.4").exists()), None)
-    if not path:
-        return ""
-    return f"{path} " + subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
+    """What ldd says of the libraries, and their paths, that a program like ours does not link with and may load."""
+    places = {Path(word).parent for word in listed.split() if "/libprotobuf-c.so" in word}
+    paths = [str(place / name) for place in places for name in ("libcurl.so.4", "libmicrohttpd.so.12")
+             if (place / name).exists()]
+    return " ".join(paths + [subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
+                             for path in paths])
 
 
 def with_libraries(program, inside):
