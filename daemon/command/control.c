@@ -3,6 +3,7 @@
 #include "command/daemon_client.h"
 #include "command/output.h"
 #include "format/pprof.h"
+#include "profile/profile_kind.h"
 
 #include "base/clock.h"
 
@@ -13,7 +14,7 @@
 
 struct control_options {
 	const char *socket;
-	const char *path, *format; /* dump */
+	const char *path, *format, *events; /* dump */
 	uint64_t last_ns;	   /* dump */
 	bool json;		   /* status */
 };
@@ -34,6 +35,8 @@ static const struct option_spec status_specs[] = {
 static const struct option_spec dump_specs[] = {
 	OPTION(DURATION, 0, "last", "TIME", AT(last_ns),
 	       "how far back, up to 24h (default: 10m)"),
+	OPTION(TEXT, 'e', "events", "KIND", AT(events),
+	       "cpu (the default), growth or heap: what the daemon records, one of them"),
 	OPTION(TEXT, 'o', "output", "FILE", AT(path),
 	       "where to, the format by its ending (default: dump.pb.gz); '-' is standard\noutput"),
 	OPTION(TEXT, 0, "format", "FORMAT", AT(format), "instead of the ending: " FORMAT_WORDS),
@@ -139,8 +142,9 @@ static int write_dump(struct output *output, const struct text *body)
 static int fetch_dump(const struct control_options *options, struct output *output)
 {
 	struct text body = {0};
-	_cleanup_free_ char *path = text_format("/api/dump?last=%llums",
-						(unsigned long long)(options->last_ns / NS_PER_MS));
+	_cleanup_free_ char *path = text_format("/api/dump?last=%llums&events=%s",
+						(unsigned long long)(options->last_ns / NS_PER_MS),
+						options->events);
 	if (!path)
 		return command_error(&command_dump, "%s", strerror(ENOMEM));
 	struct daemon_request request = {.socket = daemon_client_socket(options->socket),
@@ -155,11 +159,14 @@ static int fetch_dump(const struct control_options *options, struct output *outp
 
 static int dump_run(int argc, char **argv)
 {
-	struct control_options options = {.path = "dump.pb.gz", .last_ns = 600 * NS_PER_SECOND};
+	struct control_options options = {.path = "dump.pb.gz", .events = "cpu", .last_ns = 600 * NS_PER_SECOND};
 	struct output output;
 	int status;
 	if (!parse(&command_dump, &options, argc, argv, &status))
 		return status;
+	unsigned kinds; /* also since it becomes a part of a request's address */
+	if (profile_kinds_parse(options.events, &kinds) < 0 || __builtin_popcount(kinds) != 1)
+		return command_usage_error(&command_dump, "--events: one of cpu, growth and heap is wanted");
 	status = command_open_output(&command_dump, options.path, options.format, &output);
 	if (status == STATUS_OK)
 		status = fetch_dump(&options, &output);

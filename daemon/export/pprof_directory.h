@@ -43,8 +43,8 @@ struct pprof_selection {
 };
 
 /* One profile of all intervals in the directory that touch [since, until), CLOCK_REALTIME, of `host`
- * (NULL: of any): `bolometer dump --last 10m`. Returns 0, -ENOENT when there is none, -ENOMEM, or
+ * (NULL: of any) with that kind in their names ("": CPU time): `bolometer dump --last 10m`. Returns 0, -ENOENT when there is none, -ENOMEM, or
  * -errno. The caller frees the profile. */
-int pprof_directory_merge(const char *directory, const char *host, int64_t since_ns,
-			  int64_t until_ns, struct pprof_selection *ret_selection,
+int pprof_directory_merge(const char *directory, const char *host, const char *kind,
+			  int64_t since_ns, int64_t until_ns, struct pprof_selection *ret_selection,
 			  struct profile **ret);

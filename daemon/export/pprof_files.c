@@ -85,14 +85,18 @@ static const char *end_without_kind(const char *name, const char *end)
 	return word < end && word > name && word[-1] == '.' ? word - 1 : end;
 }
 
-bool pprof_file_parse(const char *name, const char *host, int64_t *ret_start_ns, bool *ret_is_cpu)
+bool pprof_file_parse(const char *name, const char *host, int64_t *ret_start_ns,
+		      char ret_kind[static PPROF_FILE_KIND_SIZE])
 {
 	size_t length = strlen(name), prefix = strlen(PREFIX), suffix = strlen(SUFFIX);
 	if (length >= PPROF_FILE_NAME_SIZE || length < prefix + 1 + TIME_LENGTH + suffix ||
 	    strncmp(name, PREFIX, prefix) || strcmp(name + length - suffix, SUFFIX))
 		return false;
 	const char *whole = name + length - suffix, *end = end_without_kind(name, whole), *digits = end;
-	*ret_is_cpu = end == whole;
+	int kind_length = end < whole ? (int)(whole - end) - 1 : 0;
+	if (kind_length >= PPROF_FILE_KIND_SIZE)
+		return false;
+	snprintf(ret_kind, PPROF_FILE_KIND_SIZE, "%.*s", kind_length, whole - kind_length);
 	while (digits > name && isdigit((unsigned char)digits[-1]))
 		digits--;
 	if (digits > name && digits < end && digits[-1] == '-')
@@ -123,7 +127,7 @@ static int list_entries(DIR *listing, const char *host, bool only_own, pprof_fil
 	while ((entry = readdir(listing))) {
 		struct stat st;
 		struct pprof_file file;
-		if (!pprof_file_parse(entry->d_name, host, &file.start_ns, &file.is_cpu) ||
+		if (!pprof_file_parse(entry->d_name, host, &file.start_ns, file.kind) ||
 		    fstatat(dirfd(listing), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !S_ISREG(st.st_mode) || (only_own && st.st_uid != geteuid()))
 			continue;

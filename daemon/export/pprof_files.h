@@ -12,10 +12,11 @@
 #include "base/array.h"
 
 #define PPROF_FILE_NAME_SIZE 160
+#define PPROF_FILE_KIND_SIZE 32
 
 struct pprof_file {
 	char name[PPROF_FILE_NAME_SIZE];
-	bool is_cpu; /* the name says no other kind */
+	char kind[PPROF_FILE_KIND_SIZE]; /* "growth"; "": CPU time */
 	int64_t start_ns; /* CLOCK_REALTIME, to the millisecond */
 	int64_t written_ns;
 	uint64_t size;
@@ -27,7 +28,8 @@ void pprof_file_name(char name[static PPROF_FILE_NAME_SIZE], const char *host, c
 		     int64_t start_ns, unsigned int attempt);
 
 /* Foreign text: is this such a name, of this host (NULL: of any)? */
-bool pprof_file_parse(const char *name, const char *host, int64_t *ret_start_ns, bool *ret_is_cpu);
+bool pprof_file_parse(const char *name, const char *host, int64_t *ret_start_ns,
+		      char ret_kind[static PPROF_FILE_KIND_SIZE]);
 
 /* All such files in an open directory, oldest first: regular ones, and with `only_own` only this user's.
  * Free with array_free(). Returns 0 or -errno. */

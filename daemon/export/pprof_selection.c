@@ -12,12 +12,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 /* Merged at a time: few enough to be in memory at once, many enough that the sum is not copied each time. */
 #define BATCH 16
 
 struct selection {
 	int directory;
+	const char *kind;
 	int64_t since_ns, until_ns;
 	struct profile *batch[BATCH]; /* [0] is the sum so far */
 	size_t count;
@@ -79,7 +81,7 @@ static int merge_batch(struct selection *selection)
 static int add_file(struct selection *selection, const struct pprof_file *file)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
-	if (!file->is_cpu || file->start_ns >= selection->until_ns ||
+	if (strcmp(file->kind, selection->kind) || file->start_ns >= selection->until_ns ||
 	    (file->start_ns < selection->since_ns && file->written_ns <= selection->since_ns))
 		return 0;
 	int r = decode_file(selection, file->name, &profile);
@@ -99,15 +101,15 @@ static int add_file(struct selection *selection, const struct pprof_file *file)
 	return selection->count == BATCH ? merge_batch(selection) : 0;
 }
 
-int pprof_directory_merge(const char *directory, const char *host, int64_t since_ns,
-			  int64_t until_ns, struct pprof_selection *ret_selection,
+int pprof_directory_merge(const char *directory, const char *host, const char *kind,
+			  int64_t since_ns, int64_t until_ns, struct pprof_selection *ret_selection,
 			  struct profile **ret)
 {
 	pprof_files files = {0};
 	_cleanup_fd_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	struct selection selection = {.directory = fd, .since_ns = since_ns, .until_ns = until_ns};
+	struct selection selection = {.directory = fd, .kind = kind, .since_ns = since_ns, .until_ns = until_ns};
 	int r = pprof_files_list(fd, host, false, &files);
 	for (size_t i = 0; r == 0 && i < files.count; i++)
 		r = add_file(&selection, &files.items[i]);

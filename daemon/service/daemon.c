@@ -160,14 +160,12 @@ int daemon_flush(struct daemon *daemon)
 	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++) {
 		if (profiles[kind])
 			exporters_add(daemon->exporters, (enum profile_kind)kind, profiles[kind]);
-		if (kind != PROFILE_KIND_CPU)
-			profile_free(profiles[kind]);
 	}
 	open_interval_begin(daemon->open_interval, profile->time_ns + profile->duration_ns);
 	recording_get_statistics(daemon->recording, &now);
 	keep_figures(daemon, &now, profile->duration_ns);
 	tell_status(daemon);
-	local_server_keep(daemon->local, profile);
+	local_server_keep(daemon->local, profiles);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The last minutes as one profile: of the flight recorder's files, or without one of the last interval,
+ * The last minutes as one profile of a kind: of the flight recorder's files, or without one of the last interval,
  * which is all that is kept in memory. Reading and merging files is the work of a thread.
  */
 #include "service/local_state.h"
@@ -21,6 +21,7 @@ struct dump_request {
 	struct local_server *local;
 	struct http_exchange *exchange; /* NULL: nobody waits any more */
 	char *directory;		/* NULL: there is no flight recorder */
+	enum profile_kind kind;
 	int64_t since_ns, until_ns;
 	struct interval_view *view; /* when there is no directory */
 	struct pprof_selection found;
@@ -42,6 +43,12 @@ static void release(struct dump_request *request)
 	free(request);
 }
 
+/* As in the names of files. */
+static const char *file_kind(enum profile_kind kind)
+{
+	return kind == PROFILE_KIND_CPU ? "" : profile_kind_word(kind);
+}
+
 /* In a thread. */
 static void merge(void *userdata)
 {
@@ -51,8 +58,8 @@ static void merge(void *userdata)
 	const struct profile *profile = request->view ? request->view->profile : NULL;
 	gethostname(host, sizeof(host) - 1);
 	if (request->directory) {
-		request->error = pprof_directory_merge(request->directory, host, request->since_ns,
-						       request->until_ns, &request->found, &merged);
+		request->error = pprof_directory_merge(request->directory, host, file_kind(request->kind),
+						       request->since_ns, request->until_ns, &request->found, &merged);
 		profile = merged;
 	}
 	if (request->error == 0)
@@ -63,8 +70,8 @@ static void refuse(struct dump_request *request)
 {
 	if (request->error == -ENOENT)
 		http_respond_text(request->exchange, 404,
-				  "no interval of that time has been written to %s yet",
-				  request->directory);
+				  "no %s profile of an interval of that time has been written to %s yet",
+				  profile_kind_word(request->kind), request->directory);
 	else
 		http_respond_text(request->exchange, 500, "cannot read %s: %s",
 				  request->directory ? request->directory : "the last interval",
@@ -99,26 +106,29 @@ static void forget_exchange(struct http_exchange *exchange, void *userdata)
 	((struct dump_request *)userdata)->exchange = NULL;
 }
 
-static const char *find_directory(const struct configuration *configuration)
+const char *local_find_directory(const struct local_server *local)
 {
+	const struct configuration *configuration = &local->daemon->configuration;
 	for (size_t i = 0; i < configuration->exporters.count; i++)
 		if (configuration->exporters.items[i].type == EXPORTER_PPROF_DIRECTORY)
 			return configuration->exporters.items[i].directory;
 	return NULL;
 }
 
-static int start_dump(struct local_server *local, struct http_exchange *exchange, uint64_t last_ns)
+static int start_dump(struct local_server *local, struct http_exchange *exchange, enum profile_kind kind,
+		      uint64_t last_ns)
 {
-	const char *directory = find_directory(&local->daemon->configuration);
+	const char *directory = local_find_directory(local);
 	struct dump_request *request = calloc(1, sizeof(*request));
 	if (!request)
 		return -ENOMEM;
 	request->local = local;
+	request->kind = kind;
 	request->until_ns = (int64_t)realtime_ns();
 	request->since_ns = request->until_ns - (int64_t)last_ns;
 	request->directory = directory ? strdup(directory) : NULL;
-	if (!directory && local->view) {
-		request->view = local->view;
+	if (!directory) {
+		request->view = local->views[kind];
 		request->view->references++;
 	}
 	int r = directory && !request->directory ? -ENOMEM
@@ -143,21 +153,37 @@ static unsigned count_dumps(const struct local_server *local)
 	return count;
 }
 
+/* One kind, by its word. */
+static bool parse_kind(const char *word, enum profile_kind *ret)
+{
+	unsigned kinds = 0;
+	if (profile_kinds_parse(word, &kinds) < 0 || __builtin_popcount(kinds) != 1)
+		return false;
+	*ret = (enum profile_kind)__builtin_ctz(kinds);
+	return true;
+}
+
 void local_dump(struct http_exchange *exchange, void *userdata)
 {
 	struct local_server *local = userdata;
-	const char *last = http_query(exchange, "last");
+	const char *last = http_query(exchange, "last"), *events = http_query(exchange, "events");
+	enum profile_kind kind = PROFILE_KIND_CPU;
 	uint64_t last_ns = DEFAULT_LAST_NS;
 	int r = 0;
 	if (last && (text_parse_duration(last, &last_ns) < 0 || !last_ns || last_ns > MAX_LAST_NS))
 		http_respond_text(exchange, 400, "last: a duration up to 24h is wanted, as 10m");
-	else if (!local->view && !find_directory(&local->daemon->configuration))
-		http_respond_text(exchange, 404, "the first interval has not ended yet");
+	else if (events && !parse_kind(events, &kind))
+		http_respond_text(exchange, 400, "events: one of cpu, growth and heap is wanted");
+	else if (!local->views[kind] && !local_find_directory(local))
+		http_respond_text(exchange, 404, kind == PROFILE_KIND_CPU
+				  ? "the first interval has not ended yet"
+				  : "no interval with such a profile has ended yet: see memory.heap and memory.growth "
+				    "in the configuration");
 	else if (count_dumps(local) >= MAX_DUMPS)
 		http_respond_text(exchange, 503, "%u dumps are being written, try again later",
 				  MAX_DUMPS);
 	else
-		r = start_dump(local, exchange, last_ns);
+		r = start_dump(local, exchange, kind, last_ns);
 	if (r < 0)
 		http_respond_text(exchange, 503, "cannot write a dump now: %s", strerror(-r));
 }

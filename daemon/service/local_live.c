@@ -57,13 +57,12 @@ void interval_view_unreference(struct interval_view *view)
 	free(view);
 }
 
-void local_server_keep(struct local_server *local, struct profile *profile)
+static struct interval_view *new_view(struct profile *profile)
 {
-	bool is_asked = local && (local->unix_socket || local->tcp);
-	struct interval_view *view = is_asked ? calloc(1, sizeof(*view)) : NULL;
+	struct interval_view *view = profile ? calloc(1, sizeof(*view)) : NULL;
 	if (!view) {
 		profile_free(profile);
-		return;
+		return NULL;
 	}
 	/* Times are only for OTLP, and most of the memory. */
 	for (size_t i = 0; i < profile->samples.count; i++)
@@ -71,8 +70,20 @@ void local_server_keep(struct local_server *local, struct profile *profile)
 	array_free(&profile->timestamps);
 	view->references = 1;
 	view->profile = profile;
-	interval_view_unreference(local->view);
-	local->view = view;
+	return view;
+}
+
+void local_server_keep(struct local_server *local, struct profile *const profiles[PROFILE_KIND_COUNT])
+{
+	bool is_asked = local && (local->unix_socket || local->tcp);
+	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++) {
+		if (!is_asked || (kind != PROFILE_KIND_CPU && local_find_directory(local))) {
+			profile_free(profiles[kind]);
+			continue;
+		}
+		interval_view_unreference(local->views[kind]);
+		local->views[kind] = new_view(profiles[kind]);
+	}
 }
 
 /* ---- Answers ------------------------------------------------------------------------------------------- */
@@ -146,7 +157,7 @@ static struct view_request *new_request(struct local_server *local, struct http_
 		.local = local,
 		.exchange = exchange,
 		.wants_flame = wants_flame,
-		.view = local->view,
+		.view = local->views[PROFILE_KIND_CPU],
 	};
 	request->view->references++;
 	return request;
@@ -161,7 +172,7 @@ static int start_reading(struct local_server *local)
 	if (r < 0)
 		release(reader);
 	else
-		local->view->state = VIEW_BEING_READ;
+		local->views[PROFILE_KIND_CPU]->state = VIEW_BEING_READ;
 	return r;
 }
 
@@ -180,14 +191,14 @@ static unsigned count_viewers(const struct local_server *local)
 
 static void show(struct local_server *local, struct http_exchange *exchange, bool wants_flame)
 {
-	int r = local->view->state == VIEW_UNREAD ? start_reading(local) : 0;
+	int r = local->views[PROFILE_KIND_CPU]->state == VIEW_UNREAD ? start_reading(local) : 0;
 	if (r == 0 && count_viewers(local) >= MAX_VIEWERS)
 		r = -EAGAIN;
 	struct view_request *request = r < 0 ? NULL : new_request(local, exchange, wants_flame);
 	if (!request) {
 		http_respond_text(exchange, 503, "cannot show the interval now: %s",
 				  strerror(r < 0 ? -r : ENOMEM));
-	} else if (local->view->state == VIEW_READ) {
+	} else if (local->views[PROFILE_KIND_CPU]->state == VIEW_READ) {
 		respond(request);
 		release(request);
 	} else {
@@ -202,7 +213,7 @@ static void show(struct local_server *local, struct http_exchange *exchange, boo
 void local_live(struct http_exchange *exchange, void *userdata)
 {
 	struct local_server *local = userdata;
-	if (local->view)
+	if (local->views[PROFILE_KIND_CPU])
 		show(local, exchange, false);
 	else
 		respond_live(exchange, local, NULL);
@@ -211,7 +222,7 @@ void local_live(struct http_exchange *exchange, void *userdata)
 void local_flame(struct http_exchange *exchange, void *userdata)
 {
 	struct local_server *local = userdata;
-	if (local->view)
+	if (local->views[PROFILE_KIND_CPU])
 		show(local, exchange, true);
 	else
 		http_respond_text(exchange, 404, "the first interval has not ended yet");

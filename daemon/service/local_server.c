@@ -167,7 +167,8 @@ struct local_server *local_server_free(struct local_server *local)
 	http_server_free(local->unix_socket);
 	http_server_free(local->tcp);
 	background_free(local->background, END_TIMEOUT_NS);
-	interval_view_unreference(local->view);
+	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+		interval_view_unreference(local->views[kind]);
 	free(local->socket_path);
 	free(local);
 	return NULL;

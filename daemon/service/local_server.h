@@ -24,6 +24,6 @@ struct local_server *local_server_free(struct local_server *local);
 /* Ends the profiles that are being taken, before their time: the recording ends. Accepts NULL. */
 void local_server_end_windows(struct local_server *local);
 
-/* The profile of the interval that has just ended, for the page; becomes the server's, which keeps it
- * when there is a listener to ask for it. Accepts NULL for `local`. */
-void local_server_keep(struct local_server *local, struct profile *profile);
+/* The profiles of the interval that has just ended, for the page and for dumps; become the server's, which keeps them
+ * when there is a listener to ask for them. Accepts NULL for `local` and for profiles. */
+void local_server_keep(struct local_server *local, struct profile *const profiles[PROFILE_KIND_COUNT]);

@@ -53,7 +53,9 @@ struct local_server {
 	char *socket_path; /* to be removed at the end; NULL: none is ours */
 	struct profile_request *profiles; /* list */
 	uint64_t profiles_served, profiles_refused;
-	struct interval_view *view; /* of the last interval; NULL: none has ended yet */
+	/* Of the last interval; NULL: none has ended yet. The page shows that of CPU time, the others are kept where no
+	 * flight recorder has them. */
+	struct interval_view *views[PROFILE_KIND_COUNT];
 	struct view_request *viewers; /* list */
 	struct dump_request *dumps; /* list */
 };
@@ -100,5 +102,8 @@ void local_page(struct http_exchange *exchange, void *userdata);
 void interval_view_unreference(struct interval_view *view);
 
 /* ---- local_dump.c: /api/dump ---------------------------------------------------------------------- */
+
+/* Of the flight recorder, or NULL. */
+const char *local_find_directory(const struct local_server *local);
 
 void local_dump(struct http_exchange *exchange, void *userdata);

@@ -3,6 +3,7 @@
 
     test_control.py BOLOMETER
 """
+import gzip
 import json
 import os
 import re
@@ -87,6 +88,15 @@ def keeps_growth(bolometer):
         result = bolometer.run("dump", "--last", "2m", "-o", out, "--socket", daemon.socket)
         expect(result.returncode == 0, "dump", result)
         expect(Profile.read(out).default_sample_type == "cpu", "a dump is of CPU time")
+        grown = daemon.directory / "growth.pb.gz"
+        result = bolometer.run("dump", "--last", "2m", "-e", "growth", "-o", grown, "--socket", daemon.socket)
+        expect(result.returncode == 0, "dump of growth", result)
+        expect(Profile.read(grown).total("growth_space") > 0, "a dump without growth")
+        result = bolometer.run("dump", "-e", "heap", "-o", daemon.directory / "none.pb.gz", "--socket", daemon.socket)
+        expect(result.returncode == 1 and b"no heap profile of an interval of that time" in result.stderr,
+               "dump of the heap", result)
+        result = bolometer.run("dump", "-e", "cpu,heap", "--socket", daemon.socket)
+        expect(result.returncode == 2 and b"one of cpu, growth and heap" in result.stderr, "two kinds", result)
         daemon.end()
         growth = [Profile.read(path) for path in (daemon.directory / "recorder").glob("*.growth.pb.gz")]
         cpu = [Profile.read(path) for path in (daemon.directory / "recorder").glob("*Z.pb.gz")]
@@ -99,6 +109,23 @@ def keeps_growth(bolometer):
         taken = re.search(r"recording: samples taken=(\d+) dropped=0", daemon.said())
         expect(taken and int(taken[1]) == samples, f"{samples} samples in the files: {daemon.said()}")
         expect("growth_bytes" in json.dumps(status), status)
+
+
+def dumps_growth_without_files(bolometer):
+    """Where no flight recorder writes, that of the last interval is kept."""
+    with running(bolometer, "memory.growth=true", "memory.oom_directory=") as daemon:
+        interval = daemon.wait_for_interval()["interval"]
+        subprocess.run(["python3", "-c", "import time\n" + GROW], check=True)
+        daemon.wait_for_interval(interval)
+        answers = {}
+        for events in ["growth", "cpu", "heap", "none"]:
+            answers[events] = daemon.unix(f"/api/dump?events={events}")
+        for events, shown in (("growth", "growth_space"), ("cpu", "cpu")):
+            expect(answers[events].status == 200, f"{events}: {answers[events]}")
+            shows = Profile(gzip.decompress(answers[events].body)).default_sample_type
+            expect(shows == shown, f"{events}: {shows}")
+        expect(answers["heap"].status == 404 and "memory.heap" in answers["heap"].text, f"{answers}")
+        expect(answers["none"].status == 400, f"{answers}")
 
 
 def nobody_answers(bolometer):
@@ -119,4 +146,4 @@ def nobody_answers(bolometer):
 
 
 if __name__ == "__main__":
-    main([asks_the_daemon, belongs_to_a_group, keeps_growth, nobody_answers], needs_root=True)
+    main([asks_the_daemon, belongs_to_a_group, keeps_growth, dumps_growth_without_files, nobody_answers], needs_root=True)

@@ -180,6 +180,18 @@ class Steps:
         return len(profiles)
 
 
+def check_dump(daemon, pid):
+    """All intervals as one: sums of what was allocated, the last state of what is held. The first one's places may have
+    had no names yet."""
+    answer = daemon.unix("/api/dump?events=heap&last=10m")
+    expect(answer.status == 200, answer)
+    profile = Profile(gzip.decompress(answer.body))
+    for place, held in (("leaks", [110, 110000]), ("churns", [0, 0]), ("returns", [100, 200000])):
+        seen = values(profile, place, pid)
+        expect(100 <= seen[0] <= 110, f"a dump: {place}: {seen[0]} allocated, 100 to 110 are true")
+        expect(seen[2:] == held, f"a dump: {place}: {seen[2:]} held, {held} true")
+
+
 def check_http(daemon, pid):
     """After 10 and 100."""
     for path, shown in (("heap", "inuse_space"), ("allocs", "alloc_space")):
@@ -191,6 +203,7 @@ def check_http(daemon, pid):
                             ("returns", [110, 220000, 100, 200000])):
             seen = values(profile, place, pid)
             expect(seen == true, f"/{path}: {place}: {seen} seen, {true} true")
+    check_dump(daemon, pid)
     profile = Profile(gzip.decompress(daemon.unix("/debug/pprof/heap?pid=1").body))
     expect(not profile.samples, "another process's heap has this one's places")
     expect(daemon.unix("/debug/pprof/heap?seconds=1").status == 400, "seconds")

@@ -37,43 +37,45 @@ static void test_names(void **state)
 {
 	char name[PPROF_FILE_NAME_SIZE];
 	int64_t start;
-	bool is_cpu;
+	char kind[PPROF_FILE_KIND_SIZE];
 	pprof_file_name(name, "web-1.example", "", START_NS, 1);
 	assert_string_equal(name, "bolometer-web-1.example-20261123T101500.123Z.pb.gz");
-	assert_true(pprof_file_parse(name, "web-1.example", &start, &is_cpu));
+	assert_true(pprof_file_parse(name, "web-1.example", &start, kind));
 	assert_int_equal(start, START_NS);
-	assert_false(pprof_file_parse(name, "web-1", &start, &is_cpu));
+	assert_false(pprof_file_parse(name, "web-1", &start, kind));
 	pprof_file_name(name, "a/../b", "", START_NS, 7);
 	assert_string_equal(name, "bolometer-a_.._b-20261123T101500.123Z-7.pb.gz");
-	assert_true(pprof_file_parse(name, NULL, &start, &is_cpu));
+	assert_true(pprof_file_parse(name, NULL, &start, kind));
 	assert_int_equal(start, START_NS);
 	pprof_file_name(name, "h", "", -5, 1);
-	assert_true(pprof_file_parse(name, "h", &start, &is_cpu));
+	assert_true(pprof_file_parse(name, "h", &start, kind));
 	assert_int_equal(start, 0);
-	assert_true(is_cpu);
+	assert_string_equal(kind, "");
 }
 
 static void test_names_of_other_kinds(void **state)
 {
 	char name[PPROF_FILE_NAME_SIZE];
 	int64_t start;
-	bool is_cpu;
+	char kind[PPROF_FILE_KIND_SIZE];
 	pprof_file_name(name, "h", "growth", START_NS, 1);
 	assert_string_equal(name, "bolometer-h-20261123T101500.123Z.growth.pb.gz");
-	assert_true(pprof_file_parse(name, "h", &start, &is_cpu));
+	assert_true(pprof_file_parse(name, "h", &start, kind));
 	assert_int_equal(start, START_NS);
-	assert_false(is_cpu);
+	assert_string_equal(kind, "growth");
 	pprof_file_name(name, "h", "oom-cpu", START_NS, 2);
-	assert_true(pprof_file_parse(name, NULL, &start, &is_cpu));
+	assert_true(pprof_file_parse(name, NULL, &start, kind));
 	assert_int_equal(start, START_NS);
-	assert_false(is_cpu);
+	assert_string_equal(kind, "oom-cpu");
 	pprof_file_name(name, "h", "growth", START_NS, 2);
 	assert_string_equal(name, "bolometer-h-20261123T101500.123Z-2.growth.pb.gz");
-	assert_true(pprof_file_parse(name, NULL, &start, &is_cpu));
+	assert_true(pprof_file_parse(name, NULL, &start, kind));
 	assert_int_equal(start, START_NS);
-	assert_false(pprof_file_parse("bolometer-h-20261123T101500.123Z..pb.gz", NULL, &start, &is_cpu));
-	assert_false(pprof_file_parse("bolometer-h-.growth.pb.gz", NULL, &start, &is_cpu));
-	assert_false(pprof_file_parse("bolometer-aaaaaaaaaaaaaaaaaaaaaaaaa.pb.gz", NULL, &start, &is_cpu));
+	assert_false(pprof_file_parse("bolometer-h-20261123T101500.123Z..pb.gz", NULL, &start, kind));
+	assert_false(pprof_file_parse("bolometer-h-20261123T101500.123Z.aaaaaaaaaabbbbbbbbbbccccccccccdd.pb.gz", NULL,
+				      &start, kind));
+	assert_false(pprof_file_parse("bolometer-h-.growth.pb.gz", NULL, &start, kind));
+	assert_false(pprof_file_parse("bolometer-aaaaaaaaaaaaaaaaaaaaaaaaa.pb.gz", NULL, &start, kind));
 }
 
 static void test_names_of_others(void **state)
@@ -87,9 +89,9 @@ static void test_names_of_others(void **state)
 		"bolometer-1.pb.gz", "bolometer-11111111111111111111111111111111.pb.gz",
 	};
 	int64_t start;
-	bool is_cpu;
+	char kind[PPROF_FILE_KIND_SIZE];
 	for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
-		assert_false(pprof_file_parse(names[i], NULL, &start, &is_cpu));
+		assert_false(pprof_file_parse(names[i], NULL, &start, kind));
 }
 
 /* -- writing -------------------------------------------------------------------------------- */
@@ -105,7 +107,7 @@ static struct sink *recorder_new(const char *directory, uint64_t max_bytes, uint
 }
 
 /* Interval number `i` with `value` in main;work. */
-static struct sink_result record(struct sink *sink, int i, int64_t value)
+static struct sink_result record_kind(struct sink *sink, enum payload_kind kind, int i, int64_t value)
 {
 	struct text bytes = {0};
 	struct sink_result result;
@@ -113,7 +115,7 @@ static struct sink_result record(struct sink *sink, int i, int64_t value)
 	profile->time_ns = START_NS + i * INTERVAL_NS;
 	profile->duration_ns = INTERVAL_NS;
 	assert_int_equal(pprof_encode(profile, PPROF_RAW, &bytes), 0);
-	struct payload payload = {.kind = PAYLOAD_PPROF, .bytes = bytes.bytes, .size = bytes.length,
+	struct payload payload = {.kind = kind, .bytes = bytes.bytes, .size = bytes.length,
 				  .samples = 1, .start_ns = profile->time_ns,
 				  .end_ns = profile->time_ns + INTERVAL_NS};
 	now_ns = (uint64_t)payload.end_ns;
@@ -122,11 +124,16 @@ static struct sink_result record(struct sink *sink, int i, int64_t value)
 	return result;
 }
 
-static int64_t sum_since(const char *directory, int64_t since_ns, int64_t until_ns,
-			 struct pprof_selection *selection)
+static struct sink_result record(struct sink *sink, int i, int64_t value)
+{
+	return record_kind(sink, PAYLOAD_PPROF, i, value);
+}
+
+static int64_t sum_of_kind(const char *directory, const char *kind, int64_t since_ns, int64_t until_ns,
+			   struct pprof_selection *selection)
 {
 	struct profile *profile = NULL;
-	int r = pprof_directory_merge(directory, "h", since_ns, until_ns, selection, &profile);
+	int r = pprof_directory_merge(directory, "h", kind, since_ns, until_ns, selection, &profile);
 	if (r == -ENOENT)
 		return 0;
 	assert_int_equal(r, 0);
@@ -135,6 +142,12 @@ static int64_t sum_since(const char *directory, int64_t since_ns, int64_t until_
 		sum += profile->values.items[i];
 	profile_free(profile);
 	return sum;
+}
+
+static int64_t sum_since(const char *directory, int64_t since_ns, int64_t until_ns,
+			 struct pprof_selection *selection)
+{
+	return sum_of_kind(directory, "", since_ns, until_ns, selection);
 }
 
 static size_t count_files(const char *directory)
@@ -177,6 +190,22 @@ static void test_same_start_twice(void **state)
 		assert_int_equal(record(sink, 0, 1).outcome, SINK_SENT);
 	assert_int_equal(count_files(*state), 3);
 	assert_int_equal(sum_since(*state, START_NS, INT64_MAX, &selection), 3);
+	sink->operations->free(sink);
+}
+
+static void test_kinds(void **state)
+{
+	struct pprof_selection selection;
+	struct sink *sink = recorder_new(*state, 0, 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(record(sink, i, 1).outcome, SINK_SENT);
+		assert_int_equal(record_kind(sink, PAYLOAD_PPROF_HEAP, i, 10).outcome, SINK_SENT);
+		assert_int_equal(record_kind(sink, PAYLOAD_PPROF_OOM_HEAP, i, 100).outcome, SINK_SENT);
+	}
+	assert_int_equal(sum_since(*state, 0, INT64_MAX, &selection), 3);
+	assert_int_equal(sum_of_kind(*state, "heap", 0, INT64_MAX, &selection), 30);
+	assert_int_equal(selection.merged, 3);
+	assert_int_equal(sum_of_kind(*state, "growth", 0, INT64_MAX, &selection), 0);
 	sink->operations->free(sink);
 }
 
@@ -317,6 +346,7 @@ int main(void)
 		TEST(test_names_of_other_kinds),
 		TEST(test_write_and_select),
 		TEST(test_same_start_twice),
+		TEST(test_kinds),
 		TEST(test_damaged_and_foreign_files),
 		TEST(test_rotation_by_age),
 		TEST(test_rotation_by_size),
