@@ -202,7 +202,7 @@ int collector_new(struct loop *loop, const struct selection *selection,
 	if (!c)
 		return collect_fail(failure, -ENOMEM, "out of memory");
 	c->loop = loop;
-	c->statistics_fd = -1;
+	c->statistics_fd = c->events.hotplug_fd = -1; /* it may be freed before it opens any */
 	c->selection = selection;
 	c->options = *options;
 	if (!c->options.binaries)
