@@ -6,6 +6,7 @@
 #include "command/top_source.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "command/daemon_client.h"
 #include "format/pprof.h"
 #include "service/background.h"
@@ -271,9 +272,11 @@ void top_source_pause(struct top_source *source)
 
 void top_source_resume(struct top_source *source)
 {
+	struct recording_failure failure = {0};
 	source->is_paused = false;
 	if (source->recording) {
-		recording_resume(source->recording);
+		if (recording_resume(source->recording, &failure) < 0)
+			log_error("sampling stays off: %s", failure.text);
 		loop_set_timer(source->timer, source->options.delay_ns, 0);
 	} else if (!source->job) {
 		ask(source);

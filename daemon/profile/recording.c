@@ -111,6 +111,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		return -ENOMEM;
 	r->loop = loop;
 	r->new_ns = monotonic_ns();
+	r->new_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	r->options = *options;
 	r->weight = 1;
 	options->selection = options->heap_selection = (struct selection){0};
@@ -224,7 +225,7 @@ int recording_start(struct recording *r, struct recording_failure *failure)
 				       r, &r->timer);
 	r->running = error == 0;
 	if (error == 0 && r->options.max_cpu > 0)
-		error = recording_start_budget(r);
+		error = recording_start_budget(r, r->new_cpu_ns);
 	if (error == 0 && r->options.max_memory)
 		error = recording_start_memory_budget(r);
 	if (error < 0)

@@ -180,8 +180,8 @@ int recording_pause(struct recording *recording);
  * processes. */
 void recording_detach(struct recording *recording);
 
-/* Ends either pause, in a new interval that begins now. Returns 0 or -errno; then the pause goes on. */
-int recording_resume(struct recording *recording);
+/* Ends either pause, in a new interval that begins now. Returns 0 or -errno with *failure filled; then the pause goes on. */
+int recording_resume(struct recording *recording, struct recording_failure *failure);
 
 /* Stops sampling and drains what is on the way. */
 int recording_stop(struct recording *recording);

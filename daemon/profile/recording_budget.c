@@ -128,7 +128,7 @@ static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 
 int recording_budget_new(struct loop *loop, struct recording *recording,
 			 const struct recording_levers *levers, const struct budget_options *options,
-			 struct opener *opener, struct recording_budget **ret)
+			 struct opener *opener, uint64_t own_cpu_ns, struct recording_budget **ret)
 {
 	struct recording_budget *budget = calloc(1, sizeof(*budget));
 	if (!budget)
@@ -141,6 +141,9 @@ int recording_budget_new(struct loop *loop, struct recording *recording,
 		log_warning("what an interrupt costs cannot be measured, %d ns are assumed: %s",
 			    INTERRUPT_COST_DEFAULT_NS, strerror((int)-price));
 	budget->interrupt_ns = price < 0 ? INTERRUPT_COST_DEFAULT_NS : (uint64_t)price;
+	struct cost cost = read_cost(recording);
+	budget->own_ns = own_cpu_ns;
+	budget->tick_ns = tick_cost(budget, &cost);
 	budget->read_ns = monotonic_ns() - BUDGET_STEP_NS; /* the start is one step more */
 	int r = loop_add_timer(loop, BUDGET_STEP_NS, BUDGET_STEP_NS, on_step, budget, &budget->timer);
 	if (r < 0) {

@@ -23,10 +23,11 @@ struct recording_levers {
 	bool (*is_paused)(const struct recording *recording);
 };
 
-/* Measures the price of an interrupt (a second's worth of the budget, 8 to 40 ms). Returns 0 or -errno. */
+/* Measures the price of an interrupt (a second's worth of the budget, 8 to 40 ms). What our processes have cost beyond
+ * `own_cpu_ns` is the first step's. Returns 0 or -errno. */
 int recording_budget_new(struct loop *loop, struct recording *recording,
 			 const struct recording_levers *levers, const struct budget_options *options,
-			 struct opener *opener, struct recording_budget **ret);
+			 struct opener *opener, uint64_t own_cpu_ns, struct recording_budget **ret);
 
 /* Accepts NULL, returns NULL. */
 struct recording_budget *recording_budget_free(struct recording_budget *budget);

@@ -5,11 +5,17 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <stdio.h>
 #include <string.h>
+
+static bool is_paused(const struct recording *r)
+{
+	return r->paused_since_ns != 0;
+}
 
 static void set_rate(struct recording *r, uint32_t frequency)
 {
-	if (r->options.on_rate_change)
+	if (r->options.on_rate_change && !is_paused(r))
 		r->options.on_rate_change(r->options.rate_userdata);
 	int error = collector_set_frequency(r->collector, frequency);
 	if (error < 0)
@@ -60,12 +66,7 @@ static void set_sampling(struct recording *r, bool on, double weight)
 			    strerror(-error));
 }
 
-static bool is_paused(const struct recording *r)
-{
-	return r->paused_since_ns != 0;
-}
-
-int recording_start_budget(struct recording *r)
+int recording_start_budget(struct recording *r, uint64_t own_cpu_ns)
 {
 	static const struct recording_levers levers = {set_rate, set_lever, recording_set_reading,
 						      set_sampling, is_paused};
@@ -79,7 +80,8 @@ int recording_start_budget(struct recording *r)
 	uint32_t first_hz = budget_first_hz(options.share, options.highest_hz);
 	if (r->rate != first_hz)
 		set_rate(r, first_hz);
-	return recording_budget_new(r->loop, r, &levers, &options, r->options.opener, &r->budget);
+	return recording_budget_new(r->loop, r, &levers, &options, r->options.opener, own_cpu_ns,
+				    &r->budget);
 }
 
 int recording_set_max_cpu(struct recording *r, double max_cpu)
@@ -90,7 +92,7 @@ int recording_set_max_cpu(struct recording *r, double max_cpu)
 		return 0;
 	}
 	if (max_cpu > 0)
-		return recording_start_budget(r);
+		return recording_start_budget(r, recording_own_cpu_ns(r));
 	r->budget = recording_budget_free(r->budget);
 	set_levers(r, 0);
 	recording_set_reading(r, true);
@@ -130,12 +132,13 @@ void recording_detach(struct recording *r)
 		r->paused_since_ns = monotonic_ns();
 }
 
-int recording_resume(struct recording *r)
+int recording_resume(struct recording *r, struct recording_failure *failure)
 {
 	struct collect_failure cause = {{0}};
 	int error = collector_attach(r->collector, &cause);
 	if (error < 0) {
-		log_error("sampling stays off: %s", cause.text);
+		snprintf(failure->text, sizeof(failure->text), "%s",
+			 cause.text[0] ? cause.text : strerror(-error));
 		return error;
 	}
 	uint64_t now = monotonic_ns();

@@ -48,7 +48,7 @@ struct recording {
 	uint64_t memory_bytes, memory_read_ns;
 	uint64_t room_made_ns, room_pause_ns; /* among binaries and names; 0: never */
 	uint64_t renewed_ns; /* when the idle were last given up; 0: the first interval runs */
-	uint64_t new_ns; /* when recording_new() was called */
+	uint64_t new_ns, new_cpu_ns; /* when recording_new() was called; what this process had cost by then */
 	struct recording_phases phases;
 	struct profile_builder_statistics built;
 	struct recording_budget *budget; /* NULL: none */
@@ -105,7 +105,8 @@ int recording_forget_stacks(struct recording *r);
 void recording_forget_old(struct recording *r);
 
 /* Begins to keep options.max_cpu. Returns 0 or -errno. */
-int recording_start_budget(struct recording *r);
+/* `own_cpu_ns`: what our processes had cost when that began which the first step pays for. */
+int recording_start_budget(struct recording *r, uint64_t own_cpu_ns);
 
 /* Makes the limits fit into options.max_memory, if that is set. Before anything is built from them. */
 void recording_limit_memory(struct recording *r);

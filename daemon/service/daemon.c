@@ -16,85 +16,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-/* Five seconds are promised: names, then sending, then a margin. */
-#define NAMES_TIMEOUT_NS (1 * NS_PER_SECOND)
+/* Of the five seconds that are promised: names come before it, and there is a margin. */
 #define FLUSH_TIMEOUT_NS (3 * NS_PER_SECOND)
 #define HEARTBEAT_NS (1 * NS_PER_SECOND)
-
-/* ---- Configuration to recording --------------------------------------------------------------------- */
-
-static int copy_texts(const struct setting_texts *texts, char ***items, size_t *count,
-		      size_t *capacity)
-{
-	struct setting_texts copy = {0};
-	int r = 0;
-	for (size_t i = 0; i < texts->count && r == 0; i++) {
-		char *text = strdup(texts->items[i]);
-		r = text ? array_add(&copy, text) : -ENOMEM;
-		if (r < 0)
-			free(text);
-	}
-	*items = copy.items;
-	*count = copy.count;
-	*capacity = copy.capacity;
-	return r;
-}
-
-#define COPY_TEXTS(from, to) copy_texts(&(from), &(to).items, &(to).count, &(to).capacity)
-
-int daemon_selection(const struct configuration *c, struct selection *ret)
-{
-	*ret = (struct selection){
-		.cgroups_may_come = true,
-		.kernel_only = c->sampling.mode == TICK_KERNEL,
-		.user_only = c->sampling.mode == TICK_USER,
-	};
-	if (COPY_TEXTS(c->selection.comms, ret->comm_patterns) == 0 &&
-	    COPY_TEXTS(c->selection.executables, ret->exe_patterns) == 0 &&
-	    COPY_TEXTS(c->selection.cgroups, ret->cgroup_paths) == 0)
-		return 0;
-	selection_free(ret);
-	return -ENOMEM;
-}
-
-int daemon_recording_options(const struct configuration *c, struct recording_options *ret)
-{
-	*ret = (struct recording_options){
-		.kinds = PROFILE_KIND_BIT(PROFILE_KIND_CPU) |
-			 (c->memory.growth ? PROFILE_KIND_BIT(PROFILE_KIND_GROWTH) : 0) |
-			 (c->memory.heap.enabled ? PROFILE_KIND_BIT(PROFILE_KIND_HEAP) : 0),
-		.heap_interval = c->memory.heap.interval_bytes,
-		.heap_budget = (double)c->memory.heap.budget_ppm / 1e6,
-		.heap_estimates = c->memory.heap.budget_ppm < 1000000,
-		.heap_objects = (uint32_t)c->memory.heap.objects,
-		.frequency = (uint32_t)c->sampling.frequency,
-		.max_frames = (uint32_t)c->sampling.max_frames,
-		.ring_bytes = (uint32_t)c->sampling.ring_bytes,
-		.symbolize = c->sampling.symbolize,
-		.inlines = c->sampling.inlines,
-		.labels = c->sampling.labels,
-		.environment = c->resource_environment,
-		.times = true,
-		.ignore_kernel_bugs = c->sampling.ignore_kernel_bugs,
-		.safe_mode = c->sampling.safe_mode,
-		.max_cpu = (double)c->budget.cpu_ppm / 1e6,
-		.max_memory = c->budget.memory_bytes,
-		.cache_directory = c->cache.enabled ? c->cache.directory : "",
-		.names_timeout_ns = NAMES_TIMEOUT_NS,
-		.limits = {.binaries = (uint32_t)c->limits.binaries,
-			   .table_bytes = c->limits.table_bytes,
-			   .symbol_bytes = c->limits.symbol_bytes,
-			   .frames = c->limits.frames,
-			   .entries = c->limits.entries,
-			   .cache_bytes = c->cache.max_bytes,
-			   .heap_processes = (uint32_t)c->memory.heap.processes,
-			   .idle_ns = c->limits.idle_ns},
-	};
-	int r = COPY_TEXTS(c->memory.heap.executables, ret->heap_selection.exe_patterns);
-	if (r == 0)
-		r = COPY_TEXTS(c->memory.heap.cgroups, ret->heap_selection.cgroup_paths);
-	return r < 0 ? r : daemon_selection(c, &ret->selection);
-}
 
 void daemon_log_problems(const struct configuration_problems *problems)
 {
@@ -194,9 +118,14 @@ int daemon_resume(struct daemon *daemon)
 	uint64_t interval = daemon->configuration.interval_ns;
 	if (!daemon->is_paused)
 		return 0;
-	int r = kill_switch_permits(&daemon->kill_switch) ? recording_resume(daemon->recording) : -EBUSY;
-	if (r < 0)
+	if (!kill_switch_permits(&daemon->kill_switch))
+		return -EBUSY;
+	struct recording_failure failure = {0};
+	int r = recording_resume(daemon->recording, &failure);
+	if (r < 0) {
+		log_error("sampling stays off: %s", failure.text);
 		return r;
+	}
 	kill_switch_release(&daemon->kill_switch);
 	daemon->is_paused = false;
 	open_interval_begin(daemon->open_interval, (int64_t)realtime_ns());
@@ -307,11 +236,6 @@ static int load_configuration(struct daemon *daemon)
 	return r;
 }
 
-static void on_victim(void *userdata, const struct recording_victim *victim)
-{
-	oom_files_add(((struct daemon *)userdata)->oom_files, victim);
-}
-
 static void keep_victims(struct daemon *daemon)
 {
 	const struct memory_configuration *memory = &daemon->configuration.memory;
@@ -321,86 +245,6 @@ static void keep_victims(struct daemon *daemon)
 	if (r < 0)
 		log_warning("profiles of processes that are killed for lack of memory are not kept: %s",
 			    strerror(-r));
-}
-
-/* A profile is of one rate. */
-static void on_rate_change(void *userdata)
-{
-	daemon_flush(userdata);
-}
-
-static int try_recording(struct daemon *daemon, struct recording_failure *failure)
-{
-	struct recording_options options = {0};
-	*failure = (struct recording_failure){0};
-	int r = daemon_recording_options(&daemon->configuration, &options);
-	if (r == 0) {
-		options.opener = daemon->opener;
-		options.detached = daemon->is_paused;
-		options.selection_may_change = true;
-		options.on_rate_change = on_rate_change;
-		options.rate_userdata = daemon;
-	}
-	if (r == 0 && daemon->oom_files) {
-		options.on_victim = on_victim;
-		options.victim_userdata = daemon;
-	}
-	if (r == 0)
-		r = recording_new(daemon->loop, &options, failure, &daemon->recording);
-	selection_free(&options.selection);
-	selection_free(&options.heap_selection);
-	struct strategies *strategies = NULL;
-	if (r == 0)
-		r = daemon_strategies(&daemon->configuration, &strategies);
-	if (r == 0) {
-		recording_set_strategies(daemon->recording, strategies);
-		r = recording_start(daemon->recording, failure);
-	}
-	if (r < 0) {
-		daemon->recording = recording_free(daemon->recording);
-		if (!failure->text[0])
-			snprintf(failure->text, sizeof(failure->text), "%s", strerror(-r));
-	}
-	return r;
-}
-
-/* Where the kernel does not let allocators be probed, all else is worth having. */
-static int start_recording(struct daemon *daemon)
-{
-	struct heap_configuration *heap = &daemon->configuration.memory.heap;
-	struct recording_failure failure;
-	int r = try_recording(daemon, &failure);
-	if (r < 0 && heap->enabled) {
-		log_warning("memory.heap is off: %s", failure.text);
-		heap->enabled = false;
-		r = try_recording(daemon, &failure);
-	}
-	if (r < 0)
-		log_error("%s", failure.text);
-	return r;
-}
-
-/* What there was to export in all; with the exporters' own accounts it shows where each sample went. */
-static void tell_account(struct daemon *daemon)
-{
-	struct recording_statistics s;
-	recording_get_statistics(daemon->recording, &s);
-	log_info("recording: samples taken=%llu dropped=%llu lost=%llu",
-		 (unsigned long long)(s.samples + s.growth_samples + s.heap_places),
-		 (unsigned long long)s.dropped_samples,
-		 (unsigned long long)(s.counters[COUNTER_LOST_RING_FULL] +
-				      s.counters[COUNTER_GROWTH_LOST]));
-}
-
-void daemon_renew_recording(struct daemon *daemon)
-{
-	local_server_end_windows(daemon->local);
-	recording_stop(daemon->recording);
-	daemon_flush(daemon);
-	tell_account(daemon);
-	daemon->recording = recording_free(daemon->recording);
-	daemon->last = (struct recording_statistics){0};
-	start_recording(daemon);
 }
 
 /* The capability that opens events where perf_event_paranoid is 3 goes to a process of its own. */
@@ -449,7 +293,7 @@ static int start(struct daemon *daemon)
 	if (r == 0)
 		r = kill_switch_begin(&daemon->kill_switch, daemon);
 	if (r == 0)
-		r = start_recording(daemon);
+		r = daemon_begin_recording(daemon);
 	if (r == 0)
 		r = local_server_new(daemon, &daemon->local);
 	if (r == 0)
@@ -494,7 +338,7 @@ int daemon_run(struct daemon *daemon)
 	notifier_send(&daemon->notifier, "STOPPING=1\nSTATUS=sending what is left");
 	unwatch_ends(daemon);
 	daemon->local = local_server_free(daemon->local);
-	if (r < 0)
+	if (r < 0 && daemon->recording)
 		log_error("the event loop failed: %s", strerror(-r));
 	int stopped = daemon->recording ? recording_stop(daemon->recording) : r;
 	int flushed = stopped < 0 ? stopped : daemon_flush(daemon);
@@ -504,7 +348,7 @@ int daemon_run(struct daemon *daemon)
 	exporters_stop(daemon->exporters);
 	daemon->oom_files = oom_files_free(daemon->oom_files, FLUSH_TIMEOUT_NS);
 	if (daemon->recording)
-		tell_account(daemon);
+		daemon_tell_account(daemon);
 	log_info("ended");
 	return r < 0 ? r : flushed;
 }

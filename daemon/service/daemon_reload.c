@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Owns the change from one configuration to the next. Everything that can fail comes first (reading,
- * the new exporters, the selection); then the open interval ends, so that no profile is made of two
- * rates or two selections; what follows cannot fail, but for a new recording, where one is needed.
+ * the new exporters, a new recording where one is needed, else the selection); the open interval ends
+ * before that, so that no profile is made of two rates or two selections; what follows cannot fail.
  */
 #include "service/daemon_state.h"
 
@@ -35,7 +35,7 @@ static bool has_changed(const struct configuration_changes *changes, const char 
 	return false;
 }
 
-/* The last step that can fail. The interval ends before it: what it holds was selected by the old. */
+/* The interval ends before it: what it holds was selected by the old. */
 static int apply_selection(struct daemon *daemon, const struct configuration *new,
 			   const struct configuration_changes *changes)
 {
@@ -52,17 +52,37 @@ static int apply_selection(struct daemon *daemon, const struct configuration *ne
 	return r;
 }
 
-static void apply_rest(struct daemon *daemon, const struct configuration_changes *changes)
+/* What cannot change while sampling. */
+static bool needs_new_recording(const struct configuration *old, const struct configuration *new,
+				const struct configuration_changes *changes)
+{
+	return has_changed(changes, "memory.heap.") && (old->memory.heap.enabled || new->memory.heap.enabled);
+}
+
+static int renew_recording(struct daemon *daemon, struct configuration *new)
+{
+	struct recording *recording;
+	int r = daemon_load_recording(daemon, new, &recording);
+	return r < 0 ? r : daemon_exchange_recording(daemon, recording);
+}
+
+/* The last step that can fail. */
+static int apply_to_recording(struct daemon *daemon, struct configuration *new,
+			      const struct configuration_changes *changes, bool renews)
+{
+	if (renews)
+		return renew_recording(daemon, new);
+	daemon_flush(daemon);
+	return apply_selection(daemon, new, changes);
+}
+
+/* A new recording has all that from its beginning on. */
+static void change_recording(struct daemon *daemon, const struct configuration_changes *changes,
+			     struct strategies **strategies)
 {
 	const struct configuration *c = &daemon->configuration;
-	log_set_level(c->log_level);
-	log_set_format(c->log_format);
-	if (has_changed(changes, "interval"))
-		loop_set_timer(daemon->interval, c->interval_ns, c->interval_ns);
-	if (has_changed(changes, "memory.heap.")) {
-		daemon_renew_recording(daemon);
-		return;
-	}
+	if (has_changed(changes, "strategies"))
+		recording_set_strategies(daemon->recording, take_pointer(*strategies));
 	if (has_changed(changes, "sampling.frequency")) {
 		int r = recording_set_frequency(daemon->recording,
 						(uint32_t)c->sampling.frequency);
@@ -76,6 +96,15 @@ static void apply_rest(struct daemon *daemon, const struct configuration_changes
 	}
 }
 
+static void apply_rest(struct daemon *daemon, const struct configuration_changes *changes)
+{
+	const struct configuration *c = &daemon->configuration;
+	log_set_level(c->log_level);
+	log_set_format(c->log_format);
+	if (has_changed(changes, "interval"))
+		loop_set_timer(daemon->interval, c->interval_ns, c->interval_ns);
+}
+
 static int apply(struct daemon *daemon, struct configuration *new)
 {
 	struct configuration_changes changes = {0};
@@ -86,24 +115,23 @@ static int apply(struct daemon *daemon, struct configuration *new)
 		r = exporters_prepare(daemon->exporters, new, &update);
 	if (r == 0 && has_changed(&changes, "strategies"))
 		r = daemon_strategies(new, &strategies);
-	if (r == 0) {
-		daemon_flush(daemon);
-		r = apply_selection(daemon, new, &changes);
-	}
+	bool renews = needs_new_recording(&daemon->configuration, new, &changes);
+	if (r == 0)
+		r = apply_to_recording(daemon, new, &changes, renews);
 	if (r == 0) {
 		exporters_commit(daemon->exporters, update);
-		if (has_changed(&changes, "strategies"))
-			recording_set_strategies(daemon->recording, strategies);
 		configuration_keep_fixed(&daemon->configuration, new);
 		struct configuration old = daemon->configuration;
 		daemon->configuration = *new;
 		*new = old;
 		apply_rest(daemon, &changes);
+		if (!renews)
+			change_recording(daemon, &changes, &strategies);
 		log_changes(&changes);
 	} else {
 		exporters_abandon(update);
-		strategies_free(strategies);
 	}
+	strategies_free(strategies);
 	array_free(&changes);
 	return r;
 }
@@ -125,9 +153,11 @@ void daemon_reload(struct daemon *daemon)
 	daemon->reload.failures += r < 0;
 	daemon->reload.last_successful = r == 0;
 	daemon->reload.last_realtime_ns = realtime_ns();
+	if (!daemon->recording)
+		return;
 	if (r < 0)
 		log_error("the configuration was not reloaded, the old one stays in force");
 	notifier_send(&daemon->notifier, "READY=1\nSTATUS=%s",
-		      r < 0 ? "the new configuration is wrong, the old one is in force"
+		      r < 0 ? "the new configuration cannot be applied, the old one is in force"
 			    : "configuration reloaded");
 }

@@ -29,7 +29,7 @@ struct daemon {
 	const struct configuration_sources *sources;
 	struct configuration configuration; /* in force */
 	struct loop *loop;
-	struct recording *recording; /* NULL: could not be begun anew */
+	struct recording *recording; /* NULL: none could be begun after a reload */
 	struct oom_files *oom_files; /* NULL: none are kept */
 	struct exporters *exporters;
 	struct local_server *local;
@@ -38,6 +38,7 @@ struct daemon {
 	struct open_interval *open_interval; /* NULL: what a kill loses will not be known */
 	struct loop_source *interval, *watchdog, *heartbeat, *term, *interrupt, *hangup;
 	bool is_paused;	      /* sampling is off, no interval is open */
+	bool heap_is_refused; /* it was wanted, and could not be probed */
 	uint64_t start_realtime_ns;
 	struct kill_switch kill_switch;
 	struct reload_statistics reload;
@@ -45,12 +46,25 @@ struct daemon {
 	struct interval_figures interval_figures;
 };
 
-/* What the configuration says of sampling. The selections are the caller's to free. Returns 0 or -ENOMEM. */
-int daemon_recording_options(const struct configuration *configuration,
-			     struct recording_options *ret);
 /* Of daemon_strategies.c: NULL where none is configured. Returns 0 or -errno. */
 int daemon_strategies(const struct configuration *configuration, struct strategies **ret);
+
+/* Of daemon_recording.c. What the configuration selects, the caller's to free. Returns 0 or -ENOMEM. */
 int daemon_selection(const struct configuration *configuration, struct selection *ret);
+
+/* Begins the recording by the configuration in force. Returns 0 or -errno, which was logged. */
+int daemon_begin_recording(struct daemon *daemon);
+
+/* Another recording, by `new` where that needs no restart, ready to take the place of the one that samples meanwhile.
+ * Returns 0 or -errno, which was logged; then nothing has changed. */
+int daemon_load_recording(struct daemon *daemon, struct configuration *new, struct recording **ret);
+
+/* Puts it there; the interval ends before. Uses `new` up. Returns 0 or -errno, which was logged; then the old one goes
+ * on, or one by the configuration in force, or daemon->recording is NULL and the daemon has to end. */
+int daemon_exchange_recording(struct daemon *daemon, struct recording *new);
+
+/* What there was to export in all; with the exporters' own accounts it shows where each sample went. */
+void daemon_tell_account(struct daemon *daemon);
 
 /* Logs each problem on a line of its own. */
 void daemon_log_problems(const struct configuration_problems *problems);
@@ -63,10 +77,6 @@ int daemon_flush(struct daemon *daemon);
 int daemon_pause(struct daemon *daemon);
 void daemon_detach(struct daemon *daemon); /* and nothing of ours is in the kernel's way, see kill_switch.h */
 int daemon_resume(struct daemon *daemon);
-
-/* Ends the recording, with its last profile, and begins another by the configuration in force: for what cannot change
- * while sampling. Where that fails there is none, and the daemon has to end. */
-void daemon_renew_recording(struct daemon *daemon);
 
 /* Samples that were taken and did not reach a profile. */
 uint64_t daemon_lost_samples(const struct recording_statistics *statistics);
