@@ -69,6 +69,7 @@ struct scratch {
 	u64 general[16];    /* x86-64: by DWARF number, of a frame whose registers are all known */
 	u32 general_known;
 	u32 link_known;	    /* arm64: lr belongs to this frame */
+	u32 in_chain;	    /* this frame was found through a frame record */
 	u32 after_kernel_entry; /* 1: registers come from a kernel entry by exec */
 	u32 depth;	    /* user frames pushed */
 	u64 hash;	    /* over the frames pushed so far */

@@ -196,13 +196,17 @@ static __always_inline int enter_caller(struct scratch *s, u64 cfa, u64 return_a
 	return return_address ? 0 : -STACK_END_COMPLETE - 1;
 }
 
-/* Follows a frame record {caller's FP, return address} at FP. */
-static __always_inline int follow_frame_pointer(struct scratch *s)
+/*
+ * Follows a frame record {caller's FP, return address} at FP. Only a chain ends at 0, in the record of the
+ * function that the entry called: code without frames, which calls JIT code or is it, may have any FP,
+ * and often still has the 0 that the thread began with.
+ */
+static __always_inline int follow_frame_pointer(struct scratch *s, bool in_chain)
 {
 	u64 record = s->fp;
 
 	if (record == 0)
-		return -STACK_END_COMPLETE - 1;
+		return -(in_chain ? STACK_END_COMPLETE : STACK_END_BAD_FRAME_POINTER) - 1;
 	/* A rule vouches for a record on another stack; a chain without rules must go up its own. */
 	bool any_stack = s->rule.flags & RULE_ANY_STACK;
 	if ((record & 7) ||
@@ -224,6 +228,9 @@ static __always_inline int apply_rule(struct scratch *s)
 {
 	u64 cfa;
 	struct unwind_rule rule = s->rule;
+	bool in_chain = s->in_chain;
+
+	s->in_chain = rule.kind == RULE_FRAME_POINTER;
 	switch (rule.kind) {
 	case RULE_END:
 		return -STACK_END_COMPLETE - 1;
@@ -259,7 +266,7 @@ static __always_inline int apply_rule(struct scratch *s)
 	case RULE_SIGNAL:
 		return enter_interrupted_frame(s);
 	case RULE_FRAME_POINTER:
-		return follow_frame_pointer(s);
+		return follow_frame_pointer(s, in_chain);
 	case RULE_NONE:
 		return -STACK_END_NO_UNWIND_INFO - 1;
 	default:
@@ -360,6 +367,7 @@ static __always_inline void unwind_user(u32 walk, struct scratch *s)
 	int end = STACK_END_DEPTH_LIMIT;
 
 	s->depth = 0;
+	s->in_chain = 0;
 	s->window_base = ~0ULL;
 	revalidate_mappings(s);
 #pragma clang loop unroll(disable)

@@ -137,6 +137,18 @@ def undescribed_code(bench):
     return f"{count(inside)} samples"
 
 
+def jit_code_without_frame_pointers(bench):
+    """Nobody can say who called it, least of all that nobody did: the frame pointer is 0 there."""
+    samples = bench.record_workload("jit", 1, "bare").samples_of("jit")
+    inside = [sample for sample in samples
+              if own_frames(sample)[0].startswith(("[jit+", "jit_outer"))]
+    expect(count(inside) >= 0.9 * count(samples), f"{count(inside)} of {count(samples)} in JIT code")
+    expect_all("stacks of bare JIT code", inside, lambda names: len(names) <= 2)
+    whole = [sample for sample in inside if mark(sample) != "[broken frame pointer chain]"]
+    expect(not whole, f"{count(whole)} of {count(inside)} are called complete")
+    return f"{count(inside)} samples"
+
+
 def safe_mode(bench):
     """No user stack is read below the kernel, every one in user mode is, and no sample goes astray."""
     recording = bench.record_workload("recursion", 1, DEPTH, "kernel", options=["--safe-mode"])
@@ -160,4 +172,4 @@ def safe_mode(bench):
 
 if __name__ == "__main__":
     main([leaves, alternate_signal_stack, system_calls, recursion, recursion_below_a_system_call,
-          undescribed_code, safe_mode])
+          undescribed_code, jit_code_without_frame_pointers, safe_mode])
