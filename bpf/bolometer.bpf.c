@@ -4,45 +4,52 @@
  * --children) forks and ends keep the set of selected processes. New cgroups are announced with their
  * paths.
  *
- * Time. Every tick, idle and unselected ones included, reads the clock and keeps the reading for its
- * CPU, so a sample weighs exactly the time since the tick before it. If more than one period went by,
- * nobody can say what ran in between: that time is counted as missed and the sample weighs one period.
- * (The event's own counter says the same and costs several times as much to read.)
+ * Time. Every tick, idle and unselected ones included, reads the clock (event_clock.bpf.h) and keeps the
+ * reading for its CPU, so a sample weighs exactly the time since the tick before it. If more than one period
+ * went by, nobody can say what ran in between: that time is counted as missed and the sample weighs one
+ * period.
  */
 #include "kernel_types.bpf.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "event_clock.bpf.h"
 #include "fetch.bpf.h"
 #include "select.bpf.h"
 #include "unwind.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Time since the CPU's previous tick: how many periods, and what this tick may claim of it. */
-struct tick {
-	u64 weight;
-	u64 missed;
-};
-
-static __always_inline struct tick take_tick(struct cpu_clock *clock, struct cpu_counters *c)
+/* Ticks before this one in which no program ran. Returns how many. */
+__noinline int count_missed(u32 cpu, u64 elapsed)
 {
+	struct cpu_counters *c = bpf_map_lookup_elem(&counters, &cpu);
 	u64 period = period_ns ? period_ns : 1;
-	u64 now = bpf_ktime_get_ns();
-	u64 elapsed = now - clock->previous_tick;
-	struct tick tick = {.weight = elapsed};
+	u64 missed = (elapsed + period / 2) / period - 1;
+
+	if (!c)
+		return 0;
+	c->values[COUNTER_MISSED] += missed;
+	c->values[COUNTER_MISSED_NS] += elapsed - period;
+	return missed;
+}
+
+/* Returns the time since the CPU's previous tick, as far as this one may claim it. */
+static __always_inline u64 take_tick(struct bpf_perf_event_data *ctx, u32 cpu, struct cpu_clock *clock,
+				     struct cpu_counters *c)
+{
+	u64 period = period_ns, now = time_of_tick(ctx, cpu, clock);
+	u64 elapsed = now - clock->previous_tick, ticks = 1;
 
 	clock->previous_tick = now;
 	/* Most ticks come in time: no division for them. */
 	if (elapsed >= period + period / 2) {
-		tick.missed = (elapsed + period / 2) / period - 1;
-		tick.weight = period;
-		c->values[COUNTER_MISSED] += tick.missed;
-		c->values[COUNTER_MISSED_NS] += elapsed - period;
+		ticks += count_missed(cpu, elapsed);
+		elapsed = period;
 	}
-	c->values[COUNTER_TICKS] += 1 + tick.missed;
-	return tick;
+	c->values[COUNTER_TICKS] += ticks;
+	return elapsed;
 }
 
 /* Reads which file the process runs. */
@@ -349,46 +356,26 @@ __noinline int send_sample(u32 walk)
 	return 1;
 }
 
-SEC("perf_event")
-int on_cpu_tick(struct bpf_perf_event_data *ctx)
+/* Takes the sample of a tick if its task is selected, and returns whether it is. */
+static __noinline int sample_tick(struct bpf_perf_event_data *ctx, struct cpu_clock *clock,
+				  struct task_struct *task, u32 walk, u64 weight)
 {
-	u32 cpu = bpf_get_smp_processor_id(), walk = cpu; /* WALK_EVENT */
-	struct cpu_clock *clock = bpf_map_lookup_elem(&clocks, &cpu);
-	struct cpu_counters *c = bpf_map_lookup_elem(&counters, &walk);
 	struct scratch *s = scratch_of(walk);
 
-	if (!s || !clock || !c) {
-		count(0, COUNTER_TICKS, 1);
-		count(0, COUNTER_LOST_SCRATCH, 1);
-		return 0;
+	if (!s) {
+		count(walk, COUNTER_LOST_SCRATCH, 1);
+		return true;
 	}
-	struct task_struct *task = current_task();
-	fetch_for_tick(clock, c, task);
-	struct tick tick = take_tick(clock, c);
-	u64 id = task_id(task);
-	if ((u32)id == 0) {
-		c->values[COUNTER_IDLE]++;
-		c->values[COUNTER_IDLE_NS] += tick.weight;
-		return 0;
-	}
+	struct task_numbers numbers = number_task(task_id(task));
+	if (!select_number(clock, numbers) || !select_cgroup())
+		return false;
+	fetch_for_walk(s);
+	describe_task(s, task, numbers);
+	enum selected selected = select_task(walk);
+	if (selected == SELECTED_NO)
+		return false;
 	bool user_mode = interrupted_user_mode(ctx);
-	enum selected selected = SELECTED_NO;
-	/* Until the walk is fetched for, the scratch, which is large and cold, is not touched. */
-	if (is_mode_selected(user_mode) &&
-	    !(select_by_pid && is_known_refused(clock, current_generation(), id >> 32))) {
-		struct task_numbers numbers = number_task(id);
-		if (select_number(clock, numbers) && select_cgroup()) {
-			fetch_for_walk(s);
-			describe_task(s, task, numbers);
-			selected = select_task(walk);
-		}
-	}
-	if (selected == SELECTED_NO) {
-		c->values[COUNTER_UNSELECTED]++;
-		c->values[COUNTER_UNSELECTED_NS] += tick.weight;
-		return 0;
-	}
-	describe_sample(s, cpu, EVENT_CPU, clock->previous_tick, tick.weight);
+	describe_sample(s, walk, EVENT_CPU, clock->previous_tick + clock->monotonic_offset, weight);
 	s->sample.flags = (user_mode ? SAMPLE_USER_MODE : 0) |
 			  (selected == SELECTED_UNDECIDED ? SAMPLE_UNDECIDED : 0);
 	if (!user_mode)
@@ -396,6 +383,38 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 	if (!kernel_only)
 		take_user_stack(ctx, walk, s, task, user_mode);
 	send_sample(walk);
+	return true;
+}
+
+/*
+ * What every tick pays stands here alone, in a function of its own, that of unselected ones all of it. Its
+ * variables stay below 64 bytes: from there on, since 6.13, the kernel gives a program a stack of its own,
+ * which is cold.
+ */
+SEC("perf_event")
+int on_cpu_tick(struct bpf_perf_event_data *ctx)
+{
+	u32 cpu = bpf_get_smp_processor_id(); /* and the number of its walk: WALK_EVENT */
+	struct cpu_clock *clock = bpf_map_lookup_elem(&clocks, &cpu);
+	struct cpu_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+
+	if (!clock || !c)
+		return 0; /* both have an entry for each possible CPU */
+	struct task_struct *task = current_task();
+	fetch_for_tick(clock, c, task);
+	u64 weight = take_tick(ctx, cpu, clock, c);
+	u64 id = task_id(task);
+	if ((u32)id == 0) {
+		c->values[COUNTER_IDLE]++;
+		c->values[COUNTER_IDLE_NS] += weight;
+		return 0;
+	}
+	if (!is_mode_selected(interrupted_user_mode(ctx)) ||
+	    (select_by_pid && is_known_refused(clock, current_generation(), id >> 32)) ||
+	    !sample_tick(ctx, clock, task, cpu, weight)) {
+		c->values[COUNTER_UNSELECTED]++;
+		c->values[COUNTER_UNSELECTED_NS] += weight;
+	}
 	return 0;
 }
 

@@ -189,13 +189,19 @@ struct record_new_binary {
 
 /* What a CPU keeps from tick to tick, a line of cache. */
 struct cpu_clock {
-	/* When it ticked last, CLOCK_MONOTONIC ns: before its first tick, when the daemon started its clock. */
+	/* When it ticked last, ns: before its first tick, when the daemon started its clock. */
 	u64 previous_tick;
 	/* Processes that were not selected at this generation; 0: none. Place: low bits of the pid. */
 	u64 refused_generation;
 	u32 refused_pids[REFUSED_PIDS];
-	u64 padding[2];
+	/* When the clock that tells the times was compared with CLOCK_MONOTONIC, which is ahead of it by the
+	 * offset. 0: never, it is CLOCK_MONOTONIC. */
+	u64 compared_at;
+	u64 monotonic_offset;
 };
+
+/* What a program calls in place of the kernel's bpf_cast_to_kern_ctx(): no helper has this number. */
+#define CAST_TO_KERNEL_CONTEXT 0x7fb01000
 
 /* A cgroup of the default hierarchy was made. Its path is told now: a container's may be gone with it
  * before its samples are read. */

@@ -328,3 +328,20 @@ int kernel_types_reduce(const void *kernel, size_t size, const struct btf *wante
 	free(t.numbers);
 	return r;
 }
+
+uint32_t kernel_types_find_function(const void *kernel, size_t size, const char *name)
+{
+	struct reduction t = {0};
+	uint32_t found = 0;
+	int r = open_kernel(&t, kernel, size);
+	if (r == 0)
+		r = find_places(&t);
+	for (uint32_t id = 1; r == 0 && !found && id < t.places.count; id++) {
+		struct btf_type type = type_at(&t, t.places.items[id]);
+		const char *its = BTF_INFO_KIND(type.info) == BTF_KIND_FUNC ? name_at(&t, type.name_off) : NULL;
+		if (its && strcmp(its, name) == 0)
+			found = id;
+	}
+	array_free(&t.places);
+	return found;
+}

@@ -18,3 +18,6 @@ struct btf;
  */
 int kernel_types_reduce(const void *kernel, size_t size, const struct btf *wanted, void **ret_bytes,
 			size_t *ret_size);
+
+/* The number that a function has in the kernel's types, as kernel_types_reduce() takes them; 0: it has not. */
+uint32_t kernel_types_find_function(const void *kernel, size_t size, const char *name);

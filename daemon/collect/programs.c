@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "bolometer.skel.h"
 #include "collect/cpu_events.h"
+#include "collect/event_clock.h"
 #include "collect/kernel_types.h"
 #include "collect/large_pages.h"
 #include "collect/safe_mode.h"
@@ -87,7 +88,8 @@ static bool probe_hash_on_demand(void)
 	return program >= 0;
 }
 
-/* Values that the daemon never maps: see the settings in bpf/maps.bpf.h. */
+/* Values that the daemon never maps: see the settings in bpf/maps.bpf.h. The constants are read at every tick
+ * too, though the verifier knows them. */
 static int keep_values_small(struct programs *programs)
 {
 	struct bolometer_bpf *s = programs->skeleton;
@@ -97,6 +99,7 @@ static int keep_values_small(struct programs *programs)
 	memcpy(programs->settings, s->data_settings, sizeof(*s->data_settings));
 	bpf_map__set_map_flags(s->maps.data_settings, 0);
 	bpf_map__set_map_flags(s->maps.data_forks, 0);
+	bpf_map__set_map_flags(s->maps.rodata, BPF_F_RDONLY_PROG);
 	return 0;
 }
 
@@ -270,7 +273,7 @@ static void set_pid_namespace(struct bolometer_bpf *s)
 
 uint32_t programs_pid_key(const struct programs *programs, uint32_t pid)
 {
-	return programs->skeleton->rodata->pid_namespace_inode ? pid | SELECTED_INNER_PID : pid;
+	return programs->in_pid_namespace ? pid | SELECTED_INNER_PID : pid;
 }
 
 static void set_constants(const struct programs *programs, const struct programs_options *options)
@@ -332,17 +335,20 @@ static int fail_load(struct collect_failure *failure, int error)
 			    strerror(-error));
 }
 
-static int write_reduced(int fd, const void *kernel, size_t size, const struct bolometer_bpf *s)
+static int write_reduced(int fd, const void *kernel, size_t size, struct bolometer_bpf *s)
 {
 	_cleanup_free_ void *types = NULL;
 	size_t types_size;
+	uint32_t function = kernel_types_find_function(kernel, size, EVENT_CLOCK_FUNCTION);
+	s->rodata->has_event_clock = event_clock_probe(function) &&
+				     event_clock_set_function(s->progs.on_cpu_tick, function) == 0;
 	int r = kernel_types_reduce(kernel, size, bpf_object__btf(s->obj), &types, &types_size);
 	return r < 0 ? r : write_all(fd, types, types_size);
 }
 
 /* The kernel's types that the skeleton's programs name, into the file. Since 6.16 the kernel's can be mapped;
  * reading them takes a system call for each page. */
-static int write_kernel_types(int fd, const struct bolometer_bpf *s)
+static int write_kernel_types(int fd, struct bolometer_bpf *s)
 {
 	_cleanup_free_ char *bytes = NULL;
 	_cleanup_fd_ int kernel = open(KERNEL_TYPES, O_RDONLY | O_CLOEXEC);
@@ -394,6 +400,8 @@ int programs_open(const struct programs_options *options, struct programs *ret,
 		return fail_load(failure, -errno);
 	size_maps(&programs, options);
 	set_constants(&programs, options);
+	programs.select_children = programs.skeleton->rodata->select_children;
+	programs.in_pid_namespace = programs.skeleton->rodata->pid_namespace_inode != 0;
 	int r = keep_values_small(&programs);
 	if (r == 0)
 		r = bolometer_bpf__load(programs.skeleton);
@@ -446,7 +454,7 @@ int programs_attach_tracepoints(struct programs *programs)
 		log_warning("cannot watch for new cgroups, samples of containers that live a moment will "
 			    "lack their container: %s",
 			    strerror(errno));
-	if (!programs->skeleton->rodata->select_children)
+	if (!programs->select_children)
 		return 0;
 	programs->fork_link = bpf_program__attach(programs->skeleton->progs.on_fork);
 	programs->free_link = bpf_program__attach(programs->skeleton->progs.on_free);

@@ -39,6 +39,8 @@ struct programs {
 	void *settings; /* owned: what the programs were told last, the skeleton's .data.settings */
 	int cpu_count; /* possible */
 	uint32_t walk_count; /* see enum walk_class */
+	bool select_children;
+	bool in_pid_namespace; /* of our own, not the host's */
 	bool has_sessions;   /* for probes on allocators, see UPROBE_MULTI_SESSION */
 	uint32_t heap_processes; /* that can be told apart, and two: all others, and the trial of prices */
 	struct bpf_link *fork_link, *free_link, *cgroup_link, *oom_link;

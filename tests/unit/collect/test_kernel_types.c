@@ -89,6 +89,28 @@ static void keeps_what_is_wanted(void **state)
 	btf__free(wanted);
 }
 
+static void finds_functions(void **state)
+{
+	(void)state;
+	static const char *const functions[] = {"bpf_get_current_task", "schedule", "task_struct", "no_such_function"};
+	_cleanup_free_ char *kernel = NULL;
+	size_t size;
+	if (read_whole_file(KERNEL_TYPES, SIZE_MAX / 2, &kernel, &size) < 0) {
+		printf("no %s: skipped\n", KERNEL_TYPES);
+		skip();
+	}
+	struct btf *all = btf__new(kernel, (uint32_t)size);
+	assert_non_null(all);
+	for (size_t i = 0; i < ARRAY_LENGTH(functions); i++) {
+		int expected = btf__find_by_name_kind(all, functions[i], BTF_KIND_FUNC);
+		assert_int_equal(kernel_types_find_function(kernel, size, functions[i]),
+				 expected > 0 ? expected : 0);
+	}
+	assert_true(kernel_types_find_function(kernel, size, "schedule") > 0);
+	assert_int_equal(kernel_types_find_function(kernel, size / 2, "schedule"), 0);
+	btf__free(all);
+}
+
 /* Every prefix and every changed byte of a small one: an error or not, but nothing read outside. */
 static void survives_damage(void **state)
 {
@@ -130,6 +152,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_what_is_wanted),
+		cmocka_unit_test(finds_functions),
 		cmocka_unit_test(survives_damage),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
