@@ -228,6 +228,8 @@ static void tells_code_with_frame_pointers(void **state)
 	assert_true(keeps_frame_pointers(64 << 10, 4096));
 	assert_true(keeps_frame_pointers(1 << 20, 740));
 	assert_false(keeps_frame_pointers(1 << 20, 4160));
+	assert_true(keeps_frame_pointers(40 << 20, 740)); /* of which only a part is read */
+	assert_false(keeps_frame_pointers(40 << 20, 5000));
 	assert_false(keeps_frame_pointers((64 << 10) - 1, 64));
 	assert_false(unwind_keeps_frame_pointers(NULL, 1 << 20));
 }
