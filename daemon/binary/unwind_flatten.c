@@ -14,14 +14,22 @@
 #define FUNCTION_ALIGNMENT 16
 #define MERGE_DISTANCE 2
 
+/* Rules that were to be merged before, and what came of it. Direct-mapped: a file merges the same few. */
+#define KNOWN_MERGES 256
+
+struct known_merge {
+	uint64_t key; /* never 0, as a distance is not */
+	uint32_t merged; /* rule index; 0, which is RULE_NONE, if they cannot be */
+};
+
 struct flattener {
 	struct unwind_rows *from;
 	struct unwind_flat *to;
 	bool merge;
 	uint32_t outside; /* rule index */
 	uint32_t now;	  /* rule in force after the last row, merges applied */
-	uint32_t close;	  /* rows before this offset are at most two bytes behind the last one; 0: no row yet */
-	bool mergeable;	  /* the last row may absorb the next */
+	uint32_t close;	  /* a row before this offset may be merged into the last one; 0: none may */
+	struct known_merge known[KNOWN_MERGES];
 };
 
 /*
@@ -112,17 +120,13 @@ static bool same_page(uint32_t a, uint32_t b)
 
 /*
  * A push or pop makes two rows one or two bytes apart that differ by eight in the CFA offset: the
- * first one then says so. Never across a page: the reader of a page that steps back to the row before
- * it does not know how far away that row was, and takes the merge as done.
+ * first one then says so.
  */
-static bool merged_rule(const struct flattener *f, const struct unwind_row *first,
-			const struct unwind_row *second, uint64_t *ret)
+static bool merged_rule(const struct flattener *f, uint32_t first, uint32_t second, uint32_t distance,
+			uint64_t *ret)
 {
-	uint32_t distance = second->offset - first->offset;
-	if (distance > MERGE_DISTANCE || !same_page(first->offset, second->offset))
-		return false;
 	/* The lower half has all but the CFA's offset. */
-	uint64_t a = f->from->rules.items[first->rule], b = f->from->rules.items[second->rule];
+	uint64_t a = f->from->rules.items[first], b = f->from->rules.items[second];
 	if ((uint32_t)a != (uint32_t)b || unwind_rule_of(a).kind != RULE_CFA_SP)
 		return false;
 	int64_t change = (int64_t)unwind_rule_of(b).cfa_offset - unwind_rule_of(a).cfa_offset;
@@ -135,47 +139,90 @@ static bool merged_rule(const struct flattener *f, const struct unwind_row *firs
 	return true;
 }
 
-/* A row at most two bytes behind the last one: it may replace it, or be merged into it. */
-static __attribute__((noinline)) int add_close_row(struct flattener *f, struct unwind_row row)
+static __attribute__((noinline)) int find_merge(struct flattener *f, uint32_t first, uint32_t second,
+						uint32_t distance, struct known_merge *known)
 {
-	struct unwind_flat *to = f->to;
-	struct unwind_row *last = &to->rows.items[to->rows.count - 1];
-	uint64_t merged;
-	f->close = row.offset + MERGE_DISTANCE + 1;
-	if (last->offset == row.offset) {
-		/* Only `outside` after an empty remainder is ever replaced. */
-		*last = row;
-		f->mergeable = true;
-		return 0;
-	}
-	if (f->merge && f->mergeable && merged_rule(f, last, &row, &merged)) {
-		uint32_t index = 0;
-		int r = unwind_rows_rule(f->from, merged, &index);
-		last->rule = index;
-		f->close = last->offset + MERGE_DISTANCE + 1;
-		f->mergeable = false;
-		return r;
-	}
-	f->mergeable = true;
-	to->rows.items[to->rows.count++] = row;
-	return 0;
+	uint64_t bits;
+	uint32_t index = 0;
+	int r = 0;
+	if (merged_rule(f, first, second, distance, &bits))
+		r = unwind_rows_rule(f->from, bits, &index);
+	if (r == 0)
+		known->merged = index;
+	return r;
 }
 
-static inline int add_row(struct flattener *f, uint32_t offset, uint32_t rule)
+/* The index of the rule that stands for both, or 0. Rows have no index past 16 bits. */
+static inline int merge(struct flattener *f, uint32_t first, uint32_t second, uint32_t distance,
+			uint32_t *ret)
+{
+	uint64_t key = (uint64_t)distance << 32 | first << 16 | second;
+	struct known_merge *known = &f->known[(first * 16 + second * 2 + distance) % KNOWN_MERGES];
+	int r = 0;
+	if (known->key != key) {
+		*known = (struct known_merge){key, 0};
+		r = find_merge(f, first, second, distance, known);
+	}
+	*ret = known->merged;
+	return r;
+}
+
+/* The offset before which rows may be merged into one at this offset. */
+static uint32_t close_to(const struct flattener *f, uint32_t offset)
+{
+	return f->merge ? offset + MERGE_DISTANCE + 1 : 0;
+}
+
+/*
+ * Rows in order of offset, the first one behind the last one there is. Never is one merged into another
+ * across a page: the reader of a page that steps back to the row before it does not know how far away that
+ * row was, and takes the merge as done.
+ */
+static int add_rows(struct flattener *f, const struct unwind_row *row, const struct unwind_row *stop,
+		    uint64_t end)
 {
 	struct unwind_flat *to = f->to;
-	size_t count = to->rows.count;
+	struct unwind_row *next = to->rows.items + to->rows.count;
+	uint32_t now = f->now, close = f->close;
+	int r = 0;
+	for (; row < stop && row->offset < end; row++) {
+		uint32_t offset = row->offset, rule = row->rule, merged = 0;
+		if (rule == now)
+			continue;
+		to->raw_rows++;
+		if (offset < close && same_page(offset, next[-1].offset)) {
+			r = merge(f, now, rule, offset - next[-1].offset, &merged);
+			if (r < 0)
+				break;
+		}
+		now = rule;
+		if (merged) {
+			next[-1].rule = merged;
+			close = 0;
+			continue;
+		}
+		*next++ = *row;
+		close = close_to(f, offset);
+	}
+	to->rows.count = next - to->rows.items;
+	f->now = now;
+	f->close = close;
+	return r;
+}
+
+static int add_row(struct flattener *f, uint32_t offset, uint32_t rule)
+{
+	struct unwind_flat *to = f->to;
+	struct unwind_row row = {offset, rule};
 	if (rule == f->now)
 		return 0;
+	if (!to->rows.count || to->rows.items[to->rows.count - 1].offset != offset)
+		return add_rows(f, &row, &row + 1, UINT64_MAX);
+	/* Only `outside` after an empty remainder is ever replaced. */
+	to->rows.items[to->rows.count - 1] = row;
 	to->raw_rows++;
 	f->now = rule;
-	struct unwind_row row = {offset, rule};
-	if (offset < f->close)
-		return add_close_row(f, row);
-	f->close = offset + MERGE_DISTANCE + 1;
-	f->mergeable = true;
-	to->rows.items[count] = row;
-	to->rows.count = count + 1;
+	f->close = close_to(f, offset);
 	return 0;
 }
 
@@ -204,9 +251,10 @@ static int add_range(struct flattener *f, const struct unwind_range *range, uint
 		row = row_at(row, range->row_count, start);
 	/* Before a range's first row nothing is known of it. */
 	int r = row->offset > start ? add_row(f, start, f->outside) : 0;
-	for (; row < stop && row->offset < end && r == 0; row++)
-		r = add_row(f, MAX_OF(row->offset, start), row->rule);
-	return r;
+	if (r < 0 || row->offset >= end)
+		return r;
+	r = add_row(f, MAX_OF(row->offset, start), row->rule);
+	return r < 0 ? r : add_rows(f, row + 1, stop, end);
 }
 
 /*
