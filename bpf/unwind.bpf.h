@@ -198,17 +198,17 @@ static __always_inline int enter_caller(struct scratch *s, u64 cfa, u64 return_a
 
 /*
  * Follows a frame record {caller's FP, return address} at FP. Only a chain ends at 0, in the record of the
- * function that the entry called: code without frames, which calls JIT code or is it, may have any FP,
- * and often still has the 0 that the thread began with.
+ * function that the entry called, or where Go leaves a stack: code without frames, which calls JIT code or
+ * is it, may have any FP, and often still has the 0 that the thread began with.
  */
 static __always_inline int follow_frame_pointer(struct scratch *s, bool in_chain)
 {
 	u64 record = s->fp;
-
-	if (record == 0)
-		return -(in_chain ? STACK_END_COMPLETE : STACK_END_BAD_FRAME_POINTER) - 1;
 	/* A rule vouches for a record on another stack; a chain without rules must go up its own. */
 	bool any_stack = s->rule.flags & RULE_ANY_STACK;
+
+	if (record == 0)
+		return -(in_chain || any_stack ? STACK_END_COMPLETE : STACK_END_BAD_FRAME_POINTER) - 1;
 	if ((record & 7) ||
 	    (!any_stack && (record < s->sp || record - s->sp > FRAME_POINTER_REACH)))
 		return -STACK_END_BAD_FRAME_POINTER - 1;
