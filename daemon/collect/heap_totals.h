@@ -34,6 +34,7 @@ struct heap_totals {
 	uint64_t first_interval; /* at the start */
 	uint64_t raised;	 /* how often it was raised since */
 	uint64_t followed;	 /* objects alive of processes that run */
+	double survived_bytes;	 /* that outlived windows, `estimated_bytes` before they are held against memory */
 	uint64_t windows;	 /* in which some of it was seen; 0: probes stayed */
 	/* Between which the sums of what was seen in windows are since the last profile, with 95 % */
 	double objects_low, objects_high, bytes_low, bytes_high;

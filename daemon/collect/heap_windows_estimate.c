@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "collect/task_clock.h"
+#include "process/memory_usage.h"
 
 #include <errno.h>
 #include <math.h>
@@ -20,6 +21,31 @@ static void note_cpu(struct heap_windows *w, struct window_process *p)
 	p->cpu = fmax(cpu, p->cpu);
 	if (cpu > 0)
 		p->wall = monotonic_ns();
+}
+
+static void note_memory(struct window_process *p)
+{
+	struct memory_usage usage;
+	if (!p->stays || p->final.count)
+		if (memory_usage_read("/proc", p->pid, &usage) == 0)
+			p->memory = usage.anonymous + usage.swapped;
+}
+
+/* With the lock held. Of those that live, as one that ends cannot be asked any more. */
+static void note_living(struct heap_windows *w)
+{
+	uint64_t now = monotonic_ns();
+	bool is_due = now - w->memory_read_ns >= NS_PER_SECOND;
+	if (is_due)
+		w->memory_read_ns = now;
+	for (size_t i = 0; i < w->processes.count; i++) {
+		struct window_process *p = w->processes.items[i];
+		if (p->has_ended)
+			continue;
+		note_cpu(w, p);
+		if (is_due)
+			note_memory(p);
+	}
 }
 
 void heap_windows_note_start(const struct heap_windows *w, struct window_process *p)
@@ -138,10 +164,7 @@ static void end_phase_at(struct heap_windows *w, size_t at)
 void heap_windows_update(struct heap_windows *w, struct heap_table *table)
 {
 	pthread_mutex_lock(&w->lock);
-	/* Also since one that ends cannot be asked any more. */
-	for (size_t i = 0; i < w->processes.count; i++)
-		if (!w->processes.items[i]->has_ended)
-			note_cpu(w, w->processes.items[i]);
+	note_living(w);
 	forget_unscaled(w);
 	/* Making final looks through the whole table: of those that have ended, one at a time. Only this thread
 	 * changes the list. */
@@ -189,30 +212,79 @@ void heap_windows_scale(void *windows, struct heap_total *total)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static void add_estimate(const struct hash *index, struct heap_totals *totals, const struct survivor *s,
+static uint64_t process_key(uint32_t pid, uint64_t process_start)
+{
+	return hash_mix(process_start ^ hash_mix(pid));
+}
+
+/* Of totals: where each place is, and what each process holds of what is followed. */
+struct totals_index {
+	struct hash places; /* heap_site_mix() -> index + 1 */
+	struct hash held;   /* process_key() -> bytes */
+};
+
+static int index_totals(const struct heap_totals *totals, struct totals_index *ret)
+{
+	int r = 0;
+	for (size_t i = 0; i < totals->list.count && r == 0; i++) {
+		const struct heap_total *total = &totals->list.items[i];
+		uint64_t key = process_key(total->key.pid, total->key.process_start);
+		const uint64_t *held = hash_get(&ret->held, key);
+		r = hash_put(&ret->held, key, (held ? *held : 0) + (uint64_t)total->held_bytes);
+		if (r == 0)
+			r = hash_put(&ret->places, heap_site_mix(&total->key), i + 1);
+	}
+	return r;
+}
+
+static void free_totals_index(struct totals_index *index)
+{
+	hash_free(&index->places);
+	hash_free(&index->held);
+}
+
+static void add_estimate(const struct totals_index *index, struct heap_totals *totals, const struct survivor *s,
 			 double factor)
 {
-	const uint64_t *at = hash_get(index, heap_site_mix(&s->site));
+	const uint64_t *at = hash_get(&index->places, heap_site_mix(&s->site));
 	if (at)
 		totals->list.items[*at - 1].estimated_bytes += s->bytes * factor;
 }
 
+static double sum_of(const struct survivors *survivors)
+{
+	double sum = 0;
+	for (size_t i = 0; i < survivors->count; i++)
+		sum += survivors->items[i].bytes;
+	return sum;
+}
+
+/* What outlived its window was freed later, most of it, and how much later no window says. But a process cannot hold
+ * more than it has: of that, what is not known to be held may be, with the shares of what outlived windows. */
+static void add_estimates(const struct totals_index *index, struct heap_totals *totals, const struct window_process *p)
+{
+	const uint64_t *known = hash_get(&index->held, process_key(p->pid, p->process_start));
+	double factor = survivor_factor(p), survived = sum_of(&p->final) + factor * sum_of(&p->survivors);
+	double room = fmax((double)p->memory - (double)(known ? *known : 0), 0);
+	double part = p->memory && survived > room ? room / survived : 1;
+	totals->survived_bytes += survived;
+	for (size_t i = 0; i < p->final.count; i++)
+		add_estimate(index, totals, &p->final.items[i], part);
+	for (size_t i = 0; i < p->survivors.count; i++)
+		add_estimate(index, totals, &p->survivors.items[i], part * factor);
+}
+
 int heap_windows_estimate(struct heap_windows *w, struct heap_totals *totals)
 {
-	struct hash index = {0};
+	struct totals_index index = {0};
 	struct window_errors errors;
-	int r = 0;
-	for (size_t i = 0; i < totals->list.count && r == 0; i++)
-		r = hash_put(&index, heap_site_mix(&totals->list.items[i].key), i + 1);
+	int r = index_totals(totals, &index);
 	pthread_mutex_lock(&w->lock);
 	totals->windows = w->statistics.windows;
 	errors = w->final_errors;
 	for (size_t i = 0; i < w->processes.count && r == 0; i++) {
 		const struct window_process *p = w->processes.items[i];
-		for (size_t k = 0; k < p->final.count; k++)
-			add_estimate(&index, totals, &p->final.items[k], 1);
-		for (size_t k = 0; k < p->survivors.count; k++)
-			add_estimate(&index, totals, &p->survivors.items[k], survivor_factor(p));
+		add_estimates(&index, totals, p);
 		add_errors(&errors, p);
 	}
 	pthread_mutex_unlock(&w->lock);
@@ -220,7 +292,7 @@ int heap_windows_estimate(struct heap_windows *w, struct heap_totals *totals)
 	totals->objects_high = errors.objects_high;
 	totals->bytes_low = errors.bytes_low;
 	totals->bytes_high = errors.bytes_high;
-	hash_free(&index);
+	free_totals_index(&index);
 	return r;
 }
 

@@ -58,6 +58,7 @@ struct window_process {
 	struct heap_phase_state told; /* of the phase, up to the last profile; zeros: none of it */
 	double cpu_begin, cpu, cost; /* since the phase began */
 	uint64_t wall_begin, wall; /* CLOCK_MONOTONIC ns; when the CPU time was last read */
+	uint64_t memory; /* bytes it has without a file, some swapped out; lately; 0: not known */
 	struct survivors survivors; /* since the phase began */
 	struct survivors final;	    /* scaled */
 };
@@ -73,6 +74,7 @@ struct heap_windows {
 	bool running, stop;
 	uint64_t period_ns; /* atomic: from now on */
 	uint64_t random;
+	uint64_t memory_read_ns; /* CLOCK_MONOTONIC */
 	ARRAY(struct window_process *) processes;
 	struct window_errors final_errors; /* of phases that are over, since the last profile */
 	struct heap_windows_statistics statistics;

@@ -100,6 +100,8 @@ int heap_add_comments(const struct heap_totals *totals, const struct heap_told *
 		add(profile, &failed, "heap_interval_raised", (double)totals->raised);
 		add_errors(totals, profile, &failed);
 	}
+	if (heap_was_windowed(totals))
+		add(profile, &failed, "inuse_estimated_survived_bytes", totals->survived_bytes);
 	if (heap_was_windowed(totals) && !told->in_all) {
 		add(profile, &failed, "windows_objects_low_95", totals->objects_low);
 		add(profile, &failed, "windows_objects_high_95", totals->objects_high);

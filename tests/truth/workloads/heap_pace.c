@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Works on the CPU, and between two pieces of work allocates: at three places in fixed shares, each block freed
- * after 64 others, or, with `keep`, never. It does so for two seconds at a place of its own first, in which a profiler
+ * after 64 (or HELD) others, or, with `keep`, never. It does so for two seconds at a place of its own first, in which a profiler
  * gets to know it. Says the truth as `heap` does, and what was allocated before (`early_bytes`).
  *
- *	heap_pace SECONDS WORK_NS [keep]
+ *	heap_pace SECONDS WORK_NS [keep|HELD]
  */
 #include "workload.h"
 
 #define HELD 64
+#define MOST_HELD 65536
 #define EARLY_SECONDS 2
 
 struct truth {
@@ -16,8 +17,8 @@ struct truth {
 };
 
 static struct truth truths[4];
-static void *held[HELD];
-static unsigned held_at;
+static void *held[MOST_HELD];
+static unsigned held_at, held_count = HELD;
 static int keeps;
 
 #define PLACE(n, size)                                           \
@@ -28,7 +29,7 @@ static int keeps;
 		KEEP_FRAME();                                    \
 		truths[n].objects++;                             \
 		truths[n].bytes += size;                         \
-		held_at = (held_at + 1) % HELD;                  \
+		held_at = (held_at + 1) % held_count;            \
 		if (!keeps)                                      \
 			free(held[held_at]);                     \
 		held[held_at] = block;                           \
@@ -56,7 +57,9 @@ int main(int argc, char **argv)
 	static volatile uint64_t sink;
 	uint64_t steps = 1 << 20, begin;
 
-	keeps = argc > 3;
+	keeps = argc > 3 && !strcmp(argv[3], "keep");
+	if (argc > 3 && !keeps)
+		held_count = (unsigned)atoi(argv[3]) % MOST_HELD + 1;
 	begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	sink = work(steps);
 	double step_ns = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / (double)steps;
