@@ -26,6 +26,9 @@ typedef void (*collector_callback)(void *userdata, const struct record_sample *s
 typedef void (*collector_oom_callback)(void *userdata, const struct record_oom_victim *victim,
 				       const char *cgroup_path);
 
+/* What was there is read: a time for work that comes now and then, without a wake-up of its own. */
+typedef void (*collector_drained_callback)(void *userdata);
+
 struct collector_options {
 	uint32_t frequency;	 /* Hz */
 	bool no_ticks;		 /* the CPU is not sampled */
@@ -49,6 +52,7 @@ struct collector_options {
 	uint32_t binaries;    /* known at once; 0: 8192 */
 	uint64_t table_bytes; /* of unwind tables in the kernel; 0: 256 MiB */
 	collector_callback on_sample;
+	collector_drained_callback on_drained; /* five times a second; once where nothing new is met */
 	collector_oom_callback on_oom; /* NULL: nobody asks */
 	void *userdata;
 };

@@ -17,10 +17,12 @@
 
 /* How often what the kernel side wrote is read, if it does not ask before. Where nothing new was met for a
  * while, a process that lives for less than the longer interval may be gone before it is looked at: it is the
- * first such process for a second, and its binary, if it is new as well, makes the kernel side ask. */
+ * first such process for a second, or for ten, and its binary, if it is new as well, makes the kernel side ask. */
 #define DRAIN_INTERVAL_NS (200 * NS_PER_MS)
 #define QUIET_DRAIN_INTERVAL_NS (500 * NS_PER_MS)
 #define QUIET_DRAINS 5
+#define STILL_DRAIN_INTERVAL_NS NS_PER_SECOND
+#define STILL_DRAINS (QUIET_DRAINS + 18)
 #define EXPIRE_INTERVAL_NS (2 * NS_PER_SECOND)
 
 static void on_sideband(void *userdata, const struct sideband_record *record)
@@ -207,8 +209,9 @@ static int pace(struct collector *c)
 	bool regulates = c->options.heap || c->options.growth || c->settle_ns;
 	c->quiet_drains = c->met_news || regulates ? 0 : c->quiet_drains + 1;
 	c->met_news = false;
-	uint64_t interval =
-		c->quiet_drains < QUIET_DRAINS ? DRAIN_INTERVAL_NS : QUIET_DRAIN_INTERVAL_NS;
+	uint64_t interval = c->quiet_drains < QUIET_DRAINS   ? DRAIN_INTERVAL_NS
+			    : c->quiet_drains < STILL_DRAINS ? QUIET_DRAIN_INTERVAL_NS
+							     : STILL_DRAIN_INTERVAL_NS;
 	if (interval == c->drain_interval_ns)
 		return 0;
 	c->drain_interval_ns = interval;
@@ -217,8 +220,10 @@ static int pace(struct collector *c)
 
 static int on_drain(struct loop_source *source, uint32_t events, void *userdata)
 {
-	collector_drain(userdata);
-	return pace(userdata);
+	struct collector *c = userdata;
+	collector_drain(c);
+	c->options.on_drained(c->options.userdata);
+	return pace(c);
 }
 
 int collector_start_draining(struct collector *c)

@@ -16,6 +16,7 @@
 #define HEAP_INTERVAL (512U << 10)
 #define HEAP_BUDGET 0.01
 #define PREPARE_INTERVAL_NS NS_PER_SECOND
+#define PREPARE_EARLY_NS (50 * NS_PER_MS) /* rather than with the next reading of the rings */
 #define NAMES_TIMEOUT_NS (30 * NS_PER_SECOND)
 
 static void add_sample(struct recording *r, const struct record_sample *sample, const uint64_t *frames,
@@ -90,16 +91,19 @@ void recording_prepare_names(struct recording *r)
 			return; /* out of memory: the stack is met again next time */
 }
 
-static int on_prepare(struct loop_source *source, uint32_t events, void *userdata)
+static void on_drained(void *userdata)
 {
 	struct recording *r = userdata;
+	uint64_t now = monotonic_ns();
+	if (now - r->prepared_ns < PREPARE_INTERVAL_NS - PREPARE_EARLY_NS)
+		return;
+	r->prepared_ns = now;
 	recording_prepare_names(r);
 	if (r->symbolizer && !r->without_lines)
 		symbolizer_request_lines(r->symbolizer, false);
-	history_turn(&r->history, monotonic_ns());
+	history_turn(&r->history, now);
 	if (recording_looks_at_memory(r))
 		memory_watch_update(&r->memory, "/proc");
-	return 0;
 }
 
 int recording_new(struct loop *loop, struct recording_options *options,
@@ -157,6 +161,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.binaries = r->options.limits.binaries,
 		.table_bytes = r->options.limits.table_bytes,
 		.on_sample = on_sample,
+		.on_drained = on_drained,
 		.on_oom = r->options.on_victim ? recording_on_victim : NULL,
 		.userdata = r,
 	};
@@ -186,7 +191,6 @@ struct recording *recording_free(struct recording *r)
 {
 	if (!r)
 		return NULL;
-	loop_remove(r->timer);
 	loop_remove(r->memory_timer);
 	recording_budget_free(r->budget);
 	if (r->collector)
@@ -211,7 +215,7 @@ struct recording *recording_free(struct recording *r)
 int recording_start(struct recording *r, struct recording_failure *failure)
 {
 	struct collect_failure cause = {{0}};
-	r->start_ns = r->interval_ns = monotonic_ns();
+	r->start_ns = r->interval_ns = r->prepared_ns = monotonic_ns();
 	r->paused_since_ns = r->options.detached ? r->start_ns : 0;
 	for (size_t i = 0; i < r->options.selection.pids.count; i++)
 		memory_watch_add(&r->memory, r->options.selection.pids.items[i]);
@@ -220,9 +224,6 @@ int recording_start(struct recording *r, struct recording_failure *failure)
 	r->phases.load_ns = r->start_ns - r->new_ns;
 	r->phases.load_cpu_ns = recording_own_cpu_ns(r);
 	int error = collector_start(r->collector, &cause);
-	if (error == 0)
-		error = loop_add_timer(r->loop, PREPARE_INTERVAL_NS, PREPARE_INTERVAL_NS, on_prepare,
-				       r, &r->timer);
 	r->running = error == 0;
 	if (error == 0 && r->options.max_cpu > 0)
 		error = recording_start_budget(r, r->new_cpu_ns);
@@ -286,6 +287,5 @@ int recording_stop(struct recording *r)
 	collector_stop(r->collector);
 	r->stop_ns = monotonic_ns();
 	r->phases.capture_cpu_ns = recording_own_cpu_ns(r);
-	r->timer = loop_remove(r->timer);
 	return 0;
 }

@@ -33,7 +33,7 @@ struct recording {
 	uint64_t victims, victims_known;
 	struct memory_watch memory; /* of the processes that were named, where growth is looked at */
 	struct symbolizer *symbolizer;
-	struct loop_source *timer;
+	uint64_t prepared_ns; /* when names were last asked for, CLOCK_MONOTONIC */
 	struct hash jit_processes; /* address of a struct process -> its struct jit_follower; each holds a reference */
 	struct recording_losses forgotten; /* those of processes that are no more in it */
 	uint64_t sampled_processes;
