@@ -263,16 +263,24 @@ static int check_artifact(const struct artifact_cache *cache, int file, const st
 	return header.error;
 }
 
+int artifact_cache_reopen_artifact(const struct artifact_cache *cache, const struct artifact_key *key,
+				   enum artifact_kind kind, struct artifact_file *ret)
+{
+	if (!cache)
+		return -ENOENT;
+	_cleanup_fd_ int file = open_entry(cache, key);
+	int r = file < 0 ? file : check_artifact(cache, file, key, kind, ret);
+	if (r == 0)
+		ret->file = take_fd(file);
+	return r;
+}
+
 int artifact_cache_open_artifact(struct artifact_cache *cache, const struct artifact_key *key,
 				 enum artifact_kind kind, struct artifact_file *ret)
 {
 	if (!cache)
 		return -ENOENT;
-	_cleanup_fd_ int file = open_entry(cache, key);
-	int r = finish_reading(cache, key, file < 0 ? file : check_artifact(cache, file, key, kind, ret));
-	if (r == 0)
-		ret->file = take_fd(file);
-	return r;
+	return finish_reading(cache, key, artifact_cache_reopen_artifact(cache, key, kind, ret));
 }
 
 /* As read_entry(), of the header behind the file. */

@@ -59,6 +59,10 @@ int artifact_cache_read(struct artifact_cache *cache, const struct artifact_key 
 int artifact_cache_open_artifact(struct artifact_cache *cache, const struct artifact_key *key,
 				 enum artifact_kind kind, struct artifact_file *ret);
 
+/* The same of an entry that was just read or written: it does not count again. */
+int artifact_cache_reopen_artifact(const struct artifact_cache *cache, const struct artifact_key *key,
+				   enum artifact_kind kind, struct artifact_file *ret);
+
 /* Can this error be stored? Those that parsing the file again would give again: -ENODATA, -EBADMSG. */
 bool artifact_cache_is_lasting(int error);
 

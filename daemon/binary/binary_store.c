@@ -66,6 +66,7 @@ struct binary_store {
 	struct store_list waiting[PRIORITY_COUNT];
 	struct store_list parsing;
 	bool running; /* inside a callback */
+	const struct store_request *answering; /* whose callback; NULL: none */
 	struct answer_durations durations;
 };
 
@@ -139,8 +140,18 @@ static void answer(struct store_request *request, int error, const struct artifa
 {
 	if (request->durations)
 		durations_add(request->durations, monotonic_ns() - request->asked_ns);
+	request->store->answering = request;
 	request->callback(request->userdata, error, artifact);
+	request->store->answering = NULL;
 	request_free(request);
+}
+
+int binary_store_open_answer(const struct binary_store *store, struct artifact_file *ret)
+{
+	const struct store_request *request = store->answering;
+	if (!request || !request->storable)
+		return -ENOENT;
+	return artifact_cache_reopen_artifact(store->cache, &request->key, request->kind, ret);
 }
 
 static bool identities_hold(const struct store_request *request)

@@ -37,6 +37,10 @@ int binary_store_request_symbols(struct binary_store *store, int file, int debug
 				 enum parser_priority priority, parser_callback callback,
 				 void *userdata);
 
+/* From within a callback: the entry of the cache that has the answer, for who would hold it for long; the caller closes
+ * ret->file. Returns 0, or -errno where the cache does not have it. */
+int binary_store_open_answer(const struct binary_store *store, struct artifact_file *ret);
+
 /* As parser_request_lines() with inlined calls. The answer may have more addresses than were asked for,
  * and has one without frames for each of which nothing is known. Of no address: what the cache has, or
  * -ENOENT. */

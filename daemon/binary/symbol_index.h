@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Function names by address, read from an ARTIFACT_SYMBOLS: addresses sorted ascending in one array,
- * names in another; found by binary search without building anything.
+ * names in another; found by binary search without building anything, in memory or where the cache has them.
  */
 #pragma once
 
 #include "base/attributes.h"
 #include "binary/artifact.h"
 
+struct stored_symbols;
 struct symbol_debug;
 
-/* A view of a checked artifact; keep the artifact's bytes alive as long as it. */
+/* A view of a checked artifact in memory, whose bytes are to be kept alive as long as it; or of one in a file. */
 struct symbol_index {
 	struct artifact artifact;
 	const void *symbols;
@@ -18,12 +19,24 @@ struct symbol_index {
 	const char *names;
 	size_t names_size;
 	const struct symbol_debug *debug;
+	struct stored_symbols *stored;	/* owned; in a file, and only `debug` of the above is there */
+	struct symbol_debug *own_debug; /* owned; what `debug` is then */
 };
 
 /* Returns 0 or -EBADMSG. */
 int symbol_index_open(const struct artifact *artifact, struct symbol_index *ret);
 
-/* One function a frame stands for. Strings point into the artifact. */
+/* Takes over the artifact's descriptor, also on failure. Returns 0 or -errno; to be closed. */
+int symbol_index_open_file(const struct artifact_file *artifact, struct symbol_index *ret);
+
+/* Gives back what it owns; of an artifact in memory that is nothing. */
+void symbol_index_close(struct symbol_index *index);
+
+/* What it holds in memory, the artifact's bytes included, bytes. */
+size_t symbol_index_size(const struct symbol_index *index);
+
+/* One function a frame stands for. The name is valid as long as the artifact's bytes, of one in a file until the next
+ * is found. */
 struct symbol {
 	const char *name;     /* as in the file: mangled */
 	uint64_t address;     /* start of the function */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Per binary: its symbol index (a copy of the artifact), the addresses wanted, and the answers of
+ * Per binary: its symbol index (read where the cache has it, else a copy of the artifact), the addresses wanted, and the answers of
  * its DWARF. What the cache has of them is read at once. Opening DWARF costs more than the addresses
  * asked of it: the others are asked for together, when enough have come or some have waited for long. Names are interned for good: a profile's frames repeat them by the thousand.
  *
@@ -36,8 +36,9 @@ struct binary_names {
 	struct symbolizer *owner;
 	struct binary *binary;
 	bool requested;	   /* the symbol index */
-	char *index_bytes; /* the artifact; NULL: none yet */
-	struct symbol_index index;
+	bool has_index;
+	struct symbol_index index; /* valid with has_index */
+	char *index_bytes; /* its artifact; NULL: that is in the cache, or there is none */
 	struct debug_search *search; /* NULL: ended */
 	int debug_file, supplementary_file; /* descriptors or -1; the debug file is tried out first */
 	bool symbols_answered;
@@ -91,7 +92,7 @@ static void account(struct binary_names *names)
 	uint64_t bytes = sizeof(*names) +
 			 (names->wanted.capacity * sizeof(struct hash_slot)) +
 			 (names->not_asked.capacity * sizeof(uint64_t)) +
-			 (names->index_bytes ? names->index.artifact.size : 0) +
+			 (names->has_index ? symbol_index_size(&names->index) : 0) +
 			 (names->line_bytes ? names->lines.artifact.size : 0);
 	names->owner->bytes += bytes - names->bytes;
 	names->bytes = bytes;
@@ -108,6 +109,15 @@ static bool have_room(struct binary_names *names, uint64_t more)
 	return false;
 }
 
+static void drop_index(struct binary_names *names)
+{
+	if (names->has_index)
+		symbol_index_close(&names->index);
+	names->has_index = false;
+	free(names->index_bytes);
+	names->index_bytes = NULL;
+}
+
 static void names_free(struct binary_names *names)
 {
 	struct symbolizer *s = names->owner;
@@ -118,7 +128,7 @@ static void names_free(struct binary_names *names)
 	free(names->line_bytes);
 	array_free(&names->not_asked);
 	hash_free(&names->wanted);
-	free(names->index_bytes);
+	drop_index(names);
 	close_fd(names->debug_file);
 	close_fd(names->supplementary_file);
 	free(names->search);
@@ -378,7 +388,7 @@ static void on_supplementary_file(void *userdata, struct debug_lookup *lookup)
 
 static void settle(struct binary_names *names)
 {
-	const struct symbol_debug *debug = names->index_bytes ? names->index.debug : NULL;
+	const struct symbol_debug *debug = names->has_index ? names->index.debug : NULL;
 	if (!debug || !debug->supplementary_id_size || !names->search ||
 	    look_up(names, debug, on_supplementary_file) < 0)
 		finish_settling(names);
@@ -416,7 +426,7 @@ static void start_search(struct binary_names *names)
 /* A debug file of another build is closed, and the next one looked for. False: there is none to try. */
 static bool try_next_debug_file(struct binary_names *names)
 {
-	bool belongs = names->index_bytes &&
+	bool belongs = names->has_index &&
 		       names->index.debug->flags & SYMBOL_DEBUG_FILE_BELONGS;
 	if (names->debug_file < 0 || belongs)
 		return false;
@@ -426,23 +436,34 @@ static bool try_next_debug_file(struct binary_names *names)
 	return names->search && look_up(names, NULL, on_debug_file) == 0;
 }
 
+/* In the cache, its pages are not ours. */
+static void take_index(struct binary_names *names, const struct artifact *artifact)
+{
+	struct artifact_file file;
+	struct artifact copy;
+	if (have_room(names, 0) && binary_store_open_answer(names->owner->store, &file) == 0 &&
+	    symbol_index_open_file(&file, &names->index) == 0) {
+		names->has_index = true;
+		return;
+	}
+	if (have_room(names, artifact->size))
+		names->index_bytes = copy_artifact(artifact, &copy);
+	names->has_index = names->index_bytes && symbol_index_open(&copy, &names->index) == 0;
+	if (!names->has_index)
+		drop_index(names);
+}
+
 static void on_symbols(void *userdata, int error, const struct artifact *artifact)
 {
 	struct binary_names *names = userdata;
-	struct artifact copy;
 	names->requests--;
 	if (!artifact)
 		log_debug("no symbols of %s: %s", names->binary->path ? names->binary->path : "?",
 			  strerror(-error));
-	free(names->index_bytes);
-	names->index_bytes = NULL;
+	drop_index(names);
 	account(names);
-	if (artifact && have_room(names, artifact->size))
-		names->index_bytes = copy_artifact(artifact, &copy);
-	if (names->index_bytes && symbol_index_open(&copy, &names->index) < 0) {
-		free(names->index_bytes);
-		names->index_bytes = NULL;
-	}
+	if (artifact)
+		take_index(names, artifact);
 	names->symbols_answered = true;
 	account(names);
 	if (!try_next_debug_file(names))
@@ -554,7 +575,7 @@ size_t symbolizer_find(struct symbolizer *s, struct binary *binary, uint64_t add
 	if (!names || capacity == 0)
 		return 0;
 	size_t count = find_lines(s, names, address, frames, capacity);
-	bool named = names->index_bytes && symbol_index_find(&names->index, address, &symbol);
+	bool named = names->has_index && symbol_index_find(&names->index, address, &symbol);
 	/* The outermost frame is a symbol of the file: its linkage name is the better one. */
 	if (named && count == 0)
 		frames[count++] = (struct symbol_frame){.file = ""};

@@ -28,7 +28,7 @@ struct symbolizer_statistics {
 	struct answer_durations answers; /* to what was asked of binaries */
 };
 
-/* One function at an address, innermost first. Strings live until the symbolizer forgets. */
+/* One function at an address, innermost first. Strings live until the next address is looked up. */
 struct symbol_frame {
 	const char *name;	 /* for people; never "" */
 	const char *system_name; /* as the linker knows it */

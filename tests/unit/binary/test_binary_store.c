@@ -26,6 +26,8 @@ struct asked {
 	char *bytes;
 	size_t size;
 	int *counter, place;
+	const struct binary_store *store; /* NULL: it is not asked for the entry */
+	int open_error;
 };
 
 static void on_answer(void *userdata, int error, const struct artifact *artifact)
@@ -35,6 +37,10 @@ static void on_answer(void *userdata, int error, const struct artifact *artifact
 	asked->error = error;
 	if (asked->counter)
 		asked->place = (*asked->counter)++;
+	struct artifact_file entry;
+	asked->open_error = asked->store ? binary_store_open_answer(asked->store, &entry) : 0;
+	if (asked->store && asked->open_error == 0)
+		close_fd(entry.file);
 	if (!artifact)
 		return;
 	asked->size = artifact->size;
@@ -156,6 +162,26 @@ static void test_fresh_files_are_parsed_each_time(void **state)
 	assert_int_equal(ask_unwind(&f, file).error, -EBADMSG);
 	assert_int_equal(parsed(&f), 2);
 	assert_int_equal(stored(&f), 0);
+	end(&f);
+}
+
+/* Parsed or cached, the answer can be had from the cache; without one it cannot. */
+static void test_the_entry_of_an_answer(void **state)
+{
+	struct fixture f;
+	struct artifact_file entry;
+	_cleanup_fd_ int file = open(PROGRAM, O_RDONLY | O_CLOEXEC);
+	begin(&f);
+	for (int i = 0; i < 2; i++) {
+		struct asked asked = {.store = f.store};
+		assert_int_equal(binary_store_request_symbols(f.store, file, -1, PARSER_SOON, on_answer, &asked), 0);
+		assert_int_equal(binary_store_drain(f.store, 20 * NS_PER_SECOND), 0);
+		assert_int_equal(asked.callbacks, 1);
+		assert_int_equal(asked.open_error, 0);
+		free(asked.bytes);
+	}
+	assert_int_equal(parsed(&f), 1);
+	assert_int_equal(binary_store_open_answer(f.store, &entry), -ENOENT); /* not from here */
 	end(&f);
 }
 
@@ -412,6 +438,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_parsed_once),
 		cmocka_unit_test(test_failures_are_stored),
 		cmocka_unit_test(test_fresh_files_are_parsed_each_time),
+		cmocka_unit_test(test_the_entry_of_an_answer),
 		cmocka_unit_test(test_debug_file_is_part_of_the_key),
 		cmocka_unit_test(test_priority_of_cached_answers),
 		cmocka_unit_test(test_hastened),

@@ -6,6 +6,7 @@
 #include "made_file.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
 static const char program[] =
 	"#include <stdlib.h>\n"
@@ -18,12 +19,22 @@ static const char program[] =
 	"\"unsized:\\n.skip 8\\nafter_it:\\n.skip 8\\n.previous\\n\");\n"
 	"int main(int argc, char **argv) { return exported_function(argc); }\n";
 
-/* An index built from a file of the directory. */
+/* An index built from a file of the directory, and the same in a file. */
 struct built {
 	struct text text;
 	struct artifact artifact;
-	struct symbol_index index;
+	struct symbol_index index, in_file;
 };
+
+static void open_in_file(struct built *b)
+{
+	struct artifact_file file;
+	int fd = memfd_create("symbols", MFD_CLOEXEC);
+	assert_int_equal(write_all(fd, b->text.bytes, b->text.length), 0);
+	assert_int_equal(artifact_file_check(fd, 0, b->text.length, ARTIFACT_SYMBOLS, &file), 0);
+	assert_int_equal(symbol_index_open_file(&file, &b->in_file), 0);
+	assert_memory_equal(b->in_file.debug, b->index.debug, sizeof(*b->index.debug));
+}
 
 static int build(const char *name, const char *debug_name, struct built *ret)
 {
@@ -38,12 +49,14 @@ static int build(const char *name, const char *debug_name, struct built *ret)
 					&ret->artifact),
 			 0);
 	assert_int_equal(symbol_index_open(&ret->artifact, &ret->index), 0);
+	open_in_file(ret);
 	return 0;
 }
 
 static void built_free(struct built *built)
 {
 	text_free(&built->text);
+	symbol_index_close(&built->in_file);
 }
 
 /* What nm says of a symbol of the unstripped program. */
@@ -67,8 +80,15 @@ static uint64_t address_of(const char *name)
 
 static const char *name_at(const struct built *built, uint64_t address)
 {
-	struct symbol symbol;
-	return symbol_index_find(&built->index, address, &symbol) ? symbol.name : "none";
+	struct symbol symbol, same;
+	bool found = symbol_index_find(&built->index, address, &symbol);
+	assert_int_equal(symbol_index_find(&built->in_file, address, &same), found);
+	if (!found)
+		return "none";
+	assert_string_equal(same.name, symbol.name);
+	assert_int_equal(same.address, symbol.address);
+	assert_int_equal(same.size, symbol.size);
+	return symbol.name;
 }
 
 static void test_full_symbol_table(void **state)
@@ -81,6 +101,32 @@ static void test_full_symbol_table(void **state)
 	assert_string_equal(name_at(&b, address_of("alias_of_it")), "exported_function");
 	assert_string_equal(name_at(&b, 0), "none");
 	assert_string_equal(name_at(&b, UINT64_MAX), "none");
+}
+
+/* A library of thousands of functions, some inside others: each address gives the same both ways, and holds little. */
+static void test_a_large_index_in_a_file(void **state)
+{
+	_cleanup_(built_free) struct built b;
+	struct text source = {0};
+	/* One before the pairs: some blocks begin with the inner one. */
+	text_add_string(&source, ".type first,@function\nfirst:\n.skip 1\n.size first,1\n");
+	for (int i = 0; i < 3000; i++)
+		text_add(&source,
+			 ".globl f%d\n.type f%d,@function\nf%d:\n.skip %d\n.type g%d,@function\ng%d:\n.skip 1\n"
+			 ".size g%d,1\n.skip 2\n.size f%d,%d\n%s",
+			 i, i, i, 1 + i % 7, i, i, i, i, 4 + i % 7, i % 3 ? "" : ".skip 3\n");
+	write_made("many.s", source.bytes);
+	text_free(&source);
+	assert_true(shell("cc -shared -nostdlib -o many many.s"));
+	assert_int_equal(build("many", NULL, &b), 0);
+	assert_true(b.index.symbol_count >= 6000);
+	const struct symbol_record *records = b.index.symbols;
+	size_t named = 0;
+	for (uint64_t at = records[0].address - 8; at < records[b.index.symbol_count - 1].address + 16; at++)
+		named += strcmp(name_at(&b, at), "none") != 0;
+	assert_true(named > 3000 * 4);
+	assert_true(symbol_index_size(&b.in_file) < 4096);
+	assert_true(symbol_index_size(&b.index) > 50000);
 }
 
 static void test_nested_and_unsized(void **state)
@@ -218,6 +264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_full_symbol_table),
 		cmocka_unit_test(test_nested_and_unsized),
+		cmocka_unit_test(test_a_large_index_in_a_file),
 		cmocka_unit_test(test_stripped_keeps_exported_names),
 		cmocka_unit_test(test_stubs),
 		cmocka_unit_test(test_minidebuginfo),
