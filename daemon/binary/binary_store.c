@@ -535,9 +535,9 @@ void binary_store_hasten(struct binary_store *store, enum artifact_kind kind, co
 		parser_hasten(store->parser, request);
 }
 
-void binary_store_set_held(struct binary_store *store, bool held)
+void binary_store_grant(struct binary_store *store, uint64_t cpu_ns)
 {
-	parser_set_held(store->parser, held);
+	parser_grant(store->parser, cpu_ns);
 }
 
 int binary_store_run_once(struct binary_store *store, uint64_t wait_ns)

@@ -56,8 +56,8 @@ int binary_store_drain(struct binary_store *store, uint64_t timeout_ns);
 /* Somebody waits for what was asked of this kind with this `userdata`: it is PARSER_SOON from now on. */
 void binary_store_hasten(struct binary_store *store, enum artifact_kind kind, const void *userdata);
 
-/* Held, files wait to be read, and what they ask for waits with them. Not while draining. */
-void binary_store_set_held(struct binary_store *store, bool held);
+/* See parser_grant(): what the cache does not have waits. Not while draining. */
+void binary_store_grant(struct binary_store *store, uint64_t cpu_ns);
 
 /* The threads for what may hang; stay the store's user's. */
 struct offload *binary_store_offload(const struct binary_store *store);

@@ -47,6 +47,8 @@ static int add_sources(struct parser *parser, struct loop *outer)
 		r = loop_add_timer(parser->loop, 0, 0, parser_on_deadline, parser,
 				   &parser->deadline_timer);
 	if (r == 0)
+		r = loop_add_timer(parser->loop, 0, 0, parser_on_pace, parser, &parser->pace.timer);
+	if (r == 0)
 		r = loop_add_fd(outer, loop_fd(parser->loop), EPOLLIN, on_own_loop, parser,
 				&parser->outer_source);
 	return r;
@@ -224,16 +226,9 @@ int parser_run_once(struct parser *parser)
 	return run_own_loop(parser, 0);
 }
 
-void parser_set_held(struct parser *parser, bool held)
-{
-	parser->is_held = held;
-	if (!held)
-		parser_schedule(parser);
-}
-
 bool parser_is_held(const struct parser *parser)
 {
-	return parser->is_held;
+	return !parser_may_work(parser);
 }
 
 size_t parser_pending(const struct parser *parser)

@@ -104,9 +104,14 @@ void parser_set_waited_for(struct parser *parser, bool waited_for);
 int parser_fd(const struct parser *parser);
 int parser_run_once(struct parser *parser);
 
-/* Held, no further request is given to the child: they wait in their order, none is lost. */
-void parser_set_held(struct parser *parser, bool held);
+#define PARSER_UNLIMITED UINT64_MAX
 
+/* From now on children may use so much more CPU time, less what they used too much of earlier grants; what they left
+ * of those is lost. Then the present one is stopped, and requests wait in their order, none is lost, until the next grant. PARSER_UNLIMITED, as at first: what they
+ * need. */
+void parser_grant(struct parser *parser, uint64_t cpu_ns);
+
+/* Is nothing of the last grant left? */
 bool parser_is_held(const struct parser *parser);
 
 size_t parser_pending(const struct parser *parser);

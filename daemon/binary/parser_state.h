@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parser's inside, shared by its three parts: parser.c (life and asking), parser_supervisor.c (the
- * child: started, given questions, watched, ended) and parser_replies.c (what it answers). Nobody
+ * The parser's inside, shared by its parts: parser.c (life and asking), parser_supervisor.c (the child:
+ * started, given questions, watched, ended), parser_pace.c (stopped) and parser_replies.c (what it answers). Nobody
  * else includes this.
  */
 #pragma once
@@ -15,6 +15,13 @@
 /* What more urgent ones may come for is handed out no sooner than it must. */
 #define PARSER_USUAL_PIPELINE 2
 
+struct parser_pace {
+	bool is_limited;
+	uint64_t until_ns;   /* of the CPU time of all children */
+	uint64_t stopped_ns; /* when the child was stopped, CLOCK_MONOTONIC; 0: it runs */
+	struct loop_source *timer; /* looks whether it is to be stopped */
+};
+
 struct parser {
 	struct loop *loop; /* our own */
 	struct loop_source *outer_source;
@@ -24,7 +31,8 @@ struct parser {
 	struct parser_request *with_child[PARSER_PIPELINE]; /* [0] is being worked on */
 	size_t with_child_count;
 	size_t pending;
-	bool is_held, is_waited_for;
+	bool is_waited_for;
+	struct parser_pace pace;
 	uint64_t next_id;
 
 	struct parser_process *child;
@@ -70,6 +78,17 @@ void parser_finish(struct parser *parser, struct parser_request *request, int er
 /* Of the timers: hands out requests; ends a child that is late or idle. */
 int parser_on_wake(struct loop_source *source, uint32_t events, void *userdata);
 int parser_on_deadline(struct loop_source *source, uint32_t events, void *userdata);
+
+/* -- parser_pace.c -------------------------------------------------------------------------- */
+
+/* Is something left of what was granted? */
+bool parser_may_work(const struct parser *parser);
+
+bool parser_is_stopped_by_us(const struct parser *parser);
+
+/* To be called when the child begins with a request. */
+void parser_pace_watch(struct parser *parser);
+int parser_on_pace(struct loop_source *source, uint32_t events, void *userdata);
 
 /* -- parser_replies.c ----------------------------------------------------------------------- */
 

@@ -70,6 +70,7 @@ static void begin_first(struct parser *parser)
 	if (parser->with_child_count)
 		parser->with_child[0]->attempts++;
 	set_deadline(parser);
+	parser_pace_watch(parser);
 }
 
 struct parser_request *parser_take_first(struct parser *parser)
@@ -112,6 +113,7 @@ static void kill_child(struct parser *parser)
 {
 	struct parser_process *child = take_pointer(parser->child);
 	parser->socket_source = loop_remove(parser->socket_source);
+	parser->pace.stopped_ns = 0;
 	parser_process_kill(child);
 	if (child->ended) {
 		parser->statistics.child_cpu_ns += child->cpu_ns;
@@ -256,7 +258,7 @@ static bool hand_out(struct parser *parser)
 int parser_on_wake(struct loop_source *source, uint32_t events, void *userdata)
 {
 	struct parser *parser = userdata;
-	if (parser->is_held || parser_queue_is_empty(&parser->queue))
+	if (!parser_may_work(parser) || parser_queue_is_empty(&parser->queue))
 		return 0;
 	if (!parser->child) {
 		if (parser->failed_starts >= MAX_FAILED_STARTS) {
@@ -283,6 +285,10 @@ int parser_on_deadline(struct loop_source *source, uint32_t events, void *userda
 	struct parser *parser = userdata;
 	if (!parser->child)
 		return 0;
+	if (parser->with_child_count && parser_is_stopped_by_us(parser)) {
+		loop_set_timer(parser->deadline_timer, STOP_CHECK_NS, 0);
+		return 0;
+	}
 	bool stopped = parser_process_is_stopped(parser->child);
 	if (!stopped && monotonic_ns() < parser->deadline) {
 		set_watchdog(parser);

@@ -12,14 +12,15 @@
 #define FIRST_BUCKET 18.0
 #define MINUTE 60.0
 #define BUCKET_PART 10	    /* a second may use one part in so many of what is in it */
-#define FIRST_TICK_NS 25e3 /* a stack of usual depth, and the interrupt of a virtual machine */
+#define FIRST_TICK_NS 40e3 /* a stack of usual depth, and the interrupt of a virtual machine */
 #define LARGEST_BURST 2.0   /* times the budget, in one step */
 #define FAR_ABOVE 1.5
 #define DEAD_BAND 0.15	    /* of the rate, */
 #define COST_DEAD_BAND 0.05 /* and of a cost above what is allowed */
 #define FASTER 1.05	    /* a step, at most */
 #define FALL 0.2	    /* how far the smoothed cost follows a lower one; a higher one at once */
-#define READING_DEBT 1.0    /* seconds of the budget */
+#define READING_PART 0.8    /* of what a step may cost and nothing else does */
+#define LEAST_READING 0.3   /* of the budget, whatever else costs */
 #define TICKS_PART 0.25	    /* of the budget that chance leaves to ticks whatever else costs */
 #define PATIENCE 4	    /* steps above the allowance at the floor before the next lever */
 #define CALM 20		    /* steps well below it before one is given back */
@@ -45,7 +46,7 @@ void budget_init(struct budget *budget, const struct budget_options *options)
 	*budget = (struct budget){
 		.options = *options,
 		.setting = {.frequency = budget_first_hz(options->share, options->highest_hz),
-			    .reading = true,
+			    .reading_ns = (uint64_t)(options->share * (double)BUDGET_STEP_NS),
 			    .on = true,
 			    .weight = 1},
 		.tokens = FIRST_BUCKET * options->share,
@@ -149,15 +150,11 @@ static void set_chance(struct budget *budget, double allowed)
 			     budget->chance * tick + budget->rest > allowed * (1 + COST_DEAD_BAND);
 }
 
-/* Reading a large binary is seconds of one CPU at worst, in one piece: what debt it leaves is paid before the
- * next one. */
-static void set_reading(struct budget *budget)
+static void set_reading(struct budget *budget, double allowed, uint32_t cpus)
 {
-	double seconds = budget->tokens / budget->options.share;
-	if (seconds < -READING_DEBT)
-		budget->setting.reading = false;
-	else if (seconds >= 0)
-		budget->setting.reading = true;
+	double left = READING_PART * (allowed - budget->chance * budget->tick - budget->other);
+	double granted = MAX_OF(left, LEAST_READING * budget->options.share);
+	budget->setting.reading_ns = (uint64_t)(granted * cpus * (double)BUDGET_STEP_NS);
 }
 
 static bool is_used(const struct budget *budget, enum budget_lever lever)
@@ -277,12 +274,13 @@ struct budget_setting budget_step(struct budget *budget, const struct budget_rea
 		budget->usual_tick += (budget->usual_tick > 0 ? FALL : 1) * (tick - budget->usual_tick);
 	}
 	/* The start is paid from the bucket; it is no sign of what the next steps cost. */
-	if (budget->steps > 0)
+	if (budget->steps > 0) {
 		follow(&budget->rest, cost - tick);
+		follow(&budget->other, cost - tick - MIN_OF((double)reading->reading_ns / capacity, cost - tick));
+	}
 	keep(budget, (double)reading->cost_ns, capacity);
 	double allowed = allowance(budget, cost, (double)reading->elapsed_ns / 1e9);
 	double mean = budget->chance * budget->tick + budget->rest;
-	set_reading(budget);
 	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
 		budget->levers[i].since = MIN_OF(budget->levers[i].since + 1, (uint32_t)LONGEST_WAIT);
 	budget->waits -= budget->waits > 0;
@@ -292,6 +290,7 @@ struct budget_setting budget_step(struct budget *budget, const struct budget_rea
 		lower(budget, allowed);
 	else
 		give_back(budget, allowed);
+	set_reading(budget, allowed, MAX_OF(reading->cpus, 1u));
 	budget->setting.on = budget->chance >= 1 || roll(budget) < budget->chance;
 	budget->setting.weight = 1 / budget->chance;
 	return budget->setting;

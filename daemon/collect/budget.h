@@ -17,8 +17,9 @@
  * quarter of the budget. Levers are given back in the reverse order. Whether there is room without one can only be
  * tried: a lever that is needed again soon waits twice as long the next time.
  *
- * Beside them, binaries that were not met before wait to be read while the bucket is in debt; until then their
- * stacks end in "tables not ready".
+ * Beside them, reading binaries that were not met before, which can be seconds in one piece, is paced: a step is
+ * granted so much CPU time for it as what else costs leaves, three tenths of the budget at least. Until a binary is read
+ * its stacks end in "tables not ready".
  */
 #pragma once
 
@@ -55,12 +56,13 @@ struct budget_reading {
 	uint32_t cpus;	     /* online */
 	uint64_t cost_ns;    /* CPU time of our own, of BPF programs and of interrupts */
 	uint64_t tick_ns;    /* of it, what goes with the ticks: the programs and interrupts */
+	uint64_t reading_ns; /* of it, what reading binaries took */
 };
 
 struct budget_setting {
 	uint32_t frequency; /* Hz, for the next step */
 	unsigned used;	    /* BUDGET_LEVER_BIT of the levers: this is given up */
-	bool reading;	    /* read binaries that were not met before */
+	uint64_t reading_ns; /* CPU time that the next step may use for reading binaries */
 	bool on;	    /* sample at all in the next step */
 	double weight;	    /* of each of its samples: the inverse of the chance that it is on, >= 1 */
 };
@@ -88,6 +90,7 @@ struct budget {
 	double tokens;	  /* in the bucket: seconds of all CPUs; below 0: debt */
 	double age;	  /* seconds since the start */
 	double tick, rest; /* shares: ticks while on, all else; they rise at once and fall slowly */
+	double other;	   /* as rest, without reading binaries */
 	double usual_tick; /* as tick, rising slowly too */
 	double chance;
 	unsigned above, calm; /* steps in a row */

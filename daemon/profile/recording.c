@@ -281,7 +281,7 @@ int recording_stop(struct recording *r)
 		recording_budget_report(r->budget, &r->last_budget);
 	r->budget = recording_budget_free(r->budget);
 	r->memory_timer = loop_remove(r->memory_timer);
-	recording_set_reading(r, true);
+	recording_grant_reading(r, PARSER_UNLIMITED);
 	if (recording_looks_at_memory(r))
 		memory_watch_update(&r->memory, "/proc");
 	collector_stop(r->collector);

@@ -24,7 +24,7 @@ struct recording_budget {
 	struct recording_levers levers;
 	struct loop_source *timer;
 	uint64_t interrupt_ns; /* of one tick */
-	uint64_t own_ns, tick_ns; /* spent at the last step */
+	uint64_t own_ns, tick_ns, reading_ns; /* spent at the last step */
 	uint64_t read_ns;	  /* when that was, CLOCK_MONOTONIC */
 	bool was_infeasible;
 };
@@ -32,6 +32,7 @@ struct recording_budget {
 /* Since the start. */
 struct cost {
 	uint64_t own_cpu_ns, bpf_ns, samples;
+	uint64_t reading_ns; /* of own_cpu_ns */
 	uint64_t ticks; /* that met a program */
 };
 
@@ -43,7 +44,8 @@ static uint32_t host_cpus(void)
 static struct cost read_cost(const struct recording *recording)
 {
 	uint64_t counters[COUNTER_MAX];
-	struct cost cost = {.own_cpu_ns = recording_own_cpu_ns(recording)};
+	struct cost cost = {.own_cpu_ns = recording_own_cpu_ns(recording),
+			    .reading_ns = collector_parser_cpu_ns(recording->collector)};
 	collector_get_cost(recording->collector, counters, &cost.bpf_ns);
 	uint64_t without = counters[COUNTER_IDLE] + counters[COUNTER_MISSED];
 	cost.samples = counters[COUNTER_SAMPLES];
@@ -84,8 +86,7 @@ static void move_levers(struct recording_budget *budget, const struct budget_set
 		if ((new->used ^ old->used) & BUDGET_LEVER_BIT(i))
 			budget->levers.set_lever(budget->recording, (enum budget_lever)i,
 						 new->used & BUDGET_LEVER_BIT(i));
-	if (new->reading != old->reading)
-		budget->levers.set_reading(budget->recording, new->reading);
+	budget->levers.grant_reading(budget->recording, new->reading_ns);
 	if (new->frequency != old->frequency)
 		budget->levers.set_rate(budget->recording, new->frequency);
 	if (new->on != old->on || new->weight != old->weight)
@@ -111,17 +112,22 @@ static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 		.cpus = host_cpus(),
 		.cost_ns = tick + spent_since(cost.own_cpu_ns, &budget->own_ns),
 		.tick_ns = tick,
+		.reading_ns = spent_since(cost.reading_ns, &budget->reading_ns),
 	};
 	budget->read_ns = now;
-	if (budget->levers.is_paused(budget->recording))
+	if (budget->levers.is_paused(budget->recording)) {
+		budget->levers.grant_reading(budget->recording, old.reading_ns); /* what was sampled before has no names yet */
 		return 0;
+	}
 	struct budget_setting new = budget_step(&budget->controller, &reading);
 	move_levers(budget, &old, &new);
-	log_debug("budget: a step of %.1f s cost %.4f %%, ticks %.4f %% of it; next at %u Hz%s%s, levers %#x",
+	log_debug("budget: a step of %.1f s cost %.4f %%, ticks %.4f %% of it, reading binaries %.4f %%; next at %u Hz%s, "
+		  "%.1f ms for reading, levers %#x",
 		  (double)reading.elapsed_ns / 1e9,
 		  100.0 * (double)reading.cost_ns / (double)reading.elapsed_ns / reading.cpus,
 		  100.0 * (double)reading.tick_ns / (double)reading.elapsed_ns / reading.cpus,
-		  new.frequency, new.on ? "" : ", off", new.reading ? "" : ", binaries wait", new.used);
+		  100.0 * (double)reading.reading_ns / (double)reading.elapsed_ns / reading.cpus,
+		  new.frequency, new.on ? "" : ", off", (double)new.reading_ns / 1e6, new.used);
 	tell_infeasible(budget, &cost);
 	return 0;
 }
@@ -136,6 +142,7 @@ int recording_budget_new(struct loop *loop, struct recording *recording,
 	budget->recording = recording;
 	budget->levers = *levers;
 	budget_init(&budget->controller, options);
+	levers->grant_reading(recording, budget->controller.setting.reading_ns);
 	int64_t price = interrupt_cost_measure(opener, (uint64_t)(options->share * host_cpus() * PRICE_SECONDS * 1e9));
 	if (price < 0)
 		log_warning("what an interrupt costs cannot be measured, %d ns are assumed: %s",

@@ -17,7 +17,8 @@ struct recording_budget;
 struct recording_levers {
 	void (*set_rate)(struct recording *recording, uint32_t frequency);
 	void (*set_lever)(struct recording *recording, enum budget_lever lever, bool used);
-	void (*set_reading)(struct recording *recording, bool reading);
+	/* Binaries may be read with so much more CPU time, ns; see parser_grant(). */
+	void (*grant_reading)(struct recording *recording, uint64_t cpu_ns);
 	/* Ticks on or off; a sample from now on weighs so many times its time. */
 	void (*set_sampling)(struct recording *recording, bool on, double weight);
 	bool (*is_paused)(const struct recording *recording);

@@ -49,9 +49,9 @@ static void set_levers(struct recording *r, unsigned used)
 		set_lever(r, (enum budget_lever)i, used & BUDGET_LEVER_BIT(i));
 }
 
-void recording_set_reading(struct recording *r, bool reading)
+void recording_grant_reading(struct recording *r, uint64_t cpu_ns)
 {
-	binary_store_set_held(collector_binary_store(r->collector), !reading);
+	binary_store_grant(collector_binary_store(r->collector), cpu_ns);
 }
 
 /* What was sampled by now has the weight of its time: it is delivered first. */
@@ -68,7 +68,7 @@ static void set_sampling(struct recording *r, bool on, double weight)
 
 int recording_start_budget(struct recording *r, uint64_t own_cpu_ns)
 {
-	static const struct recording_levers levers = {set_rate, set_lever, recording_set_reading,
+	static const struct recording_levers levers = {set_rate, set_lever, recording_grant_reading,
 						      set_sampling, is_paused};
 	struct budget_options options = {.share = r->options.max_cpu,
 					 .highest_hz = r->options.frequency,
@@ -95,7 +95,7 @@ int recording_set_max_cpu(struct recording *r, double max_cpu)
 		return recording_start_budget(r, recording_own_cpu_ns(r));
 	r->budget = recording_budget_free(r->budget);
 	set_levers(r, 0);
-	recording_set_reading(r, true);
+	recording_grant_reading(r, PARSER_UNLIMITED);
 	if (r->weight != 1 && !is_paused(r))
 		set_sampling(r, true, 1);
 	if (r->rate != r->options.frequency)

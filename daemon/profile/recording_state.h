@@ -124,7 +124,7 @@ void recording_drop_unused_tables(struct recording *r);
 void recording_remove_dropped(struct recording *r);
 
 /* Are binaries that were not met before read, or do they wait? */
-void recording_set_reading(struct recording *r, bool reading);
+void recording_grant_reading(struct recording *r, uint64_t cpu_ns);
 
 /* Of the collector: a process that the kernel kills for lack of memory. */
 void recording_on_victim(void *userdata, const struct record_oom_victim *record,

@@ -28,6 +28,7 @@ struct load {
 	double windows_ns;	   /* of `fixed_ns`, saved with rarer windows */
 	double following_ns;	   /* of it, saved without following processes */
 	double noise;		   /* the cost is off by up to so much of itself */
+	double new_binaries_ns;	   /* what reading those that come in a step takes */
 };
 
 struct world {
@@ -35,6 +36,7 @@ struct world {
 	struct budget_setting setting;
 	uint32_t cpus;
 	uint64_t random;
+	double unread_ns;      /* what reading all that waits takes */
 	double history[16384]; /* share of each step */
 	size_t steps;
 	double true_samples, weighed; /* CPU seconds there were, and CPU seconds the samples stand for */
@@ -75,16 +77,28 @@ static double rest_cost(const struct world *world, const struct load *load)
 	return (load->fixed_ns - saved) * STEP_SECONDS;
 }
 
+/* The child is stopped a little after its grant is used up. */
+static double read_binaries(struct world *world, const struct load *load)
+{
+	double granted = (double)world->setting.reading_ns + 0.5e6 * roll(world);
+	world->unread_ns += load->new_binaries_ns;
+	double read = MIN_OF(world->unread_ns, granted);
+	world->unread_ns -= read;
+	return read;
+}
+
 static void run(struct world *world, const struct load *load, size_t steps)
 {
 	for (size_t i = 0; i < steps; i++) {
 		double noise = 1 + load->noise * (2 * roll(world) - 1);
 		double tick = tick_cost(world, load) * noise;
-		double cost = tick + rest_cost(world, load) * noise;
+		double read = read_binaries(world, load);
+		double cost = tick + rest_cost(world, load) * noise + read;
 		struct budget_reading reading = {.elapsed_ns = BUDGET_STEP_NS,
 						 .cpus = world->cpus,
 						 .cost_ns = (uint64_t)cost,
-						 .tick_ns = (uint64_t)tick};
+						 .tick_ns = (uint64_t)tick,
+						 .reading_ns = (uint64_t)read};
 		struct budget_report report;
 		world->history[world->steps++] = cost / (double)BUDGET_STEP_NS / world->cpus;
 		world->true_samples += load->busy_cpus;
@@ -124,6 +138,48 @@ static void calm_has_the_full_rate(void **state)
 	assert_false(world.ever_infeasible);
 }
 
+/* A second's work of reading at the start, and more with every program that comes: it is spread over the time
+ * that the budget has for it, and does not stop. */
+static void reading_is_spread(void **state)
+{
+	static const struct load busy = {.busy_cpus = 2, .sample_ns = 60e3, .fixed_ns = 5e6};
+	struct world world;
+	begin(&world, 4, 0.005);
+	world.unread_ns = 1e9;
+	run(&world, &(struct load){.fixed_ns = 400e6}, 1); /* loading the programs */
+	double waits = world.unread_ns;
+	for (int i = 0; i < 5 * MINUTE; i++) {
+		run(&world, &busy, 1);
+		assert_true(world.unread_ns < waits || waits <= 0);
+		waits = world.unread_ns;
+	}
+	assert_true(world.unread_ns <= 0);
+	assert_true(highest(&world, 0, MINUTE) <= 0.005);
+	assert_true(highest(&world, 1, 4) <= 2 * 0.005);
+	assert_true(highest(&world, 20, 4) <= 1.1 * 0.005);
+	run(&world, &busy, MINUTE);
+	assert_int_equal(world.setting.frequency, 99);
+	assert_int_equal(world.setting.used, 0);
+}
+
+/* A storm in which a large program comes every ten seconds. */
+static void reading_in_a_storm(void **state)
+{
+	struct load with = storm;
+	with.new_binaries_ns = 0.5e6;
+	struct world world;
+	begin(&world, 4, 0.005);
+	run(&world, &calm, 2 * MINUTE);
+	for (int i = 0; i < 30; i++) {
+		world.unread_ns += 40e6;
+		run(&world, &with, 20);
+	}
+	assert_true(highest(&world, 0, MINUTE) <= 0.005);
+	assert_true(highest(&world, 2 * MINUTE, 4) <= 2 * 0.005);
+	assert_true(world.unread_ns < 200e6); /* of 1.5e9 that came */
+	assert_true(world.setting.weight == 1);
+}
+
 /* What loading costs is paid from what the start may cost: it does not drive the rate to the floor. */
 static void start_keeps_the_rate(void **state)
 {
@@ -143,7 +199,7 @@ static void start_keeps_the_rate(void **state)
 static void start_at_a_rate_that_fits(void **state)
 {
 	assert_int_equal(budget_first_hz(0.005, 99), 99);
-	assert_int_equal(budget_first_hz(0.005, 9999), 200);
+	assert_int_equal(budget_first_hz(0.005, 9999), 125);
 	assert_int_equal(budget_first_hz(0.00001, 9999), BUDGET_LOWEST_HZ);
 	assert_int_equal(budget_first_hz(0.00001, 7), 7);
 	struct world world;
@@ -369,6 +425,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calm_has_the_full_rate),
+		cmocka_unit_test(reading_is_spread),
+		cmocka_unit_test(reading_in_a_storm),
 		cmocka_unit_test(start_keeps_the_rate),
 		cmocka_unit_test(start_at_a_rate_that_fits),
 		cmocka_unit_test(storm_is_kept_and_ends),
