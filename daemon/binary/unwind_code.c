@@ -141,26 +141,6 @@ static struct needs needs_of(const struct elf_file *elf)
 	return needs;
 }
 
-/* Calls back for each place of the pattern in a segment's code until one returns an error. */
-static int each_match(const struct elf_file *elf, const struct unwind_segment *segment,
-		      const unsigned char *pattern, size_t size, struct unwind_rows *rows,
-		      int (*add)(struct unwind_rows *rows, uint64_t address))
-{
-	const unsigned char *code = elf_file_range(elf, segment->offset, segment->size);
-	struct cursor c = {0};
-	int r = 0;
-	if (code)
-		c = cursor_over(code, segment->size);
-	while (r == 0) {
-		const unsigned char *at = memmem(c.at, cursor_left(&c), pattern, size);
-		if (!at)
-			break;
-		r = add(rows, segment->address + (at - code));
-		c.at = at + size;
-	}
-	return r;
-}
-
 /* The kernel returns from a handler to the trampoline's first byte, and callers are looked up one
  * byte earlier: so early the rule has to hold. */
 static int add_trampoline(struct unwind_rows *rows, uint64_t address)
@@ -173,15 +153,6 @@ static int add_trampoline_aarch64(struct unwind_rows *rows, uint64_t address)
 {
 	return unwind_rows_add_range(rows, address - 1, sizeof(return_x8) + 1, UNWIND_FROM_CODE,
 				     (struct unwind_rule){.kind = RULE_SIGNAL});
-}
-
-static int add_trampolines(const struct elf_file *elf, const struct unwind_segment *segment,
-			   struct unwind_rows *rows)
-{
-	if (elf->machine == EM_AARCH64)
-		return each_match(elf, segment, return_x8, sizeof(return_x8), rows,
-				  add_trampoline_aarch64);
-	return each_match(elf, segment, return_rax, sizeof(return_rax), rows, add_trampoline);
 }
 
 /* syscall; test %rax,%rax; jl … and svc #0; cmp x0, #0: behind clone's system call two tasks go on, one
@@ -232,18 +203,94 @@ static int add_unmap_musl(struct unwind_rows *rows, uint64_t address)
 				     UNWIND_FROM_CODE, (struct unwind_rule){.kind = RULE_END});
 }
 
-static int add_clones(const struct elf_file *elf, const struct unwind_segment *segment,
-		      struct unwind_rows *rows)
+/* What is looked for, and what comes of it. */
+struct pattern {
+	const unsigned char *bytes;
+	size_t size;
+	size_t call; /* where in it the instruction of a system call is, on x86-64 */
+	int (*add)(struct unwind_rows *rows, uint64_t address);
+	bool clone; /* of a thread's start or end, otherwise of a signal's return */
+};
+
+static const struct pattern patterns_x86[] = {
+	{return_rax, sizeof(return_rax), 7, add_trampoline, false},
+	{clone_x86, sizeof(clone_x86), 0, add_clone, true},
+	{clone_musl, sizeof(clone_musl), 0, add_clone_musl, true},
+	{unmap_musl, sizeof(unmap_musl), UNMAP_CALL, add_unmap_musl, true},
+};
+
+static const struct pattern patterns_aarch64[] = {
+	{return_x8, sizeof(return_x8), 0, add_trampoline_aarch64, false},
+	{clone_aarch64, sizeof(clone_aarch64), 0, add_clone_aarch64, true},
+};
+
+static bool is_wanted(const struct pattern *pattern, const struct needs *needs)
 {
-	if (elf->machine == EM_AARCH64)
-		return each_match(elf, segment, clone_aarch64, sizeof(clone_aarch64), rows,
-				  add_clone_aarch64);
-	int r = each_match(elf, segment, clone_x86, sizeof(clone_x86), rows, add_clone);
-	if (r == 0)
-		r = each_match(elf, segment, clone_musl, sizeof(clone_musl), rows, add_clone_musl);
-	if (r == 0)
-		r = each_match(elf, segment, unmap_musl, sizeof(unmap_musl), rows, add_unmap_musl);
+	return pattern->clone ? needs->only_loader : !needs->any;
+}
+
+#define BLOCK 64
+
+/* Is there a system call among so many bytes, the last of which may be its first? Without a branch, so that
+ * compilers use vectors: Go programs have ten megabytes of code with a few dozen of them. */
+static bool block_has_call(const unsigned char *at)
+{
+	uint8_t found = 0;
+	for (unsigned i = 0; i < BLOCK; i++)
+		found |= (at[i] == 0x0f) & (at[i + 1] == 0x05);
+	return found;
+}
+
+/* The first `syscall` from `at` on, or NULL. */
+static const unsigned char *find_call_x86(const unsigned char *at, const unsigned char *end)
+{
+	while (end - at > BLOCK && !block_has_call(at))
+		at += BLOCK;
+	return memmem(at, end - at, "\x0f\x05", 2);
+}
+
+static int add_matches_x86(const struct unwind_segment *segment, const unsigned char *code,
+			   const struct needs *needs, struct unwind_rows *rows)
+{
+	const unsigned char *end = code + segment->size, *call = code;
+	int r = 0;
+	for (; r == 0 && (call = find_call_x86(call, end)); call++) {
+		for (size_t i = 0; i < ARRAY_LENGTH(patterns_x86) && r == 0; i++) {
+			const struct pattern *pattern = &patterns_x86[i];
+			if (!is_wanted(pattern, needs) || pattern->call > (size_t)(call - code) ||
+			    pattern->size - pattern->call > (size_t)(end - call) ||
+			    memcmp(call - pattern->call, pattern->bytes, pattern->size))
+				continue;
+			r = pattern->add(rows, segment->address + (call - code) - pattern->call);
+		}
+	}
 	return r;
+}
+
+static int add_matches_aarch64(const struct unwind_segment *segment, const unsigned char *code,
+			       const struct needs *needs, struct unwind_rows *rows)
+{
+	int r = 0;
+	for (size_t i = 0; i < ARRAY_LENGTH(patterns_aarch64); i++) {
+		const struct pattern *pattern = &patterns_aarch64[i];
+		struct cursor c = cursor_over(code, is_wanted(pattern, needs) ? segment->size : 0);
+		const unsigned char *at;
+		while (r == 0 && (at = memmem(c.at, cursor_left(&c), pattern->bytes, pattern->size))) {
+			r = pattern->add(rows, segment->address + (at - code));
+			c.at = at + pattern->size;
+		}
+	}
+	return r;
+}
+
+static int add_matches(const struct elf_file *elf, const struct unwind_segment *segment,
+		       const struct needs *needs, struct unwind_rows *rows)
+{
+	const unsigned char *code = elf_file_range(elf, segment->offset, segment->size);
+	if (!code || (needs->any && !needs->only_loader))
+		return 0;
+	return elf->machine == EM_AARCH64 ? add_matches_aarch64(segment, code, needs, rows)
+					  : add_matches_x86(segment, code, needs, rows);
 }
 
 int unwind_code_read(const struct elf_file *elf, struct unwind_rows *rows)
@@ -252,9 +299,7 @@ int unwind_code_read(const struct elf_file *elf, struct unwind_rows *rows)
 	int r = add_entry(elf, rows);
 	if (r == 0 && elf->machine == EM_AARCH64)
 		r = unwind_vdso_read(elf, rows);
-	for (size_t i = 0; i < rows->segments.count && r == 0 && !needs.any; i++)
-		r = add_trampolines(elf, &rows->segments.items[i], rows);
-	for (size_t i = 0; i < rows->segments.count && r == 0 && needs.only_loader; i++)
-		r = add_clones(elf, &rows->segments.items[i], rows);
+	for (size_t i = 0; i < rows->segments.count && r == 0; i++)
+		r = add_matches(elf, &rows->segments.items[i], &needs, rows);
 	return r;
 }

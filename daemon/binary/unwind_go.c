@@ -32,6 +32,7 @@
 
 /* What a frame pointer is saved by lies within the first instructions. */
 #define PROLOGUE_SIZE 64
+#define MAX_SIGNAL_RETURN 64 /* bytes of the function that returns from a signal, padding included */
 
 struct go_table {
 	const struct elf_file *elf;
@@ -274,7 +275,7 @@ static int add_function(const struct go_table *t, const struct go_function *f,
 	static const struct unwind_rule end = {.kind = RULE_END}, signal = {.kind = RULE_SIGNAL};
 	static const struct unwind_rule frame_pointer = {.kind = RULE_FRAME_POINTER,
 							.flags = RULE_ANY_STACK};
-	if (code_is_signal_return(t->elf, f->address))
+	if (f->size <= MAX_SIGNAL_RETURN && code_is_signal_return(t->elf, f->address))
 		return unwind_rows_add_range(rows, f->address - 1, f->size + 1, UNWIND_FROM_CODE,
 					     signal);
 	if ((f->flags & FLAG_TOP_FRAME) && !is_signal_handler(t, f))
