@@ -221,6 +221,14 @@ static bool is_signal_frame(struct reader *r, const struct cfi_cie *cie, uint64_
 	       code_is_signal_return(r->elf, address + nop);
 }
 
+static int add_rows(struct reader *r, const struct cfi_cie *cie, const struct cursor *code, uint64_t address)
+{
+	if (cfi_only_nops(code->at, code->end)) /* every fifth function moves nothing */
+		return unwind_rows_add_bits(r->rows, address, cie->initial_made.bits);
+	struct cfi_state state = cie->initial;
+	return run(r, cie, code, address, r->rows, &state);
+}
+
 static int read_function(struct reader *r, const struct cfi_cie *cie, struct cursor *c)
 {
 	uint64_t address, size;
@@ -243,8 +251,7 @@ static int read_function(struct reader *r, const struct cfi_cie *cie, struct cur
 	if (!unwind_rows_begin(r->rows, address, size, source))
 		return 0;
 	r->statistics->functions++;
-	struct cfi_state state = cie->initial;
-	int result = run(r, cie, c, address, r->rows, &state);
+	int result = add_rows(r, cie, c, address);
 	if (result == 0)
 		return unwind_rows_end(r->rows);
 	if (result != -EBADMSG && result != -ENOTSUP)

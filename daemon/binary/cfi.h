@@ -12,6 +12,8 @@
 #include "binary/elf_file.h"
 #include "binary/unwind_rows.h"
 
+#include <string.h>
+
 /* Registers by DWARF number. */
 struct cfi_registers {
 	uint16_t stack, frame, return_address;
@@ -130,6 +132,17 @@ struct cfi_program {
 /* Runs the instructions from `state` on, which is the CIE's initial one. Returns 0, -EBADMSG (damaged), -ENOTSUP (unknown
  * instruction), -ENOMEM or -E2BIG. */
 int cfi_run(struct cfi_program *program, struct cfi_state *state);
+
+/* Entries are padded with up to seven of them. Whatever is in front of the instructions has eight bytes too. */
+static inline bool cfi_only_nops(const unsigned char *at, const unsigned char *end)
+{
+	size_t left = end - at;
+	uint64_t last;
+	if (!left || left > sizeof(last))
+		return !left;
+	memcpy(&last, end - sizeof(last), sizeof(last));
+	return !(last >> 8 * (sizeof(last) - left));
+}
 
 /* The rule for a state. */
 void cfi_make_rule(const struct cfi_state *state, uint16_t machine, struct cfi_rule_sets *sets,

@@ -88,17 +88,6 @@ static __attribute__((noinline)) void run_kept(struct cfi_machine *m, const unsi
 		cfi_set_saved(m, *at & 0x3f, (int64_t)(at[1] * (uint64_t)m->program->cie->data_factor));
 }
 
-/* Entries are padded with up to seven of them. Whatever is in front of the instructions has eight bytes too. */
-static inline bool only_nops(const unsigned char *at, const unsigned char *end)
-{
-	size_t left = end - at;
-	uint64_t last;
-	if (left > sizeof(last))
-		return false;
-	memcpy(&last, end - sizeof(last), sizeof(last));
-	return !(last >> 8 * (sizeof(last) - left));
-}
-
 /* Is what the loop takes for granted true? It looks at an instruction's operands before it asks whether they
  * are still the entry's; its rows have ascending offsets, and the last one stays far below 2^64. */
 static bool may_run(const struct cfi_program *p)
@@ -146,7 +135,7 @@ static inline const unsigned char *run_other(struct loop *l, const unsigned char
 {
 	int r = 0;
 	if (*at == DW_CFA_nop)
-		return only_nops(at, end) ? end : at + 1;
+		return cfi_only_nops(at, end) ? end : at + 1;
 	at = run_short(l->machine, at, &r);
 	l->error = r;
 	l->places = places_of(l->machine);

@@ -183,13 +183,13 @@ static int add_rows(struct flattener *f, const struct unwind_row *row, const str
 {
 	struct unwind_flat *to = f->to;
 	struct unwind_row *next = to->rows.items + to->rows.count;
-	uint32_t now = f->now, close = f->close;
+	uint32_t now = f->now, close = f->close, close_distance = close_to(f, 0), raw_rows = 0;
 	int r = 0;
 	for (; row < stop && row->offset < end; row++) {
 		uint32_t offset = row->offset, rule = row->rule, merged = 0;
 		if (rule == now)
 			continue;
-		to->raw_rows++;
+		raw_rows++;
 		if (offset < close && same_page(offset, next[-1].offset)) {
 			r = merge(f, now, rule, offset - next[-1].offset, &merged);
 			if (r < 0)
@@ -201,10 +201,13 @@ static int add_rows(struct flattener *f, const struct unwind_row *row, const str
 			close = 0;
 			continue;
 		}
-		*next++ = *row;
-		close = close_to(f, offset);
+		next->offset = offset;
+		next->rule = rule;
+		next++;
+		close = close_distance ? offset + close_distance : 0;
 	}
 	to->rows.count = next - to->rows.items;
+	to->raw_rows += raw_rows;
 	f->now = now;
 	f->close = close;
 	return r;

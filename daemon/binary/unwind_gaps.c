@@ -62,13 +62,28 @@ static uint32_t end_of_code(const struct unwind_rows *rows)
 	return MIN_OF(end, (uint64_t)UINT32_MAX);
 }
 
-static void mark_units(uint64_t *bits, uint32_t first, uint32_t last)
+static inline void mark_units(uint64_t *bits, uint32_t first, uint32_t last)
 {
-	for (uint32_t word = first / 64; word <= last / 64; word++) {
-		uint64_t from = word == first / 64 ? ~0ULL << first % 64 : ~0ULL;
-		uint64_t to = word == last / 64 ? ~0ULL >> (63 - last % 64) : ~0ULL;
-		bits[word] |= from & to;
+	uint64_t from = ~0ULL << first % 64, to = ~0ULL >> (63 - last % 64);
+	uint32_t word = first / 64, last_word = last / 64;
+	for (; word < last_word; word++) {
+		bits[word] |= from;
+		from = ~0ULL;
 	}
+	bits[word] |= from & to;
+}
+
+/* The first unit from `unit` on that is described, or is not; g->units when there is none. */
+static uint64_t next_unit(const struct gaps *g, uint64_t unit, bool described)
+{
+	uint64_t flip = described ? 0 : ~0ULL;
+	if (unit >= g->units)
+		return g->units;
+	uint64_t word = unit / 64, words = g->units / 64 + 1UL;
+	uint64_t bits = (g->described[word] ^ flip) & ~0ULL << unit % 64;
+	while (!bits && ++word < words)
+		bits = g->described[word] ^ flip;
+	return bits ? MIN_OF(word * 64 + (unsigned)__builtin_ctzll(bits), (uint64_t)g->units) : g->units;
 }
 
 static int mark_described(struct gaps *g)
@@ -93,11 +108,6 @@ static int mark_described(struct gaps *g)
 	return 0;
 }
 
-static bool is_described(const struct gaps *g, uint64_t unit)
-{
-	return unit >= g->units || (g->described[unit / 64] >> unit % 64 & 1);
-}
-
 /* The gaps of one section or segment. */
 static int add_gaps(struct gaps *g, uint64_t address, uint64_t offset, uint64_t size)
 {
@@ -105,22 +115,15 @@ static int add_gaps(struct gaps *g, uint64_t address, uint64_t offset, uint64_t 
 	int r = 0;
 	if (!bytes || offset < g->rows->base)
 		return 0;
-	uint64_t at = 0, shift = offset - g->rows->base;
-	while (at < size && r == 0) {
-		uint64_t unit = (shift + at) >> UNIT_SHIFT, end;
-		if (unit >= g->units)
-			break;
-		if (g->described[unit / 64] == ~0ULL) { /* 64 at once */
-			at = ((unit / 64 + 1) * 64 << UNIT_SHIFT) - shift;
-			continue;
-		}
-		uint64_t start = at;
-		for (end = at; end < size && !is_described(g, (shift + end) >> UNIT_SHIFT);)
-			end = ((shift + end) & -(uint64_t)UNIT) + UNIT - shift;
-		end = MIN_OF(end, size);
+	/* Positions count from rows->base here. */
+	uint64_t first = offset - g->rows->base, last = first + size;
+	uint64_t unit = next_unit(g, first >> UNIT_SHIFT, false);
+	while (unit < g->units && unit << UNIT_SHIFT < last && r == 0) {
+		uint64_t stop = next_unit(g, unit, true);
+		uint64_t start = MAX_OF(unit << UNIT_SHIFT, first), end = MIN_OF(stop << UNIT_SHIFT, last);
 		if (end - start >= LEAST_GAP)
-			r = flow_add_code(&g->flow, address + start, bytes + start, end - start);
-		at = end == start ? ((shift + at) & -(uint64_t)UNIT) + UNIT - shift : end;
+			r = flow_add_code(&g->flow, address + (start - first), bytes + (start - first), end - start);
+		unit = next_unit(g, stop, false);
 	}
 	return r;
 }

@@ -72,8 +72,9 @@ static uint32_t order_palette(struct layout *l, struct usage *usage)
 {
 	for (size_t i = 0; i < l->rule_count; i++)
 		usage[i] = (struct usage){i, 0, l->rules[i]};
-	for (size_t i = 0; i < l->flat->rows.count; i++)
-		usage[l->flat->rows.items[i].rule].count++;
+	const struct unwind_row *rows = l->flat->rows.items;
+	for (size_t i = 0, count = l->flat->rows.count; i < count; i++)
+		usage[rows[i].rule].count++;
 	/* What a page may have to repeat at its start, without a row of its own. */
 	for (size_t i = 0; i < l->rule_count; i++) {
 		struct unwind_rule rule = unwind_rule_of(usage[i].bits);
@@ -180,9 +181,8 @@ static int put_pages(struct layout *l)
 		struct page page = {.rows = row, .before = before};
 		uint64_t end = (first_page + i + 1) << UNWIND_PAGE_SHIFT;
 		for (; row < stop && row->offset < end; row++) {
-			uint32_t rule = l->place[row->rule];
-			row->rule = rule;
-			page.highest = MAX_OF(page.highest, rule);
+			row->rule = l->place[row->rule];
+			page.highest = MAX_OF(page.highest, row->rule);
 		}
 		page.count = row - page.rows;
 		/* Two pages without a row say the same. */
