@@ -133,6 +133,7 @@ void kernel_symbols_free(struct kernel_symbols *symbols)
 {
 	stored_symbols_free(symbols->stored);
 	free(symbols->module);
+	free(symbols->window);
 	array_free(&symbols->symbols);
 	free(symbols->names);
 	*symbols = (struct kernel_symbols){0};
@@ -140,14 +141,26 @@ void kernel_symbols_free(struct kernel_symbols *symbols)
 
 _Static_assert(sizeof(struct kernel_symbol) == sizeof(struct stored_symbol), "they are stored as they are");
 
-/* The symbols around an address, in memory or read into `window`. */
-static const struct kernel_symbol *symbols_around(const struct kernel_symbols *s, uint64_t address,
-						  struct stored_symbol window[static STORED_SYMBOLS_WINDOW],
-						  size_t *ret_count)
+/* Reads the symbols around an address, unless it was the last one asked for. False: out of memory. */
+static bool read_window(struct kernel_symbols *s, uint64_t address)
+{
+	if (s->window && s->window_address == address)
+		return true;
+	if (!s->window)
+		s->window = malloc(STORED_SYMBOLS_WINDOW * sizeof(*s->window));
+	if (!s->window)
+		return false;
+	s->window_count = stored_symbols_read(s->stored, address, s->window);
+	s->window_address = address;
+	return true;
+}
+
+/* The symbols around an address, in memory or read. */
+static const struct kernel_symbol *symbols_around(struct kernel_symbols *s, uint64_t address, size_t *ret_count)
 {
 	if (s->stored) {
-		*ret_count = stored_symbols_read(s->stored, address, window);
-		return (const struct kernel_symbol *)window;
+		*ret_count = read_window(s, address) ? s->window_count : 0;
+		return (const struct kernel_symbol *)s->window;
 	}
 	*ret_count = s->symbols.count;
 	return s->symbols.items;
@@ -169,13 +182,12 @@ static size_t upper_bound(const struct kernel_symbol *symbols, size_t count, uin
 
 /* Between two symbols of the kernel, or of one module, there is nothing else; behind the last one the
  * page is its own. */
-bool kernel_symbols_are_certain(const struct kernel_symbols *s, uint64_t address)
+bool kernel_symbols_are_certain(struct kernel_symbols *s, uint64_t address)
 {
-	struct stored_symbol window[STORED_SYMBOLS_WINDOW];
 	size_t count;
 	if (!s->stored)
 		return true;
-	const struct kernel_symbol *symbols = symbols_around(s, address, window, &count);
+	const struct kernel_symbol *symbols = symbols_around(s, address, &count);
 	size_t above = upper_bound(symbols, count, address);
 	if (above == 0)
 		return false;
@@ -206,9 +218,8 @@ static const char *module_at(struct kernel_symbols *s, uint32_t offset)
 bool kernel_symbols_find(struct kernel_symbols *s, uint64_t address, const char **ret_name,
 			 const char **ret_module, uint64_t *ret_start)
 {
-	struct stored_symbol window[STORED_SYMBOLS_WINDOW];
 	size_t count;
-	const struct kernel_symbol *symbols = symbols_around(s, address, window, &count);
+	const struct kernel_symbol *symbols = symbols_around(s, address, &count);
 	size_t above = upper_bound(symbols, count, address);
 	if (above == 0 || address - symbols[above - 1].address > FARTHEST)
 		return false;

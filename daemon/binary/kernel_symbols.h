@@ -22,6 +22,9 @@ struct kernel_symbols {
 	size_t names_size, names_capacity;
 	struct stored_symbols *stored; /* owned; from the cache, and nothing is above; NULL: it is all above */
 	char *module; /* owned; of the last one found in `stored` */
+	struct stored_symbol *window; /* owned; those read last, around `window_address`; NULL: none yet */
+	size_t window_count;
+	uint64_t window_address;
 };
 
 /* Reads kallsyms text from `path`. Only code symbols are kept. Returns 0, -EACCES when the kernel shows
@@ -31,7 +34,7 @@ void kernel_symbols_free(struct kernel_symbols *symbols);
 
 /* False when the address may be in code that is not kept on disk, so that the kernel has to be asked:
  * outside of the kernel and its modules as they were stored. */
-bool kernel_symbols_are_certain(const struct kernel_symbols *symbols, uint64_t address);
+bool kernel_symbols_are_certain(struct kernel_symbols *symbols, uint64_t address);
 
 /* The symbol at or before `address`, unless that is more than 1 MiB away. Strings are valid until the next call.
  * False: none. */

@@ -211,6 +211,8 @@ static int begin_next(struct recording *r, uint64_t end, const struct heap_readi
 	r->interval_ns = end;
 	aggregate_next(&r->aggregate);
 	recording_forget_old(r);
+	if (r->symbolizer && r->running)
+		symbolizer_expect_again(r->symbolizer);
 	if (r->strategies)
 		strategies_forget_processes(r->strategies);
 	return 0;

@@ -20,6 +20,7 @@
 #include "binary/symbol_index.h"
 #include "binary/symbol_layout.h"
 #include "profile/debug_lookup.h"
+#include "profile/known_names.h"
 
 #include <errno.h>
 #include <string.h>
@@ -62,6 +63,8 @@ struct symbolizer {
 	struct symbolizer_options options;
 	ARRAY(struct binary_names *) all;
 	struct kernel_symbols kernel;
+	struct known_names kernel_names; /* of those in the cache, if they come again */
+	bool names_come_again;
 	uint64_t kernel_loaded_ns; /* monotonic; 0: not tried yet */
 	struct hash demangled;	/* hash of a mangled name -> index into texts */
 	ARRAY(char *) texts;	/* owned strings */
@@ -176,7 +179,7 @@ void symbolizer_make_room(struct symbolizer *s, uint32_t age)
 void symbolizer_get_statistics(const struct symbolizer *s, struct symbolizer_statistics *ret)
 {
 	*ret = s->statistics;
-	ret->bytes = s->bytes + s->text_bytes;
+	ret->bytes = s->bytes + s->text_bytes + known_names_bytes(&s->kernel_names);
 	binary_store_get_durations(s->store, &ret->answers);
 }
 
@@ -188,6 +191,7 @@ struct symbolizer *symbolizer_free(struct symbolizer *s)
 		names_free(s->all.items[s->all.count - 1]);
 	array_free(&s->all);
 	forget_texts(s);
+	known_names_clear(&s->kernel_names);
 	kernel_symbols_free(&s->kernel);
 	free(s);
 	return NULL;
@@ -607,8 +611,14 @@ static void take_kernel_symbols(struct symbolizer *s, bool from_cache)
 	s->kernel_loaded_ns = monotonic_ns();
 	if (r < 0)
 		return;
+	known_names_clear(&s->kernel_names);
 	kernel_symbols_free(&s->kernel);
 	s->kernel = loaded;
+}
+
+void symbolizer_expect_again(struct symbolizer *s)
+{
+	s->names_come_again = true;
 }
 
 void symbolizer_prepare_kernel(struct symbolizer *s)
@@ -623,11 +633,17 @@ static bool find_kernel_symbol(struct symbolizer *s, uint64_t address, const cha
 			       const char **ret_module)
 {
 	uint64_t start;
-	symbolizer_prepare_kernel(s);
-	if (s->kernel.stored && !kernel_symbols_are_certain(&s->kernel, address))
-		take_kernel_symbols(s, false);
-	if (kernel_symbols_find(&s->kernel, address, ret_name, ret_module, &start))
+	if (known_names_get(&s->kernel_names, address, ret_name, ret_module))
 		return true;
+	symbolizer_prepare_kernel(s);
+	bool certain = kernel_symbols_are_certain(&s->kernel, address);
+	if (!certain)
+		take_kernel_symbols(s, false);
+	if (kernel_symbols_find(&s->kernel, address, ret_name, ret_module, &start)) {
+		if (s->names_come_again && certain && s->kernel.stored)
+			known_names_put(&s->kernel_names, address, *ret_name, *ret_module);
+		return true;
+	}
 	if (monotonic_ns() - s->kernel_loaded_ns < KERNEL_RELOAD_NS)
 		return false;
 	take_kernel_symbols(s, false);

@@ -67,6 +67,9 @@ bool symbolizer_forget(struct symbolizer *symbolizer, struct binary *binary);
 void symbolizer_get_statistics(const struct symbolizer *symbolizer,
 			       struct symbolizer_statistics *ret);
 
+/* From now on most addresses come again, with the next profile: what is read of them from the cache is kept. */
+void symbolizer_expect_again(struct symbolizer *symbolizer);
+
 /* Reads the kernel's symbols now instead of with the first address. */
 void symbolizer_prepare_kernel(struct symbolizer *symbolizer);
 
