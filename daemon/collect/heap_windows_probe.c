@@ -167,7 +167,7 @@ static void add_survivors(struct heap_windows *w, struct window_process *p)
 struct opened {
 	struct heap_process before, begin, end, after;
 	double cpu;
-	uint64_t armed_ns;
+	uint64_t begin_ns, armed_ns; /* CLOCK_MONOTONIC; how long it was open */
 };
 
 /* A process's CPU time and the moment for which that holds. */
@@ -207,12 +207,12 @@ static int open_window(struct heap_windows *w, struct window_process *p, bool su
 	__atomic_store_n(&w->counts[p->index].window, ++p->number, __ATOMIC_SEQ_CST);
 	struct clock_reading clock_begin = read_clock(&clock);
 	ret->begin = read_counts(w, p);
-	uint64_t begin = monotonic_ns();
+	ret->begin_ns = monotonic_ns();
 	set_mode(w, p, survivors ? HEAP_MODE_SURVIVORS : HEAP_MODE_ALLOCATIONS);
 	keep_open(w, p, length, &ret->begin);
 	set_mode(w, p, survivors ? HEAP_MODE_FREES : HEAP_MODE_RESTING);
 	ret->end = read_counts(w, p);
-	ret->armed_ns = monotonic_ns() - begin;
+	ret->armed_ns = monotonic_ns() - ret->begin_ns;
 	struct clock_reading clock_end = read_clock(&clock);
 	ret->cpu = cpu_in_window(&clock_begin, &clock_end, ret->armed_ns);
 	if (survivors)
@@ -261,8 +261,8 @@ static void note_window(struct heap_windows *w, struct window_process *p, bool s
 	struct heap_window_reading reading = {.cpu = o->cpu, .cost = cost, .wall = (double)o->armed_ns,
 					      .objects = (double)(o->end.allocations - o->begin.allocations),
 					      .bytes = (double)(o->end.bytes - o->begin.bytes)};
-	log_debug("heap: process %u, window %llu: open for %.3f ms, %.3f ms CPU, %.3f ms of them for probes, %.0f objects",
-		  p->pid, (unsigned long long)p->number, (double)o->armed_ns / 1e6, o->cpu / 1e6, cost / 1e6,
+	log_debug("heap: process %u, window %llu at %.3f s: open for %.3f ms, %.3f ms CPU, %.3f ms of them for probes, %.0f objects",
+		  p->pid, (unsigned long long)p->number, (double)o->begin_ns / 1e9, (double)o->armed_ns / 1e6, o->cpu / 1e6, cost / 1e6,
 		  reading.objects);
 	double calls = (double)(o->end.calls - o->begin.calls);
 	struct heap_hits frees = {.calls = survivors ? 0 : calls};
