@@ -17,6 +17,7 @@
 #define SURVIVOR_WINDOW_NS (5 * NS_PER_MS) /* and as long again to see what is freed */
 #define SLICE_NS NS_PER_MS
 #define FEW_HITS 50	/* in a window: the next one may be longer */
+#define QUIET_WINDOWS 3	/* one after another, of a process that had others: then the next one is */
 #define JUDGED_ARMED_NS (50 * NS_PER_MS) /* of windows, before all calls are taken to be few */
 #define LOOK_NS (50 * NS_PER_MS)   /* at probes that stay */
 #define JUDGE_LOOKS 10
@@ -224,29 +225,52 @@ static int open_window(struct heap_windows *w, struct window_process *p, bool su
 	return 0;
 }
 
-/* The next window: shorter after one that was late, longer where hardly anything happens. */
+/* One at a moment drawn at random in each period; as often at first as later, or what a program does at its start would
+ * weigh more. */
+static void draw_moment(struct heap_windows *w, struct window_process *p, uint64_t length)
+{
+	uint64_t next = (monotonic_ns() / p->period_ns + 1) * p->period_ns;
+	p->due_ns = next + draw(w) % (p->period_ns - MIN_OF(p->period_ns / 2, 2 * length));
+}
+
+/* Shorter after one that was late, longer where hardly anything happens. */
+static uint64_t next_length(const struct window_process *p, uint64_t hits, bool was_late)
+{
+	uint64_t window = p->window_ns;
+	if (was_late)
+		return MAX_OF(window / 2, SHORTEST_WINDOW_NS);
+	if (hits >= FEW_HITS)
+		return window > WINDOW_NS ? WINDOW_NS : MIN_OF(window + window / 4, WINDOW_NS);
+	return p->quiet_windows >= QUIET_WINDOWS || !p->was_busy ? MIN_OF(4 * window, LONGEST_WINDOW_NS) : window;
+}
+
+/* Windows that are longer since hardly anything happens are no part of a sum with usual ones: times of which more is
+ * looked at would weigh more. So what is known by then becomes final, and what calls cost is judged anew. */
+static void begin_other_lengths(struct heap_windows *w, struct window_process *p)
+{
+	p->armed_ns = 0;
+	p->recent_cost = p->recent_cpu = 0;
+	pthread_mutex_lock(&w->lock);
+	p->must_fold = true;
+	pthread_mutex_unlock(&w->lock);
+}
+
 static void plan_next(struct heap_windows *w, struct window_process *p, uint64_t length, const struct opened *o)
 {
-	uint64_t hits = o->end.calls - o->begin.calls, window = p->window_ns;
+	uint64_t hits = o->end.calls - o->begin.calls;
 	bool was_late = o->armed_ns > length + MAX_OF(length / 2, WINDOW_NS / 2) && hits > FEW_HITS;
-	if (was_late)
-		window = MAX_OF(window / 2, SHORTEST_WINDOW_NS);
-	else if (hits < FEW_HITS)
-		window = MIN_OF(4 * window, LONGEST_WINDOW_NS);
-	else if (window > WINDOW_NS)
-		window = MAX_OF(window / 4, WINDOW_NS);
-	else
-		window = MIN_OF(window + window / 4, WINDOW_NS);
-	p->window_ns = window;
+	bool was_long = p->window_ns > WINDOW_NS;
+	p->quiet_windows = hits < FEW_HITS ? p->quiet_windows + 1 : 0;
+	p->was_busy |= hits >= FEW_HITS;
+	p->window_ns = next_length(p, hits, was_late);
 	pthread_mutex_lock(&w->lock);
 	w->statistics.late += was_late;
 	pthread_mutex_unlock(&w->lock);
+	if (was_long != (p->window_ns > WINDOW_NS))
+		begin_other_lengths(w, p);
 	uint64_t bytes = o->end.bytes - o->begin.bytes;
 	w->counts[p->index].interval = MIN_OF(MAX_OF(bytes / WINDOW_SAMPLES, HEAP_EXACT_INTERVAL), HEAP_MAX_INTERVAL);
-	/* One at a moment drawn at random in each period; as often at first as later, or what a program does at its
-	 * start would weigh more. */
-	uint64_t next = (monotonic_ns() / p->period_ns + 1) * p->period_ns;
-	p->due_ns = next + draw(w) % (p->period_ns - MIN_OF(p->period_ns / 2, 2 * length));
+	draw_moment(w, p, length);
 }
 
 /* What all calls and frees would cost, were they always probed, has been low for long enough. */
@@ -286,6 +310,10 @@ static void change_tier(struct heap_windows *w, struct window_process *p)
 	heap_windows_detach(w, p);
 	p->armed_ns = 0;
 	p->recent_cost = p->recent_cpu = 0;
+	/* A window that opened when probes had become dear would always meet what made them so. */
+	p->due_ns = 0;
+	if (p->stays)
+		draw_moment(w, p, p->window_ns = WINDOW_NS);
 	pthread_mutex_lock(&w->lock);
 	p->must_fold = true;
 	if (p->stays)

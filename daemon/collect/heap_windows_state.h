@@ -44,6 +44,8 @@ struct window_process {
 	bool is_stepped;
 	ARRAY(struct window_file) files;
 	uint64_t due_ns, window_ns, number, armed_ns;
+	unsigned quiet_windows; /* one after another, with few hits */
+	bool was_busy; /* had a window with more */
 	uint64_t period_ns; /* between its windows since the phase began */
 	struct heap_process judged; /* counts at the last judgement */
 	uint64_t judged_cpu;

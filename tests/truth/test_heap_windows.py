@@ -24,6 +24,8 @@ from recording import Failure, Program, Undecided, expect, main
 BUDGET = 0.01
 SECONDS = float(os.environ.get("BOLOMETER_HEAP_SECONDS", "6"))
 RUNS = 3 # one interval of twenty may miss
+TIER_SECONDS = (5, 3, 8)
+STAYED = 0.1 # of what is allocated often, before the probes have gone: counted
 EARLY = 0.03 # what the program allocated before it was found is in no window's scale
 POINTS = 0.02
 LIVING = 40000 # blocks, each for some ten milliseconds
@@ -143,4 +145,31 @@ def estimated(bench):
     return f"{told} bytes told, {true} true; {survived} outlived windows"
 
 
-main([windows, promoted, estimated])
+def tiers(bench):
+    """A program that allocates rarely, then often, then rarely again."""
+    try:
+        recording = bench.record("-e", "heap", "--heap-interval", 1, timeout=90,
+                                 command=bench.workload("heap_tiers", *TIER_SECONDS))
+    except Failure as failure:
+        if lacks_links(str(failure)):
+            return NO_LINKS
+        raise
+    changes = recording["heap_promoted"], recording["heap_demoted"]
+    if changes != (2, 1):
+        raise Undecided(f"promoted {changes[0]} times, demoted {changes[1]}")
+    places = recording.truth["places"]
+    rare = places["rare_first"][0] + places["rare_last"][0]
+    low, high = window_bounds(recording.counters, "alloc_objects")
+    often, seen = places["often"][0], seen_at(recording, "often", "alloc_objects")
+    recording.watch.expect(low <= often + rare and often * (1 - STAYED) <= high,
+                           f"{often} objects when they are many, {low} to {high} told")
+    # When probes go, nothing is known any more of what was held; when they come back, all that comes.
+    held = seen_at(recording, "rare_last", "inuse_objects")
+    expect(seen_at(recording, "rare_first", "inuse_objects") == 0, "what is held is forgotten")
+    expect(0 < held <= places["rare_last"][2], f"{held} objects held, {places['rare_last'][2]} true")
+    allocated = [seen_at(recording, place, "alloc_objects") / places[place][0] for place in ("rare_first", "rare_last")]
+    return (f"seen of what is rare {allocated[0]:.0%} and {allocated[1]:.0%}, of what is often {seen / often:.0%} "
+            f"({low / often:.0%} to {high / often:.0%}), {expect_cheap(recording)}")
+
+
+main([windows, promoted, estimated, tiers])
