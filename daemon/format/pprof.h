@@ -18,6 +18,22 @@ enum pprof_compression {
 int pprof_encode(const struct profile *profile, enum pprof_compression compression,
 		 struct text *out);
 
+/* One half of a profile's samples. */
+struct pprof_half {
+	struct text bytes; /* the bare message */
+	uint64_t events;   /* in it; samples, where the profile does not count events */
+};
+
+/* Cuts a profile of `events` events, for a receiver that finds it too large. What it says of the whole both halves say.
+ * Returns 0; -E2BIG when it has fewer than two samples, -EBADMSG, -EFBIG or -ENOMEM. The caller frees the bytes. */
+int pprof_split(const void *bytes, size_t size, uint64_t events, struct pprof_half ret[2]);
+
+/* Gives the first half what was counted, where that makes `events` in all, and else its share; the rest is the second's. */
+void pprof_share_events(uint64_t events, struct pprof_half halves[2]);
+
+/* The events in a profile; 0 when it is broken. */
+uint64_t pprof_count_events(const void *bytes, size_t size);
+
 /* A message larger than this, after expansion, is refused. 50,000 stacks of 30 frames take 6 MB
  * (tests/bench/bench_pprof). */
 #define PPROF_SIZE_LIMIT ((size_t)512 << 20)

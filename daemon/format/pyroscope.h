@@ -14,7 +14,9 @@
 #pragma once
 
 #include "format/otlp.h"
+#include "format/pprof.h"
 
+#define PYROSCOPE_MAX_LABELS 30 /* of a series, with __name__ and service_name */
 #define PYROSCOPE_SIZE_LIMIT ((size_t)3584 << 10) /* of a request, not compressed */
 
 struct pyroscope_label {
@@ -49,3 +51,10 @@ typedef int (*pyroscope_emit)(void *userdata, const struct pyroscope_message *me
  */
 int pyroscope_encode(const struct profile *profile, const struct pyroscope_options *options,
 		     pyroscope_emit emit, void *userdata);
+
+/*
+ * Cuts a request of `samples` events that a server finds too large in two: by its series, by the profiles of its only
+ * series, or by the samples of its only profile, which get new ids. Returns 0; -E2BIG when nothing is left to cut,
+ * -EBADMSG or -ENOMEM. The caller frees the bytes.
+ */
+int pyroscope_split(const void *bytes, size_t size, uint64_t samples, struct pprof_half ret[2]);

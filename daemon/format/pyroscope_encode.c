@@ -5,6 +5,7 @@
 #include "format/pyroscope_labels.h"
 
 #include "format/pprof.h"
+#include "format/pyroscope_fields.h"
 #include "format/wire_writer.h"
 #include "profile/part.h"
 
@@ -15,13 +16,6 @@
 
 #define ID_TEXT_BYTES 37
 #define NO_SERIES UINT32_MAX
-
-enum {
-	REQUEST_SERIES = 1, /* PushRequest */
-	SERIES_SAMPLES = 2, /* RawProfileSeries */
-	SAMPLE_PROFILE = 1, /* RawSample */
-	SAMPLE_ID = 2,
-};
 
 struct push_encoder {
 	const struct profile *profile;
@@ -105,7 +99,7 @@ static int encode_part(const struct push_encoder *e, const uint32_t *samples, si
 		       struct text *out)
 {
 	struct profile *part = NULL;
-	int r = profile_part(e->profile, samples, count, &part);
+	int r = profile_part(e->profile, samples, count, PART_WITHOUT_LABELS, &part);
 	if (r == 0)
 		r = pprof_encode(part, PPROF_RAW, out);
 	profile_free(part);

@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_LABELS 30	    /* Pyroscope refuses a series with more */
-#define MAX_VALUE_BYTES 2048 /* and longer values */
+#define MAX_LABELS PYROSCOPE_MAX_LABELS /* Pyroscope refuses a series with more */
+#define MAX_VALUE_BYTES 2048		 /* and longer values */
 #define MAX_NAME_BYTES 128
 #define HOST_SERVICE "bolometer"
 #define PROGRAM "process.executable.name"

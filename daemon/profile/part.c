@@ -8,7 +8,7 @@
 #include <string.h>
 
 int profile_part(const struct profile *profile, const uint32_t *samples, size_t count,
-		 struct profile **ret)
+		 enum part_labels labels, struct profile **ret)
 {
 	size_t types = profile->sample_types.count;
 	struct profile view = *profile;
@@ -18,7 +18,8 @@ int profile_part(const struct profile *profile, const uint32_t *samples, size_t 
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
 		kept[i] = profile->samples.items[samples[i]];
-		kept[i].label_count = 0;
+		if (labels == PART_WITHOUT_LABELS)
+			kept[i].label_count = 0;
 		memcpy(values + i * types, profile->values.items + samples[i] * types,
 		       types * sizeof(*values));
 	}

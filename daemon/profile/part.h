@@ -4,10 +4,14 @@
 
 #include "profile/profile.h"
 
+enum part_labels {
+	PART_WITHOUT_LABELS, /* samples of one stack become one */
+	PART_WITH_LABELS,
+};
+
 /*
- * The `count` samples of these indices without their labels: those of one stack become one sample, and
- * only what they use is in the result. Period, times and comments are the whole's. Returns 0 or -ENOMEM.
+ * The `count` samples of these indices; only what they use is in the result. Period, times and comments are the whole's. Returns 0 or -ENOMEM.
  * The caller frees.
  */
 int profile_part(const struct profile *profile, const uint32_t *samples, size_t count,
-		 struct profile **ret);
+		 enum part_labels labels, struct profile **ret);

@@ -68,19 +68,39 @@ static uint64_t count_samples(const struct profile *profile)
 	return count;
 }
 
-int split_payload(const struct payload *payload, struct payload halves[2])
+/* A part of the payload, whose bytes it takes. */
+static struct payload half_of(const struct payload *payload, struct text *bytes, uint64_t samples)
+{
+	struct payload half = *payload;
+	half.size = bytes->length;
+	half.bytes = text_take(bytes);
+	half.samples = samples;
+	return half;
+}
+
+static int split_otlp(const struct payload *payload, struct payload halves[2])
 {
 	struct otlp_half parts[2];
-	if (payload->kind != PAYLOAD_OTLP)
-		return -E2BIG;
 	int r = otlp_split(payload->bytes, payload->size, payload->samples, parts);
-	for (int i = 0; r == 0 && i < 2; i++) {
-		halves[i] = *payload;
-		halves[i].size = parts[i].bytes.length;
-		halves[i].bytes = text_take(&parts[i].bytes);
-		halves[i].samples = parts[i].samples;
-	}
+	for (int i = 0; r == 0 && i < 2; i++)
+		halves[i] = half_of(payload, &parts[i].bytes, parts[i].samples);
 	return r;
+}
+
+static int split_pprof(const struct payload *payload, struct payload halves[2])
+{
+	struct pprof_half parts[2];
+	int r = payload->kind == PAYLOAD_PYROSCOPE
+			? pyroscope_split(payload->bytes, payload->size, payload->samples, parts)
+			: pprof_split(payload->bytes, payload->size, payload->samples, parts);
+	for (int i = 0; r == 0 && i < 2; i++)
+		halves[i] = half_of(payload, &parts[i].bytes, parts[i].events);
+	return r;
+}
+
+int split_payload(const struct payload *payload, struct payload halves[2])
+{
+	return payload->kind == PAYLOAD_OTLP ? split_otlp(payload, halves) : split_pprof(payload, halves);
 }
 
 static int encode_without_labels(const struct profile *profile, struct text *out)
@@ -90,7 +110,7 @@ static int encode_without_labels(const struct profile *profile, struct text *out
 	_cleanup_free_ uint32_t *all = malloc((count + 1) * sizeof(*all));
 	for (uint32_t i = 0; all && i < count; i++)
 		all[i] = i;
-	int r = all ? profile_part(profile, all, count, &part) : -ENOMEM;
+	int r = all ? profile_part(profile, all, count, PART_WITHOUT_LABELS, &part) : -ENOMEM;
 	if (r == 0)
 		r = pprof_encode(part, PPROF_RAW, out);
 	profile_free(part);

@@ -261,6 +261,81 @@ static void test_refusal(void **state)
 	assert_int_equal(pyroscope_encode(profile, &options, refuse, NULL), 0);
 }
 
+/* ---- Cutting ----------------------------------------------------------------------------------- */
+
+static int keep(void *userdata, const struct pyroscope_message *message)
+{
+	text_add_bytes(userdata, message->bytes, message->size);
+	return 0;
+}
+
+/* Down to what cannot be cut. Returns how many parts that makes. */
+static size_t cut(const char *bytes, size_t size, uint64_t events, struct received *received)
+{
+	struct pprof_half halves[2];
+	size_t parts = 0;
+	int r = pyroscope_split(bytes, size, events, halves);
+	if (r == -E2BIG) {
+		struct received part = {0};
+		struct pyroscope_message message = {.bytes = bytes, .size = size, .samples = events};
+		receive(&part, &message);
+		assert_int_equal(part.count, 1); /* a series, of one stack */
+		assert_int_equal(part.series[0].stacks, 1);
+		assert_int_equal(part.series[0].count, events);
+		assert_non_null(strstr(part.series[0].labels, "service_name="));
+		receive(received, &message);
+		return 1;
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(halves[0].events + halves[1].events, events);
+	for (int i = 0; i < 2; i++) {
+		assert_true(halves[i].events > 0);
+		parts += cut(halves[i].bytes.bytes, halves[i].bytes.length, halves[i].events, received);
+		text_free(&halves[i].bytes);
+	}
+	return parts;
+}
+
+static void test_cutting(void **state)
+{
+	_cleanup_profile_ struct profile *profile = example();
+	struct received whole, parts = {0};
+	struct text request = {0};
+	struct pyroscope_options options = {.profile_name = "process_cpu", .grouping = OTLP_BY_PROCESS};
+	encode(profile, options, &whole);
+	assert_int_equal(whole.requests, 1);
+	assert_int_equal(pyroscope_encode(profile, &options, keep, &request), 0);
+	size_t stacks = 0;
+	for (size_t i = 0; i < whole.count; i++)
+		stacks += whole.series[i].stacks;
+	assert_true(whole.count > 1 && stacks > whole.count && stacks <= MAX_SERIES);
+	assert_int_equal(cut(request.bytes, request.length, whole.samples, &parts), stacks);
+	expect_all(profile, &parts);
+	text_free(&request);
+}
+
+/* The halves of a request are the same each time it is cut: what was sent already is known again. */
+static void test_cut_again(void **state)
+{
+	_cleanup_profile_ struct profile *profile = example();
+	struct text request = {0};
+	struct pprof_half first[2], second[2];
+	struct pyroscope_options options = {.profile_name = "process_cpu", .grouping = OTLP_BY_HOST};
+	assert_int_equal(pyroscope_encode(profile, &options, keep, &request), 0);
+	assert_int_equal(pyroscope_split(request.bytes, request.length, 1000, first), 0);
+	assert_int_equal(pyroscope_split(request.bytes, request.length, 1000, second), 0);
+	assert_int_equal(first[0].events + first[1].events, 1000); /* what it is said to have is kept */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(first[i].bytes.length, second[i].bytes.length);
+		assert_memory_equal(first[i].bytes.bytes, second[i].bytes.bytes, first[i].bytes.length);
+		text_free(&first[i].bytes);
+		text_free(&second[i].bytes);
+	}
+	assert_int_equal(pyroscope_split(request.bytes, request.length - 1, 1000, second), -EBADMSG);
+	assert_int_equal(pyroscope_split(request.bytes, 0, 0, second), -E2BIG);
+	text_free(&request);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,7 +343,8 @@ int main(void)
 		cmocka_unit_test(test_kernel_threads), cmocka_unit_test(test_foreign_values),
 		cmocka_unit_test(test_limit), cmocka_unit_test(test_without_events),
 		cmocka_unit_test(test_many_labels),
-		cmocka_unit_test(test_refusal),
+		cmocka_unit_test(test_refusal), cmocka_unit_test(test_cutting),
+		cmocka_unit_test(test_cut_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
