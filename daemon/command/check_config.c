@@ -30,9 +30,11 @@ static int report(const struct check_options *options, const char *file,
 		  const struct configuration *configuration,
 		  const struct configuration_problems *problems)
 {
-	struct text out = {0};
+	struct text out = {0}, warnings = {0};
+	if (!problems->count)
+		configuration_warnings(configuration, &warnings);
 	if (options->json) {
-		configuration_problems_write_json(file, problems, &out);
+		configuration_problems_write_json(file, problems, warnings.bytes, &out);
 	} else if (problems->count) {
 		struct text errors = {0};
 		configuration_problems_write(problems, &errors);
@@ -44,6 +46,11 @@ static int report(const struct check_options *options, const char *file,
 	} else {
 		text_add(&out, "%s: good\n", file);
 	}
+	char *rest = options->json ? NULL : warnings.bytes;
+	for (char *line; rest && (line = strsep(&rest, "\n"));)
+		if (*line)
+			fprintf(stderr, "warning: %s\n", line);
+	text_free(&warnings);
 	int status = command_print(&out);
 	return problems->count ? STATUS_ERROR : status;
 }

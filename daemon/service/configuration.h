@@ -159,13 +159,16 @@ struct configuration_problems {
 
 void configuration_problems_free(struct configuration_problems *problems);
 
+/* What is allowed and does not do all that it says, a line each; nothing: all is well. */
+void configuration_warnings(const struct configuration *configuration, struct text *out);
+
 /* "FILE:LINE:COLUMN: key: message" a line. */
 void configuration_problems_write(const struct configuration_problems *problems, struct text *out);
 
-/* One JSON object: file, valid, problems. */
+/* One JSON object: file, valid, problems, warnings (those lines). */
 void configuration_problems_write_json(const char *file,
 				       const struct configuration_problems *problems,
-				       struct text *out);
+				       const char *warnings, struct text *out);
 
 /* Where settings come from. Everything may be NULL. */
 struct configuration_sources {

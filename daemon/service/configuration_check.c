@@ -4,6 +4,7 @@
 
 #include "bpf/wire.h"
 #include "export/sink_url.h"
+#include "format/pyroscope.h"
 #include "service/http_server.h"
 #include "service/setting.h"
 
@@ -217,4 +218,28 @@ int configuration_check(const char *source, struct configuration *configuration,
 	for (size_t i = 0; i < configuration->exporters.count && r == 0; i++)
 		r = check_exporter(&check, i);
 	return r;
+}
+
+/* ---- What is no mistake ------------------------------------------------------------------------------ */
+
+static size_t count_pairs(const struct sink_pairs *pairs, const char *without)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < pairs->count; i++)
+		count += strcmp(pairs->items[i].name, without) != 0;
+	return count;
+}
+
+void configuration_warnings(const struct configuration *configuration, struct text *out)
+{
+	for (size_t i = 0; i < configuration->exporters.count; i++) {
+		const struct exporter_configuration *exporter = &configuration->exporters.items[i];
+		size_t labels = 2 + count_pairs(&exporter->sink.labels, "service_name") +
+				count_pairs(&configuration->resource_attributes, "service.name");
+		if (exporter->type == EXPORTER_PYROSCOPE_PUSH && labels > PYROSCOPE_MAX_LABELS)
+			text_add(out,
+				 "exporter %s: a series would have %zu labels (__name__, service_name, labels, "
+				 "resource.attributes) and more that are found, Pyroscope takes %d: the last ones are left out\n",
+				 exporter->name, labels, PYROSCOPE_MAX_LABELS);
+	}
 }

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <string.h>
 
 #define MAX_PROBLEMS 100
 
@@ -74,9 +75,22 @@ static void add_member(struct text *out, const char *name, const char *value)
 	text_add_char(out, '"');
 }
 
+static void add_warnings(struct text *out, const char *lines)
+{
+	text_add_string(out, ", \"warnings\": [");
+	for (const char *line = lines, *end; line && *line; line = *end ? end + 1 : end) {
+		_cleanup_free_ char *one = strndup(line, strcspn(line, "\n"));
+		end = line + strcspn(line, "\n");
+		text_add(out, "%s\"", line == lines ? "" : ", ");
+		text_add_json(out, one ? one : "");
+		text_add_char(out, '"');
+	}
+	text_add_char(out, ']');
+}
+
 void configuration_problems_write_json(const char *file,
 				       const struct configuration_problems *problems,
-				       struct text *out)
+				       const char *warnings, struct text *out)
 {
 	text_add_string(out, "{\"file\": \"");
 	text_add_json(out, file);
@@ -94,5 +108,7 @@ void configuration_problems_write_json(const char *file,
 		add_member(out, "message", problem->message);
 		text_add_char(out, '}');
 	}
-	text_add(out, "], \"more\": %zu}\n", problems->more);
+	text_add(out, "], \"more\": %zu", problems->more);
+	add_warnings(out, warnings);
+	text_add_string(out, "}\n");
 }

@@ -20,15 +20,27 @@
 #define FLUSH_TIMEOUT_NS (3 * NS_PER_SECOND)
 #define HEARTBEAT_NS (1 * NS_PER_SECOND)
 
+static void log_lines(enum log_level level, struct text *lines)
+{
+	char *rest = lines->bytes;
+	for (char *line; rest && (line = strsep(&rest, "\n"));)
+		if (*line)
+			log_message(level, "%s", line);
+	text_free(lines);
+}
+
 void daemon_log_problems(const struct configuration_problems *problems)
 {
 	struct text lines = {0};
 	configuration_problems_write(problems, &lines);
-	char *rest = lines.bytes;
-	for (char *line; rest && (line = strsep(&rest, "\n"));)
-		if (*line)
-			log_error("%s", line);
-	text_free(&lines);
+	log_lines(LOG_LEVEL_ERROR, &lines);
+}
+
+void daemon_log_warnings(const struct configuration *configuration)
+{
+	struct text lines = {0};
+	configuration_warnings(configuration, &lines);
+	log_lines(LOG_LEVEL_WARNING, &lines);
 }
 
 /* ---- Intervals -------------------------------------------------------------------------------------- */
@@ -229,6 +241,8 @@ static int load_configuration(struct daemon *daemon)
 	if (r < 0 && !problems.count)
 		log_error("cannot read the configuration: %s", strerror(-r));
 	configuration_problems_free(&problems);
+	if (r == 0)
+		daemon_log_warnings(&daemon->configuration);
 	log_set_level(daemon->configuration.log_level);
 	log_set_format(daemon->configuration.log_format);
 	daemon->reload = (struct reload_statistics){.last_successful = r == 0,

@@ -69,6 +69,9 @@ void daemon_tell_account(struct daemon *daemon);
 /* Logs each problem on a line of its own. */
 void daemon_log_problems(const struct configuration_problems *problems);
 
+/* And what it should know though it is no mistake. */
+void daemon_log_warnings(const struct configuration *configuration);
+
 /* Ends the open interval: takes its profile and gives it to the exporters. Returns 0 or -errno. */
 int daemon_flush(struct daemon *daemon);
 

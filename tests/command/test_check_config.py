@@ -43,6 +43,19 @@ def bad_file(bolometer):
                and problems[0]["key"] == "sampling.frequency", "the same as JSON", result)
 
 
+def too_many_labels(bolometer):
+    labels = ", ".join(f"l{number}: v" for number in range(29))
+    text = f"exporters:\n  - {{type: pyroscope-push, endpoint: 'http://x', labels: {{{labels}}}}}\n"
+    with file_with(text) as file, file_with(text.replace("l28: v", "service_name: v")) as fitting:
+        result = bolometer.run("check-config", file.name)
+        expect(result.returncode == 0 and b"would have 31 labels" in result.stderr, "a warning", result)
+        result = bolometer.run("check-config", "--json", file.name)
+        said = json.loads(result.stdout)
+        expect(said["valid"] and len(said["warnings"]) == 1, "the same as JSON", result)
+        result = bolometer.run("check-config", fitting.name)
+        expect(result.returncode == 0 and not result.stderr, "30 fit", result)
+
+
 def missing_and_odd_files(bolometer):
     for path in ("/nonexistent.yaml", "/", "/dev/zero"):
         result = bolometer.run("check-config", path)
@@ -72,4 +85,4 @@ def reference_is_a_configuration(bolometer):
         expect(result.returncode == 0, "as printed", result)
 
 
-main([good_file, bad_file, missing_and_odd_files, effective, reference_is_a_configuration])
+main([good_file, bad_file, too_many_labels, missing_and_odd_files, effective, reference_is_a_configuration])
