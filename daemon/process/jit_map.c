@@ -220,6 +220,9 @@ static void merge(struct jit_map *map, const struct jit_excerpt *excerpt, const 
 	statistics->bad_lines +=
 		jit_merge(&map->codes, table, format, &map->pending,
 			  (struct jit_merge_times){map->previous_update, map->now});
+	int r = jit_codes_commit(&map->codes);
+	if (r < 0)
+		map->result = r;
 	statistics->bytes_read += MIN_OF(table->summary->used, excerpt->size);
 	map->tails[format].state = table->summary->state;
 	jit_tail_advance(&map->tails[format], excerpt->file, excerpt->size, table->summary->used);

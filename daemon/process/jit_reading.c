@@ -16,6 +16,8 @@
 
 #define STALE_SLACK_NS (2 * NS_PER_SECOND) /* between file times and the clocks */
 #define COPY_SIZE 65536
+/* What comes of an excerpt is merged at once, on the loop: some 3,300 lines. A dump is mostly code. */
+#define PERF_MAP_EXCERPT (2 * JIT_WINDOW)
 
 static int identify(struct jit_reading *reading)
 {
@@ -139,7 +141,8 @@ static int read_file(struct jit_reading *reading, enum jit_format format, const 
 	bool has_news = available > 0 && (uint64_t)st.st_size > tail->seen;
 	if (!has_news || is_done_with(tail) || reading->byte_budget < JIT_WINDOW)
 		return 0;
-	size_t size = MIN_OF(MIN_OF(available, reading->byte_budget), JIT_MAX_EXCERPT);
+	size_t most = MIN_OF(reading->byte_budget, format == JIT_PERF_MAP ? PERF_MAP_EXCERPT : JIT_MAX_EXCERPT);
+	size_t size = MIN_OF(available, most);
 	int r = copy_excerpt(fd, tail, size, excerpt);
 	reading->byte_budget -= excerpt->size;
 	return r;
