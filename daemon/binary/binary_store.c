@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/foreign_file.h"
 #include "binary/line_merge.h"
 #include "binary/parser_protocol.h"
 
@@ -97,8 +98,8 @@ static void list_remove(struct store_list *list, struct store_request *request)
 
 static void request_free(struct store_request *request)
 {
-	close_fd(request->file);
-	close_fd(request->debug_file);
+	close_foreign(request->file);
+	close_foreign(request->debug_file);
 	close_fd(request->expanded);
 	free(request->addresses);
 	free(request->known_bytes);
@@ -361,8 +362,8 @@ struct identification {
 static void identification_free(void *argument)
 {
 	struct identification *identification = argument;
-	close_fd(identification->file);
-	close_fd(identification->debug_file);
+	close_foreign(identification->file);
+	close_foreign(identification->debug_file);
 	free(identification);
 }
 

@@ -3,6 +3,7 @@
 #include "binary/parser_queue.h"
 
 #include "base/file.h"
+#include "base/foreign_file.h"
 #include "binary/parser_protocol.h"
 
 #include <errno.h>
@@ -111,8 +112,8 @@ int parser_request_new(const struct parser_request *wanted, int file, int second
 
 void parser_request_free(struct parser_request *request)
 {
-	close_fd(request->file);
-	close_fd(request->second_file);
+	close_foreign(request->file);
+	close_foreign(request->second_file);
 	close_fd(request->answer);
 	free(request->addresses);
 	free(request);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/foreign_file.h"
 #include "base/log.h"
 #include "binary/unwind_table.h"
 #include "bolometer.skel.h"
@@ -75,7 +76,7 @@ struct binary *binaries_find_file(const struct binaries *binaries, uint32_t devi
 
 void binary_free(struct binary *binary)
 {
-	close_fd(binary->file);
+	close_foreign(binary->file);
 	free(binary->path);
 	free(binary->probes);
 	free(binary);

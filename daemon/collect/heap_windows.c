@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/foreign_file.h"
 #include "base/log.h"
 #include "bolometer.skel.h"
 #include "collect/task_clock.h"
@@ -31,7 +32,7 @@ static bool take_added(struct heap_windows *w, struct window_process *p)
 	bool any = p->added.count > 0;
 	for (size_t i = 0; i < p->added.count; i++) {
 		if (array_add(&p->files, p->added.items[i]) < 0)
-			close_fd(p->added.items[i].file);
+			close_foreign(p->added.items[i].file);
 		else
 			p->is_stepped |= p->added.items[i].points.is_stepped;
 	}
@@ -43,7 +44,7 @@ static void close_files(struct heap_windows *w, struct window_process *p)
 {
 	heap_windows_detach(w, p);
 	for (size_t i = 0; i < p->files.count; i++)
-		close_fd(p->files.items[i].file);
+		close_foreign(p->files.items[i].file);
 	array_free(&p->files);
 }
 
@@ -165,7 +166,7 @@ void heap_windows_stop(struct heap_windows *w)
 void heap_windows_free_process(struct heap_windows *w, struct window_process *p)
 {
 	for (size_t i = 0; i < p->added.count; i++)
-		close_fd(p->added.items[i].file);
+		close_foreign(p->added.items[i].file);
 	close_files(w, p);
 	array_free(&p->added);
 	array_free(&p->survivors);
@@ -234,7 +235,7 @@ int heap_windows_add(struct heap_windows *w, uint32_t pid, uint32_t index, int f
 	pthread_cond_signal(&w->changed);
 	pthread_mutex_unlock(&w->lock);
 	if (r < 0)
-		close_fd(added.file);
+		close_foreign(added.file);
 	return r;
 }
 

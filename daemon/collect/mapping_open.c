@@ -3,6 +3,7 @@
 #include "collect/mapping_open.h"
 
 #include "base/file.h"
+#include "base/foreign_file.h"
 #include "process/process_open.h"
 
 #include <errno.h>
@@ -25,7 +26,7 @@ struct waiter {
 static void opening_free(void *argument)
 {
 	struct opening *opening = argument;
-	close_fd(opening->answer.file);
+	close_foreign(opening->answer.file);
 	free(opening->proc_path);
 	free(opening->path);
 	free(opening);

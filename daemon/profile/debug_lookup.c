@@ -2,7 +2,7 @@
 /* See debug_lookup.h. */
 #include "profile/debug_lookup.h"
 
-#include "base/file.h"
+#include "base/foreign_file.h"
 
 #include <errno.h>
 #include <string.h>
@@ -25,7 +25,7 @@ struct waiter {
 static void task_free(void *argument)
 {
 	struct task *task = argument;
-	close_fd(task->lookup.file);
+	close_foreign(task->lookup.file);
 	free(task->proc_path);
 	free(task->path);
 	free(task->supplementary_path);

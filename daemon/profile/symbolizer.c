@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/foreign_file.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "binary/demangle.h"
@@ -132,8 +133,8 @@ static void names_free(struct binary_names *names)
 	array_free(&names->not_asked);
 	hash_free(&names->wanted);
 	drop_index(names);
-	close_fd(names->debug_file);
-	close_fd(names->supplementary_file);
+	close_foreign(names->debug_file);
+	close_foreign(names->supplementary_file);
 	free(names->search);
 	names->binary->names = NULL;
 	free(names);
@@ -436,7 +437,7 @@ static bool try_next_debug_file(struct binary_names *names)
 		return false;
 	log_debug("%s is not the debug file of %s", names->search ? names->search->found : "?",
 		  names->binary->path ? names->binary->path : "?");
-	names->debug_file = close_fd(names->debug_file);
+	names->debug_file = close_foreign(names->debug_file);
 	return names->search && look_up(names, NULL, on_debug_file) == 0;
 }
 
@@ -483,7 +484,7 @@ static void request_symbols(struct binary_names *names)
 		names->requests++;
 		return;
 	}
-	names->debug_file = close_fd(names->debug_file);
+	names->debug_file = close_foreign(names->debug_file);
 	settle(names);
 }
 

@@ -49,7 +49,25 @@ def answer(opcode, node, body, name, contents):
     return errno.ENOENT if opcode == LOOKUP else errno.ENOSYS
 
 
-def serve(device, name, contents):
+def send(device, unique, error, data):
+    with contextlib.suppress(OSError):
+        os.write(device, OUT_HEADER.pack(OUT_HEADER.size + len(data), error, unique) + data)
+
+
+def hold_flushes(device):
+    """Returns a list: while it is not None inside, flushes wait there, until SIGUSR1 comes."""
+    held = [[]]
+
+    def release(*_):
+        waiting, held[0] = held[0] or [], None
+        for unique in waiting:
+            send(device, unique, 0, b"")
+    signal.signal(signal.SIGUSR1, release)
+    return held
+
+
+def serve(device, name, contents, holds_flushes):
+    held = hold_flushes(device) if holds_flushes else [None]
     while True:
         try:
             request = os.read(device, LARGEST_REQUEST + 4096)
@@ -58,11 +76,12 @@ def serve(device, name, contents):
         _, opcode, unique, node, *_ = IN_HEADER.unpack_from(request)
         if opcode in (FORGET, BATCH_FORGET):
             continue
+        if opcode == FLUSH and held[0] is not None:
+            held[0].append(unique)
+            continue
         body = answer(opcode, node, request[IN_HEADER.size:], name, contents)
         error = -body if isinstance(body, int) else 0
-        data = b"" if error else body
-        with contextlib.suppress(OSError):
-            os.write(device, OUT_HEADER.pack(OUT_HEADER.size + len(data), error, unique) + data)
+        send(device, unique, error, b"" if error else body)
 
 
 class Mount:
@@ -71,6 +90,10 @@ class Mount:
 
     def hang(self):
         os.kill(self.server, signal.SIGSTOP)
+
+    def release(self):
+        """What it holds, and holds nothing any more."""
+        os.kill(self.server, signal.SIGUSR1)
 
     @contextlib.contextmanager
     def bound_over(self, path):
@@ -84,8 +107,9 @@ class Mount:
 
 
 @contextlib.contextmanager
-def mounted(name, contents):
-    """Yields a Mount whose `path` is the file. OSError where FUSE cannot be used."""
+def mounted(name, contents, holds_flushes=False):
+    """Yields a Mount whose `path` is the file. OSError where FUSE cannot be used. With `holds_flushes` whoever
+    closes the file waits for release(), and not even a signal ends that."""
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     with tempfile.TemporaryDirectory() as directory:
         options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other"
@@ -94,7 +118,7 @@ def mounted(name, contents):
             raise OSError(ctypes.get_errno(), "mount")
         server = os.fork()
         if server == 0:
-            serve(device, name.encode(), contents)
+            serve(device, name.encode(), contents, holds_flushes)
             os._exit(0)
         os.close(device)
         try:

@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """
-Programs whose files cannot be opened because their file system hangs: the recording goes on, ends in time,
-and says of how many files nothing is known.
+Programs whose files cannot be opened, or closed, because their file system hangs: the recording goes on, ends
+in time, and says of how many files nothing is known.
 
     test_hanging_files.py BOLOMETER WORKLOADS HOSTILE
 """
 
 import subprocess
 import sys
+import threading
 import time
 
-from faults import SKIPPED, count, expect, jit, main
+from faults import SECONDS, SKIPPED, count, expect, jit, main
 from hanging_mount import mounted
 
+HELD_SECONDS = 6
 SOON = 8  # seconds for 2 s of capture, the time after which an opening counts as failed, and load
 
 
@@ -31,6 +33,26 @@ def hung_before_the_recording(faults):
     result.watch.expect(count(samples) > 50, f"{count(samples)} samples of the program whose file hangs")
     expect(result["binaries_unopened"] >= 1, "nothing says that a file was not opened")
     return f"{faults.check(result)}, {result['binaries_unopened']} unopened"
+
+
+def hanging_close(faults):
+    """The program's file can be opened and read, and not be closed: only the parser child and a thread wait."""
+    with mounted("closing", (faults.workloads / "split").read_bytes(), holds_flushes=True) as mount:
+        with subprocess.Popen([mount.path, "1000"], stdout=subprocess.DEVNULL) as process:
+            # A recorder that holds the file ends when the file system lets it.
+            timer = threading.Timer(HELD_SECONDS, mount.release)
+            timer.start()
+            try:
+                result = faults.record("--no-cache", delay=HELD_SECONDS + SOON)
+            finally:
+                timer.cancel()
+                mount.release()
+                process.kill()
+    seconds = result.profile.duration_ns / 1e9
+    result.watch.expect(seconds < SECONDS + HELD_SECONDS / 3,
+                        f"{seconds:.1f} s of capture, {SECONDS} were asked for")
+    result.watch.expect(count(result.named("closing")) > 50, "the program is not sampled")
+    return f"{seconds:.1f} s of capture, {faults.check(result, names=False)}"
 
 
 def hanging_jit_map(faults):
@@ -63,4 +85,4 @@ if __name__ == "__main__":
     except OSError as error:
         print(f"SKIPPED: no FUSE file system can be mounted: {error}")
         sys.exit(SKIPPED)
-    main([served, hung_before_the_recording, hanging_jit_map])
+    main([served, hung_before_the_recording, hanging_close, hanging_jit_map])
