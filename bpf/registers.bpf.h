@@ -73,6 +73,25 @@ static __always_inline void take_registers(struct scratch *s,
 	s->link_known = 0;
 }
 
+/*
+ * Code that nobody described is about to return by `add $N, %rsp; ret`, or `ret` alone: then its caller is
+ * certain, whatever it does with the frame pointer. Such are the trampolines that Python puts between its
+ * functions for profilers (Python/asm_trampoline.S, 3.12): they keep none. Returns the CFA, or 0: other code.
+ */
+static __always_inline u64 cfa_of_leaving_code(const struct scratch *s)
+{
+	u64 code;
+
+	if (bpf_probe_read_user(&code, sizeof(code), (void *)s->pc))
+		return 0;
+	if ((code & 0xff) == 0xc3)
+		return s->sp + 8;
+	/* 48 83 c4 N c3, N signed */
+	if ((code & 0xff80ffffffULL) != 0xc300c48348ULL)
+		return 0;
+	return s->sp + (code >> 24 & 0xff) + 8;
+}
+
 /* Did the system call before this instruction return 0? While it runs, rax is -ENOSYS, in a new task 0. */
 static __always_inline bool returned_zero(const struct scratch *s)
 {
@@ -182,6 +201,12 @@ static __always_inline void take_registers(struct scratch *s,
 	s->general[0] = r->regs[0];
 	s->link_known = 1;
 	s->general_known = 0;
+}
+
+/* All compilers for arm64 keep frame records. */
+static __always_inline u64 cfa_of_leaving_code(const struct scratch *s)
+{
+	return 0;
 }
 
 /* Did the system call before this instruction return 0? While it runs, x0 is its first argument, which

@@ -266,7 +266,11 @@ static __always_inline int apply_rule(struct scratch *s)
 	case RULE_SIGNAL:
 		return enter_interrupted_frame(s);
 	case RULE_FRAME_POINTER:
-		return follow_frame_pointer(s, in_chain);
+		cfa = rule.flags & RULE_LOOK_AT_CODE ? cfa_of_leaving_code(s) : 0;
+		if (!cfa)
+			return follow_frame_pointer(s, in_chain);
+		s->in_chain = 0;
+		break;
 	case RULE_NONE:
 		return -STACK_END_NO_UNWIND_INFO - 1;
 	default:
@@ -299,7 +303,7 @@ static __always_inline int look_up_frame(u32 walk, struct scratch *s, u32 index)
 	if (!m->in_file) {
 		push_frame(s, FRAME_WORD_ADDRESS(s->lookup_pc));
 		s->sample.flags |= SAMPLE_HAS_ADDRESSES;
-		s->rule = (struct unwind_rule){.kind = RULE_FRAME_POINTER};
+		s->rule = (struct unwind_rule){.kind = RULE_FRAME_POINTER, .flags = RULE_LOOK_AT_CODE};
 		return 0;
 	}
 	u64 offset = (s->lookup_pc + m->delta) & FRAME_OFFSET_MASK;

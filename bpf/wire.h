@@ -418,6 +418,7 @@ enum rule_flag {
 	RULE_FP_AT_CFA = 1 << 0, /* caller's FP is at CFA + fp_offset */
 	RULE_FP_AT_FP = 1 << 1,	 /* caller's FP is at FP + fp_offset */
 	RULE_RA_AT_CFA = 1 << 2, /* arm64: return address at CFA + ra offset, otherwise in LR */
+	RULE_LOOK_AT_CODE = 1 << 2, /* RULE_FRAME_POINTER: unless the code is about to leave its frame */
 	RULE_ANY_STACK = 1 << 3, /* RULE_FRAME_POINTER: the caller may run on another stack (Go) */
 };
 
