@@ -6,6 +6,9 @@
  *
  * A process that is forked has its parent's files without mapping them: they are read from /proc. Until its own probes
  * are there it has copies of its parent's, which are not counted; they go with the parent's.
+ *
+ * A process whose main thread has ended cannot be probed: the kernel tells whose code is meant by that thread's memory,
+ * which it has given up (uprobe_multi_link_filter()). Probes that are there go sooner or later, without a word.
  */
 #include "collect/heap_probes.h"
 
@@ -13,6 +16,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "bolometer.skel.h"
+#include "process/process_state.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -21,6 +25,7 @@
 
 #define JUDGE_INTERVAL_NS NS_PER_SECOND
 #define MAX_FILES 4096 /* of a process */
+#define LEADERLESS_JUDGEMENTS 2
 #define TABLES_TIMEOUT_NS (5 * NS_PER_SECOND)
 
 /* Which word of struct user_registers (bpf/kernel_types.bpf.h) holds the register with a DWARF number. */
@@ -62,13 +67,45 @@ static uint32_t take_index(struct heap_probes *heap)
 	return 0;
 }
 
+/* Has it ended before it was known whether it has an allocator? */
+static bool was_missed(const struct probed_process *p)
+{
+	bool is_settled = p->files.count > 0;
+	for (size_t i = 0; i < p->files.count; i++)
+		is_settled &= p->files.items[i].is_settled;
+	return !p->is_added && !is_settled && process_has_ended(p->pid);
+}
+
+static void note_leaderless(struct heap_probes *heap, uint32_t pid)
+{
+	if (process_is_leaderless(pid) && !hash_get(&heap->leaderless, pid))
+		hash_put(&heap->leaderless, pid, heap->judgement);
+}
+
 static void remove_process(struct heap_probes *heap, struct probed_process *p)
 {
+	heap->statistics.missed += was_missed(p);
+	note_leaderless(heap, p->pid);
 	heap_windows_remove(heap->options.windows, p->pid);
 	hash_remove(&heap->by_pid, p->pid, NULL);
 	hash_remove(&heap->indices, p->index, NULL);
 	array_free(&p->files);
 	free(p);
+}
+
+/* Short processes would else take the places of others until the next judgement. */
+static void remove_ended(struct heap_probes *heap)
+{
+	struct hash_slot *slot;
+	ARRAY(struct probed_process *) ended = {0};
+	for (size_t i = 0; (slot = hash_next(&heap->by_pid, &i));) {
+		struct probed_process *p = (struct probed_process *)(uintptr_t)slot->value;
+		if (process_has_ended(p->pid) && array_add(&ended, p) < 0)
+			break;
+	}
+	for (size_t i = 0; i < ended.count; i++)
+		remove_process(heap, ended.items[i]);
+	array_free(&ended);
 }
 
 static void note_program(struct probed_process *p, const struct process *process)
@@ -109,6 +146,8 @@ static struct probed_process *judge_process(struct heap_probes *heap, const stru
 	const struct heap_probes_options *options = &heap->options;
 	if (process->kernel_task || !options->is_selected(options->userdata, process))
 		return NULL;
+	if (heap->by_pid.count >= options->processes)
+		remove_ended(heap);
 	if (heap->by_pid.count >= options->processes) {
 		refuse_process(heap, process->pid);
 		return NULL;
@@ -173,6 +212,29 @@ static bool remove_one_unseen(struct heap_probes *heap)
 	return false;
 }
 
+static bool forget_one_leaderless(struct heap_probes *heap)
+{
+	struct hash_slot *slot;
+	for (size_t i = 0; (slot = hash_next(&heap->leaderless, &i));)
+		if (process_has_ended((uint32_t)slot->key))
+			return hash_remove(&heap->leaderless, slot->key, NULL);
+	return false;
+}
+
+/* Not at once: of a process that ends the main thread may be the first that is gone. */
+static void tell_leaderless(struct heap_probes *heap)
+{
+	struct hash_slot *slot;
+	for (size_t i = 0; (slot = hash_next(&heap->leaderless, &i));) {
+		if (!slot->value || heap->judgement - slot->value < LEADERLESS_JUDGEMENTS)
+			continue;
+		slot->value = 0;
+		heap->statistics.leaderless++;
+		log_warning("what process %llu allocates is not seen any more: its main thread has ended, and the "
+			    "kernel sets no probes in such a process", (unsigned long long)slot->key);
+	}
+}
+
 static bool forget_one_refused(struct heap_probes *heap)
 {
 	struct hash_slot *slot;
@@ -186,8 +248,9 @@ static void judge_all(struct heap_probes *heap)
 {
 	heap->judgement++;
 	process_table_each_alive(heap->options.table, on_alive, heap);
-	while (remove_one_unseen(heap) || forget_one_refused(heap))
+	while (remove_one_unseen(heap) || forget_one_refused(heap) || forget_one_leaderless(heap))
 		;
+	tell_leaderless(heap);
 }
 
 /* What it mapped, or has from its parent, before it was selected. */
@@ -200,6 +263,8 @@ static void read_files(struct heap_probes *heap)
 			continue;
 		p->maps_read = true;
 		process_table_read_maps(heap->options.table, p->pid);
+		if (!p->files.count)
+			note_leaderless(heap, p->pid);
 	}
 }
 
@@ -231,7 +296,7 @@ static void collect_points(const struct binary *binary, uint32_t process, struct
 			add_point(&binary->probes[i], process, ret);
 }
 
-static void probe_file(struct heap_probes *heap, const struct probed_process *p, struct probed_file *file,
+static void probe_file(struct heap_probes *heap, struct probed_process *p, struct probed_file *file,
 		       const struct binary *binary)
 {
 	struct heap_points points;
@@ -249,6 +314,7 @@ static void probe_file(struct heap_probes *heap, const struct probed_process *p,
 			    p->pid, binary->path ? binary->path : "?", strerror(-r));
 		return;
 	}
+	p->is_added = true;
 	heap->statistics.probes += points.call_count + points.return_count;
 	log_debug("process %u: %u functions of %s are probed", p->pid, points.call_count,
 		  binary->path ? binary->path : "?");
@@ -301,6 +367,7 @@ void heap_probes_end(struct heap_probes *heap)
 	}
 	hash_free(&heap->by_pid);
 	hash_free(&heap->refused);
+	hash_free(&heap->leaderless);
 	hash_free(&heap->indices);
 	heap->options.windows = NULL;
 }

@@ -29,6 +29,7 @@ struct probed_process {
 	bool has_threads;
 	uint64_t seen;	/* the last judgement at which it was there */
 	bool maps_read; /* its files from before it was selected are known */
+	bool is_added;	/* to the windows: it has an allocator */
 	ARRAY(struct probed_file) files;
 };
 
@@ -48,6 +49,8 @@ struct heap_probes_statistics {
 	uint64_t processes_refused; /* for there were too many */
 	uint64_t probes;	    /* set so far */
 	uint64_t failed;	    /* files of a process whose probes the kernel refused */
+	uint64_t missed;	    /* processes that ended before their files were looked into */
+	uint64_t leaderless;	    /* processes that are not looked at, for their main thread has ended */
 };
 
 struct heap_probes {
@@ -55,6 +58,7 @@ struct heap_probes {
 	struct hash by_pid;	  /* pid -> struct probed_process *, owned */
 	struct hash indices;	  /* in use, of `heap_processes` */
 	struct hash refused;	  /* pid -> the last judgement that refused it */
+	struct hash leaderless;	  /* pid -> the judgement that found it so; 0: it has been told */
 	uint64_t begin_ns, judged_ns, judgement;
 	uint32_t last_index;
 	struct heap_probes_statistics statistics;

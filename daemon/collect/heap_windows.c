@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "bolometer.skel.h"
 #include "collect/task_clock.h"
+#include "process/process_state.h"
 
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -91,8 +92,10 @@ static void *run(void *argument)
 			continue;
 		}
 		bool files_came = take_added(w, p), has_ended = p->has_ended, must_renew = p->must_renew;
+		bool is_missed = has_ended && !p->was_attached;
 		p->must_renew = false;
 		pthread_mutex_unlock(&w->lock);
+		is_missed = is_missed && process_has_ended(p->pid); /* else it is deselected */
 		if (has_ended)
 			close_files(w, p);
 		else if (must_renew)
@@ -101,6 +104,7 @@ static void *run(void *argument)
 			heap_windows_work_on(w, p, files_came);
 		pthread_mutex_lock(&w->lock);
 		heap_windows_note_start(w, p);
+		w->statistics.missed += is_missed;
 		p->is_closed = has_ended;
 	}
 	pthread_mutex_unlock(&w->lock);

@@ -6,10 +6,10 @@
 #include "base/hash.h"
 #include "collect/task_clock.h"
 #include "process/memory_usage.h"
+#include "process/process_state.h"
 
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <string.h>
 
 /* With the lock held. */
@@ -125,7 +125,7 @@ static void forget_process(struct heap_windows *w, size_t at)
 /* Then it is not selected any more, and what it frees from now on is not seen. */
 static bool is_running(const struct window_process *p)
 {
-	return kill((pid_t)p->pid, 0) == 0 || errno == EPERM;
+	return !process_has_ended(p->pid);
 }
 
 /* Those that have ended and were never looked at through a window have nothing that is to be scaled. */
@@ -327,6 +327,7 @@ void heap_windows_statistics_subtract(struct heap_windows_statistics *s, const s
 	s->late -= earlier->late;
 	s->unopened -= earlier->unopened;
 	s->survivors_lost -= earlier->survivors_lost;
+	s->missed -= earlier->missed;
 	s->promoted -= earlier->promoted;
 	s->demoted -= earlier->demoted;
 	s->cost_ns -= earlier->cost_ns;
@@ -339,6 +340,7 @@ void heap_windows_statistics_add(struct heap_windows_statistics *s, const struct
 	s->late += earlier->late;
 	s->unopened += earlier->unopened;
 	s->survivors_lost += earlier->survivors_lost;
+	s->missed += earlier->missed;
 	s->promoted += earlier->promoted;
 	s->demoted += earlier->demoted;
 	s->cost_ns += earlier->cost_ns;

@@ -75,6 +75,7 @@ static int attach(struct heap_windows *w, struct window_process *p, bool frees)
 	}
 	if (r < 0)
 		heap_windows_detach(w, p);
+	p->was_attached |= r == 0;
 	return r;
 }
 

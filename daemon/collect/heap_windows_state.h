@@ -41,7 +41,7 @@ struct window_process {
 	uint32_t pid, index;
 	uint64_t process_start; /* guarded; as in the keys of its places; 0: it has none */
 	bool stays; /* its probes do */
-	bool is_stepped;
+	bool is_stepped, was_attached;
 	ARRAY(struct window_file) files;
 	uint64_t due_ns, window_ns, number, armed_ns;
 	unsigned quiet_windows; /* one after another, with few hits */

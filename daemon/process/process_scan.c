@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/file.h"
+#include "process/process_state.h"
 #include "process/process_table.h"
 #include "process/shared_text.h"
 
@@ -76,8 +77,10 @@ bool process_table_runs(struct process_table *table, uint32_t pid, uint64_t star
 {
 	struct proc_stat stat;
 	int r = read_stat(table, pid, &stat);
-	/* What cannot be read may run. */
-	return r < 0 ? table_pid_exists(table, pid) : start_ticks_match(table, stat.start_ticks, start_time);
+	if (r < 0)
+		return table_pid_exists(table, pid); /* may run */
+	return start_ticks_match(table, stat.start_ticks, start_time) &&
+	       (stat.state != 'Z' || process_threads_go_on(table->proc_path, pid));
 }
 
 static ssize_t read_executable(const struct process_table *table, uint32_t pid, char *path,
@@ -238,7 +241,7 @@ static int scan_process(struct process_table *table, uint32_t pid, uint64_t now,
 {
 	struct proc_stat stat;
 	int r = read_stat(table, pid, &stat);
-	if (r < 0 || stat.state == 'Z' || stat.state == 'X')
+	if (r < 0 || ((stat.state == 'Z' || stat.state == 'X') && !process_threads_go_on(table->proc_path, pid)))
 		return 0; /* gone, or as good as */
 	struct process *known = table_newest(table, pid);
 	if (known && !known->end && known_still_holds(table, known, &stat)) {

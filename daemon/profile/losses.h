@@ -24,6 +24,10 @@
 	     "files of a process whose allocator could not be probed")                     \
 	LOSS(heap_processes_refused, c->heap.processes_refused,                            \
 	     "processes whose allocators were not probed because there were too many")     \
+	LOSS(heap_processes_missed, c->heap.missed + c->heap_windows.missed,               \
+	     "processes that ended before their allocator was probed")                     \
+	LOSS(heap_processes_leaderless, c->heap.leaderless,                                \
+	     "processes whose allocator is not probed, as their main thread has ended")    \
 	LOSS(heap_ended_lost, c->heap_ended_lost,                                          \
 	     "places of ended processes that are in no heap profile, for lack of room")    \
 	LOSS(names_refused, 0, "files without some of their names, for lack of room")      \

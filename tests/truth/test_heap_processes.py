@@ -8,6 +8,7 @@ others: an unselected process's code is as in its file while another runs the sa
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -17,12 +18,14 @@ import sys
 import tempfile
 import time
 
-from heap_recording import NO_LINKS, TIMEOUT, changed_code, expect_no_probes, lacks_links
+from heap_recording import (LOOKS_SECONDS, LOST, NO_LINKS, TIMEOUT, TYPES, changed_code, expect_no_probes,
+                            lacks_links)
 from profile_reader import Profile
 from recording import Program, Undecided, expect, main
 from test_children import cgroup_root
 
 WAIT = 20
+BRIEF = 300 # processes
 HELD, OWN = (500, 30011), (300, 20011)  # blocks, bytes of each
 FORKS = f"""
 import ctypes, os, sys, time
@@ -59,8 +62,9 @@ def programs(bench, *names):
 
 
 @contextlib.contextmanager
-def recording(bench, path, *options):
-    with subprocess.Popen([bench.bolometer, "record", "-q", "-e", "heap", "--exact", "--no-symbolize",
+def recording(bench, path, *options, symbolize=False):
+    with subprocess.Popen([bench.bolometer, "record", "-q", "-e", "heap", "--exact",
+                           *([] if symbolize else ["--no-symbolize"]),
                            "-d", f"{TIMEOUT}s", "-o", path, *map(str, options)],
                           stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as recorder:
         try:
@@ -218,5 +222,79 @@ def forked(bench):
     return f"{HELD[0]} inherited blocks freed, {OWN[0]} of its own"
 
 
+def comments_of(profile):
+    return dict(text.split("=", 1) for text in profile.comments if "=" in text)
+
+
+def values_at(profile, pid, place):
+    samples = [sample for sample in profile.samples
+               if sample.labels.get("process.pid") == pid and place in sample.names]
+    return [sum(sample.values[kind] for sample in samples) for kind in TYPES]
+
+
+def brief(bench):
+    """Hundreds of processes one after another: those that wait for their probes are told to the byte, those that do not
+    are counted, and none takes the place of another."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = f"{directory}/x.pb.gz"
+        with programs(bench, "first") as (_, _, first), \
+                recording(bench, path, "--exe", "*/heap_brief", "--exe", "*/first", symbolize=True) as recorder:
+            if not wait_for_probes(first[0], recorder):
+                return NO_LINKS
+            waiting = [subprocess.Popen(bench.workload("heap_brief", "waits"), stdout=subprocess.PIPE)
+                       for _ in range(3)]
+            for i in range(BRIEF):
+                subprocess.run(bench.workload("heap_brief", "nothing" if i % 3 == 0 else "ends"), check=True,
+                               stdout=subprocess.DEVNULL)
+            truths = [json.loads(process.communicate(timeout=TIMEOUT)[0]) for process in waiting]
+            time.sleep(LOOKS_SECONDS)
+            if not finish(recorder):
+                return NO_LINKS
+        profile = Profile.read(path)
+    if not all(truth["probed"] for truth in truths):
+        raise Undecided("the probes came too late for a program")
+    counters = comments_of(profile)
+    if lost := [f"{name}={counters[name]}" for name in LOST if int(counters.get(name, 0))]:
+        raise Undecided(" ".join(lost))
+    for process, truth in zip(waiting, truths):
+        seen = values_at(profile, process.pid, "briefly")
+        expect(seen == 2 * truth["values"], f"{seen} seen, {truth['values']} true, and all of it held at the end")
+    expect("heap_processes_refused" not in counters, "ended processes took the places of others")
+    missed = int(counters.get("heap_processes_missed", 0))
+    met = {sample.labels.get("process.pid") for sample in profile.samples} - {process.pid for process in waiting}
+    expect(0.8 * BRIEF <= missed + len(met) and missed <= BRIEF, f"of {BRIEF} short programs {missed} were missed, "
+                                                                f"{len(met)} seen")
+    return f"{missed} of {BRIEF} short programs were missed and counted"
+
+
+def leaderless(bench):
+    """Main threads end while others go on, before the recording and within it: what was seen stays, and it is said that no
+    more is."""
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
+        path = f"{directory}/x.pb.gz"
+        late, early = (stack.enter_context(Program(bench.workload("heap_brief", how), stdin=subprocess.PIPE,
+                                                   stdout=subprocess.PIPE, text=True))
+                       for how in ("leaderless", "headless"))
+        with recording(bench, path, "--pid", late.pid, "--pid", early.pid, symbolize=True) as recorder:
+            truth = json.loads(late.stdout.readline())
+            time.sleep(5)
+            recorder.send_signal(signal.SIGINT)
+            _, errors = recorder.communicate(timeout=TIMEOUT)
+        for program in (late, early):
+            program.stdin.close()
+            expect(program.wait(timeout=TIMEOUT) == 0, f"the program ended with {program.returncode}")
+        if lacks_links(errors):
+            return NO_LINKS
+        profile = Profile.read(path)
+    if not truth["probed"]:
+        raise Undecided("the probes came too late for the program")
+    counters = comments_of(profile)
+    expect(counters.get("heap_processes_leaderless") == "2", f"both are counted: {counters}")
+    expect(errors.count("its main thread has ended") == 2, f"it is said: {errors}")
+    seen = values_at(profile, late.pid, "briefly")
+    expect(seen[:2] == truth["values"], f"{seen} seen, {truth['values']} allocated before that")
+    return "2 processes"
+
+
 if __name__ == "__main__":
-    main([by_pid, by_comm, by_executable, by_cgroup, bounded, forked])
+    main([by_pid, by_comm, by_executable, by_cgroup, bounded, forked, brief, leaderless])
