@@ -52,11 +52,12 @@ static int apply_selection(struct daemon *daemon, const struct configuration *ne
 	return r;
 }
 
-/* What cannot change while sampling. */
+/* What cannot change while sampling: for a budget of memory all limits are set anew. */
 static bool needs_new_recording(const struct configuration *old, const struct configuration *new,
 				const struct configuration_changes *changes)
 {
-	return has_changed(changes, "memory.heap.") && (old->memory.heap.enabled || new->memory.heap.enabled);
+	return has_changed(changes, "budget.memory") ||
+	       (has_changed(changes, "memory.heap.") && (old->memory.heap.enabled || new->memory.heap.enabled));
 }
 
 static int renew_recording(struct daemon *daemon, struct configuration *new)

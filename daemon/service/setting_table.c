@@ -91,8 +91,9 @@ const struct setting configuration_settings[] = {
 		.low = 100, .high = 1000000, .traits = SETTING_ZERO_IS_AUTO),
 	SETTING(SIZE, "budget.memory", budget.memory_bytes, "none",
 		"What profiling may take of the host's memory: its own processes and its maps in the\n"
-		"kernel. Sizes and limits become no larger than fits.",
-		.low = MEMORY_BUDGET_LOWEST, .high = TIB, .traits = SETTING_ZERO_IS_NONE | SETTING_NEEDS_RESTART),
+		"kernel. Sizes and limits become no larger than fits. A change begins a\n"
+		"new recording.",
+		.low = MEMORY_BUDGET_LOWEST, .high = TIB, .traits = SETTING_ZERO_IS_NONE),
 	SETTING(TEXT, "kill_switch.file", kill_switch.file, "/etc/bolometer/off",
 		"While there is a file of this name, on a local file system, nothing of the daemon is\n"
 		"attached to the kernel; \"\": none. SIGUSR2 does the same."),

@@ -104,6 +104,10 @@ class Daemon:
         path = self.directory + "/profiles"
         return sorted(os.listdir(path)) if os.path.isdir(path) else []
 
+    def contents(self, name):
+        with gzip.open(f"{self.directory}/profiles/{name}") as file:
+            return file.read()
+
 
 def wait_until(condition, what):
     end = time.monotonic() + PATIENCE
@@ -146,6 +150,24 @@ def reload_applies_or_leaves_everything(bolometer):
                                     + "limits: {binaries: 100}\n")
             expect("only a restart applies them: limits.binaries" in daemon.messages(),
                    daemon.messages())
+            expect(daemon.end() == 0, daemon.messages())
+
+
+def reload_changes_the_budget_of_memory(bolometer):
+    with tempfile.TemporaryDirectory() as directory:
+        with Daemon(bolometer, directory) as daemon:
+            for mebibytes in (40, 32):
+                daemon.reload(CONFIGURATION.format(directory=directory, frequency=199)
+                              + f"budget: {{memory: {mebibytes}MiB}}\n")
+                expect("configuration reloaded" in daemon.messages(), daemon.messages())
+
+                def has_it():
+                    work_for(0.1)
+                    return any(f"budget_memory_bytes={mebibytes << 20}".encode() in daemon.contents(name)
+                               for name in daemon.profiles())
+
+                wait_until(has_it, f"profiles of {mebibytes} MiB: {daemon.messages()}")
+            expect("only a restart" not in daemon.messages(), daemon.messages())
             expect(daemon.end() == 0, daemon.messages())
 
 
@@ -236,6 +258,6 @@ def wrong_configurations_are_refused(bolometer):
     expect(result.returncode == 2, "no words", result)
 
 
-main([tells_its_manager_and_flushes, reload_applies_or_leaves_everything, second_signal_ends_at_once,
+main([tells_its_manager_and_flushes, reload_applies_or_leaves_everything, reload_changes_the_budget_of_memory, second_signal_ends_at_once,
       hanging_backend_ends_in_time, starts_without_directories_and_backend,
       opentelemetry_variables_suffice, wrong_configurations_are_refused], needs_root=True)
