@@ -10,8 +10,10 @@ What sampling costs, piece by piece:
     growth      what a host with few and with many page faults loses to `-e growth`, the same ways
     memory      of all our processes and BPF maps on this host, under a compiler, and with 400 processes
                 that run 300 different binaries
+    limit       the same with 2,000 processes and 1,000 binaries under `--max-memory 64MiB`
+    tables      the same with 800 binaries that are copies of bash: more tables than there is room for
 
-    bench_cost.py BOLOMETER RECURSION SPIN INTERRUPT CHAIN [PART...]
+    bench_cost.py BOLOMETER RECURSION SPIN INTERRUPT CHAIN SERVICE [PART...]
 """
 
 import contextlib
@@ -192,12 +194,12 @@ def proportional_set_size(pid):
     return total
 
 
-def own_memory(tools, directory, seconds):
-    """Largest PSS of all our processes, and the BPF maps at the end, bytes."""
+def own_memory(tools, directory, seconds, *options):
+    """Largest PSS of all our processes and their BPF maps, and those at the end, bytes; while it samples, too."""
     path = directory / "x.pb.gz"
-    run = subprocess.Popen([tools["bolometer"], "record", "-q", "-d", f"{seconds}s", "-o", path],
+    run = subprocess.Popen([tools["bolometer"], "record", "-q", "-d", f"{seconds}s", "-o", path, *options],
                            stdin=subprocess.DEVNULL)
-    sizes = []
+    sizes, sampling, end = [], 0, time.monotonic() + seconds
     while run.poll() is None:
         sizes.append(proportional_set_size(run.pid))
         maps = 0
@@ -207,9 +209,11 @@ def own_memory(tools, directory, seconds):
                 if "map_type:" in text:
                     maps += int(re.search(r"memlock:\s+(\d+)", text)[1])
         sizes[-1] += maps
+        if time.monotonic() < end:
+            sampling = max(sampling, sizes[-1])
         time.sleep(0.3)
     c = counters(path)
-    return {"all": max(sizes), "last": sizes[-2], "own": c["memory_bytes"], **c}
+    return {"all": max(sizes), "last": sizes[-2], "sampling": sampling, "own": c["memory_bytes"], **c}
 
 
 def show_memory(name, m, goal, reference):
@@ -218,9 +222,9 @@ def show_memory(name, m, goal, reference):
           f" row; {m['samples']} samples")
 
 
-def make_copies(directory, count):
-    """Copies of bash, each with a build id and an end of its own."""
-    original = pathlib.Path("/bin/bash").resolve().read_bytes()
+def make_copies(directory, program, count):
+    """Of a program, each with a build id and an end of its own."""
+    original = pathlib.Path(program).resolve().read_bytes()
     at = original.index(b"GNU\0", original.index(struct.pack("<III", 4, 20, 3)))
     copies = []
     for i in range(count):
@@ -234,15 +238,11 @@ def make_copies(directory, count):
 
 
 @contextlib.contextmanager
-def many_processes(directory, processes, binaries):
-    """Each sleeps, and works some milliseconds twice a second."""
+def started(directory, program, arguments, processes, binaries):
+    """So many processes of so many copies of a program."""
     (directory / "copies").mkdir()
-    copies = make_copies(directory / "copies", binaries)
-    fifo = directory / "fifo"
-    os.mkfifo(fifo)
-    script = (f"exec 3<>{fifo}; while :; do for ((i = 0; i < 1500; i++)); do :; done;"
-              " read -t 2 -u 3; done")
-    running = [subprocess.Popen([copies[i % binaries], "-c", script]) for i in range(processes)]
+    copies = make_copies(directory / "copies", program, binaries)
+    running = [subprocess.Popen([copies[i % binaries], *arguments]) for i in range(processes)]
     try:
         time.sleep(2)
         yield
@@ -252,6 +252,20 @@ def many_processes(directory, processes, binaries):
         for process in running:
             process.wait()
         shutil.rmtree(directory / "copies")
+
+
+def many_processes(directory, processes, binaries):
+    """Each sleeps, and works every two seconds: all together about as much as one CPU can."""
+    fifo = directory / "fifo"
+    os.mkfifo(fifo)
+    script = (f"exec 3<>{fifo}; while :; do for ((i = 0; i < {600000 // processes}; i++)); do :; done;"
+              " read -t 2 -u 3; done")
+    return started(directory, "/bin/bash", ["-c", script], processes, binaries)
+
+
+def many_services(directory, service, processes, binaries):
+    """The same with a small program."""
+    return started(directory, service, [str(1600000 // processes), "2000"], processes, binaries)
 
 
 def memory(tools, directory):
@@ -269,11 +283,39 @@ def memory(tools, directory):
                     host["all"])
 
 
-PARTS = {"slope": slope, "tick": tick, "cost": cost, "growth": growth, "memory": memory}
+LIMIT_MIB = 64
+
+
+def show_limit(name, tools, directory):
+    """What is kept, and what it takes for that."""
+    m = own_memory(tools, directory, 20, "--max-memory", f"{LIMIT_MIB}MiB")
+    gave_up = {key.partition(".")[2]: value for key, value in m.items() if key.startswith("budget_memory_gave")}
+    lost = {key: m[key] for key in ("binaries_arena_full", "binaries_idle", "names_refused", "names_forgotten",
+                                    "dropped_samples") if m.get(key)}
+    print(f"limit   {name}, {LIMIT_MIB} MiB ({LIMIT_MIB * 1.048576:.1f} MB): at most"
+          f" {m['sampling'] / 1e6:.1f} MB while sampling, {m['budget_memory_peak_bytes'] / 1e6:.1f} by its own"
+          f" readings, {m['all'] / 1e6:.1f} with the end:"
+          f" {'not kept' if m['budget_memory_infeasible'] else 'kept'}")
+    print(f"        {m['samples']} samples, complete {m.get('end.complete', 0) / max(m['samples'], 1):.0%};"
+          f" gave up {gave_up or 'nothing'}; {lost or 'nothing lost'}")
+
+
+def limit(tools, directory):
+    with many_services(directory, tools["service"], 2000, 1000):
+        show_limit("2,000 processes, 1,000 small binaries", tools, directory)
+
+
+def tables(tools, directory):
+    with many_processes(directory, 800, 800):
+        show_limit("800 processes, 800 copies of bash", tools, directory)
+
+
+PARTS = {"slope": slope, "tick": tick, "cost": cost, "growth": growth, "memory": memory, "limit": limit,
+         "tables": tables}
 
 
 def main():
-    names = ("bolometer", "recursion", "spin", "interrupt", "chain")
+    names = ("bolometer", "recursion", "spin", "interrupt", "chain", "service")
     tools = dict(zip(names, sys.argv[1:]))
     if os.geteuid() != 0:
         print("needs root")
