@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define MAX_PROCESSES 65536U /* remembered; past it all are looked at again */
-#define NO_RULE (-1)
 
 struct rule {
 	struct strategy_rule rule;
@@ -20,7 +19,7 @@ struct rule {
 
 /* What a process falls under. */
 struct decision {
-	int rules[PROFILE_KIND_COUNT]; /* index or NO_RULE */
+	uint64_t rules[PROFILE_KIND_COUNT]; /* bit i: rule i, of those that it comes to */
 	uint64_t service;
 };
 
@@ -51,6 +50,8 @@ void strategy_rule_free(struct strategy_rule *rule)
 int strategies_new(struct strategy_rule *rules, size_t count, uint64_t seed, uint64_t now_ns,
 		   struct strategies **ret)
 {
+	if (count > STRATEGIES_MAX)
+		return -E2BIG;
 	struct strategies *s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
@@ -163,13 +164,13 @@ static struct decision judge(const struct strategies *s, const struct process *p
 			    struct pod_names *names, uint64_t now_ns)
 {
 	struct decision decision = {.service = service_of(process, names, now_ns)};
-	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
-		decision.rules[kind] = NO_RULE;
+	bool is_decided[PROFILE_KIND_COUNT] = {false};
 	for (size_t i = 0; i < s->count; i++) {
 		const struct strategy_rule *rule = &s->rules[i].rule;
-		if (decision.rules[rule->kind] == NO_RULE &&
-		    rule_matches(&rule->match, process, names, now_ns))
-			decision.rules[rule->kind] = (int)i;
+		if (is_decided[rule->kind] || !rule_matches(&rule->match, process, names, now_ns))
+			continue;
+		decision.rules[rule->kind] |= UINT64_C(1) << i;
+		is_decided[rule->kind] = !rule->goes_on;
 	}
 	return decision;
 }
@@ -197,13 +198,16 @@ double strategies_offer(struct strategies *s, const struct record_sample *sample
 	if (kind < 0)
 		return 1;
 	struct decision decision = decision_of(s, process, names, sample->header.time);
-	if (decision.rules[kind] == NO_RULE)
-		return 1;
 	struct strategy_sample offered = {.time_ns = sample->header.time,
 					  .process = process->life,
-					  .service = decision.service,
-					  .weight = sample->weight};
-	return strategy_offer(&s->rules[decision.rules[kind]].strategy, &offered);
+					  .service = decision.service};
+	double factor = 1;
+	for (uint64_t left = decision.rules[kind]; left && factor > 0; left &= left - 1) {
+		struct strategy *strategy = &s->rules[__builtin_ctzll(left)].strategy;
+		offered.weight = (uint64_t)(factor * (double)sample->weight + 0.5);
+		factor *= strategy_offer(strategy, &offered);
+	}
+	return factor;
 }
 
 void strategies_forget_processes(struct strategies *s)
@@ -239,14 +243,14 @@ void strategy_rule_describe(const struct strategy_rule *rule, char *buffer, size
 {
 	static const char *const choices[] = {"sample", "process", "interval"};
 	const struct strategy_options *o = &rule->options;
-	const char *name = strategy_name(o->kind);
+	const char *name = strategy_name(o->kind), *then = rule->goes_on ? ", then the next" : "";
 	if (o->kind == STRATEGY_PROBABILISTIC)
-		snprintf(buffer, size, "%s, %g %% by %s", name, 100 * o->ratio, choices[o->by]);
+		snprintf(buffer, size, "%s, %g %% by %s%s", name, 100 * o->ratio, choices[o->by], then);
 	else if (o->kind == STRATEGY_RATE)
-		snprintf(buffer, size, "%s, %g samples a second", name, o->samples);
+		snprintf(buffer, size, "%s, %g samples a second%s", name, o->samples, then);
 	else if (o->kind == STRATEGY_ADAPTIVE)
-		snprintf(buffer, size, "%s, %g samples a service and hour on %u hosts", name,
-			 o->samples, MAX_OF(o->hosts, 1u));
+		snprintf(buffer, size, "%s, %g samples a service and hour on %u hosts%s", name,
+			 o->samples, MAX_OF(o->hosts, 1u), then);
 	else
-		snprintf(buffer, size, "%s", name);
+		snprintf(buffer, size, "%s%s", name, then);
 }

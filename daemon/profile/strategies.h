@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which strategy a sample falls under: a list of rules, each of one kind of profile and of the processes that
- * it matches. The first that matches decides; a sample that none matches is taken as it is.
+ * it matches. The first that matches decides; a sample that none matches is taken as it is. Where a rule says so,
+ * what it takes goes on to the next that matches, and weighs the product of their factors: each factor has the mean 1
+ * whatever came before it, so the product has, too.
  *
  * What a process is matched by can change while it runs (its cgroup) or come late (the names of its pod). So it
  * is looked at once, kept, and looked at again after strategies_forget_processes().
@@ -13,6 +15,8 @@
 #include "process/process.h"
 #include "profile/profile_kind.h"
 #include "profile/strategy.h"
+
+#define STRATEGIES_MAX 64
 
 /* A pattern on one attribute that process_origin_visit() tells. */
 struct strategy_attribute {
@@ -32,6 +36,7 @@ struct strategy_rule {
 	char *name; /* for people and metrics */
 	enum profile_kind kind; /* whose samples; not the heap's */
 	struct strategy_match match;
+	bool goes_on; /* what is taken is offered to the next rule that matches, weighing what it does by then */
 	struct strategy_options options; /* but for the seed */
 };
 
@@ -40,7 +45,7 @@ void strategy_rule_free(struct strategy_rule *rule);
 struct strategies;
 
 /* `rules` are moved: what they hold is the strategies' after success. `seed` is of all chances. `now_ns` is
- * since when they count, ns since 1970. Returns 0 or -ENOMEM. */
+ * since when they count, ns since 1970. Returns 0, -ENOMEM, or -E2BIG for more than STRATEGIES_MAX. */
 int strategies_new(struct strategy_rule *rules, size_t count, uint64_t seed, uint64_t now_ns,
 		   struct strategies **ret);
 struct strategies *strategies_free(struct strategies *strategies); /* accepts NULL, returns NULL */

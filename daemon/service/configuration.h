@@ -120,6 +120,7 @@ struct strategy_configuration {
 	uint64_t interval_ns;
 	uint64_t samples; /* 0: not given */
 	uint64_t expected_hosts;
+	bool then_next;
 	unsigned line, column; /* where it stands in the file */
 };
 

@@ -182,6 +182,9 @@ static void check_strategy_values(const struct check *c, const struct strategy_c
 	snprintf(key, sizeof(key), "%sexpected_hosts", place);
 	if (s->strategy != STRATEGY_ADAPTIVE && s->expected_hosts != 1)
 		COMPLAIN(c, s, key, "means nothing for %s", name);
+	snprintf(key, sizeof(key), "%sthen_next", place);
+	if (s->strategy == STRATEGY_NEVER && s->then_next)
+		COMPLAIN(c, s, key, "means nothing for %s", name);
 	snprintf(key, sizeof(key), "%sevent", place);
 	if (s->event == STRATEGY_OF_GROWTH && !c->configuration->memory.growth)
 		COMPLAIN(c, s, key, "means nothing without memory.growth");

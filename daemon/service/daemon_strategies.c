@@ -33,6 +33,7 @@ static int make_rule(const struct strategy_configuration *c, struct strategy_rul
 {
 	*ret = (struct strategy_rule){
 		.kind = c->event == STRATEGY_OF_GROWTH ? PROFILE_KIND_GROWTH : PROFILE_KIND_CPU,
+		.goes_on = c->then_next,
 		.options = {.kind = c->strategy,
 			    .by = c->by,
 			    .ratio = (double)c->ratio_ppm / 1e6,

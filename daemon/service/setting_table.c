@@ -211,6 +211,8 @@ const struct setting strategy_settings[] = {
 	SETTING(NUMBER, "expected_hosts", expected_hosts, "1",
 		"adaptive: how many hosts share the samples of a service, each its part.",
 		.unit = "hosts", .low = 1, .high = 1000000),
+	SETTING(FLAG, "then_next", then_next, "false",
+		"What is taken goes on to the next strategy that matches; both factors multiply."),
 	SETTINGS_END,
 };
 

@@ -37,9 +37,11 @@ strategies:
   - {{name: never, strategy: never, match: {{exe: strategy_never}}}}
   - {{name: quarter, strategy: probabilistic, ratio: 25%, match: {{exe: strategy_quarter}}}}
   - {{name: rate, strategy: rate, samples: 20, match: {{exe: strategy_rate}}}}
+  - {{name: half, strategy: probabilistic, ratio: 50%, match: {{exe: strategy_both}}, then_next: true}}
+  - {{name: both, strategy: rate, samples: 20, match: {{exe: strategy_both}}}}
   - {{name: adaptive, strategy: adaptive, samples: 18000, match: {{exe: "strategy_*"}}}}
 """
-PROGRAMS = ("never", "quarter", "rate", "adaptive")
+PROGRAMS = ("never", "quarter", "rate", "both", "adaptive")
 
 
 def start_programs(bench, directory, running_programs):
@@ -108,8 +110,10 @@ def check_bound(strategy, counted):
 
 def check_strategies(strategies, sums, metrics):
     for name, strategy in strategies.items():
-        samples, cpu = sums[name]
         expect(strategy["offered"] == strategy["taken"] + strategy["not_taken"], f"{strategy}")
+        if name not in PROGRAMS:
+            continue
+        samples, cpu = sums[name]
         expect(samples == strategy["taken"], f"{name}: {samples} in the files, {strategy}")
         expect(abs(cpu - strategy["counted_weight"]) <= samples, f"{name}: {cpu} ns in the files, {strategy}")
         expect(f'bolometer_strategy_taken_samples_total{{strategy="{name}",event="cpu"}} {samples}\n' in metrics,
@@ -117,6 +121,10 @@ def check_strategies(strategies, sums, metrics):
     expect(sums["never"] == [0, 0] and strategies["never"]["offered"] > 0, f"never: {strategies['never']}")
     for name in PROGRAMS[1:]:
         check_bound(strategies[name], sums[name][1])
+    half, both = strategies["half"], strategies["both"]
+    expect(half["taken"] == both["offered"] and abs(half["counted_weight"] - both["offered_weight"]) <= half["taken"],
+           f"what {half} takes is not what {both} is offered")
+    check_bound({**half, "taken": both["taken"]}, sums["both"][1])
 
 
 def all_at_once(bench):
@@ -133,7 +141,7 @@ def all_at_once(bench):
         strategies = {strategy["name"]: strategy for strategy in status["strategies"]}
         metrics = daemon.health("/metrics").text
         answer = daemon.unix("/api/reset", "POST").text
-        expect(answer == "the statistics of 4 strategies begin anew\n", answer)
+        expect(answer == "the statistics of 6 strategies begin anew\n", answer)
         expect(all(strategy["offered"] == 0 for strategy in daemon.status()["strategies"]), "not reset")
         daemon.end()  # then all files are written
         profiles = profiles_of(daemon)

@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "profile/strategies.h"
 
+#include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,12 +126,62 @@ static void test_order(void **state)
 	strategies_free(strategies);
 }
 
+/* Four rules in a chain, some of which a process does not match; 40 % of 500 samples a second at first, then 20 of
+ * them a second. Over 20 runs the mean of the sums of weights is what was offered, within 3.89 standard errors. */
+static void test_combined(void **state)
+{
+	enum { RUNS = 20, SECONDS = 20, A_SECOND = 500 };
+	double sums[RUNS], mean = 0, squares = 0, true_sum = 10.0 * SECONDS * A_SECOND;
+	for (int run = 0; run < RUNS; run++) {
+		struct strategy_rule rules[] = {
+			rule_named("first", STRATEGY_PROBABILISTIC), rule_named("other", STRATEGY_NEVER),
+			rule_named("limit", STRATEGY_RATE), rule_named("behind the end", STRATEGY_NEVER)};
+		rules[0].goes_on = true;
+		rules[0].options.ratio = 0.4;
+		rules[1].match.executable = strdup("somebody else");
+		rules[2].options.samples = 20;
+		struct strategies *strategies;
+		struct strategy_report first, limit;
+		assert_int_equal(strategies_new(rules, 4, (uint64_t)run * 77 + 5, 0, &strategies), 0);
+		sums[run] = 0;
+		for (unsigned i = 0; i < SECONDS * A_SECOND; i++) {
+			struct record_sample sample = {.header.time = (1000 * A_SECOND + i) * (NS_PER_SECOND / A_SECOND),
+						       .event = EVENT_CPU,
+						       .weight = 10};
+			sums[run] += 10 * strategies_offer(strategies, &sample, &nginx, NULL);
+		}
+		strategies_get(strategies, 0, &first);
+		strategies_get(strategies, 2, &limit);
+		assert_int_equal(first.statistics.offered, SECONDS * A_SECOND);
+		assert_int_equal(limit.statistics.offered, first.statistics.taken);
+		/* What it is offered weighs 10 / 0.4; what it counts is what comes out. */
+		assert_int_equal(limit.statistics.offered_weight, 25 * first.statistics.taken);
+		assert_true(fabs(limit.statistics.counted_weight - sums[run]) < 1e-6 * true_sum);
+		assert_in_range(limit.statistics.taken, 15 * SECONDS, 30 * SECONDS);
+		strategies_free(strategies);
+		mean += sums[run] / RUNS;
+	}
+	for (int run = 0; run < RUNS; run++)
+		squares += (sums[run] - mean) * (sums[run] - mean);
+	assert_true(squares > 0);
+	assert_true(fabs(mean - true_sum) <= 3.89 * sqrt(squares / (RUNS - 1) / RUNS));
+}
+
+static void test_too_many(void **state)
+{
+	struct strategy_rule rules[STRATEGIES_MAX + 1] = {{0}};
+	struct strategies *strategies;
+	assert_int_equal(strategies_new(rules, STRATEGIES_MAX + 1, 1, 0, &strategies), -E2BIG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_attributes),
 		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_combined),
+		cmocka_unit_test(test_too_many),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

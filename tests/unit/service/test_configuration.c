@@ -180,6 +180,8 @@ static void exporters_are_checked_as_a_whole(void **state)
 	assert_problem("strategies:\n  - {strategy: rate}\n", "2:5 strategies[0].samples: missing: rate needs them");
 	assert_problem("strategies:\n  - {strategy: never, ratio: 5%}\n",
 		       "2:5 strategies[0].ratio: means nothing for never");
+	assert_problem("strategies:\n  - {strategy: never, then_next: true}\n",
+		       "2:5 strategies[0].then_next: means nothing for never");
 	assert_problem("strategies:\n  - {by: process}\n", "2:5 strategies[0].by: means nothing for always");
 	assert_problem("strategies:\n  - {event: growth}\n",
 		       "2:5 strategies[0].event: means nothing without memory.growth");
