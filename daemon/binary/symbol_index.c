@@ -103,15 +103,25 @@ static const char *name_at(const struct symbol_index *index, uint32_t offset)
 	return offset < index->names_size ? index->names + offset : NULL;
 }
 
+/* Until the next symbol begins, and not past its own end. */
+static uint32_t span_of(const struct symbol_record *symbol, const struct symbol_record *next)
+{
+	uint64_t span = symbol->size;
+	if (next && (!span || next->address - symbol->address < span))
+		span = next->address - symbol->address;
+	return (uint32_t)MIN_OF(span, (uint64_t)UINT32_MAX);
+}
+
 bool symbol_index_find(const struct symbol_index *index, uint64_t address, struct symbol *ret)
 {
 	struct stored_symbol window[STORED_SYMBOLS_WINDOW];
 	const struct symbol_record *symbols = index->symbols;
-	size_t low = 0, high = index->symbol_count; /* first symbol above the address */
+	size_t low = 0, count = index->symbol_count; /* first symbol above the address */
 	if (index->stored) {
 		symbols = (const struct symbol_record *)window;
-		high = stored_symbols_read(index->stored, address, window);
+		count = stored_symbols_read(index->stored, address, window);
 	}
+	size_t high = count;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		if (symbols[middle].address <= address)
@@ -126,5 +136,7 @@ bool symbol_index_find(const struct symbol_index *index, uint64_t address, struc
 	if (!name)
 		return false;
 	*ret = (struct symbol){.name = name, .address = found->address, .size = found->size};
+	if (found == &symbols[low - 1])
+		ret->span = span_of(found, low < count ? &symbols[low] : NULL);
 	return true;
 }

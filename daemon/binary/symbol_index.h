@@ -41,6 +41,7 @@ struct symbol {
 	const char *name;     /* as in the file: mangled */
 	uint64_t address;     /* start of the function */
 	uint64_t size;	      /* 0: unknown */
+	uint32_t span;	      /* from its start on, so far each address is in it and in no other; 0: not known */
 };
 
 /* The function that contains an ELF virtual address. Symbols without a size match only up to the

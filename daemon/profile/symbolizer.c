@@ -21,6 +21,7 @@
 #include "binary/symbol_index.h"
 #include "binary/symbol_layout.h"
 #include "profile/debug_lookup.h"
+#include "profile/known_functions.h"
 #include "profile/known_names.h"
 
 #include <errno.h>
@@ -40,6 +41,7 @@ struct binary_names {
 	bool requested;	   /* the symbol index */
 	bool has_index;
 	struct symbol_index index; /* valid with has_index */
+	struct known_functions functions; /* of the index, where that lies in the cache */
 	char *index_bytes; /* its artifact; NULL: that is in the cache, or there is none */
 	struct debug_search *search; /* NULL: ended */
 	int debug_file, supplementary_file; /* descriptors or -1; the debug file is tried out first */
@@ -97,6 +99,7 @@ static void account(struct binary_names *names)
 			 (names->wanted.capacity * sizeof(struct hash_slot)) +
 			 (names->not_asked.capacity * sizeof(uint64_t)) +
 			 (names->has_index ? symbol_index_size(&names->index) : 0) +
+			 known_functions_bytes(&names->functions) +
 			 (names->line_bytes ? names->lines.artifact.size : 0);
 	names->owner->bytes += bytes - names->bytes;
 	names->bytes = bytes;
@@ -118,6 +121,7 @@ static void drop_index(struct binary_names *names)
 	if (names->has_index)
 		symbol_index_close(&names->index);
 	names->has_index = false;
+	known_functions_clear(&names->functions);
 	free(names->index_bytes);
 	names->index_bytes = NULL;
 }
@@ -572,21 +576,34 @@ static bool is_better(const char *symbol, const struct symbol_frame *frame)
 	return is_mangled && frame->system_name[0] != '_';
 }
 
+/* The name of the function in the binary's symbols, NULL: none. Valid until the next one is looked up. */
+static const char *find_symbol(struct binary_names *names, uint64_t address)
+{
+	struct symbol symbol;
+	const char *known = known_functions_find(&names->functions, address);
+	if (known || !names->has_index || !symbol_index_find(&names->index, address, &symbol))
+		return known;
+	if (names->index.stored && address - symbol.address < symbol.span) {
+		known_functions_add(&names->functions, symbol.address, symbol.span, symbol.name);
+		account(names);
+	}
+	return symbol.name;
+}
+
 size_t symbolizer_find(struct symbolizer *s, struct binary *binary, uint64_t address,
 		       struct symbol_frame *frames, size_t capacity)
 {
 	struct binary_names *names = binary->names;
-	struct symbol symbol;
 	if (!names || capacity == 0)
 		return 0;
 	size_t count = find_lines(s, names, address, frames, capacity);
-	bool named = names->has_index && symbol_index_find(&names->index, address, &symbol);
+	const char *symbol = find_symbol(names, address);
 	/* The outermost frame is a symbol of the file: its linkage name is the better one. */
-	if (named && count == 0)
+	if (symbol && count == 0)
 		frames[count++] = (struct symbol_frame){.file = ""};
-	if (named && is_better(symbol.name, &frames[count - 1])) {
-		frames[count - 1].name = demangled(s, symbol.name);
-		frames[count - 1].system_name = symbol.name;
+	if (symbol && is_better(symbol, &frames[count - 1])) {
+		frames[count - 1].name = demangled(s, symbol);
+		frames[count - 1].system_name = symbol;
 	}
 	for (size_t i = 0; i < count; i++)
 		if (!frames[i].name || !frames[i].name[0])

@@ -88,6 +88,9 @@ static const char *name_at(const struct built *built, uint64_t address)
 	assert_string_equal(same.name, symbol.name);
 	assert_int_equal(same.address, symbol.address);
 	assert_int_equal(same.size, symbol.size);
+	assert_int_equal(same.span, symbol.span);
+	assert_true(!symbol.span || symbol_index_find(&built->index, symbol.address + symbol.span - 1, &same));
+	assert_int_equal(same.address, symbol.address);
 	return symbol.name;
 }
 
