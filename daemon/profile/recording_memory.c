@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Owns a recording's memory budget: what is measured of it, and what is given up where it is short
- * (collect/memory_budget.h). A part of it bounds what could take it all: unwind tables, names, stacks. What those
- * parts do not use serves the rest: our code, the kernel's names, processes, and what is open for a moment.
+ * (collect/memory_budget.h). A part of it bounds what could take it all: unwind tables, names, stacks. Tables have the
+ * most: they alone cannot be read where they lie. What those parts leave serves the rest: our code, processes, and
+ * what is open for a moment.
  */
 #include "profile/recording_state.h"
 
@@ -11,8 +12,8 @@
 #include <malloc.h>
 
 /* Parts of the budget. */
-#define TABLES_PART 4
-#define NAMES_PART 4
+#define TABLES_SIXTEENTHS 7
+#define NAMES_PART 8
 #define FRAMES_PART 8
 #define ENTRIES_PART 8
 /* Bytes of each, what finds it included: an array that may have grown to twice what it needs, and a slot. */
@@ -32,7 +33,7 @@ void recording_limit_memory(struct recording *r)
 	r->memory_budget.limit = memory;
 	if (!memory)
 		return;
-	limits->table_bytes = lower_of(limits->table_bytes, MAX_OF(memory / TABLES_PART, SMALLEST_TABLES));
+	limits->table_bytes = lower_of(limits->table_bytes, MAX_OF(memory / 16 * TABLES_SIXTEENTHS, SMALLEST_TABLES));
 	limits->symbol_bytes = lower_of(limits->symbol_bytes, memory / NAMES_PART);
 	limits->frames = lower_of(limits->frames, memory / FRAMES_PART / FRAME_COST);
 	limits->entries = lower_of(limits->entries, memory / ENTRIES_PART / ENTRY_COST);
