@@ -20,6 +20,7 @@
 #include "binary/line_merge.h"
 #include "binary/symbol_index.h"
 #include "binary/symbol_layout.h"
+#include "collect/bpf_symbols.h"
 #include "profile/debug_lookup.h"
 #include "profile/known_functions.h"
 #include "profile/known_names.h"
@@ -68,6 +69,7 @@ struct symbolizer {
 	struct kernel_symbols kernel;
 	struct known_names kernel_names; /* of those in the cache, if they come again */
 	bool names_come_again;
+	struct bpf_symbols bpf;
 	uint64_t kernel_loaded_ns; /* monotonic; 0: not tried yet */
 	struct hash demangled;	/* hash of a mangled name -> index into texts */
 	ARRAY(char *) texts;	/* owned strings */
@@ -198,6 +200,7 @@ struct symbolizer *symbolizer_free(struct symbolizer *s)
 	forget_texts(s);
 	known_names_clear(&s->kernel_names);
 	kernel_symbols_free(&s->kernel);
+	bpf_symbols_free(&s->bpf);
 	free(s);
 	return NULL;
 }
@@ -645,8 +648,9 @@ void symbolizer_prepare_kernel(struct symbolizer *s)
 		take_kernel_symbols(s, true);
 }
 
-/* What the cache keeps will do for the kernel and its modules; for other code (BPF programs) the kernel
- * itself is asked, and again when that was a while ago: programs and modules come and go. */
+/* What the cache keeps will do for the kernel and its modules. For other code the kernel itself is asked: for its
+ * BPF programs, and for all it has only where it is none of theirs, and again when that was a while ago, as
+ * modules come and go. */
 static bool find_kernel_symbol(struct symbolizer *s, uint64_t address, const char **ret_name,
 			       const char **ret_module)
 {
@@ -655,8 +659,12 @@ static bool find_kernel_symbol(struct symbolizer *s, uint64_t address, const cha
 		return true;
 	symbolizer_prepare_kernel(s);
 	bool certain = kernel_symbols_are_certain(&s->kernel, address);
-	if (!certain)
+	if (!certain) {
+		*ret_module = "bpf";
+		if (bpf_symbols_find(&s->bpf, address, ret_name))
+			return true;
 		take_kernel_symbols(s, false);
+	}
 	if (kernel_symbols_find(&s->kernel, address, ret_name, ret_module, &start)) {
 		if (s->names_come_again && certain && s->kernel.stored)
 			known_names_put(&s->kernel_names, address, *ret_name, *ret_module);
