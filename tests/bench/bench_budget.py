@@ -11,6 +11,12 @@ the file that a recording makes at its end come after that, and are told apart.
 
     bench_budget.py BOLOMETER CHAIN [SECONDS [SHARE]]
 
+With ALLOCATE there are 5 M allocations a second besides, and the heap is recorded, too: in windows, since probes on
+all calls would take more than the program. What a probe's breakpoint takes beyond its program is the allocating
+program's, under a budget of its own (bench_heap.py), and not counted here.
+
+    bench_budget.py BOLOMETER CHAIN SECONDS SHARE ALLOCATE
+
 Is the cost that it accounts for what the host loses? With a budget of 5 %, fixed work on every CPU is counted
 while the clocks are switched off and on by turns within one recording; what is lost while they are on, and the
 CPU time of the recorder's cgroup, are held against what the controller took for the cost of the same time.
@@ -42,6 +48,7 @@ while True:
     time.sleep(max(0, due - time.monotonic()))
 """
 ALLOCATE = "while True: [bytes(100 + i) for i in range(5000)]; bytearray(1 << 20)"
+ALLOCATIONS = "5000000"  # a second of the allocating program's CPU time
 MIN_SECONDS = 60
 START_SECONDS, BURST_SECONDS = 5, 2
 AGREE_SHARE = 0.05
@@ -91,21 +98,22 @@ def program_ns(pid):
 
 
 @contextlib.contextmanager
-def storm(chain):
+def storm(chain, allocate=None):
+    allocating = [allocate, ALLOCATIONS, "600"] if allocate else [sys.executable, "-c", ALLOCATE]
     with load([chain, "600"]), contextlib.ExitStack() as stack:
-        for script in (FORKS, ALLOCATE):
-            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", script]))
+        for command in ([sys.executable, "-c", FORKS], allocating):
+            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL))
             stack.callback(process.kill)
         yield
 
 
-def measure(bolometer, chain, seconds, share):
+def measure(bolometer, chain, seconds, share, allocate=None):
     cgroup = Cgroup()
-    with tempfile.TemporaryDirectory() as name, bpf_statistics(), storm(chain):
-        path = pathlib.Path(name) / "x.pb.gz"
+    with tempfile.TemporaryDirectory() as name, bpf_statistics(), storm(chain, allocate):
+        events = ["cpu", "heap"] if allocate else ["cpu"]
         with open(f"{name}/errors", "w+", encoding="utf-8") as errors, subprocess.Popen(
                 [bolometer, "record", "-vv", "-F", "999", "--max-cpu", f"{share:.2%}", "-d", f"{seconds}s",
-                 "-o", path], stdin=subprocess.DEVNULL, stderr=errors, preexec_fn=cgroup.enter) as process:
+                 "-e", ",".join(events), "-o", f"{name}/%e.pb.gz"], stdin=subprocess.DEVNULL, stderr=errors, preexec_fn=cgroup.enter) as process:
             began, seen = time.monotonic(), []
             while process.poll() is None:
                 seen.append((time.monotonic() - began, cgroup.ns() + program_ns(process.pid)))
@@ -115,7 +123,8 @@ def measure(bolometer, chain, seconds, share):
             price = PRICE.search(errors.read())
         own = cgroup.ns()
         cgroup.remove()
-        said = counters(path)
+        said = counters(f"{name}/cpu.pb.gz")
+        said["heap"] = counters(f"{name}/heap.pb.gz") if allocate else {}
     if not price:
         sys.exit("the recorder does not say what an interrupt costs")
     interrupts = said["ticks"] * int(price[1])
@@ -149,6 +158,10 @@ def show(share, sampling, own, interrupts, wall, said):
     if rest:
         print(f"    after the first {START_SECONDS} s: {dearest_share(rest, interrupts, BURST_SECONDS):.3%} in the dearest "
               f"{BURST_SECONDS} s")
+    if said["heap"]:
+        heap = said["heap"]
+        print(f"    heap: {heap['heap_windows']} windows, {heap['heap_promoted']} programs promoted; "
+              f"without {', '.join(sorted(name.split('.')[1] for name in heap if name.startswith('budget_without.')))}")
     return dearest
 
 
@@ -205,7 +218,7 @@ def main():
         return
     seconds = int(sys.argv[3]) if len(sys.argv) > 3 else 90
     share = float(sys.argv[4]) if len(sys.argv) > 4 else 0.005
-    result = measure(bolometer, chain, seconds, share)
+    result = measure(bolometer, chain, seconds, share, *sys.argv[5:6])
     dearest = show(share, *result)
     # What it says it cannot keep is not a broken promise, but said; less than a minute is none.
     if seconds >= MIN_SECONDS and dearest > share and not result[-1]["budget_infeasible"]:
