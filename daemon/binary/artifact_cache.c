@@ -139,6 +139,12 @@ static void entry_name(const struct artifact_key *key, char ret[static ENTRY_NAM
 
 /* -- reading -------------------------------------------------------------------------------- */
 
+void artifact_cache_count_damaged(struct artifact_cache *cache)
+{
+	if (cache)
+		cache->statistics.damaged++;
+}
+
 bool artifact_cache_is_lasting(int error)
 {
 	return error == -ENODATA || error == -EBADMSG;

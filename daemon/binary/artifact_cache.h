@@ -63,6 +63,9 @@ int artifact_cache_open_artifact(struct artifact_cache *cache, const struct arti
 int artifact_cache_reopen_artifact(const struct artifact_cache *cache, const struct artifact_key *key,
 				   enum artifact_kind kind, struct artifact_file *ret);
 
+/* An entry that was opened turned out to be damaged while it was read. Accepts NULL. */
+void artifact_cache_count_damaged(struct artifact_cache *cache);
+
 /* Can this error be stored? Those that parsing the file again would give again: -ENODATA, -EBADMSG. */
 bool artifact_cache_is_lasting(int error);
 

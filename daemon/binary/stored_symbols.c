@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define BLOCKS_AT_ONCE 32
 #define FIRST_NAME_BYTES 128UL
@@ -137,6 +138,14 @@ const char *stored_symbols_name(struct stored_symbols *s, uint32_t offset)
 			return s->name;
 	}
 	return NULL;
+}
+
+bool stored_symbols_are_whole(const struct stored_symbols *s)
+{
+	struct stat st;
+	uint64_t end = MAX_OF(s->symbols_offset + s->count * sizeof(struct stored_symbol),
+			      s->names_offset + s->names_size);
+	return fstat(s->file, &st) == 0 && (uint64_t)st.st_size >= end;
 }
 
 size_t stored_symbols_size(const struct stored_symbols *s)

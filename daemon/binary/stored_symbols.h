@@ -37,5 +37,8 @@ size_t stored_symbols_read(const struct stored_symbols *symbols, uint64_t addres
 /* The name at an offset among the names, valid until the next call; NULL: there is none. */
 const char *stored_symbols_name(struct stored_symbols *symbols, uint32_t offset);
 
+/* Is the entry still as long as it was? An error of reading is another matter. */
+bool stored_symbols_are_whole(const struct stored_symbols *symbols);
+
 /* What is held in memory, bytes. */
 size_t stored_symbols_size(const struct stored_symbols *symbols);

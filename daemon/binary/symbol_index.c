@@ -74,6 +74,11 @@ void symbol_index_close(struct symbol_index *index)
 	*index = (struct symbol_index){.symbols = NULL};
 }
 
+bool symbol_index_is_whole(const struct symbol_index *index)
+{
+	return !index->stored || stored_symbols_are_whole(index->stored);
+}
+
 size_t symbol_index_size(const struct symbol_index *index)
 {
 	return index->artifact.size + (index->own_debug ? sizeof(*index->own_debug) : 0) +

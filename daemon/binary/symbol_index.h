@@ -32,6 +32,9 @@ int symbol_index_open_file(const struct artifact_file *artifact, struct symbol_i
 /* Gives back what it owns; of an artifact in memory that is nothing. */
 void symbol_index_close(struct symbol_index *index);
 
+/* Of one in a file: is that still as long as it was? */
+bool symbol_index_is_whole(const struct symbol_index *index);
+
 /* What it holds in memory, the artifact's bytes included, bytes. */
 size_t symbol_index_size(const struct symbol_index *index);
 

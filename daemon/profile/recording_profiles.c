@@ -180,8 +180,10 @@ static void wait_for_names(struct recording *r)
 	/* The parser's child gets to work first. */
 	if (binary_store_drain(store, HEAD_START_NS) == -ETIMEDOUT && has_kernel_frames(r))
 		symbolizer_prepare_kernel(r->symbolizer);
-	now = monotonic_ns();
-	binary_store_drain(store, now < until ? until - now : 0);
+	do {
+		now = monotonic_ns();
+		binary_store_drain(store, now < until ? until - now : 0);
+	} while (symbolizer_replace_damaged(r->symbolizer) && now < until);
 }
 
 /* The profiles of all kinds that are looked at. */
@@ -223,6 +225,8 @@ int recording_take_profiles(struct recording *r, struct profile *ret[PROFILE_KIN
 	struct profile *profiles[PROFILE_KIND_COUNT] = {0};
 	_cleanup_(heap_reading_free) struct heap_reading heap = {0};
 	uint64_t end = recording_drain(r);
+	if (r->symbolizer)
+		symbolizer_replace_damaged(r->symbolizer);
 	recording_prepare_names(r);
 	recording_wait_for_jit(r);
 	if (!r->running && r->symbolizer)

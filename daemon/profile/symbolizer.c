@@ -18,6 +18,7 @@
 #include "binary/demangle.h"
 #include "binary/kernel_symbols_cache.h"
 #include "binary/line_merge.h"
+#include "binary/stored_symbols.h"
 #include "binary/symbol_index.h"
 #include "binary/symbol_layout.h"
 #include "collect/bpf_symbols.h"
@@ -69,6 +70,7 @@ struct symbolizer {
 	struct kernel_symbols kernel;
 	struct known_names kernel_names; /* of those in the cache, if they come again */
 	bool names_come_again;
+	bool cache_is_damaged; /* while it was read: answers are copied */
 	struct bpf_symbols bpf;
 	uint64_t kernel_loaded_ns; /* monotonic; 0: not tried yet */
 	struct hash demangled;	/* hash of a mangled name -> index into texts */
@@ -347,6 +349,7 @@ static void request_lines(struct binary_names *names)
 /* ---- Symbols --------------------------------------------------------------------------------- */
 
 static void request_symbols(struct binary_names *names);
+static void take_kernel_symbols(struct symbolizer *s, bool from_cache);
 
 /* Takes over how far the search came; one that hangs has ended. Returns the file or -1. */
 static int take_looked_up(struct binary_names *names, struct debug_lookup *lookup)
@@ -453,7 +456,8 @@ static void take_index(struct binary_names *names, const struct artifact *artifa
 {
 	struct artifact_file file;
 	struct artifact copy;
-	if (have_room(names, 0) && binary_store_open_answer(names->owner->store, &file) == 0 &&
+	if (have_room(names, 0) && !names->owner->cache_is_damaged &&
+	    binary_store_open_answer(names->owner->store, &file) == 0 &&
 	    symbol_index_open_file(&file, &names->index) == 0) {
 		names->has_index = true;
 		return;
@@ -493,6 +497,33 @@ static void request_symbols(struct binary_names *names)
 	}
 	names->debug_file = close_foreign(names->debug_file);
 	settle(names);
+}
+
+static void note_damaged(struct symbolizer *s)
+{
+	s->cache_is_damaged = true;
+	artifact_cache_count_damaged(binary_store_cache(s->store));
+}
+
+bool symbolizer_replace_damaged(struct symbolizer *s)
+{
+	bool is_awaited = false;
+	for (size_t i = 0; i < s->all.count; i++) {
+		struct binary_names *names = s->all.items[i];
+		if (!names->has_index || !names->settled || names->requests ||
+		    symbol_index_is_whole(&names->index))
+			continue;
+		note_damaged(s);
+		drop_index(names);
+		account(names);
+		request_symbols(names);
+		is_awaited = true;
+	}
+	if (s->kernel.stored && !stored_symbols_are_whole(s->kernel.stored)) {
+		note_damaged(s);
+		take_kernel_symbols(s, false);
+	}
+	return is_awaited;
 }
 
 void symbolizer_prepare(struct symbolizer *s, struct binary *binary)

@@ -50,6 +50,11 @@ int symbolizer_want_lines(struct symbolizer *symbolizer, struct binary *binary, 
  * now. */
 void symbolizer_request_lines(struct symbolizer *symbolizer, bool all);
 
+/* Names are read where they lie in the cache. What somebody has truncated there since is counted as damaged and asked
+ * for again, to be held in memory from then on; the kernel's names are read anew at once. Returns whether an answer is
+ * awaited. */
+bool symbolizer_replace_damaged(struct symbolizer *symbolizer);
+
 /* Fills at most `capacity` frames for an ELF address of a binary. Returns how many, 0: no name. */
 size_t symbolizer_find(struct symbolizer *symbolizer, struct binary *binary, uint64_t address,
 		       struct symbol_frame *frames, size_t capacity);

@@ -24,6 +24,7 @@ struct built {
 	struct text text;
 	struct artifact artifact;
 	struct symbol_index index, in_file;
+	int file; /* the index's */
 };
 
 static void open_in_file(struct built *b)
@@ -34,6 +35,7 @@ static void open_in_file(struct built *b)
 	assert_int_equal(artifact_file_check(fd, 0, b->text.length, ARTIFACT_SYMBOLS, &file), 0);
 	assert_int_equal(symbol_index_open_file(&file, &b->in_file), 0);
 	assert_memory_equal(b->in_file.debug, b->index.debug, sizeof(*b->index.debug));
+	b->file = fd;
 }
 
 static int build(const char *name, const char *debug_name, struct built *ret)
@@ -262,6 +264,24 @@ static int make_files(void **state)
 	return made ? 0 : -1;
 }
 
+/* The cache's entry while it is read: nothing is found in it any more, and it says so. */
+static void tells_a_truncated_file(void **state)
+{
+	struct built b;
+	struct symbol symbol;
+	(void)state;
+	assert_int_equal(build("full", NULL, &b), 0);
+	uint64_t address = address_of("main");
+	assert_true(symbol_index_find(&b.in_file, address, &symbol));
+	assert_true(symbol_index_is_whole(&b.in_file));
+	assert_true(symbol_index_is_whole(&b.index));
+	assert_int_equal(ftruncate(b.file, (off_t)b.text.length / 2), 0);
+	assert_false(symbol_index_is_whole(&b.in_file));
+	assert_int_equal(ftruncate(b.file, 0), 0);
+	assert_false(symbol_index_find(&b.in_file, address, &symbol));
+	built_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +296,7 @@ int main(void)
 		cmocka_unit_test(test_debug_file_of_another_build),
 		cmocka_unit_test(test_no_names),
 		cmocka_unit_test(test_lying_index),
+		cmocka_unit_test(tells_a_truncated_file),
 	};
 	return cmocka_run_group_tests(tests, make_files, made_files_end);
 }
