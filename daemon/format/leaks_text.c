@@ -46,12 +46,28 @@ static size_t rows_of(const struct leaks *leaks, size_t rows)
 	return rows ? MIN_OF(rows, leaks->sites.count) : leaks->sites.count;
 }
 
+/* Windows see what is allocated in them: how much is held can only be estimated. */
+static void add_estimated(const struct profile *profile, struct text *out)
+{
+	int at = profile_find_sample_type(profile, "inuse_estimated_space");
+	int64_t sum = 0;
+	char size[32];
+	for (size_t i = 0; i < profile->samples.count && at >= 0; i++)
+		sum += profile->values.items[i * profile->sample_types.count + (size_t)at];
+	if (sum > 0)
+		text_add(out,
+			 "estimated: %s more (--type inuse_estimated_space says where): of programs that were seen in\n"
+			 "           windows single objects are not known; record --exact follows them\n",
+			 text_size(size, sizeof(size), (uint64_t)sum));
+}
+
 int leaks_text(const struct profile *profile, const struct leaks *leaks, size_t rows, struct text *out)
 {
 	char size[32];
 	text_add(out, "kept: %s in %" PRId64 " objects from %zu places\n",
 		 text_size(size, sizeof(size), (uint64_t)leaks->kept_bytes), leaks->kept_objects,
 		 leaks->sites.count);
+	add_estimated(profile, out);
 	text_add_string(out, "      kept         survives  at least\n");
 	for (size_t i = 0; i < rows_of(leaks, rows); i++) {
 		const struct leak_site *site = &leaks->sites.items[i];

@@ -86,6 +86,11 @@ def report_leaks(bolometer, directory):
         expect(abs(site["survival_low"] - low) < 1e-4, f"the interval of {site}: {low}")
     text = bolometer.run("report", "--leaks", "-n", "1", "heap.pb.gz", cwd=directory).stdout.decode()
     expect("leak" in text and "cache" not in text and "2 more places" in text, f"rows: {text}")
+    expect("estimated" not in text, f"nothing is estimated: {text}")
+    write(directory + "/windows.pb.gz", {("main", "malloc"): (9, 9000, 0, 0, 3 << 20)},
+          types=(*HEAP_TYPES, ("inuse_estimated_space", "bytes")))
+    text = bolometer.run("report", "--leaks", "windows.pb.gz", cwd=directory).stdout.decode()
+    expect("estimated: 3.0 MiB more" in text, f"what windows saw is not nothing: {text}")
     # Sampled once in 20,000 bytes: 200,000 bytes were looked at ten times, whatever objects they were.
     write(directory + "/sampled.pb.gz", HEAP, types=HEAP_TYPES, period=("space", "bytes", 20000))
     result = bolometer.run("report", "--leaks", "--json", "sampled.pb.gz", cwd=directory)
