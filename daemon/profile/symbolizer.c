@@ -16,15 +16,12 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "binary/demangle.h"
-#include "binary/kernel_symbols_cache.h"
 #include "binary/line_merge.h"
-#include "binary/stored_symbols.h"
 #include "binary/symbol_index.h"
 #include "binary/symbol_layout.h"
-#include "collect/bpf_symbols.h"
 #include "profile/debug_lookup.h"
+#include "profile/kernel_names.h"
 #include "profile/known_functions.h"
-#include "profile/known_names.h"
 
 #include <errno.h>
 #include <string.h>
@@ -35,7 +32,6 @@
 #define LINES_WAIT_NS (30 * NS_PER_SECOND)
 #define MAX_LINES_WAIT_DOUBLINGS 2
 #define MIN_LINES ((size_t)64)
-#define KERNEL_RELOAD_NS (60 * NS_PER_SECOND)
 
 struct binary_names {
 	struct symbolizer *owner;
@@ -67,12 +63,8 @@ struct symbolizer {
 	struct binary_store *store;
 	struct symbolizer_options options;
 	ARRAY(struct binary_names *) all;
-	struct kernel_symbols kernel;
-	struct known_names kernel_names; /* of those in the cache, if they come again */
-	bool names_come_again;
+	struct kernel_names kernel;
 	bool cache_is_damaged; /* while it was read: answers are copied */
-	struct bpf_symbols bpf;
-	uint64_t kernel_loaded_ns; /* monotonic; 0: not tried yet */
 	struct hash demangled;	/* hash of a mangled name -> index into texts */
 	ARRAY(char *) texts;	/* owned strings */
 	uint64_t text_bytes;
@@ -87,6 +79,7 @@ int symbolizer_new(struct binary_store *store, const struct symbolizer_options *
 	if (!s)
 		return -ENOMEM;
 	s->store = store;
+	s->kernel.cache = binary_store_cache(store);
 	s->options = *options;
 	if (!s->options.max_bytes)
 		s->options.max_bytes = SYMBOLIZER_MAX_BYTES;
@@ -188,7 +181,7 @@ void symbolizer_make_room(struct symbolizer *s, uint32_t age)
 void symbolizer_get_statistics(const struct symbolizer *s, struct symbolizer_statistics *ret)
 {
 	*ret = s->statistics;
-	ret->bytes = s->bytes + s->text_bytes + known_names_bytes(&s->kernel_names);
+	ret->bytes = s->bytes + s->text_bytes + kernel_names_bytes(&s->kernel);
 	binary_store_get_durations(s->store, &ret->answers);
 }
 
@@ -200,9 +193,7 @@ struct symbolizer *symbolizer_free(struct symbolizer *s)
 		names_free(s->all.items[s->all.count - 1]);
 	array_free(&s->all);
 	forget_texts(s);
-	known_names_clear(&s->kernel_names);
-	kernel_symbols_free(&s->kernel);
-	bpf_symbols_free(&s->bpf);
+	kernel_names_free(&s->kernel);
 	free(s);
 	return NULL;
 }
@@ -349,7 +340,6 @@ static void request_lines(struct binary_names *names)
 /* ---- Symbols --------------------------------------------------------------------------------- */
 
 static void request_symbols(struct binary_names *names);
-static void take_kernel_symbols(struct symbolizer *s, bool from_cache);
 
 /* Takes over how far the search came; one that hangs has ended. Returns the file or -1. */
 static int take_looked_up(struct binary_names *names, struct debug_lookup *lookup)
@@ -519,10 +509,8 @@ bool symbolizer_replace_damaged(struct symbolizer *s)
 		request_symbols(names);
 		is_awaited = true;
 	}
-	if (s->kernel.stored && !stored_symbols_are_whole(s->kernel.stored)) {
+	if (kernel_names_replace_damaged(&s->kernel))
 		note_damaged(s);
-		take_kernel_symbols(s, false);
-	}
 	return is_awaited;
 }
 
@@ -645,73 +633,21 @@ size_t symbolizer_find(struct symbolizer *s, struct binary *binary, uint64_t add
 	return count;
 }
 
-static void warn_no_kernel_names(int error)
-{
-	log_warning("kernel functions have no names: /proc/kallsyms: %s%s", strerror(-error),
-		    error == -EACCES ? " (sysctl -w kernel.kptr_restrict=1, or run with CAP_SYSLOG)"
-				     : "");
-}
-
-static void take_kernel_symbols(struct symbolizer *s, bool from_cache)
-{
-	static const struct kernel_files files = KERNEL_FILES_DEFAULT;
-	struct kernel_symbols loaded;
-	int r = from_cache ? kernel_symbols_get(binary_store_cache(s->store), &files, &loaded)
-			   : kernel_symbols_load(files.kallsyms, &loaded);
-	if (r < 0 && !s->kernel_loaded_ns)
-		warn_no_kernel_names(r);
-	s->kernel_loaded_ns = monotonic_ns();
-	if (r < 0)
-		return;
-	known_names_clear(&s->kernel_names);
-	kernel_symbols_free(&s->kernel);
-	s->kernel = loaded;
-}
-
 void symbolizer_expect_again(struct symbolizer *s)
 {
-	s->names_come_again = true;
+	s->kernel.come_again = true;
 }
 
 void symbolizer_prepare_kernel(struct symbolizer *s)
 {
-	if (!s->kernel_loaded_ns)
-		take_kernel_symbols(s, true);
-}
-
-/* What the cache keeps will do for the kernel and its modules. For other code the kernel itself is asked: for its
- * BPF programs, and for all it has only where it is none of theirs, and again when that was a while ago, as
- * modules come and go. */
-static bool find_kernel_symbol(struct symbolizer *s, uint64_t address, const char **ret_name,
-			       const char **ret_module)
-{
-	uint64_t start;
-	if (known_names_get(&s->kernel_names, address, ret_name, ret_module))
-		return true;
-	symbolizer_prepare_kernel(s);
-	bool certain = kernel_symbols_are_certain(&s->kernel, address);
-	if (!certain) {
-		*ret_module = "bpf";
-		if (bpf_symbols_find(&s->bpf, address, ret_name))
-			return true;
-		take_kernel_symbols(s, false);
-	}
-	if (kernel_symbols_find(&s->kernel, address, ret_name, ret_module, &start)) {
-		if (s->names_come_again && certain && s->kernel.stored)
-			known_names_put(&s->kernel_names, address, *ret_name, *ret_module);
-		return true;
-	}
-	if (monotonic_ns() - s->kernel_loaded_ns < KERNEL_RELOAD_NS)
-		return false;
-	take_kernel_symbols(s, false);
-	return kernel_symbols_find(&s->kernel, address, ret_name, ret_module, &start);
+	kernel_names_prepare(&s->kernel);
 }
 
 bool symbolizer_find_kernel(struct symbolizer *s, uint64_t address, struct symbol_frame *frame,
 			    const char **ret_module)
 {
 	const char *name;
-	if (!find_kernel_symbol(s, address, &name, ret_module))
+	if (!kernel_names_find(&s->kernel, address, &name, ret_module))
 		return false;
 	*frame = (struct symbol_frame){.name = name, .system_name = name, .file = ""};
 	return true;
