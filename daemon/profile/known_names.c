@@ -7,8 +7,8 @@ bool known_names_get(const struct known_names *known, uint64_t place, const char
 	const uint64_t *value = hash_get(&known->places, place);
 	if (!value)
 		return false;
-	*ret_name = *value ? strings_get(&known->texts, (uint32_t)(*value >> 32) - 1) : NULL;
-	*ret_module = *value ? strings_get(&known->texts, (uint32_t)*value - 1) : "";
+	*ret_name = strings_get(&known->texts, (uint32_t)(*value >> 32));
+	*ret_module = strings_get(&known->texts, (uint32_t)*value);
 	return true;
 }
 
@@ -17,14 +17,10 @@ void known_names_put(struct known_names *known, uint64_t place, const char *name
 	uint32_t name_index, module_index;
 	if (known->places.count >= KNOWN_NAMES_MAX)
 		known_names_clear(known);
-	if (!name) {
-		hash_put(&known->places, place, 0);
-		return;
-	}
 	if (strings_add_text(&known->texts, name, &name_index) < 0 ||
 	    strings_add_text(&known->texts, module, &module_index) < 0)
 		return;
-	hash_put(&known->places, place, ((uint64_t)name_index + 1) << 32 | (module_index + 1));
+	hash_put(&known->places, place, (uint64_t)name_index << 32 | module_index);
 }
 
 void known_names_clear(struct known_names *known)
