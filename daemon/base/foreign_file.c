@@ -8,10 +8,10 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #define MAX_CLOSERS 16
@@ -130,17 +130,7 @@ static void *run_closer(void *userdata)
 
 static int start_closer(struct closer *closer)
 {
-	pthread_t thread;
-	pthread_attr_t attributes;
-	sigset_t all, before;
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	sigfillset(&all); /* signals are the loop's */
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int r = -pthread_create(&thread, &attributes, run_closer, closer);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
+	int r = thread_start_detached(STACK_BYTES, run_closer, closer);
 	closer->exists = r == 0;
 	return r;
 }

@@ -8,11 +8,11 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -233,23 +233,6 @@ static void *run_worker(void *argument)
 	return NULL;
 }
 
-static int create_thread(struct worker *worker)
-{
-	pthread_t thread;
-	pthread_attr_t attributes;
-	sigset_t all, before;
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	/* Signals are the loop's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int r = -pthread_create(&thread, &attributes, run_worker, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	return r;
-}
-
 /* With the lock. Returns 0 or -errno. */
 static int add_worker(struct offload *offload)
 {
@@ -261,7 +244,7 @@ static int add_worker(struct offload *offload)
 	worker->next = offload->workers;
 	offload->workers = worker;
 	offload->worker_count++;
-	r = create_thread(worker);
+	r = thread_start_detached(STACK_SIZE, run_worker, worker);
 	if (r < 0) {
 		forget_worker(worker);
 		free(worker);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -86,18 +87,13 @@ int background_new(struct loop *loop, unsigned limit, struct background **ret)
 int background_run(struct background *background, background_work work, background_done done,
 		   void *userdata)
 {
-	pthread_t thread;
-	pthread_attr_t attributes;
 	if (background->running >= background->limit)
 		return -EAGAIN;
 	struct job *job = calloc(1, sizeof(*job));
 	if (!job)
 		return -ENOMEM;
 	*job = (struct job){background, work, done, userdata, NULL};
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	int r = -pthread_create(&thread, &attributes, run, job);
-	pthread_attr_destroy(&attributes);
+	int r = thread_start_detached(THREAD_USUAL_STACK, run, job);
 	if (r < 0) {
 		free(job);
 		return r;
