@@ -9,10 +9,9 @@
  * itself reads by its option.
  */
 #include "base/attributes.h"
-#include "base/log.h"
+#include "base/library.h"
 
 #include <curl/curl.h>
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdarg.h>
 
@@ -53,28 +52,26 @@ typedef __typeof__(__builtin_choose_expr(
 	X(url_set, CURLUcode, (CURLU *, CURLUPart, const char *, unsigned int))                        \
 	X(url_strerror, const char *, (CURLUcode))
 
-static struct {
+static const char *const names[] = {
+#define NAME(name, type, parameters) "curl_" #name,
+	FUNCTIONS(NAME)
+#undef NAME
+};
+
+static union {
+	struct {
 #define MEMBER(name, type, parameters) type(*name) parameters;
-	FUNCTIONS(MEMBER)
+		FUNCTIONS(MEMBER)
 #undef MEMBER
+	};
+	void *addresses[ARRAY_LENGTH(names)];
 } library;
 static bool is_loaded;
 
 static void load(void)
 {
-	void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-	bool complete = handle;
-#define FIND(name, type, parameters)                                            \
-	if (handle) {                                                           \
-		*(void **)&library.name = dlsym(handle, "curl_" #name);         \
-		complete = complete && library.name;                            \
-	}
-	FUNCTIONS(FIND)
-#undef FIND
-	is_loaded = complete;
-	if (!complete)
-		log_error("nothing can be sent and no daemon asked: %s (install libcurl 7.87 or later)",
-			  dlerror());
+	is_loaded = library_load(LIBRARY, names, ARRAY_LENGTH(names), library.addresses,
+				 "nothing can be sent and no daemon asked", "install libcurl 7.87 or later");
 }
 
 static bool loaded(void)

@@ -8,9 +8,8 @@
  * is logged once, no server starts, with ELIBACC in errno.
  */
 #include "base/attributes.h"
-#include "base/log.h"
+#include "base/library.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <pthread.h>
@@ -44,27 +43,26 @@
 	X(stop_daemon, void, (struct MHD_Daemon *))                                                    \
 	X(suspend_connection, void, (struct MHD_Connection *))
 
-static struct {
+static const char *const names[] = {
+#define NAME(name, type, parameters) "MHD_" #name,
+	FUNCTIONS(NAME)
+#undef NAME
+};
+
+static union {
+	struct {
 #define MEMBER(name, type, parameters) type(*name) parameters;
-	FUNCTIONS(MEMBER)
+		FUNCTIONS(MEMBER)
 #undef MEMBER
+	};
+	void *addresses[ARRAY_LENGTH(names)];
 } library;
 static bool is_loaded;
 
 static void load(void)
 {
-	void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-	bool complete = handle;
-#define FIND(name, type, parameters)                                            \
-	if (handle) {                                                           \
-		*(void **)&library.name = dlsym(handle, "MHD_" #name);          \
-		complete = complete && library.name;                            \
-	}
-	FUNCTIONS(FIND)
-#undef FIND
-	is_loaded = complete;
-	if (!complete)
-		log_error("no local HTTP: %s (install libmicrohttpd 0.9.71 or later)", dlerror());
+	is_loaded = library_load(LIBRARY, names, ARRAY_LENGTH(names), library.addresses,
+				 "no local HTTP", "install libmicrohttpd 0.9.71 or later");
 }
 
 static bool loaded(void)
