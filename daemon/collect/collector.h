@@ -38,6 +38,7 @@ struct collector_options {
 	uint32_t heap_blocks;
 	double heap_budget;	 /* share of each process's CPU time; 1: no limit */
 	uint32_t heap_processes; /* of so many processes; 0: HEAP_DEFAULT_PROCESSES */
+	uint64_t heap_age_ns; /* of programs that were not chosen one by one: as heap_probes' `least_age_ns` */
 	const struct selection *heap_selection; /* of those selected only these, by executable and cgroup; NULL: all */
 	uint32_t max_frames;
 	uint32_t ring_bytes;	 /* 0: by number of CPUs */

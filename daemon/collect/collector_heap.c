@@ -65,6 +65,18 @@ static bool process_runs(void *table, uint32_t pid, uint64_t start_time)
 	return process_table_runs(table, pid, start_time);
 }
 
+static bool names_programs(const struct selection *selection)
+{
+	return selection && (selection->pids.count || selection->comm_patterns.count || selection->exe_patterns.count);
+}
+
+/* Who names programs wants to see how they begin. */
+static uint64_t least_age(const struct collector *c)
+{
+	bool are_named = names_programs(c->selection) || names_programs(c->options.heap_selection);
+	return are_named ? 0 : c->options.heap_age_ns;
+}
+
 static int begin_probing(struct collector *c)
 {
 	struct heap_windows_options windows = {.programs = &c->programs, .budget = c->options.heap_budget,
@@ -74,6 +86,7 @@ static int begin_probing(struct collector *c)
 		.binaries = &c->binaries,
 		.table = c->processes,
 		.processes = c->options.heap_processes,
+		.least_age_ns = least_age(c),
 		.is_selected = is_selected_for_heap,
 		.userdata = c,
 	};

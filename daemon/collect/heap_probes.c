@@ -140,12 +140,24 @@ static void refuse_process(struct heap_probes *heap, uint32_t pid)
 	hash_put(&heap->refused, pid, heap->judgement);
 }
 
-/* Adds it, if it is selected and there is room. */
+/* One that was there before anybody looked has no beginning, and is old. */
+static bool is_young(const struct heap_probes *heap, const struct process *process)
+{
+	return process->begin && heap->options.least_age_ns &&
+	       monotonic_ns() < process->begin + heap->options.least_age_ns;
+}
+
+/* Adds it, if it is selected, old enough, and there is room. */
 static struct probed_process *judge_process(struct heap_probes *heap, const struct process *process)
 {
 	const struct heap_probes_options *options = &heap->options;
 	if (process->kernel_task || !options->is_selected(options->userdata, process))
 		return NULL;
+	if (is_young(heap, process)) {
+		hash_put(&heap->young, process->number, heap->judgement);
+		return NULL;
+	}
+	hash_remove(&heap->young, process->number, NULL);
 	if (heap->by_pid.count >= options->processes)
 		remove_ended(heap);
 	if (heap->by_pid.count >= options->processes) {
@@ -244,12 +256,27 @@ static bool forget_one_refused(struct heap_probes *heap)
 	return false;
 }
 
+/* Those that came by and are not there any more. */
+static void count_brief(struct heap_probes *heap)
+{
+	struct hash_slot *slot;
+	ARRAY(uint64_t) gone = {0};
+	for (size_t i = 0; (slot = hash_next(&heap->young, &i));)
+		if (slot->value != heap->judgement && array_add(&gone, slot->key) < 0)
+			break;
+	heap->statistics.brief += gone.count;
+	for (size_t i = 0; i < gone.count; i++)
+		hash_remove(&heap->young, gone.items[i], NULL);
+	array_free(&gone);
+}
+
 static void judge_all(struct heap_probes *heap)
 {
 	heap->judgement++;
 	process_table_each_alive(heap->options.table, on_alive, heap);
 	while (remove_one_unseen(heap) || forget_one_refused(heap) || forget_one_leaderless(heap))
 		;
+	count_brief(heap);
 	tell_leaderless(heap);
 }
 
@@ -367,6 +394,7 @@ void heap_probes_end(struct heap_probes *heap)
 	}
 	hash_free(&heap->by_pid);
 	hash_free(&heap->refused);
+	hash_free(&heap->young);
 	hash_free(&heap->leaderless);
 	hash_free(&heap->indices);
 	heap->options.windows = NULL;

@@ -6,6 +6,9 @@
  *
  * Processes are judged when they map a file, and once a second, since names, cgroups and programs change.
  * Their number is bounded: one hit goes by the probes of all processes that are probed in that file.
+ *
+ * Setting and removing probes takes milliseconds of the kernel's time. Where many processes are selected most are too
+ * short to be worth it: a program is not probed before it has run for `least_age_ns`; those that end before are counted.
  */
 #pragma once
 
@@ -39,6 +42,7 @@ struct heap_probes_options {
 	struct process_table *table;
 	struct heap_windows *windows;
 	size_t processes; /* at most; 0: HEAP_DEFAULT_PROCESSES */
+	uint64_t least_age_ns; /* of a program; 0: it is probed at once */
 	/* Is the process one to look at? */
 	bool (*is_selected)(void *userdata, const struct process *process);
 	void *userdata;
@@ -50,6 +54,7 @@ struct heap_probes_statistics {
 	uint64_t probes;	    /* set so far */
 	uint64_t failed;	    /* files of a process whose probes the kernel refused */
 	uint64_t missed;	    /* processes that ended before their files were looked into */
+	uint64_t brief;		    /* programs that ended, or became others, before they had run for `least_age_ns` */
 	uint64_t leaderless;	    /* processes that are not looked at, for their main thread has ended */
 };
 
@@ -58,6 +63,7 @@ struct heap_probes {
 	struct hash by_pid;	  /* pid -> struct probed_process *, owned */
 	struct hash indices;	  /* in use, of `heap_processes` */
 	struct hash refused;	  /* pid -> the last judgement that refused it */
+	struct hash young;	  /* number of a program -> the last judgement at which it was too young */
 	struct hash leaderless;	  /* pid -> the judgement that found it so; 0: it has been told */
 	uint64_t begin_ns, judged_ns, judgement;
 	uint32_t last_index;

@@ -43,6 +43,9 @@ const struct option_spec record_option_specs[] = {
 	       "heap: take every allocation, at some microseconds each"),
 	OPTION(NUMBER, 0, "heap-processes", "N", AT(heap_processes),
 	       "heap: so many processes at most (default 64); others are counted", .low = 1, .high = 4096),
+	OPTION(DURATION, 0, "heap-age", "TIME", AT(heap_age_ns),
+	       "heap: of a whole host or cgroup, only programs that have run for so long\n"
+	       "(default 1s); those that end before are counted"),
 	OPTION(NUMBER, 0, "max-frames", "N", AT(max_frames),
 	       "user frames of a stack (default 1024)", .low = 1, .high = MAX_USER_FRAMES),
 	OPTION(UNFLAG, 0, "no-symbolize", NULL, AT(symbolize),
@@ -195,6 +198,7 @@ int record_options_apply(const struct record_options *options, uint32_t command_
 	ret->frequency = (uint32_t)options->frequency;
 	ret->max_frames = (uint32_t)options->max_frames;
 	ret->limits.heap_processes = (uint32_t)options->heap_processes;
+	ret->limits.heap_age_ns = options->heap_age_ns;
 	ret->max_cpu = (double)options->max_cpu_ppm / 1e6;
 	ret->max_memory = options->max_memory;
 	ret->symbolize = options->symbolize;

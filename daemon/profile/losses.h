@@ -26,6 +26,8 @@
 	     "processes whose allocators were not probed because there were too many")     \
 	LOSS(heap_processes_missed, c->heap.missed + c->heap_windows.missed,               \
 	     "processes that ended before their allocator was probed")                     \
+	LOSS(heap_processes_brief, c->heap.brief,                                          \
+	     "programs that ended before they were old enough for their allocator to be probed") \
 	LOSS(heap_processes_leaderless, c->heap.leaderless,                                \
 	     "processes whose allocator is not probed, as their main thread has ended")    \
 	LOSS(heap_ended_lost, c->heap_ended_lost,                                          \

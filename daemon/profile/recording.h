@@ -44,6 +44,7 @@ struct recording_limits {
 	uint64_t cache_bytes; /* of the cache on disk */
 	uint64_t idle_ns;     /* stacks, names and binaries unused for so long go; 0: never */
 	uint32_t heap_processes; /* whose allocators are probed at once */
+	uint64_t heap_age_ns; /* that a program has run for before it is one of them; not if it was chosen by pid or name */
 };
 
 struct recording_options {

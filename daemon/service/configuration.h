@@ -35,7 +35,7 @@ struct sampling_configuration {
 
 struct heap_configuration {
 	bool enabled;
-	uint64_t interval_bytes, budget_ppm, processes, objects;
+	uint64_t interval_bytes, budget_ppm, processes, objects, age_ns;
 	struct setting_texts executables, cgroups;
 };
 

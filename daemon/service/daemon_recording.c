@@ -85,6 +85,7 @@ static int recording_options(const struct configuration *c, struct recording_opt
 			   .entries = c->limits.entries,
 			   .cache_bytes = c->cache.max_bytes,
 			   .heap_processes = (uint32_t)c->memory.heap.processes,
+			   .heap_age_ns = c->memory.heap.age_ns,
 			   .idle_ns = c->limits.idle_ns},
 	};
 	int r = COPY_TEXTS(c->memory.heap.executables, ret->heap_selection.exe_patterns);

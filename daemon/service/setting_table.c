@@ -81,6 +81,11 @@ const struct setting configuration_settings[] = {
 	SETTING(NUMBER, "memory.heap.processes", memory.heap.processes, "64",
 		"So many at once, of those that are selected; others are counted.", .unit = "processes",
 		.low = 1, .high = 4096),
+	SETTING(DURATION, "memory.heap.age", memory.heap.age_ns, "1s",
+		"A program is probed when it has run for so long; those that end before are counted.\n"
+		"Those that memory.heap.exe or the selection names, by executable or thread name, are\n"
+		"probed at once.",
+		.low = NS_PER_MS, .high = HOUR_NS),
 	SETTING(NUMBER, "memory.heap.objects", memory.heap.objects, "1048576",
 		"Sampled objects followed at once. Where they are more, the interval is raised.",
 		.unit = "objects", .low = 1024, .high = 1ULL << 28),

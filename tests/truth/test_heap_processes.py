@@ -26,6 +26,7 @@ from test_children import cgroup_root
 
 WAIT = 20
 BRIEF = 300 # processes
+YOUNG, YOUNG_SECONDS = 20, 0.9
 HELD, OWN = (500, 30011), (300, 20011)  # blocks, bytes of each
 FORKS = f"""
 import ctypes, os, sys, time
@@ -145,20 +146,65 @@ def by_executable(bench):
     return selected_alone(bench, "--exe", "*/chosen")
 
 
-def by_cgroup(bench):
+def in_cgroup(run):
+    """What that returns, given a group of its own."""
     root = cgroup_root()
     if not root:
         return "SKIPPED: no cgroup hierarchy that can be written"
     group = root / f"bolometer-test-{os.getpid()}"
     group.mkdir()
     try:
-        return selected_alone(bench, "--cgroup", group, group=group)
+        return run(group)
     finally:
         for _ in range(50):
             with contextlib.suppress(OSError):
                 group.rmdir()
                 break
             time.sleep(0.1)
+
+
+def by_cgroup(bench):
+    return in_cgroup(lambda group: selected_alone(bench, "--cgroup", group, group=group))
+
+
+def young_in_cgroup(bench, group):
+    def enter():
+        (group / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+    with programs(bench, "first") as (directory, _, (first,)), contextlib.ExitStack() as stack:
+        (group / "cgroup.procs").write_text(str(first.pid), encoding="ascii")
+        path = f"{directory}/x.pb.gz"
+        recorder = stack.enter_context(recording(bench, path, "--cgroup", group))
+        if not wait_for_probes(first, recorder):
+            return NO_LINKS
+        short = []
+        for _ in range(YOUNG):
+            program = stack.enter_context(Program(["sleep", f"{YOUNG_SECONDS}"], preexec_fn=enter))
+            short.append(program)
+            time.sleep(0.05)
+        begin = time.monotonic()
+        late = stack.enter_context(Program([f"{directory}/first", "20"], stdin=subprocess.PIPE,
+                                           stdout=subprocess.PIPE, preexec_fn=enter))
+        wait_for_probes(late, recorder)
+        age = time.monotonic() - begin
+        expect(age >= YOUNG_SECONDS, f"a program of {age:.2f} s has probes")
+        for program in short:
+            program.wait()
+        time.sleep(1.5)  # until that is seen
+        if not finish(recorder):
+            return NO_LINKS
+        profile = Profile.read(path)
+        seen = {sample.labels.get("process.pid") for sample in profile.samples} & {program.pid for program in short}
+        expect(not seen, f"short programs {seen} were probed")
+        counted = int(comments_of(profile).get("heap_processes_brief", 0))
+        # Who is in a group is read once a second.
+        expect(1 <= counted <= 2 * YOUNG, f"of {YOUNG} short programs {counted} were counted")
+    return f"probes after {age:.1f} s; {counted} of {YOUNG} short programs counted, none probed"
+
+
+def young(bench):
+    """Where a group is meant, programs are not probed before they have run for a second; those that end earlier are
+    counted. (By name they are at once: `brief`.)"""
+    return in_cgroup(lambda group: young_in_cgroup(bench, group))
 
 
 def bounded(bench):
@@ -297,4 +343,4 @@ def leaderless(bench):
 
 
 if __name__ == "__main__":
-    main([by_pid, by_comm, by_executable, by_cgroup, bounded, forked, brief, leaderless])
+    main([by_pid, by_comm, by_executable, by_cgroup, young, bounded, forked, brief, leaderless])
