@@ -274,8 +274,10 @@ def main(tests, processes=2):
     if os.geteuid() != 0:
         print("SKIPPED: loading BPF programs needs root")
         sys.exit(SKIPPED)
-    bolometer, workload = map(os.path.abspath, sys.argv[1:3])
-    chosen = sys.argv[3:]
+    arguments = sys.argv[1:]
+    bolometer = os.path.abspath(arguments.pop(0))
+    workload = os.path.abspath(arguments.pop(0)) if processes else None
+    chosen = arguments
     with load(workload, processes):
         status = run_tests([(test.__name__, lambda test=test: run(test, bolometer, workload))
                             for test in tests if not chosen or test.__name__ in chosen])

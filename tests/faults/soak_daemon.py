@@ -3,9 +3,11 @@
 """The daemon for SOAK_MINUTES (default: less than one, where only what it holds is judged) under a load that forks all
 the time. Its memory at the end may be 2 % above that after five minutes.
 
-Usage: soak_daemon.py BOLOMETER WORKLOAD"""
+Usage: soak_daemon.py BOLOMETER"""
+import collections
 import contextlib
 import os
+import pathlib
 import subprocess
 import time
 
@@ -17,8 +19,12 @@ SETTLED = 5  # minutes
 # One reading is taken somewhere within an interval: what the profile of it needs comes and goes.
 READINGS = 5
 LARGEST_GROWTH = 1.02
-FORKS = """while :; do for i in 1 2 3 4 5 6 7 8; do sh -c 'ls /usr/lib >/dev/null; exit 0' & done; wait
-sleep 0.2; done"""
+# Mappings that grew, and by how much at least.
+LARGEST_SHOWN, LEAST_SHOWN = 4, MIB / 8
+ARENA = 64 * MIB  # of malloc() in glibc: its size and alignment
+PAUSE = float(os.environ.get("SOAK_PAUSE") or 0.2)  # seconds; an emulated host needs more
+FORKS = f"""while :; do for i in 1 2 3 4 5 6 7 8; do sh -c 'ls /usr/lib >/dev/null; exit 0' & done; wait
+sleep {PAUSE}; done"""
 
 
 @contextlib.contextmanager
@@ -30,22 +36,46 @@ def forking():
             os.killpg(shell.pid, 9)
 
 
+def mappings(pid):
+    """{name: PSS in bytes} of the process. Anonymous memory is named by the arena of malloc() that it would be."""
+    sizes, name = collections.Counter(), ""
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8").splitlines():
+            words = line.split()
+            if not words[0].endswith(":"):
+                arena = int(words[0].split("-")[0], 16) // ARENA
+                name = words[5] if len(words) > 5 else f"anonymous memory at {arena * ARENA:x}"
+            elif words[0] == "Pss:":
+                sizes[name] += int(words[1]) * 1024
+    return sizes
+
+
+def say_reading(minute, state, readings, held):
+    sampling, exporter = state["sampling"], state["exporters"][0]
+    print(f"     {minute:5.1f} min: PSS {readings[-1][1] / MIB:.2f} MiB, {held[-1].total() / MIB:.2f} without the children, "
+          f"{readings[-1][2]} descriptors, {sampling['processes']} processes, {sampling['binaries']} binaries, "
+          f"{exporter['samples_waiting']} samples wait, {exporter['retries']} retries, losses {state['losses']}", flush=True)
+    settled = next((held[i] for i, reading in enumerate(readings) if reading[0] >= SETTLED), held[-1])
+    for name, size in (held[-1] - settled).most_common(LARGEST_SHOWN):
+        if size >= LEAST_SHOWN:
+            print(f"           {name}: {held[-1][name] / MIB:.2f} MiB, {size / MIB:.2f} more than after {SETTLED} min")
+
+
 def memory_stays(world):
-    readings = []
+    readings, held = [], []
     with Backend() as backend, forking():
-        daemon = world.daemon(backend.url, frequency=99)
+        daemon = world.daemon(backend.url, frequency=99, timeout="10s")
         start = time.monotonic()
         while time.monotonic() < start + MINUTES * 60:
             time.sleep(min(60, MINUTES * 10))
             pid = daemon.process.pid
             state = status(world)
-            losses, binaries = state["losses"], state["sampling"]["binaries"]
             minute = (time.monotonic() - start) / 60
             readings.append((minute, proportional(pid), descriptors(pid)))
-            print(f"     {minute:5.1f} min: PSS {readings[-1][1] / MIB:.2f} MiB, "
-                  f"{readings[-1][2]} descriptors, {binaries} binaries, losses {losses}", flush=True)
+            held.append(mappings(pid))
+            say_reading(minute, state, readings, held)
             # Each has its file, its debug file, and a supplementary one.
-            expect(readings[-1][2] <= 3 * binaries + 200, f"{readings[-1][2]} descriptors")
+            expect(readings[-1][2] <= 3 * state["sampling"]["binaries"] + 200, f"{readings[-1][2]} descriptors")
         world.finish(daemon, backend, lost=None)
     settled = [size for minute, size, _ in readings if minute >= SETTLED]
     if len(settled) < 2 * READINGS:
@@ -57,4 +87,4 @@ def memory_stays(world):
 
 if __name__ == "__main__":
     verdict.HANGS_SECONDS = int(MINUTES * 60) + 120
-    main([memory_stays], processes=1)
+    main([memory_stays], processes=0)
