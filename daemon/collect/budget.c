@@ -10,21 +10,25 @@
 #define DEBT 6.0	    /* most that is remembered: older cost is in no minute any more */
 #define FIRST_INFLOW 0.65 /* in the first minute, which may begin with */
 #define FIRST_BUCKET 18.0
+#define START_SECONDS 5.0 /* of it; what is left then flows in with the rest of the minute */
 #define MINUTE 60.0
-#define BUCKET_PART 10	    /* a second may use one part in so many of what is in it */
+#define BUCKET_PART 15	    /* a second may use one part in so many of what is in it */
 #define FIRST_TICK_NS 40e3 /* a stack of usual depth, and the interrupt of a virtual machine */
 #define LARGEST_BURST 2.0   /* times the budget, in one step */
+#define ONSET 3.0	    /* times the budget, in the one step in which all CPUs become busy */
+#define TICK_FOLLOW 0.1	    /* how far what a tick takes follows the latest */
 #define FAR_ABOVE 1.5
 #define DEAD_BAND 0.15	    /* of the rate, */
 #define COST_DEAD_BAND 0.05 /* and of a cost above what is allowed */
-#define FASTER 1.05	    /* a step, at most */
+#define FASTER 1.05	    /* a step, at most, of what comes back bit by bit */
+#define NEARER 0.3	    /* of the way to a higher rate, a step */
 #define FALL 0.2	    /* how far the smoothed cost follows a lower one; a higher one at once */
 #define READING_PART 0.8    /* of what a step may cost and nothing else does */
 #define LEAST_READING 0.3   /* of the budget, whatever else costs */
 #define TICKS_PART 0.25	    /* of the budget that chance leaves to ticks whatever else costs */
 #define PATIENCE 4	    /* steps above the allowance at the floor before the next lever */
 #define CALM 20		    /* steps well below it before one is given back */
-#define CALM_SHARE 0.7
+#define CALM_SHARE 0.75
 #define LONGEST_WAIT 1920 /* steps: 16 minutes */
 #define FOLLOWING_WAIT 120 /* of that lever, which takes reading all of /proc to give back */
 #define FOLLOWING_PART 0.25 /* of the budget: what is not the ticks' must be as much for it to be of use */
@@ -50,6 +54,8 @@ void budget_init(struct budget *budget, const struct budget_options *options)
 			    .on = true,
 			    .weight = 1},
 		.tokens = FIRST_BUCKET * options->share,
+		.inflow = FIRST_INFLOW,
+		.tick_ns = FIRST_TICK_NS,
 		.chance = 1,
 		.random = options->seed,
 	};
@@ -61,6 +67,13 @@ void budget_init(struct budget *budget, const struct budget_options *options)
 static uint32_t lowest_hz(const struct budget *budget)
 {
 	return MIN_OF(budget->options.highest_hz, (uint32_t)BUDGET_LOWEST_HZ);
+}
+
+/* Hz; where all CPUs become busy, a step passes before the rate can follow. */
+static double top_hz(const struct budget *budget)
+{
+	double top = ONSET * budget->options.share * 1e9 / budget->tick_ns;
+	return MIN_OF(MAX_OF(top, (double)lowest_hz(budget)), (double)budget->options.highest_hz);
 }
 
 void budget_change(struct budget *budget, double share, uint32_t highest_hz)
@@ -92,40 +105,58 @@ static void sum(const struct budget *budget, double *cost, double *capacity)
 	}
 }
 
+/* Once, when the start is over: what it has left in its bucket flows in until the first minute ends. */
+static void spread_start(struct budget *budget)
+{
+	double left = budget->tokens / budget->options.share - BUCKET;
+	budget->inflow = MIN_OF(FIRST_INFLOW + MAX_OF(left, 0.0) / (MINUTE - START_SECONDS), INFLOW);
+}
+
 /* The share that the next step may cost. */
 static double allowance(struct budget *budget, double cost, double seconds)
 {
 	double share = budget->options.share;
-	bool is_first = budget->age < MINUTE;
-	double inflow = share * (is_first ? FIRST_INFLOW : INFLOW);
-	double bucket = share * (is_first ? FIRST_BUCKET : BUCKET);
+	bool was_start = budget->age < START_SECONDS;
 	budget->age += seconds;
-	budget->tokens = MIN_OF(budget->tokens + (inflow - cost) * seconds, bucket);
+	bool is_start = budget->age < START_SECONDS;
+	budget->tokens += (budget->inflow * share - cost) * seconds;
+	if (was_start && !is_start)
+		spread_start(budget);
+	if (budget->age >= MINUTE)
+		budget->inflow = INFLOW;
+	budget->tokens = MIN_OF(budget->tokens, share * (is_start ? FIRST_BUCKET : BUCKET));
 	budget->tokens = MAX_OF(budget->tokens, -DEBT * share);
-	return MIN_OF(inflow + budget->tokens / BUCKET_PART, LARGEST_BURST * share);
+	return MIN_OF(budget->inflow * share + budget->tokens / BUCKET_PART, LARGEST_BURST * share);
 }
 
 /* ---- Levers ---------------------------------------------------------------------------------- */
 
-static uint32_t rate_for(const struct budget *budget, double allowed)
+/* The rate at which the cost is what is allowed. */
+static double fitting_hz(const struct budget *budget, double allowed)
 {
-	double now = budget->setting.frequency, cost = budget->tick + budget->rest;
-	double wanted = budget->options.highest_hz;
+	double now = budget->setting.frequency, cost = budget->tick + budget->rest.value;
+	double fitting = budget->options.highest_hz;
 	if (cost > 0)
-		wanted = now * MAX_OF(allowed, 0.0) / cost;
+		fitting = now * MAX_OF(allowed, 0.0) / cost;
 	/* What is not the ticks' does not follow the rate: what that leaves to them, halved at most. */
 	if (budget->above > 1 && budget->tick > 0)
-		wanted = MIN_OF(wanted, MAX_OF(now * (allowed - budget->rest) / budget->tick, now / 2));
+		fitting = MIN_OF(fitting, MAX_OF(now * (allowed - budget->rest.value) / budget->tick, now / 2));
+	return fitting;
+}
+
+/* Stays where it is unless another is clearly better: each change ends a profile. */
+static uint32_t rate_for(const struct budget *budget, double allowed)
+{
+	double now = budget->setting.frequency, top = top_hz(budget), lowest = lowest_hz(budget);
+	double wanted = MIN_OF(fitting_hz(budget, allowed), top);
+	bool is_end = wanted == budget->options.highest_hz || wanted <= lowest;
+	bool is_far = wanted > now * (1 + DEAD_BAND) || wanted < now * (1 - DEAD_BAND);
+	if (!is_end && !is_far && budget->above < PATIENCE)
+		return budget->setting.frequency;
+	/* One reading that is off is not followed far. At least one Hz, or a low rate would never leave its place. */
 	if (wanted > now)
-		/* At least one Hz, or a low rate would never leave its place. */
-		wanted = MIN_OF(wanted, MAX_OF(now * FASTER, now + 1));
-	wanted = MIN_OF(wanted, (double)budget->options.highest_hz);
-	wanted = MAX_OF(wanted, (double)lowest_hz(budget));
-	bool is_end = wanted == budget->options.highest_hz || wanted == lowest_hz(budget);
-	bool is_far = wanted > now ? wanted > now * (FASTER - 0.01) || wanted >= now + 1
-				   : wanted < now * (1 - DEAD_BAND) ||
-					     budget->above >= PATIENCE;
-	return is_far || is_end ? (uint32_t)(wanted + 0.5) : budget->setting.frequency;
+		wanted = MIN_OF(wanted, now + MAX_OF(NEARER * (wanted - now), 1.0));
+	return (uint32_t)(MAX_OF(wanted, lowest) + 0.5);
 }
 
 /* Ticks cost what their number is: what was measured at the old rate is taken to the new one. */
@@ -143,16 +174,16 @@ static void set_chance(struct budget *budget, double allowed)
 	double tick = MAX_OF(budget->usual_tick, 1e-9);
 	double lowest = MAX_OF(TICKS_PART * budget->options.share / tick, BUDGET_LOWEST_CHANCE);
 	/* Back up no faster than the rate. */
-	double chance = MIN_OF((allowed - budget->rest) / tick, budget->chance * FASTER);
+	double chance = MIN_OF((allowed - budget->rest.value) / tick, budget->chance * FASTER);
 	budget->chance = MIN_OF(1.0, MAX_OF(chance, lowest));
 	/* The start is no sign of what is to come. */
 	budget->infeasible = budget->age > MINUTE &&
-			     budget->chance * tick + budget->rest > allowed * (1 + COST_DEAD_BAND);
+			     budget->chance * tick + budget->rest.value > allowed * (1 + COST_DEAD_BAND);
 }
 
 static void set_reading(struct budget *budget, double allowed, uint32_t cpus)
 {
-	double left = READING_PART * (allowed - budget->chance * budget->tick - budget->other);
+	double left = READING_PART * (allowed - budget->chance * budget->tick - budget->other.value);
 	double granted = MAX_OF(left, LEAST_READING * budget->options.share);
 	budget->setting.reading_ns = (uint64_t)(granted * cpus * (double)BUDGET_STEP_NS);
 }
@@ -200,7 +231,7 @@ static bool use_next(struct budget *budget)
 static bool use_following(struct budget *budget)
 {
 	if ((budget->setting.used | budget->options.without) & BUDGET_LEVER_BIT(BUDGET_LEVER_FOLLOWING) ||
-	    budget->rest < FOLLOWING_PART * budget->options.share)
+	    budget->rest.value < FOLLOWING_PART * budget->options.share)
 		return false;
 	use(budget, BUDGET_LEVER_FOLLOWING);
 	return true;
@@ -210,7 +241,7 @@ static void lower(struct budget *budget, double allowed)
 {
 	struct budget_setting *setting = &budget->setting;
 	/* Only what is far above cannot wait to see what a lever saves. */
-	bool can_wait = budget->tick + budget->rest < FAR_ABOVE * allowed;
+	bool can_wait = budget->tick + budget->rest.value < FAR_ABOVE * allowed;
 	if (can_wait && budget->waits > 0)
 		return;
 	if (use_next(budget)) {
@@ -237,14 +268,14 @@ static void return_last(struct budget *budget)
 static void give_back(struct budget *budget, double allowed)
 {
 	struct budget_setting *setting = &budget->setting;
-	bool has_room = setting->frequency >= 2 * lowest_hz(budget) ||
-			setting->frequency == budget->options.highest_hz;
+	uint32_t rate = rate_for(budget, allowed);
+	bool has_room = setting->frequency >= 2 * lowest_hz(budget) || rate == setting->frequency;
 	if (budget->chance < 1)
 		set_chance(budget, allowed);
 	else if (has_room && may_return(budget, BUDGET_LEVER_FOLLOWING))
 		return_lever(budget, BUDGET_LEVER_FOLLOWING);
-	else if (setting->frequency < budget->options.highest_hz)
-		set_rate(budget, rate_for(budget, allowed));
+	else if (rate != setting->frequency)
+		set_rate(budget, rate);
 	else if (budget->calm >= CALM)
 		return_last(budget);
 	budget->infeasible = false;
@@ -262,25 +293,42 @@ static void follow(double *value, double latest)
 	*value += (latest > *value ? 1 : FALL) * (latest - *value);
 }
 
+/* What stays: one dear step is paid from the bucket. */
+static void follow_lasting(struct budget_lasting *lasting, double latest)
+{
+	follow(&lasting->value, MIN_OF(latest, lasting->latest));
+	lasting->latest = latest;
+}
+
+/* What the step cost, as shares. */
+static void take_in(struct budget *budget, const struct budget_reading *reading, double capacity)
+{
+	double cost = (double)reading->cost_ns / capacity;
+	double tick = MIN_OF((double)reading->tick_ns / capacity, cost);
+	double rest = cost - tick;
+	if (budget->setting.on) {
+		follow(&budget->tick, tick);
+		budget->usual_tick += (budget->usual_tick > 0 ? FALL : 1) * (tick - budget->usual_tick);
+	}
+	if (reading->ticks > 0)
+		budget->tick_ns += TICK_FOLLOW * ((double)reading->tick_ns / (double)reading->ticks - budget->tick_ns);
+	/* The start is paid from the bucket; it is no sign of what the next steps cost. */
+	if (budget->steps > 0) {
+		follow_lasting(&budget->rest, rest);
+		follow_lasting(&budget->other, rest - MIN_OF((double)reading->reading_ns / capacity, rest));
+	}
+	keep(budget, (double)reading->cost_ns, capacity);
+}
+
 struct budget_setting budget_step(struct budget *budget, const struct budget_reading *reading)
 {
 	double capacity = (double)reading->elapsed_ns * MAX_OF(reading->cpus, 1u);
 	if (capacity <= 0)
 		return budget->setting;
-	double cost = (double)reading->cost_ns / capacity;
-	double tick = MIN_OF((double)reading->tick_ns / capacity, cost);
-	if (budget->setting.on) {
-		follow(&budget->tick, tick);
-		budget->usual_tick += (budget->usual_tick > 0 ? FALL : 1) * (tick - budget->usual_tick);
-	}
-	/* The start is paid from the bucket; it is no sign of what the next steps cost. */
-	if (budget->steps > 0) {
-		follow(&budget->rest, cost - tick);
-		follow(&budget->other, cost - tick - MIN_OF((double)reading->reading_ns / capacity, cost - tick));
-	}
-	keep(budget, (double)reading->cost_ns, capacity);
-	double allowed = allowance(budget, cost, (double)reading->elapsed_ns / 1e9);
-	double mean = budget->chance * budget->tick + budget->rest;
+	take_in(budget, reading, capacity);
+	double allowed = allowance(budget, (double)reading->cost_ns / capacity,
+					   (double)reading->elapsed_ns / 1e9);
+	double mean = budget->chance * budget->tick + budget->rest.value;
 	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
 		budget->levers[i].since = MIN_OF(budget->levers[i].since + 1, (uint32_t)LONGEST_WAIT);
 	budget->waits -= budget->waits > 0;

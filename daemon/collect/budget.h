@@ -8,10 +8,12 @@
  * flow in, 3 s of it is what the bucket holds, so that no minute can cost more than the budget (57 + 3). The
  * start may cost 18 s of it at once, and the first minute is that much poorer. It begins with the rate that fits
  * where all CPUs are busy and a tick costs what is usual. A step (half a second) may cost
- * what flows in and a tenth of what is in the bucket, twice the budget at most. Its cost goes with the rate,
+ * what flows in and a fifteenth of what is in the bucket, twice the budget at most. Its cost goes with the rate,
  * so the rate that fits is the present one times allowed over measured cost; it is followed when it is more
- * than 15 % away or the excess stays, downwards at once, upwards 5 % a step. Levers in order: BUDGET_LEVERS up to
- * the depth of stacks, then the rate down to its floor, then the rest of BUDGET_LEVERS, then the whole host on and
+ * than 15 % away or the excess stays, downwards at once, upwards three tenths of the way a step.
+ * Even where next to nothing runs the rate is no higher than what costs three times the budget when all CPUs become
+ * busy: that lasts one step, so that two seconds cost no more than twice the budget. What does not go with the ticks comes
+ * in bursts: one that is alone is paid from the bucket. Levers in order: BUDGET_LEVERS up to the depth of stacks, then the rate down to its floor, then the rest of BUDGET_LEVERS, then the whole host on and
  * off, each step by chance, where a sample weighs the inverse of the chance: every total stays unbiased. Where most
  * of the cost is not that of ticks (programs that come and go), chance would save little and blur much: ticks keep a
  * quarter of the budget. Levers are given back in the reverse order. Whether there is room without one can only be
@@ -56,6 +58,7 @@ struct budget_reading {
 	uint32_t cpus;	     /* online */
 	uint64_t cost_ns;    /* CPU time of our own, of BPF programs and of interrupts */
 	uint64_t tick_ns;    /* of it, what goes with the ticks: the programs and interrupts */
+	uint64_t ticks;	     /* of busy CPUs */
 	uint64_t reading_ns; /* of it, what reading binaries took */
 };
 
@@ -81,6 +84,11 @@ struct budget_lever_times {
 	uint32_t wait;	/* steps that it stays used, at least */
 };
 
+/* A share that rises when two steps in a row say so, to the lower of them, and falls slowly. */
+struct budget_lasting {
+	double value, latest;
+};
+
 struct budget {
 	struct budget_options options;
 	struct budget_lever_times levers[BUDGET_LEVER_COUNT];
@@ -89,9 +97,11 @@ struct budget {
 	uint64_t steps;
 	double tokens;	  /* in the bucket: seconds of all CPUs; below 0: debt */
 	double age;	  /* seconds since the start */
-	double tick, rest; /* shares: ticks while on, all else; they rise at once and fall slowly */
-	double other;	   /* as rest, without reading binaries */
+	double inflow;	  /* seconds of the budget that a second brings */
+	double tick;	   /* share, while on; rises at once and falls slowly */
 	double usual_tick; /* as tick, rising slowly too */
+	double tick_ns;	   /* of one on a busy CPU */
+	struct budget_lasting rest, other; /* shares: all but ticks; of it, without reading binaries */
 	double chance;
 	unsigned above, calm; /* steps in a row */
 	unsigned waits;	      /* steps that a lever still has to show what it saves */

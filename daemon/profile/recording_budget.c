@@ -25,6 +25,7 @@ struct recording_budget {
 	struct loop_source *timer;
 	uint64_t interrupt_ns; /* of one tick */
 	uint64_t own_ns, tick_ns, reading_ns; /* spent at the last step */
+	uint64_t ticks;		  /* until then */
 	uint64_t read_ns;	  /* when that was, CLOCK_MONOTONIC */
 	bool was_infeasible;
 };
@@ -112,6 +113,7 @@ static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 		.cpus = host_cpus(),
 		.cost_ns = tick + spent_since(cost.own_cpu_ns, &budget->own_ns),
 		.tick_ns = tick,
+		.ticks = spent_since(cost.ticks, &budget->ticks),
 		.reading_ns = spent_since(cost.reading_ns, &budget->reading_ns),
 	};
 	budget->read_ns = now;

@@ -43,12 +43,17 @@ struct world {
 	bool ever_infeasible;
 };
 
-static void begin(struct world *world, uint32_t cpus, double share)
+static void begin_at(struct world *world, uint32_t cpus, double share, uint32_t highest_hz)
 {
 	*world = (struct world){.cpus = cpus, .random = 7};
-	struct budget_options options = {.share = share, .highest_hz = 99, .seed = 42};
+	struct budget_options options = {.share = share, .highest_hz = highest_hz, .seed = 42};
 	budget_init(&world->budget, &options);
 	world->setting = world->budget.setting;
+}
+
+static void begin(struct world *world, uint32_t cpus, double share)
+{
+	begin_at(world, cpus, share, 99);
 }
 
 static double roll(struct world *world)
@@ -60,6 +65,12 @@ static double roll(struct world *world)
 static bool gives_up(const struct world *world, enum budget_lever lever)
 {
 	return world->setting.used & BUDGET_LEVER_BIT(lever);
+}
+
+static uint64_t ticks(const struct world *world, const struct load *load)
+{
+	const struct budget_setting *s = &world->setting;
+	return s->on ? (uint64_t)(load->busy_cpus * s->frequency * STEP_SECONDS + 0.5) : 0;
 }
 
 static double tick_cost(const struct world *world, const struct load *load)
@@ -98,6 +109,7 @@ static void run(struct world *world, const struct load *load, size_t steps)
 						 .cpus = world->cpus,
 						 .cost_ns = (uint64_t)cost,
 						 .tick_ns = (uint64_t)tick,
+						 .ticks = ticks(world, load),
 						 .reading_ns = (uint64_t)read};
 		struct budget_report report;
 		world->history[world->steps++] = cost / (double)BUDGET_STEP_NS / world->cpus;
@@ -203,14 +215,58 @@ static void start_at_a_rate_that_fits(void **state)
 	assert_int_equal(budget_first_hz(0.00001, 9999), BUDGET_LOWEST_HZ);
 	assert_int_equal(budget_first_hz(0.00001, 7), 7);
 	struct world world;
-	begin(&world, 4, 0.005);
-	struct budget_options options = {.share = 0.005, .highest_hz = 999, .seed = 42};
-	budget_init(&world.budget, &options);
-	world.setting = world.budget.setting;
+	begin_at(&world, 4, 0.005, 999);
 	run(&world, &storm, MINUTE);
 	assert_true(highest(&world, 0, MINUTE) <= 0.005);
 	run(&world, &calm, MINUTE);
-	assert_true(world.setting.frequency > 400);
+	assert_true(world.setting.frequency > 300);
+}
+
+/* Ticks take as long as in the storm. */
+static const struct load before_storm = {.busy_cpus = 0.2, .sample_ns = 90e3, .fixed_ns = 1e6};
+
+/* An hour of nearly nothing with much asked for, then a storm: it meets a rate that costs no more than it may. */
+static void storm_after_a_calm_hour(void **state)
+{
+	struct world world;
+	begin_at(&world, 4, 0.005, 9999);
+	run(&world, &storm, 2 * MINUTE);
+	uint32_t stormy = world.setting.frequency;
+	run(&world, &before_storm, 20);
+	assert_true(world.setting.frequency > 2 * stormy); /* after ten seconds */
+	run(&world, &before_storm, 60 * MINUTE);
+	assert_true(world.setting.frequency > 2 * stormy);
+	run(&world, &storm, MINUTE);
+	assert_true(highest(&world, 62 * MINUTE, 4) <= 2 * 0.005);
+	assert_true(highest(&world, 0, MINUTE) <= 0.005 * 1.02);
+}
+
+/* Work of its own that comes in bursts (names are looked up, an interval is sent) is paid from the bucket, and
+ * nothing is given up for it. */
+static void bursts_change_nothing(void **state)
+{
+	static const struct load burst = {.busy_cpus = 0.2, .sample_ns = 40e3, .fixed_ns = 40e6};
+	struct world world;
+	begin(&world, 4, 0.005);
+	run(&world, &calm, 2 * MINUTE);
+	for (int i = 0; i < 30; i++) {
+		run(&world, &burst, 1); /* two budgets */
+		run(&world, &calm, 9);
+		assert_int_equal(world.setting.frequency, 99);
+		assert_int_equal(world.setting.used, 0);
+	}
+}
+
+/* A start that cost little leaves what it may cost to the rest of the first minute, not to one burst in it. */
+static void storm_after_a_cheap_start(void **state)
+{
+	struct world world;
+	begin_at(&world, 4, 0.005, 9999);
+	run(&world, &before_storm, MINUTE / 4);
+	run(&world, &storm, MINUTE);
+	assert_true(highest(&world, 0, 4) <= 2 * 0.005);
+	assert_true(highest(&world, 0, 10) <= 1.5 * 0.005);
+	assert_true(highest(&world, 0, MINUTE) <= 0.005 * 1.02);
 }
 
 static void storm_is_kept_and_ends(void **state)
@@ -317,8 +373,10 @@ static void spike_after_idle(void **state)
 		for (size_t k = 0; k < MINUTE; k++) {
 			run(&world, &nothing, 1);
 			assert_true(world.setting.on && world.setting.weight == 1);
-			/* Of one CPU for 0.2 s: two samples at the floor, 19 at the full rate, which is there. */
-			assert_int_equal(world.setting.frequency, 99);
+			/* Of one CPU for 0.2 s: two samples at the floor, 19 at the full rate, which is there where
+			 * all CPUs becoming busy would not cost too much at it. */
+			assert_true(before[i] == &heavy ? world.setting.frequency >= BUDGET_LOWEST_HZ
+							: world.setting.frequency == 99);
 		}
 	}
 }
@@ -429,6 +487,9 @@ int main(void)
 		cmocka_unit_test(reading_in_a_storm),
 		cmocka_unit_test(start_keeps_the_rate),
 		cmocka_unit_test(start_at_a_rate_that_fits),
+		cmocka_unit_test(storm_after_a_calm_hour),
+		cmocka_unit_test(bursts_change_nothing),
+		cmocka_unit_test(storm_after_a_cheap_start),
 		cmocka_unit_test(storm_is_kept_and_ends),
 		cmocka_unit_test(levers_in_order),
 		cmocka_unit_test(fork_storm),

@@ -118,7 +118,8 @@ static double run_adaptive(load_function load, struct sampler *sampler, double *
 		struct budget_reading reading = {.elapsed_ns = BUDGET_STEP_NS,
 						 .cpus = CPUS,
 						 .cost_ns = (uint64_t)(tick + FIXED_NS * STEP_SECONDS),
-						 .tick_ns = (uint64_t)tick};
+						 .tick_ns = (uint64_t)tick,
+						 .ticks = (uint64_t)(busy * rate * STEP_SECONDS)};
 		if (step >= WARM_STEPS) {
 			samples += rate > 0 ? sample_step(sampler, step, busy, rate, setting.weight) : 0;
 			*ret_busy += busy * STEP_SECONDS;
