@@ -9,7 +9,6 @@
  * FILE becomes u64[PHASES][1 + FUNCTIONS]: when the phase ends (CLOCK_REALTIME, ns), then CPU time by function, ns. With
  * CALM_MS 0 there are only storms.
  */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <math.h>
 #include <sched.h>
