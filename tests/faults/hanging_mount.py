@@ -107,12 +107,13 @@ class Mount:
 
 
 @contextlib.contextmanager
-def mounted(name, contents, holds_flushes=False):
+def mounted(name, contents, holds_flushes=False, options="allow_other"):
     """Yields a Mount whose `path` is the file. OSError where FUSE cannot be used. With `holds_flushes` whoever
-    closes the file waits for release(), and not even a signal ends that."""
+    closes the file waits for release(), and not even a signal ends that. Without `allow_other` the kernel lets
+    only this user in."""
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     with tempfile.TemporaryDirectory() as directory:
-        options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other"
+        options = f"fd={device},rootmode=40000,user_id=0,group_id=0,{options}".rstrip(",")
         if libc.mount(b"hanging", directory.encode(), b"fuse", 0, options.encode()) < 0:
             os.close(device)
             raise OSError(ctypes.get_errno(), "mount")

@@ -14,9 +14,12 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 
-from recording import Bench, cpu_ns, expect, main, mark
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "faults"))
+from hanging_mount import mounted  # noqa: E402
+from recording import Bench, cpu_ns, expect, main, mark  # noqa: E402
 
 SECONDS = 1.2
 # Dozens of standard deviations for some thousand ticks: names are tested here, not the clock.
@@ -301,6 +304,17 @@ def in_another_mount_namespace(bench):
     return check_script(bench, script, "hidden", *bench.workload("split"))
 
 
+def in_a_mount_of_one_user(bench):
+    """As an AppImage is: FUSE lets nobody in but who mounted, and the parser is another user."""
+    with contextlib.ExitStack() as stack:
+        try:
+            contents = (bench.workloads / "split").read_bytes()
+            mount = stack.enter_context(mounted("inside", contents, options=""))
+        except OSError as error:
+            return f"SKIPPED: no FUSE here ({error})"
+        return check_command(bench, [mount.path], "inside")
+
+
 def jit_in_a_pid_namespace(bench):
     """It calls itself by another number than the host, and its /tmp is its own."""
     script = ("mount -t tmpfs tmpfs /mnt; cp $0 /mnt; mount -t tmpfs tmpfs /tmp;"
@@ -318,4 +332,4 @@ if __name__ == "__main__":
     main([static, static_pie, musl, musl_static, musl_static_stripped, musl_threads, musl_static_threads,
           musl_short_threads, through_the_loader, with_minidebuginfo, with_compressed_sections,
           with_debuglink, with_debug_file_by_build_id, deleted_while_it_runs, replaced_while_it_runs,
-          in_memory_alone, in_another_mount_namespace, jit_in_a_pid_namespace])
+          in_memory_alone, in_another_mount_namespace, in_a_mount_of_one_user, jit_in_a_pid_namespace])
