@@ -87,14 +87,16 @@ def check_ends(samples):
 
 
 def check_split(recording, samples, prefix="split"):
-    """The functions' shares of the time are what the program says."""
+    """The functions' shares of the time are what the program says. Those before the tables were ready are not
+    here, and on a busy host they are enough to shift the shares."""
     functions = {name.replace("split", prefix): value
                  for name, value in recording.truth["functions"].items()}
     true_total, seen_total = sum(functions.values()), cpu_ns(samples)
     for function, true_ns in functions.items():
         seen = cpu_ns(sample for sample in samples if function in sample.names) / seen_total
         true = true_ns / true_total
-        expect(abs(seen - true) <= SHARE_ERROR, f"{function}: {seen:.1%} seen, {true:.1%} true")
+        recording.watch.expect(abs(seen - true) <= SHARE_ERROR,
+                               f"{function}: {seen:.1%} seen, {true:.1%} true")
 
 
 def check_callers(samples):
