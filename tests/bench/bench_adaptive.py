@@ -26,7 +26,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "truth"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from bench_record import CPUS, bpf_statistics, counters  # noqa: E402
+from bench_record import CPUS, bpf_statistics, counters, end_load_when_stopped  # noqa: E402
 from profile_reader import BYTES, VARINT, read_fields, read_varint  # noqa: E402
 
 SECONDS = int(sys.argv[3]) if len(sys.argv) > 3 else 80  # of each recording
@@ -154,6 +154,7 @@ def compare(bolometer, load, name):
 
 
 def main():
+    end_load_when_stopped()
     bolometer, phases = sys.argv[1], sys.argv[2]
     cycle = SECONDS * 1000 // CYCLES
     storm = cycle // STORM_SHARE

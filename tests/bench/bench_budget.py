@@ -29,7 +29,6 @@ import mmap
 import os
 import pathlib
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -37,7 +36,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from bench_cost import clocks_of, slices, trimmed_mean  # noqa: E402
-from bench_record import CPUS, bpf_statistics, counters, load  # noqa: E402
+from bench_record import CPUS, bpf_statistics, counters, end_load_when_stopped, load  # noqa: E402
 
 FORKS = """
 import os, time
@@ -210,8 +209,7 @@ def show_agreement(price, frequency, accounted, ticks, lost, half, own):
 
 
 def main():
-    # What is stopped from outside ends its storm, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_load_when_stopped()
     bolometer, chain = sys.argv[1], sys.argv[2]
     if sys.argv[3:4] == ["agree"]:
         show_agreement(*agree(bolometer, sys.argv[4]))

@@ -31,7 +31,7 @@ import sys
 import tempfile
 import time
 
-from bench_record import CPUS, bpf_statistics, counters, load, record
+from bench_record import CPUS, bpf_statistics, counters, end_load_when_stopped, load, record
 
 FREQUENCY = 99
 PAIRS = 150
@@ -316,6 +316,7 @@ PARTS = {"slope": slope, "tick": tick, "cost": cost, "growth": growth, "memory":
 
 
 def main():
+    end_load_when_stopped()
     names = ("bolometer", "recursion", "spin", "interrupt", "chain", "service")
     tools = dict(zip(names, sys.argv[1:]))
     if os.geteuid() != 0:

@@ -19,6 +19,7 @@ import os
 import pathlib
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -38,6 +39,11 @@ SLICE = 2  # seconds
 def counters(path):
     pairs = (comment.rpartition("=") for comment in Profile.read(path).comments)
     return {name: int(value) for name, _, value in pairs if value.isdigit()}
+
+
+def end_load_when_stopped():
+    """Who is stopped from outside ends what it started, too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 @contextlib.contextmanager
@@ -183,6 +189,7 @@ def end(bolometer, directory):
 
 
 def main():
+    end_load_when_stopped()
     bolometer, chain = sys.argv[1:3]
     seconds = int(sys.argv[3]) if len(sys.argv) > 3 else 10
     if os.geteuid() != 0:
