@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Builds call trees. A frame (name, type, inlined) is interned to a small number once per line of the
- * profile, so that descending the tree is one integer lookup of (parent, frame) a step; and each
- * stack starts where it departs from the stack before it, because neighbours share their roots.
+ * profile; the numbers are given in the order in which siblings are drawn. Each stack is written down as
+ * such numbers, from the root, and the stacks are sorted: then a stack has in common with all those
+ * before it what it has in common with its neighbour, so that the nodes come one after the other in the
+ * order of drawing, and none has to be looked up.
  */
 #include "profile/call_tree.h"
 
@@ -19,9 +21,10 @@ struct call_frame {
 	bool is_inlined;
 };
 
-struct call_step {
-	uint32_t frame;
-	uint32_t node;
+struct call_stack {
+	size_t first; /* index into path_frames, from the root */
+	size_t count;
+	int64_t self, self_b;
 };
 
 /* What lives only while a tree is built. */
@@ -30,37 +33,12 @@ struct call_tree_builder {
 	const struct profile *profile;
 	ARRAY(struct call_frame) frames;
 	struct hash frame_of_key;   /* name, type, inlined -> frame */
-	struct hash node_of_step;   /* parent node, frame -> node */
 	uint32_t *frame_of_line;    /* per line of the profile, or FRAME_UNKNOWN */
 	uint32_t *frame_of_address; /* per location without a line, or FRAME_UNKNOWN */
-	ARRAY(struct call_step) path; /* of the stack before, from the root */
-	size_t depth;		      /* of the stack being added */
-	bool shares_root;	      /* its frames so far are those of the stack before */
+	ARRAY(uint32_t) path_frames; /* frames, or their ranks, of all stacks */
+	ARRAY(struct call_stack) stacks;
+	ARRAY(uint32_t) path; /* nodes of the stack that was added last, below the root */
 };
-
-static int node_add(struct call_tree *tree, uint32_t parent, struct call_frame frame,
-		    uint32_t *ret_node)
-{
-	struct call_node node = {
-		.name = frame.name,
-		.parent = parent,
-		.first_child = CALL_TREE_NONE,
-		.next_sibling = CALL_TREE_NONE,
-		.type = frame.type,
-		.is_inlined = frame.is_inlined,
-	};
-	if (tree->nodes.count >= CALL_TREE_NONE)
-		return -ENOMEM;
-	uint32_t index = (uint32_t)tree->nodes.count;
-	if (parent != CALL_TREE_NONE)
-		node.next_sibling = tree->nodes.items[parent].first_child;
-	if (array_add(&tree->nodes, node) < 0)
-		return -ENOMEM;
-	if (parent != CALL_TREE_NONE)
-		tree->nodes.items[parent].first_child = index;
-	*ret_node = index;
-	return 0;
-}
 
 static int frame_intern(struct call_tree_builder *builder, const char *name, uint8_t type,
 			bool is_inlined, uint32_t *ret_frame)
@@ -103,52 +81,24 @@ static int frame_of(struct call_tree_builder *builder, uint32_t location_index, 
 	return 0;
 }
 
-static int descend(struct call_tree_builder *builder, uint32_t parent, uint32_t frame,
-		   uint32_t *ret_node)
-{
-	size_t depth = builder->depth++;
-	if (builder->shares_root && depth < builder->path.count &&
-	    builder->path.items[depth].frame == frame) {
-		*ret_node = builder->path.items[depth].node;
-		return 0;
-	}
-	if (builder->shares_root) {
-		builder->shares_root = false;
-		builder->path.count = MIN_OF(depth, builder->path.count);
-	}
-
-	uint64_t key = (uint64_t)parent << 32 | frame;
-	uint64_t *known = hash_get(&builder->node_of_step, key);
-	uint32_t node;
-	if (known)
-		node = (uint32_t)*known;
-	else if (node_add(builder->tree, parent, builder->frames.items[frame], &node) < 0 ||
-		 hash_put(&builder->node_of_step, key, node) < 0)
-		return -ENOMEM;
-	*ret_node = node;
-	return array_add(&builder->path, (struct call_step){.frame = frame, .node = node});
-}
-
-/* Walks a stack from the root to its leaf, adding nodes. */
-static int add_stack(struct call_tree_builder *builder, const struct profile_sample *sample,
-		     uint32_t *ret_leaf)
+/* Writes a stack down, from the root to its leaf. */
+static int note_stack(struct call_tree_builder *builder, const struct profile_sample *sample,
+		      struct call_stack stack)
 {
 	const struct profile *profile = builder->profile;
-	uint32_t node = CALL_TREE_ROOT;
-	builder->depth = 0;
-	builder->shares_root = true;
+	stack.first = builder->path_frames.count;
 	for (uint32_t i = sample->location_count; i-- > 0;) {
 		uint32_t location = profile->stack_locations.items[sample->first_location + i];
 		uint32_t lines = MAX_OF(profile->locations.items[location].line_count, 1u);
 		for (uint32_t line = lines; line-- > 0;) {
 			uint32_t frame;
 			if (frame_of(builder, location, line, &frame) < 0 ||
-			    descend(builder, node, frame, &node) < 0)
+			    array_add(&builder->path_frames, frame) < 0)
 				return -ENOMEM;
 		}
 	}
-	*ret_leaf = node;
-	return 0;
+	stack.count = builder->path_frames.count - stack.first;
+	return array_add(&builder->stacks, stack);
 }
 
 static uint32_t *new_frame_slots(size_t count)
@@ -159,8 +109,8 @@ static uint32_t *new_frame_slots(size_t count)
 	return slots;
 }
 
-static int add_profile(struct call_tree_builder *builder, const struct profile *profile,
-		       size_t value, bool is_b)
+static int note_profile(struct call_tree_builder *builder, const struct profile *profile,
+			size_t value, bool is_b)
 {
 	size_t types = profile->sample_types.count;
 	if (value >= types)
@@ -175,16 +125,131 @@ static int add_profile(struct call_tree_builder *builder, const struct profile *
 
 	for (size_t i = 0; i < profile->samples.count; i++) {
 		int64_t weight = profile->values.items[i * types + value];
-		uint32_t leaf;
-		if (weight == 0)
-			continue;
-		if (add_stack(builder, &profile->samples.items[i], &leaf) < 0)
+		struct call_stack stack = {.self = is_b ? 0 : weight, .self_b = is_b ? weight : 0};
+		if (weight != 0 && note_stack(builder, &profile->samples.items[i], stack) < 0)
 			return -ENOMEM;
-		struct call_node *node = &builder->tree->nodes.items[leaf];
-		if (is_b)
-			node->self_b = add_saturating(node->self_b, weight);
-		else
-			node->self = add_saturating(node->self, weight);
+	}
+	return 0;
+}
+
+/* ---- Order ------------------------------------------------------------------------------------ */
+
+static int compare_frames(const void *left, const void *right, void *userdata)
+{
+	const struct call_tree_builder *builder = userdata;
+	const struct call_frame *a = &builder->frames.items[*(const uint32_t *)left];
+	const struct call_frame *b = &builder->frames.items[*(const uint32_t *)right];
+	const struct strings *names = &builder->tree->names;
+	int order = a->name == b->name
+			    ? 0
+			    : strcmp(strings_get(names, a->name), strings_get(names, b->name));
+	if (order)
+		return order;
+	return a->type != b->type ? (int)a->type - (int)b->type : (int)a->is_inlined - (int)b->is_inlined;
+}
+
+static uint32_t *new_numbers(size_t count)
+{
+	uint32_t *numbers = malloc((count + 1) * sizeof(*numbers));
+	for (size_t i = 0; numbers && i < count; i++)
+		numbers[i] = (uint32_t)i;
+	return numbers;
+}
+
+/* Makes path_frames the frames' ranks among siblings; ret_frames[rank] is the frame. */
+static int rank_frames(struct call_tree_builder *builder, uint32_t **ret_frames)
+{
+	size_t count = builder->frames.count;
+	_cleanup_free_ uint32_t *frames = new_numbers(count);
+	_cleanup_free_ uint32_t *ranks = new_numbers(count);
+	if (!frames || !ranks)
+		return -ENOMEM;
+	qsort_r(frames, count, sizeof(*frames), compare_frames, builder);
+	for (size_t i = 0; i < count; i++)
+		ranks[frames[i]] = (uint32_t)i;
+	for (size_t i = 0; i < builder->path_frames.count; i++)
+		builder->path_frames.items[i] = ranks[builder->path_frames.items[i]];
+	*ret_frames = take_pointer(frames);
+	return 0;
+}
+
+static size_t shared_depth(const struct call_tree_builder *builder, const struct call_stack *a,
+			   const struct call_stack *b)
+{
+	const uint32_t *frames = builder->path_frames.items;
+	size_t depth = 0, shorter = MIN_OF(a->count, b->count);
+	while (depth < shorter && frames[a->first + depth] == frames[b->first + depth])
+		depth++;
+	return depth;
+}
+
+static int compare_stacks(const void *left, const void *right, void *userdata)
+{
+	const struct call_tree_builder *builder = userdata;
+	const struct call_stack *a = &builder->stacks.items[*(const uint32_t *)left];
+	const struct call_stack *b = &builder->stacks.items[*(const uint32_t *)right];
+	const uint32_t *frames = builder->path_frames.items;
+	size_t depth = shared_depth(builder, a, b);
+	if (depth == a->count || depth == b->count)
+		return (a->count > b->count) - (a->count < b->count);
+	return frames[a->first + depth] < frames[b->first + depth] ? -1 : 1;
+}
+
+/* ---- Nodes ------------------------------------------------------------------------------------ */
+
+static int node_add(struct call_tree *tree, uint32_t parent, struct call_frame frame)
+{
+	struct call_node node = {
+		.name = frame.name,
+		.parent = parent,
+		.first_child = CALL_TREE_NONE,
+		.next_sibling = CALL_TREE_NONE,
+		.type = frame.type,
+		.is_inlined = frame.is_inlined,
+	};
+	return tree->nodes.count >= CALL_TREE_NONE ? -ENOMEM : array_add(&tree->nodes, node);
+}
+
+/* Adds the nodes that the stack before it, `depth` frames of which are also its own, did not. */
+static int add_stack(struct call_tree_builder *builder, const uint32_t *frames,
+		     const struct call_stack *stack, size_t depth)
+{
+	struct call_tree *tree = builder->tree;
+	uint32_t *link, leaf = depth ? builder->path.items[depth - 1] : CALL_TREE_ROOT;
+	uint32_t sibling = depth < builder->path.count ? builder->path.items[depth] : CALL_TREE_NONE;
+	builder->path.count = depth;
+	for (; depth < stack->count; depth++) {
+		uint32_t rank = builder->path_frames.items[stack->first + depth];
+		uint32_t node = (uint32_t)tree->nodes.count;
+		if (node_add(tree, leaf, builder->frames.items[frames[rank]]) < 0 ||
+		    array_add(&builder->path, node) < 0)
+			return -ENOMEM;
+		link = sibling == CALL_TREE_NONE ? &tree->nodes.items[leaf].first_child
+						 : &tree->nodes.items[sibling].next_sibling;
+		*link = leaf = node;
+		sibling = CALL_TREE_NONE;
+	}
+	struct call_node *node = &tree->nodes.items[leaf];
+	node->self = add_saturating(node->self, stack->self);
+	node->self_b = add_saturating(node->self_b, stack->self_b);
+	return 0;
+}
+
+static int add_stacks(struct call_tree_builder *builder)
+{
+	size_t count = builder->stacks.count;
+	_cleanup_free_ uint32_t *frames = NULL;
+	_cleanup_free_ uint32_t *order = new_numbers(count);
+	if (!order || rank_frames(builder, &frames) < 0)
+		return -ENOMEM;
+	qsort_r(order, count, sizeof(*order), compare_stacks, builder);
+	const struct call_stack *before = NULL;
+	for (size_t i = 0; i < count; i++) {
+		const struct call_stack *stack = &builder->stacks.items[order[i]];
+		size_t depth = before ? shared_depth(builder, before, stack) : 0;
+		if (add_stack(builder, frames, stack, depth) < 0)
+			return -ENOMEM;
+		before = stack;
 	}
 	return 0;
 }
@@ -207,26 +272,27 @@ static void sum_totals(struct call_tree *tree)
 static void builder_release(struct call_tree_builder *builder)
 {
 	array_free(&builder->frames);
+	array_free(&builder->path_frames);
+	array_free(&builder->stacks);
 	array_free(&builder->path);
 	hash_free(&builder->frame_of_key);
-	hash_free(&builder->node_of_step);
 }
 
 static int build(struct call_tree_builder *builder, const struct profile *a, size_t value_a,
 		 const struct profile *b, size_t value_b)
 {
-	uint32_t root;
 	struct call_frame all = {.type = FRAME_TYPE_MARK};
 	if (strings_add_text(&builder->tree->names, "all", &all.name) < 0 ||
-	    node_add(builder->tree, CALL_TREE_NONE, all, &root) < 0)
+	    node_add(builder->tree, CALL_TREE_NONE, all) < 0)
 		return -ENOMEM;
-	int r = add_profile(builder, a, value_a, false);
+	int r = note_profile(builder, a, value_a, false);
 	if (r == 0 && b)
-		r = add_profile(builder, b, value_b, true);
-	if (r < 0)
-		return r;
-	sum_totals(builder->tree);
-	return call_tree_sort(builder->tree, CALL_TREE_BY_NAME);
+		r = note_profile(builder, b, value_b, true);
+	if (r == 0)
+		r = add_stacks(builder);
+	if (r == 0)
+		sum_totals(builder->tree);
+	return r;
 }
 
 int call_tree_new_pair(const struct profile *a, size_t value_a, const struct profile *b,
