@@ -305,28 +305,63 @@ static int search_entry(struct gaps *g)
 	return search_code(g, bytes, g->elf->entry, end);
 }
 
-/*
- * Can an instruction of this code name an address in a gap? It would have it as the four bytes at its end,
- * relative to what follows, or as they are where code does not move. Looking at all four bytes that there
- * are costs little beside decoding, and nearly all functions name none.
- */
-static bool may_name_gap(const struct gaps *g, const unsigned char *bytes, uint64_t address, uint64_t size)
+/* Do the four bytes, being relative to what follows them, lead into a gap? */
+static bool leads_into_gap(const struct gaps *g, const unsigned char *at, uint64_t address)
+{
+	int32_t value;
+	memcpy(&value, at, sizeof(value));
+	uint64_t target = address + sizeof(value) + (int64_t)value;
+	return target - g->flow.block_base < g->flow.block_span && flow_has(&g->flow, target);
+}
+
+/* e8: call */
+static bool may_call_gap(const struct gaps *g, const unsigned char *bytes, uint64_t address, uint64_t size)
+{
+	const unsigned char *at = bytes, *stop = bytes + size - sizeof(int32_t);
+	for (; at < stop && (at = memchr(at, 0xe8, stop - at)); at++)
+		if (leads_into_gap(g, at + 1, address + (at + 1 - bytes)))
+			return true;
+	return false;
+}
+
+/* 8d behind a REX prefix with W: lea, whose next byte says that the address is relative. */
+static bool may_take_address_in_gap(const struct gaps *g, const unsigned char *bytes, uint64_t address,
+				    uint64_t size)
+{
+	const unsigned char *at = bytes + 1, *stop = bytes + size - 1 - sizeof(int32_t);
+	for (; at < stop && (at = memchr(at, 0x8d, stop - at)); at++)
+		if ((at[-1] & 0xf8) == 0x48 && (at[1] & 0xc7) == 0x05 &&
+		    leads_into_gap(g, at + 2, address + (at + 2 - bytes)))
+			return true;
+	return false;
+}
+
+/* An address as it is, where code does not move. Longer ones are eight bytes of an instruction. */
+static bool may_have_address_in_gap(const struct gaps *g, const unsigned char *bytes, uint64_t size)
 {
 	uint64_t lowest = g->flow.block_base, span = g->flow.block_span;
-	uint64_t absolute = g->elf->type == ET_DYN ? 0 : span;
-	/* Longer addresses are eight bytes of an instruction. */
-	if (absolute && lowest + span > INT32_MAX)
+	if (lowest + span > INT32_MAX)
 		return true;
 	for (uint64_t at = 0; at + sizeof(int32_t) <= size; at++) {
 		int32_t value;
 		memcpy(&value, bytes + at, sizeof(value));
-		uint64_t target = address + at + sizeof(value) + (int64_t)value;
-		if (target - lowest < span && flow_has(&g->flow, target))
-			return true;
-		if ((uint64_t)(int64_t)value - lowest < absolute && flow_has(&g->flow, value))
+		if ((uint64_t)(int64_t)value - lowest < span && flow_has(&g->flow, value))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Can an instruction of this code name an address in a gap? Looking for the opcodes that can costs little
+ * beside decoding, and nearly all functions name none. What looks like one may be another's operand: the
+ * instructions themselves have to be asked then.
+ */
+static bool may_name_gap(const struct gaps *g, const unsigned char *bytes, uint64_t address, uint64_t size)
+{
+	if (size <= sizeof(int32_t))
+		return false;
+	return may_call_gap(g, bytes, address, size) || may_take_address_in_gap(g, bytes, address, size) ||
+	       (g->elf->type != ET_DYN && may_have_address_in_gap(g, bytes, size));
 }
 
 static int search_function(struct gaps *g, uint64_t offset, uint64_t address, uint64_t size)
