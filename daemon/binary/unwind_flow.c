@@ -45,6 +45,8 @@ int flow_add_code(struct flow *flow, uint64_t address, const unsigned char *byte
 	flow->too_much |= size > (uint64_t)flow->max_size - flow->size;
 	if (!flow->too_much)
 		flow->size += size;
+	else if (size < flow->least_past_max)
+		return 0;
 	return array_add(&flow->code, code);
 }
 

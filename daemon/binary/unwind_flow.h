@@ -30,6 +30,7 @@ struct flow {
 	ARRAY(struct flow_code) code; /* ascending; filled by the caller before flow_begin() */
 	uint32_t size;		      /* of all code */
 	uint32_t max_size;	      /* set by the caller before flow_add_code(); below 2 GiB */
+	uint32_t least_past_max;      /* likewise: smaller stretches are not kept past max_size */
 	bool too_much;		      /* past max_size: nothing can be followed */
 
 	ARRAY(struct flow_step) steps; /* what was found, in no order */
@@ -55,8 +56,8 @@ struct flow {
 	bool wrong;		       /* the function contradicts itself */
 };
 
-/* Adds a stretch behind the last one; past max_size too_much is set, and flow_begin() must not follow.
- * Returns 0 or -ENOMEM. */
+/* Adds a stretch behind the last one; past max_size too_much is set, flow_begin() must not follow, and only
+ * large stretches are kept: a damaged file may have millions. Returns 0 or -ENOMEM. */
 int flow_add_code(struct flow *flow, uint64_t address, const unsigned char *bytes, uint64_t size);
 
 /* Once all code is added. Returns 0 or -ENOMEM. Free with flow_free(), also after an error. */

@@ -4,7 +4,6 @@
 
 #include "base/attributes.h"
 
-#define LEAST_SIZE (64U << 10)
 /* V8's functions are 740 bytes on average. Code without frame pointers has this sequence only where it
  * aligns its stack, which is rarer by far. */
 #define BYTES_FOR_A_SETUP 4096
@@ -46,7 +45,7 @@ static uint64_t count_in_page(const unsigned char *bytes, uint64_t at, uint64_t 
 bool unwind_keeps_frame_pointers(const unsigned char *bytes, uint64_t size)
 {
 	uint64_t count = 0, looked_at = 0, stride = (1 + size / MOST_READ) * PAGE_SIZE;
-	if (!bytes || size < LEAST_SIZE)
+	if (!bytes || size < UNWIND_LEAST_FRAME_SETUPS)
 		return false;
 	for (uint64_t at = 0; at < size; at += stride) {
 		uint64_t end = MIN_OF(at + PAGE_SIZE, size);

@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* In less code chance could decide. */
+#define UNWIND_LEAST_FRAME_SETUPS (64U << 10)
+
 /* Judged by how often a frame is set up in `size` bytes of x86-64 code: the compilers' own code sets none
- * up without describing it. False for less than 64 KiB, in which chance could decide. */
+ * up without describing it. False for less than UNWIND_LEAST_FRAME_SETUPS. */
 bool unwind_keeps_frame_pointers(const unsigned char *bytes, uint64_t size);

@@ -504,7 +504,8 @@ int unwind_gaps_read(const struct elf_file *elf, enum unwind_gaps_effort effort,
 	struct gaps gaps = {.elf = elf,
 			    .rows = rows,
 			    .all = all,
-			    .flow.max_size = all ? ANY_CODE : MAX_CODE};
+			    .flow.max_size = all ? ANY_CODE : MAX_CODE,
+			    .flow.least_past_max = UNWIND_LEAST_FRAME_SETUPS};
 	if (elf->machine != EM_X86_64)
 		return 0;
 	int r = mark_described(&gaps);

@@ -234,6 +234,25 @@ static void tells_code_with_frame_pointers(void **state)
 	assert_false(unwind_keeps_frame_pointers(NULL, 1 << 20));
 }
 
+/* A damaged file may have millions of small stretches, which are of no use when there is too much to follow. */
+static void keeps_no_small_code_past_the_limit(void **state)
+{
+	(void)state;
+	struct flow flow = {.max_size = 64, .least_past_max = 32};
+	const unsigned char code[64] = {0};
+	assert_int_equal(flow_add_code(&flow, 0, code, 16), 0);
+	assert_int_equal(flow_add_code(&flow, 64, code, 48), 0);
+	assert_false(flow.too_much);
+	for (uint64_t i = 2; i < 1000; i++)
+		assert_int_equal(flow_add_code(&flow, 64 * i, code, 31), 0);
+	assert_true(flow.too_much);
+	assert_int_equal(flow.code.count, 2);
+	assert_int_equal(flow_add_code(&flow, 64000, code, 32), 0);
+	assert_int_equal(flow.code.count, 3);
+	assert_int_equal(flow.code.items[2].address, 64000);
+	flow_free(&flow);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +263,7 @@ int main(void)
 		cmocka_unit_test(stops_behind_calls_that_do_not_return),
 		cmocka_unit_test(follows_addresses_with_care),
 		cmocka_unit_test(is_bounded),
+		cmocka_unit_test(keeps_no_small_code_past_the_limit),
 		cmocka_unit_test(tells_code_with_frame_pointers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
