@@ -12,6 +12,7 @@
 #include "base/array.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "format/wire_table.h"
 #include "profile/profile.h"
 
 /* Numbered as the fields of ProfilesDictionary. */
@@ -35,18 +36,20 @@ struct otlp_known_label {
 };
 
 #define OTLP_OWN_STRING (1U << 31)
+#define OTLP_UNKNOWN UINT32_MAX
 
 struct otlp_dictionary {
 	const struct profile *profile;
-	struct strings tables[OTLP_TABLES]; /* that of OTLP_STRINGS stays empty */
+	struct wire_table tables[OTLP_TABLES]; /* that of OTLP_STRINGS stays empty */
 	ARRAY(uint32_t) strings; /* of the model, or OTLP_OWN_STRING with an index of own_strings */
+	size_t strings_size; /* of these, as they are written */
 	struct strings own_strings;
 	ARRAY(uint32_t) own_string_of; /* index in `strings` */
 	struct otlp_known_label *known_labels; /* OTLP_KNOWN_LABELS, by a hash of the label */
 	/* By index of the model: index in the table, or OTLP_UNKNOWN. */
 	uint32_t *string_of, *mapping_of, *function_of, *location_of;
 	uint32_t frame_type_of[FRAME_TYPE_MAX];
-	struct text scratch, packed, line, stack; /* of the entry being made */
+	struct text scratch; /* of the attribute being made */
 	bool is_ascii; /* all of the model's strings */
 	bool failed; /* out of memory: indices returned since mean nothing */
 };
@@ -79,3 +82,25 @@ void otlp_dictionary_write(const struct otlp_dictionary *dictionary, uint32_t nu
 
 /* Appends `text` made valid UTF-8 as field `number`. */
 void otlp_put_utf8(struct text *out, uint32_t number, const char *text);
+
+/* ---- For its parts ----------------------------------------------------------------------------- */
+
+bool otlp_is_ascii(const char *text, size_t size);
+
+/* Writes the table of strings, which takes `strings_size` bytes; returns its end. */
+uint8_t *otlp_strings_at(const struct otlp_dictionary *dictionary, uint8_t *at);
+
+/* Where an entry of at most `size` bytes may be made, and its index when it is. NULL and 0 when that failed. */
+static inline uint8_t *otlp_entry(struct otlp_dictionary *d, enum otlp_table table, size_t size)
+{
+	uint8_t *room = wire_table_room(&d->tables[table], size);
+	d->failed |= !room;
+	return room;
+}
+
+static inline uint32_t otlp_add_entry(struct otlp_dictionary *d, enum otlp_table table, const uint8_t *end)
+{
+	uint32_t index = 0;
+	d->failed |= wire_table_add(&d->tables[table], end, &index) < 0;
+	return index;
+}

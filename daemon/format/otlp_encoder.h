@@ -32,6 +32,7 @@ struct otlp_origin {
 	uint32_t attribute_count;
 	bool is_known;
 	uint32_t group; /* of samples whose labels add nothing; OTLP_NO_GROUP: not looked up */
+	bool is_all_of_group; /* the same as of an item; known with the group */
 };
 
 #define OTLP_NO_GROUP UINT32_MAX
@@ -47,6 +48,7 @@ struct otlp_item {
 	uint32_t group;
 	uint32_t first_timestamp;
 	uint32_t timestamp_count; /* 0: without times */
+	bool origin_is_group;	  /* all that its origin says, the resource will say: nothing is left for the Sample */
 	int64_t count;		  /* events; of profiles that do not count, 1 */
 	int64_t cpu_ns;
 };

@@ -183,6 +183,16 @@ static int find_group(struct otlp_encoder *e, uint32_t *ret)
 	return 0;
 }
 
+/* Has the group every attribute of the origin that was collected, and can no label of a Sample be one of them? */
+static bool origin_is_group(struct otlp_encoder *e)
+{
+	for (size_t i = 0; i < e->origin.count; i++)
+		if (otlp_class_of(e, e->origin.items[i].key) > OTLP_KEY_HOST ||
+		    !otlp_makes_group(e, e->origin.items[i].key))
+			return false;
+	return true;
+}
+
 /* ---- Items ----------------------------------------------------------------------------------- */
 
 static int add_item(struct otlp_encoder *e, struct otlp_item item)
@@ -213,6 +223,24 @@ static int add_counted(struct otlp_encoder *e, struct otlp_item item)
 	return r == 0 && (item.count || item.cpu_ns) ? add_item(e, item) : r;
 }
 
+/* Its group, where its origin was collected; looked up once for all whose labels add nothing to a resource. */
+static int find_group_of(struct otlp_encoder *e, struct otlp_origin *origin, struct otlp_item *item)
+{
+	if (!e->origin_is_resource || origin->group == OTLP_NO_GROUP) {
+		int r = find_group(e, &item->group);
+		if (r < 0)
+			return r;
+		item->origin_is_group = origin_is_group(e);
+		if (!e->origin_is_resource)
+			return 0;
+		origin->group = item->group;
+		origin->is_all_of_group = item->origin_is_group;
+	}
+	item->group = origin->group;
+	item->origin_is_group = origin->is_all_of_group;
+	return 0;
+}
+
 static int add_sample(struct otlp_encoder *e, uint32_t index)
 {
 	const struct profile *profile = e->profile;
@@ -220,12 +248,8 @@ static int add_sample(struct otlp_encoder *e, uint32_t index)
 	struct otlp_item item = {.sample = index, .count = 1};
 	struct otlp_origin *origin = &e->origins[profile->samples.items[index].resource];
 	int r = otlp_collect_origin(e, &profile->samples.items[index]);
-	if (r == 0 && e->origin_is_resource && origin->group != OTLP_NO_GROUP)
-		item.group = origin->group;
-	else if (r == 0)
-		r = find_group(e, &item.group);
-	if (r == 0 && e->origin_is_resource)
-		origin->group = item.group;
+	if (r == 0)
+		r = find_group_of(e, origin, &item);
 	if (r < 0)
 		return r;
 	if (e->samples_column >= 0)

@@ -39,9 +39,13 @@ static int add_attribute(struct otlp_encoder *e, const struct profile_label *lab
 	return 0;
 }
 
-static int add_attributes(struct otlp_encoder *e, const struct profile_sample *sample, size_t first)
+static int add_attributes(struct otlp_encoder *e, const struct otlp_item *item, size_t first)
 {
-	int r = otlp_collect_origin(e, sample);
+	const struct profile_sample *sample = &e->profile->samples.items[item->sample];
+	int r = 0;
+	e->origin.count = 0;
+	if (!item->origin_is_group)
+		r = otlp_collect_origin(e, sample);
 	for (size_t i = 0; r == 0 && i < e->origin.count; i++)
 		if (!otlp_makes_group(e, e->origin.items[i].key) &&
 		    e->options->sample_attributes & OTLP_ORIGIN)
@@ -83,7 +87,7 @@ static int add_to_slot(struct otlp_encoder *e, const struct otlp_item *item, uin
 		slot.link = otlp_link(&e->dictionary, &e->profile->links.items[sample->link - 1]);
 	size_t first = e->key.count;
 	if (array_add(&e->key, slot.stack) < 0 || array_add(&e->key, slot.link) < 0 ||
-	    add_attributes(e, sample, first + 2) < 0)
+	    add_attributes(e, item, first + 2) < 0)
 		return -ENOMEM;
 	slot.first_key = (uint32_t)first + 2;
 	slot.attribute_count = (uint32_t)(e->key.count - first - 2);

@@ -54,6 +54,14 @@ static inline uint8_t *wire_size_at(uint8_t *at, uint32_t field, size_t size)
 	return wire_varint_at(wire_varint_at(at, (uint64_t)field << 3 | WIRE_BYTES), size);
 }
 
+static inline uint8_t *wire_bytes_at(uint8_t *at, uint32_t field, const void *bytes, size_t size)
+{
+	at = wire_size_at(at, field, size);
+	if (size)
+		memcpy(at, bytes, size);
+	return at + size;
+}
+
 static inline size_t wire_varint_size(uint64_t value)
 {
 	return value ? (size_t)(70 - __builtin_clzll(value)) / 7 : 1;
