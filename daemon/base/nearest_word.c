@@ -41,7 +41,8 @@ const char *nearest_word(const char *word, const char *const *candidates, size_t
 		if (candidate_length > MAX_WORD)
 			continue;
 		size_t distance = edit_distance(word, length, candidates[i], candidate_length);
-		if (distance < best) {
+		/* With every letter another one it is another word: "top" for "foo". */
+		if (distance < best && 2 * distance <= MIN_OF(length, candidate_length)) {
 			best = distance;
 			nearest = candidates[i];
 		}

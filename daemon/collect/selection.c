@@ -2,9 +2,10 @@
 /* Owns the strings of a selection; the patterns are matched here, once for each name. */
 #include "collect/selection.h"
 
-#include "base/text.h"
-
 #include <string.h>
+
+#define LONGEST_COMM 15 /* TASK_COMM_LEN without the NUL */
+#define WILDCARDS "*?[\\"
 
 void selection_free(struct selection *selection)
 {
@@ -37,6 +38,23 @@ bool selection_matches_executable(const struct selection *selection, const char 
 		    text_matches(selection->exe_patterns.items[i], name))
 			return true;
 	return selection->exe_patterns.count == 0;
+}
+
+bool selection_check_comm(const char *pattern, struct text *problem)
+{
+	if (strpbrk(pattern, WILDCARDS) || strlen(pattern) <= LONGEST_COMM)
+		return true;
+	text_add(problem, "no thread is called '%s': the kernel keeps %d characters of a name, '%.*s'", pattern,
+		 LONGEST_COMM, LONGEST_COMM, pattern);
+	return false;
+}
+
+bool selection_check_executable(const char *pattern, struct text *problem)
+{
+	if (strchr("/" WILDCARDS, pattern[0]) || !strchr(pattern, '/'))
+		return true;
+	text_add(problem, "'%s' is neither a base name nor a path from the root; perhaps '*/%s'", pattern, pattern);
+	return false;
 }
 
 bool selection_is_whole_host(const struct selection *selection)

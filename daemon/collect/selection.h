@@ -8,6 +8,7 @@
 
 #include "base/array.h"
 #include "base/attributes.h"
+#include "base/text.h"
 
 struct selection {
 	ARRAY(uint32_t) pids;	     /* empty: every process */
@@ -27,6 +28,10 @@ bool selection_matches_comm(const struct selection *selection, const char *comm)
 
 /* Same for an executable's path or its last component; NULL matches only when there is no pattern. */
 bool selection_matches_executable(const struct selection *selection, const char *path);
+
+/* Can any thread, or executable, have what the pattern says? If not, *problem says what to write instead. */
+bool selection_check_comm(const char *pattern, struct text *problem);
+bool selection_check_executable(const char *pattern, struct text *problem);
 
 /* Is every process selected? */
 bool selection_is_whole_host(const struct selection *selection);

@@ -58,10 +58,14 @@ int command_usage_error(const struct command *command, const char *format, ...)
 
 int command_print(struct text *text)
 {
-	bool failed = text->failed || (text->bytes && fputs(text->bytes, stdout) < 0) ||
-		      fflush(stdout) != 0;
+	int error = text->failed ? ENOMEM : 0;
+	if (!error && ((text->bytes && fputs(text->bytes, stdout) < 0) || fflush(stdout) != 0))
+		error = errno;
 	text_free(text);
-	return failed ? STATUS_ERROR : STATUS_OK;
+	if (!error)
+		return STATUS_OK;
+	fprintf(stderr, "bolometer: cannot write to standard output: %s\n", strerror(error));
+	return STATUS_ERROR;
 }
 
 static int print_command_help(const struct command *command)
@@ -190,8 +194,9 @@ int command_main(int argc, char **argv)
 	}
 	const char *name = argv[1];
 	if (is_one_of(name, "--version", "-V", "version")) {
-		printf("bolometer %s\n", BOLOMETER_VERSION);
-		return fflush(stdout) == 0 ? STATUS_OK : STATUS_ERROR;
+		struct text version = {0};
+		text_add(&version, "bolometer %s\n", BOLOMETER_VERSION);
+		return command_print(&version);
 	}
 	if (is_one_of(name, "--help", "-h", "help")) {
 		const struct command *command = argc > 2 ? find_command(argv[2]) : NULL;

@@ -57,6 +57,15 @@ static char *directory_of(const char *path)
 	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
+/* In the same directory, and no longer than a name may be, however long the file's own is. */
+static char *temporary_name(const struct output *output)
+{
+	static _Atomic unsigned number; /* outputs are written by threads */
+	const char *slash = strrchr(output->path, '/');
+	int directory = slash ? (int)(slash + 1 - output->path) : 0;
+	return text_format("%.*s.bolometer-%d-%u.tmp", directory, output->path, (int)getpid(), number++);
+}
+
 /* Takes O_TMPFILE where the file system has it, so that even a killed capture leaves nothing. */
 static int open_regular(struct output *output)
 {
@@ -71,7 +80,7 @@ static int open_regular(struct output *output)
 		return 0;
 	if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
 		return -errno;
-	output->temporary = text_format("%s.%d.tmp", output->path, (int)getpid());
+	output->temporary = temporary_name(output);
 	if (!output->temporary)
 		return -ENOMEM;
 	output->fd = open(output->temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
@@ -112,7 +121,8 @@ int output_open(struct output *output, const char *path, const char *format_word
 	if (r == 0)
 		r = strcmp(path, "-") == 0 ? open_stdout(output, error) : open_path(output);
 	if (r < 0 && !error->length)
-		text_add(error, "cannot write %s: %s", path, strerror(-r));
+		text_add(error, "cannot write %s: %s", strcmp(path, "-") == 0 ? "to standard output" : path,
+			 strerror(-r));
 	return r;
 }
 
@@ -135,7 +145,7 @@ static int name_temporary(struct output *output)
 {
 	char link_path[64];
 	snprintf(link_path, sizeof(link_path), "/proc/self/fd/%d", output->fd);
-	_cleanup_free_ char *name = text_format("%s.%d.tmp", output->path, (int)getpid());
+	_cleanup_free_ char *name = temporary_name(output);
 	if (!name)
 		return -ENOMEM;
 	if (linkat(AT_FDCWD, link_path, AT_FDCWD, name, AT_SYMLINK_FOLLOW) < 0)

@@ -89,6 +89,9 @@ static int open_output(struct record *record, const char *pattern, struct output
 	if (r < 0)
 		return command_error(&command_record, "%s", strerror(-r));
 
+	for (size_t i = 0; i < record->outputs.count; i++)
+		if (strcmp(record->outputs.items[i].output.path, path) == 0)
+			return command_usage_error(&command_record, "--output: '%s' is given twice", path);
 	struct record_output output = {.kind = kind};
 	int status = command_open_output(&command_record, path, record->options.format,
 					 &output.output);
@@ -444,7 +447,7 @@ static int record_run(int argc, char **argv)
 const struct command command_record = {
 	.name = "record",
 	.arguments = "[options] [-- CMD [ARG...]]",
-	.summary = "profile the CPU time, or the growth, of this host, of processes, or of a command",
+	.summary = "profile the CPU time, or the memory, of this host, of processes, or of a command",
 	.details = "With '-- CMD' the exit status is the command's, 128 + N if signal N ended it,\n"
 		   "127 if it was not found, 126 if it could not be run.",
 	.options = record_option_specs,

@@ -44,8 +44,8 @@ const struct option_spec record_option_specs[] = {
 	OPTION(NUMBER, 0, "heap-processes", "N", AT(heap_processes),
 	       "heap: so many processes at most (default 64); others are counted", .low = 1, .high = 4096),
 	OPTION(DURATION, 0, "heap-age", "TIME", AT(heap_age_ns),
-	       "heap: of a whole host or cgroup, only programs that have run for so long\n"
-	       "(default 1s); those that end before are counted"),
+	       "heap: of a whole host or cgroup, only programs that have run for so\n"
+	       "long (default 1s); those that end before are counted"),
 	OPTION(NUMBER, 0, "max-frames", "N", AT(max_frames),
 	       "user frames of a stack (default 1024)", .low = 1, .high = MAX_USER_FRAMES),
 	OPTION(UNFLAG, 0, "no-symbolize", NULL, AT(symbolize),
@@ -93,6 +93,38 @@ static int check_processes(const struct command *command, const struct record_op
 	return STATUS_OK;
 }
 
+/* A pattern that nothing can match would give an empty profile, and nobody would know why. */
+static int check_patterns(const struct command *command, const struct record_options *options)
+{
+	struct text problem = {0};
+	const char *of = NULL;
+	for (size_t i = 0; i < options->comms.list.count && !of; i++)
+		if (!selection_check_comm(options->comms.list.items[i], &problem))
+			of = "comm";
+	for (size_t i = 0; i < options->executables.list.count && !of; i++)
+		if (!selection_check_executable(options->executables.list.items[i], &problem))
+			of = "exe";
+	int status = of ? command_usage_error(command, "--%s: %s", of, problem.bytes) : STATUS_OK;
+	text_free(&problem);
+	return status;
+}
+
+/* An option that means nothing was meant for something: it is not passed over. */
+static int check_heap_options(const struct command *command, const struct record_options *options)
+{
+	const char *stray = options->exact	      ? "exact"
+			    : options->heap_interval  ? "heap-interval"
+			    : options->heap_budget_ppm ? "heap-budget"
+			    : options->heap_objects    ? "heap-objects"
+			    : options->heap_processes  ? "heap-processes"
+						       : NULL;
+	if (!(options->kinds & PROFILE_KIND_BIT(PROFILE_KIND_HEAP)))
+		return stray ? command_usage_error(command, "--%s needs --events heap", stray) : STATUS_OK;
+	if (options->exact && (options->heap_interval || options->heap_budget_ppm))
+		return command_usage_error(command, "--exact excludes --heap-interval and --heap-budget");
+	return STATUS_OK;
+}
+
 /* Profiles of several kinds need names that differ. */
 static int check_outputs(const struct command *command, const struct record_options *options)
 {
@@ -112,10 +144,6 @@ int record_options_check(const struct command *command, struct record_options *o
 	if (profile_kinds_parse(options->events, &options->kinds) < 0)
 		return command_usage_error(command, "--events: '%s': known are cpu, growth and heap",
 					   options->events);
-	if (options->kinds & PROFILE_KIND_BIT(PROFILE_KIND_HEAP)) {
-		if (options->exact && (options->heap_interval || options->heap_budget_ppm))
-			return command_usage_error(command, "--exact excludes --heap-interval and --heap-budget");
-	}
 	if (command_line && !command_line[0])
 		return command_usage_error(command, "no command after '--'");
 	if (options->all && selects_processes(options))
@@ -130,7 +158,11 @@ int record_options_check(const struct command *command, struct record_options *o
 					   "--kernel-only and --user-only exclude each other");
 	if (options->children && !options->pids.list.count && !command_line)
 		return command_usage_error(command, "--children needs --pid");
-	int status = check_outputs(command, options);
+	int status = check_heap_options(command, options);
+	if (status == STATUS_OK)
+		status = check_patterns(command, options);
+	if (status == STATUS_OK)
+		status = check_outputs(command, options);
 	return status == STATUS_OK ? check_processes(command, options) : status;
 }
 
@@ -151,7 +183,7 @@ int record_failed(const struct command *command, const struct recording_failure 
 {
 	command_error(command, "%s", failure->text[0] ? failure->text : strerror(-error));
 	int status = failure_status(error);
-	if (status == STATUS_UNSUPPORTED)
+	if (status == STATUS_UNSUPPORTED && !strstr(failure->text, "bolometer doctor"))
 		fputs("'bolometer doctor' says what this host lacks.\n", stderr);
 	return status;
 }

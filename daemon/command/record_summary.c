@@ -39,6 +39,17 @@ void summary_progress(const struct recording_statistics *s, struct text *out)
 		 text_share(own, sizeof(own), (double)s->own_cpu_ns, (double)s->elapsed_ns));
 }
 
+/* Why there is no sample: a host with nothing to do, or a selection that fits nothing that ran. */
+static void write_nothing(const struct recording_statistics *s, struct text *out)
+{
+	char idle[32], unselected[32];
+	if (s->samples)
+		return;
+	text_add(out, "nothing    %s ticks met an idle CPU, %s something that was not asked for\n",
+		 text_count(idle, sizeof(idle), s->counters[COUNTER_IDLE]),
+		 text_count(unselected, sizeof(unselected), s->counters[COUNTER_UNSELECTED]));
+}
+
 static void write_loss(struct text *out, const char **separator, uint64_t count, const char *why)
 {
 	char number[32];
@@ -365,6 +376,8 @@ void summary_write(const struct recording_statistics *s,
 	char unnamed[32];
 	if (profiles[PROFILE_KIND_CPU])
 		write_ticks(s, frequency, colour, out);
+	if (profiles[PROFILE_KIND_CPU])
+		write_nothing(s, out);
 	if (profiles[PROFILE_KIND_GROWTH])
 		write_growth(s, profiles[PROFILE_KIND_GROWTH], colour, out);
 	if (profiles[PROFILE_KIND_GROWTH])

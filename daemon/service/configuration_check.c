@@ -3,6 +3,7 @@
 #include "service/configuration_check.h"
 
 #include "bpf/wire.h"
+#include "collect/selection.h"
 #include "export/sink_url.h"
 #include "format/pyroscope.h"
 #include "service/http_server.h"
@@ -29,6 +30,19 @@ struct check {
 					     (item)->column},                          \
 		    (key), __VA_ARGS__)
 
+/* A pattern that nothing can match would give empty profiles, and nobody would know why. */
+static void check_patterns(const struct check *c, const char *key, const struct setting_texts *patterns,
+			   bool (*check)(const char *pattern, struct text *problem))
+{
+	static const struct exporter_configuration none, *const nowhere = &none;
+	for (size_t i = 0; i < patterns->count; i++) {
+		struct text problem = {0};
+		if (!check(patterns->items[i], &problem))
+			COMPLAIN(c, nowhere, key, "%s", problem.bytes ? problem.bytes : "matches nothing");
+		text_free(&problem);
+	}
+}
+
 static void check_sampling(const struct check *c)
 {
 	static const struct exporter_configuration none, *const nowhere = &none;
@@ -39,6 +53,9 @@ static void check_sampling(const struct check *c)
 	if (cgroups > MAX_SELECTED_CGROUPS)
 		COMPLAIN(c, nowhere, "selection.cgroup", "%zu groups, at most %d can be told apart",
 			 cgroups, MAX_SELECTED_CGROUPS);
+	check_patterns(c, "selection.comm", &c->configuration->selection.comms, selection_check_comm);
+	check_patterns(c, "selection.exe", &c->configuration->selection.executables,
+		       selection_check_executable);
 }
 
 static void check_http(const struct check *c)

@@ -43,6 +43,13 @@ def bad_file(bolometer):
                and problems[0]["key"] == "sampling.frequency", "the same as JSON", result)
 
 
+def patterns_that_match_nothing(bolometer):
+    with file_with("selection:\n  comm: [nginx, systemd-journald]\n  exe: [bin/nginx]\n") as file:
+        result = bolometer.run("check-config", file.name)
+        expect(result.returncode == 1 and b"selection.comm: no thread is called" in result.stderr
+               and b"selection.exe: 'bin/nginx' is neither" in result.stderr, "both are told", result)
+
+
 def too_many_labels(bolometer):
     labels = ", ".join(f"l{number}: v" for number in range(29))
     text = f"exporters:\n  - {{type: pyroscope-push, endpoint: 'http://x', labels: {{{labels}}}}}\n"
@@ -85,4 +92,4 @@ def reference_is_a_configuration(bolometer):
         expect(result.returncode == 0, "as printed", result)
 
 
-main([good_file, bad_file, too_many_labels, missing_and_odd_files, effective, reference_is_a_configuration])
+main([good_file, bad_file, patterns_that_match_nothing, too_many_labels, missing_and_odd_files, effective, reference_is_a_configuration])

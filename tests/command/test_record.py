@@ -89,6 +89,15 @@ def outputs_are_checked_before(bolometer):
         expect(result.returncode == 1 and b"No space left" in result.stderr, "a device", result)
 
 
+def longest_name(bolometer):
+    """What is written to until it is complete has a name as well, and must not need a longer one."""
+    with tempfile.TemporaryDirectory() as directory:
+        name = "n" * (255 - len(".txt")) + ".txt"
+        result = bolometer.run("record", "-q", "-d", "200ms", "-o", name, cwd=directory)
+        expect(result.returncode == 0, "a name of 255 characters", result)
+        expect(os.listdir(directory) == [name], f"and nothing else: {os.listdir(directory)}")
+
+
 def full_file_system(bolometer):
     with tempfile.TemporaryDirectory() as directory:
         mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "none", directory]
@@ -179,6 +188,6 @@ def without_rights(bolometer):
 
 if __name__ == "__main__":
     main([statuses_of_commands, command_that_cannot_start_leaves_no_file, several_outputs_and_names,
-          default_output, standard_output, outputs_are_checked_before, full_file_system,
+          default_output, standard_output, outputs_are_checked_before, longest_name, full_file_system,
           old_file_survives_failure, signals_end_a_capture, signals_reach_the_command,
           duration_and_command, nothing_to_profile, without_rights], needs_root=True)

@@ -10,6 +10,7 @@ WRONG = [
     ([], "no command given"),
     (["recrod"], "unknown command 'recrod'; did you mean 'record'?"),
     (["explode"], "unknown command 'explode'"),
+    (["foo"], "unknown command 'foo'\n"),
     (["--nonsense"], "unknown option '--nonsense'"),
     (["record", "--frequncy=9"], "did you mean '--frequency'?"),
     (["record", "-F", "0"], "--frequency: '0' is not a whole number from 1 to 10000"),
@@ -26,6 +27,12 @@ WRONG = [
     (["record", "-p", "1", "--", "true"], "exclude each other"),
     (["record", "--"], "no command after '--'"),
     (["record", "true"], "to profile a command: bolometer record -- true"),
+    (["record", "--comm", "systemd-journald"], "the kernel keeps 15 characters of a name, 'systemd-journal'"),
+    (["record", "--exe", "bin/nginx"], "neither a base name nor a path from the root; perhaps '*/bin/nginx'"),
+    (["record", "--exact"], "--exact needs --events heap"),
+    (["record", "-e", "growth", "--heap-objects", "100"], "--heap-objects needs --events heap"),
+    (["record", "-o", "x.html", "-o", "y.html", "-o", "x.html"], "--output: 'x.html' is given twice"),
+    (["record", "-o", "-", "-o", "-"], "--output: '-' is given twice"),
     (["record", "-o"], "--output needs a value"),
     (["record", "-o", "x.svg"], "x.svg: the extension names no format"),
     (["record", "-o", "%z.html"], "only %h, %p, %t, %e and %% have a meaning"),
@@ -76,8 +83,11 @@ def version(bolometer):
 def full_disk_is_noticed(bolometer):
     import subprocess
     with open("/dev/full", "w") as full:
-        status = subprocess.run([bolometer.path, "--help"], stdout=full, check=False).returncode
-    expect(status == 1, f"--help to a full disk fails, not {status}")
+        for word in ("--help", "--version"):
+            result = subprocess.run([bolometer.path, word], stdout=full, stderr=subprocess.PIPE, check=False)
+            expect(result.returncode == 1, f"{word} to a full disk fails, not {result.returncode}")
+            expect(result.stderr == b"bolometer: cannot write to standard output: No space left on device\n",
+                   f"{word} to a full disk says why: {result.stderr}")
 
 
 if __name__ == "__main__":

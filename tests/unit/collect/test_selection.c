@@ -64,12 +64,43 @@ static void test_executable(void **state)
 	selection_free(&s);
 }
 
+static void expect_comm(const char *pattern, bool possible)
+{
+	struct text problem = {0};
+	assert_int_equal(selection_check_comm(pattern, &problem), possible);
+	assert_int_equal(problem.length == 0, possible);
+	text_free(&problem);
+}
+
+static void expect_executable(const char *pattern, bool possible)
+{
+	struct text problem = {0};
+	assert_int_equal(selection_check_executable(pattern, &problem), possible);
+	assert_int_equal(problem.length == 0, possible);
+	text_free(&problem);
+}
+
+static void test_patterns_of_nothing(void **state)
+{
+	expect_comm("systemd-journal", true);
+	expect_comm("systemd-journald", false);
+	expect_comm("systemd-journald*", true); /* nobody's business how long a pattern is */
+	expect_comm("systemd-[j]ournal", true);
+	expect_executable("nginx", true);
+	expect_executable("/usr/sbin/nginx", true);
+	expect_executable("*/sbin/nginx", true);
+	expect_executable("sbin/nginx", false);
+	expect_executable("./nginx", false);
+	expect_executable("sbin/*", false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_host),
 		cmocka_unit_test(test_comm),
 		cmocka_unit_test(test_executable),
+		cmocka_unit_test(test_patterns_of_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,7 +147,9 @@ static void help_is_aligned(void **state)
 
 static void suggestions_are_near(void **state)
 {
-	static const char *const names[] = {"record", "report", "flame", "diff"};
+	static const char *const names[] = {"record", "report", "flame", "diff"}, *const top[] = {"top"};
+	assert_string_equal(nearest_word("tpo", top, 1), "top");
+	assert_null(nearest_word("foo", top, 1)); /* another word, however short */
 	assert_string_equal(nearest_word("recrod", names, 4), "record");
 	assert_string_equal(nearest_word("flmae", names, 4), "flame");
 	assert_string_equal(nearest_word("dif", names, 4), "diff");

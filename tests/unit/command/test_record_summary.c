@@ -111,6 +111,20 @@ static void nothing_lost_is_said(void **state)
 	write_summary(&s, profile, &out);
 	assert_non_null(strstr(out.bytes, "\nlost       0 %\ntruncated  0 %\n"));
 	text_free(&out);
+}
+
+static void nothing_sampled_is_explained(void **state)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	assert_int_equal(profile_new(&profile), 0);
+	struct recording_statistics s = {.elapsed_ns = NS_PER_SECOND};
+	s.counters[COUNTER_IDLE] = 150;
+	s.counters[COUNTER_UNSELECTED] = 48;
+	struct text out = {0};
+	write_summary(&s, profile, &out);
+	assert_non_null(strstr(out.bytes,
+			       "\nnothing    150 ticks met an idle CPU, 48 something that was not asked for\n"));
+	text_free(&out);
 
 	struct text line = {0};
 	s.samples = 4321;
@@ -125,6 +139,7 @@ int main(void)
 		cmocka_unit_test(counts_and_shares),
 		cmocka_unit_test(summary_says_everything),
 		cmocka_unit_test(nothing_lost_is_said),
+		cmocka_unit_test(nothing_sampled_is_explained),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
