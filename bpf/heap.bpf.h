@@ -23,6 +23,9 @@
  * fills up, what comes is taken with a larger one; the daemon then raises it for good, and thin_heap() drops those
  * that the new one would not have taken.
  *
+ * What outlives a window stays in `heap_live`, so that later windows may see it freed, or its address given out
+ * again.
+ *
  * A block that may die is taken out of `heap_live` before the allocator gets it, since the moment after
  * another thread may be given its address; a realloc that fails puts it back. So that nothing depends on
  * the ring, totals are added up here; the ring carries each place's stack once.
@@ -358,11 +361,19 @@ static __always_inline void add_block(u64 address, const struct heap_site_key *s
 				   .window = window},
 			  older;
 
-	/* An address is given out once until it is freed: that free was not seen. */
-	if (take_block(address, &older))
+	/* An address is given out once until it is freed: that free was not seen. Between windows that is usual. */
+	if (take_block(address, &older) && older.window == window)
 		count_heap(COUNTER_HEAP_MISSED_FREES, 1);
 	if (!keep_block(address, &block))
 		count_heap(COUNTER_HEAP_LIVE_FULL, 1); /* nobody will see it freed: in use it does not count */
+}
+
+/* What outlived an earlier window at that address has been freed since. */
+static __always_inline void forget_earlier(u64 address)
+{
+	struct heap_block_key key = heap_block_at(address);
+
+	forget_block(&key);
 }
 
 static __always_inline void add_to_site(struct heap_site *site, const struct heap_call *call)
@@ -413,6 +424,10 @@ static __always_inline void sample_allocation(struct pt_regs *ctx, u64 address, 
 		add_to_site(site, call);
 		if (mode == HEAP_MODE_ALL || mode == HEAP_MODE_SURVIVORS)
 			add_block(address, &key, call, window);
+		else
+			forget_earlier(address);
+		if (mode == HEAP_MODE_SURVIVORS)
+			__sync_fetch_and_add(&site->watched, 1);
 		if (!site->is_sent)
 			site->is_sent = send_sample(walk);
 	} else {
@@ -502,8 +517,8 @@ static long thin_block(void *map, const struct heap_block_key *key, struct heap_
 {
 	u64 weighed = block->size < block->interval ? block->interval : block->size;
 
-	if (block->interval >= state->interval)
-		return 0;
+	if (block->interval >= state->interval || block->window)
+		return 0; /* those of windows are few */
 	if (takes_sample(weighed, state->interval)) {
 		block->interval = state->interval;
 		return 0;

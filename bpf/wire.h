@@ -309,6 +309,7 @@ struct heap_site {
 	u64 object_variance; /* of `objects`, units of 1/256 */
 	u64 byte_variance;   /* of `bytes`, units of 1024 */
 	u64 samples;
+	u64 watched; /* of them, taken in windows that look at frees too */
 	u32 is_sent; /* its stack */
 	u32 padding;
 };
@@ -324,8 +325,11 @@ struct heap_block {
 	struct heap_site_key site;
 	u64 size;
 	u64 interval; /* it stands for others by that one: heap_chance(size, interval) */
-	u64 window;   /* of its process in which it was allocated; 0: its probes stay */
+	u64 window;   /* of its process in which it was allocated, with HEAP_OUTLIVED; 0: its probes stay */
 };
+
+/* In a block's `window`: it was not freed in that one. Set by the daemon, when the window's probes are gone. */
+#define HEAP_OUTLIVED (1ULL << 63)
 
 /* Value of `heap_pending`: a call on its way. */
 struct heap_call {

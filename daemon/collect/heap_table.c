@@ -85,7 +85,8 @@ static int add_site(void *userdata, const void *key, const void *value)
 				   .object_variance = (double)site->object_variance / 256,
 				   .bytes = (double)site->bytes,
 				   .byte_variance = (double)site->byte_variance * 1024,
-				   .samples = site->samples};
+				   .samples = site->samples,
+				   .outliving = {.watched = site->watched}};
 	memcpy(&total.key, key, sizeof(total.key));
 	if (array_add(&reader->totals->list, total) < 0)
 		return -ENOMEM;
@@ -280,13 +281,16 @@ static int note_gone_block(void *userdata, const void *key, const void *value)
 	const struct heap_block *block = value;
 	struct heap_block_key k;
 	memcpy(&k, key, sizeof(k));
-	return has_ended(sweep, &block->site) ? array_add(&sweep->gone_blocks, k) : 0;
+	/* Those of windows leave with the windows: see heap_windows_update(). */
+	return !block->window && has_ended(sweep, &block->site) ? array_add(&sweep->gone_blocks, k) : 0;
 }
 
 static void keep_total(struct heap_table *table, const struct heap_total *total)
 {
 	int places = bpf_map__fd(table->programs->skeleton->maps.heap_sites);
-	heap_ended_add(&table->ended, total);
+	struct heap_total kept = *total;
+	kept.outliving = (struct heap_outliving){0}; /* is kept with the windows */
+	heap_ended_add(&table->ended, &kept);
 	bpf_map_delete_elem(places, &total->key);
 }
 
@@ -295,6 +299,18 @@ void heap_table_remove_block(const struct programs *programs, const struct heap_
 	struct bolometer_bpf *s = programs->skeleton;
 	if (bpf_map_delete_elem(bpf_map__fd(s->maps.heap_live), key) == 0)
 		__atomic_sub_fetch(&s->bss->heap_live_count, 1, __ATOMIC_RELAXED);
+}
+
+int heap_table_change_block(const struct programs *programs, const struct heap_block_key *key,
+			    const struct heap_block *block)
+{
+	const struct bpf_map *map = programs->skeleton->maps.heap_live;
+	return bpf_map_update_elem(bpf_map__fd(map), key, block, BPF_EXIST) < 0 ? -errno : 0;
+}
+
+size_t heap_table_room(const struct programs *programs)
+{
+	return bpf_map__max_entries(programs->skeleton->maps.heap_live);
 }
 
 /* Keeps the totals of what has ended, then takes it out of the kernel. */
@@ -383,7 +399,8 @@ static int note_block_of(void *userdata, const void *key, const void *value)
 	const struct heap_block *block = value;
 	struct heap_block_key k;
 	memcpy(&k, key, sizeof(k));
-	return is_meant(fold, &block->site) ? array_add(&fold->blocks, k) : 0;
+	/* Those of windows are followed on: see heap_windows_survivors.c. */
+	return !block->window && is_meant(fold, &block->site) ? array_add(&fold->blocks, k) : 0;
 }
 
 void heap_table_fold(struct heap_table *table, uint32_t pid, uint64_t process_start)
@@ -407,6 +424,25 @@ void heap_table_fold(struct heap_table *table, uint32_t pid, uint64_t process_st
 	array_free(&all.list);
 	array_free(&fold.blocks);
 	hash_free(&reader.index);
+}
+
+struct each_site {
+	heap_site_callback callback;
+	void *userdata;
+};
+
+static int tell_site(void *userdata, const void *key, const void *value)
+{
+	const struct each_site *each = userdata;
+	struct heap_site_key k;
+	memcpy(&k, key, sizeof(k));
+	return each->callback(each->userdata, &k, value);
+}
+
+int heap_table_each_site(const struct programs *programs, heap_site_callback callback, void *userdata)
+{
+	struct each_site each = {callback, userdata};
+	return for_each_entry(programs->skeleton->maps.heap_sites, tell_site, &each);
 }
 
 struct each_block {

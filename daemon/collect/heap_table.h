@@ -46,6 +46,18 @@ typedef int (*heap_block_callback)(void *userdata, const struct heap_block_key *
 /* Calls for each sampled object alive. Any thread may. Returns 0, what `callback` returned below 0, or -errno. */
 int heap_table_each_block(const struct programs *programs, heap_block_callback callback, void *userdata);
 
+typedef int (*heap_site_callback)(void *userdata, const struct heap_site_key *key, const struct heap_site *site);
+
+/* As well, for each place. */
+int heap_table_each_site(const struct programs *programs, heap_site_callback callback, void *userdata);
+
+/* Changes one that is there. Returns 0 or -ENOENT. */
+int heap_table_change_block(const struct programs *programs, const struct heap_block_key *key,
+			    const struct heap_block *block);
+
+/* How many objects alive can be followed. */
+size_t heap_table_room(const struct programs *programs);
+
 /* Forgets one. */
 void heap_table_remove_block(const struct programs *programs, const struct heap_block_key *key);
 

@@ -9,6 +9,14 @@ uint64_t heap_site_mix(const struct heap_site_key *key)
 	return hash_mix(key->stack_id ^ hash_mix((uint64_t)key->pid << 32 | key->exec_id) ^ key->process_start);
 }
 
+void heap_outliving_add(struct heap_outliving *sum, const struct heap_outliving *more)
+{
+	sum->bytes += more->bytes;
+	sum->least += more->least;
+	sum->watched += more->watched;
+	sum->samples += more->samples;
+}
+
 static void add_total(struct heap_total *sum, const struct heap_total *more)
 {
 	sum->objects += more->objects;
@@ -19,6 +27,7 @@ static void add_total(struct heap_total *sum, const struct heap_total *more)
 	sum->held_object_variance += more->held_object_variance;
 	sum->held_bytes += more->held_bytes;
 	sum->held_byte_variance += more->held_byte_variance;
+	heap_outliving_add(&sum->outliving, &more->outliving);
 	sum->samples += more->samples;
 	sum->held_samples += more->held_samples;
 }

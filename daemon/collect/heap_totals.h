@@ -15,6 +15,14 @@ struct heap_amount {
 	double bytes, byte_variance;
 };
 
+/* What windows that look at frees tell of what a place still holds. */
+struct heap_outliving {
+	double bytes;	  /* that may be held: not seen freed by the end of the window, nor in a later one */
+	double least;	  /* of that, held at least: see heap_windows_survivors.c */
+	uint64_t watched; /* samples taken in such windows */
+	uint64_t samples; /* of them, those that `bytes` are estimated from */
+};
+
 /* Of one place. A variance is that of the value before it, estimated from the same samples; 0: exact. */
 struct heap_total {
 	struct heap_site_key key;
@@ -22,7 +30,7 @@ struct heap_total {
 	double bytes, byte_variance;
 	double held_objects, held_object_variance; /* of them, alive */
 	double held_bytes, held_byte_variance;
-	double estimated_bytes; /* that may be held, by what outlived its window; `held` is 0 then */
+	struct heap_outliving outliving; /* of what was seen in windows; `held` is 0 then */
 	struct heap_amount current; /* of what was allocated, what the kernel still has */
 	uint64_t samples, held_samples;
 	bool is_final; /* the kernel has nothing of it any more */
@@ -34,7 +42,7 @@ struct heap_totals {
 	uint64_t first_interval; /* at the start */
 	uint64_t raised;	 /* how often it was raised since */
 	uint64_t followed;	 /* objects alive of processes that run */
-	double survived_bytes;	 /* that outlived windows, `estimated_bytes` before they are held against memory */
+	double survived_bytes;	 /* that outlived windows, before they are held against memory */
 	uint64_t windows;	 /* in which some of it was seen; 0: probes stayed */
 	/* Between which the sums of what was seen in windows are since the last profile, with 95 % */
 	double objects_low, objects_high, bytes_low, bytes_high;
@@ -47,6 +55,8 @@ struct heap_ended {
 	size_t limit;
 	uint64_t lost; /* times that a place was given up for lack of room: what it allocated is in no total */
 };
+
+void heap_outliving_add(struct heap_outliving *sum, const struct heap_outliving *more);
 
 /* 64 bits that stand for the place. */
 uint64_t heap_site_mix(const struct heap_site_key *key);

@@ -173,8 +173,8 @@ void heap_windows_free_process(struct heap_windows *w, struct window_process *p)
 		close_foreign(p->added.items[i].file);
 	close_files(w, p);
 	array_free(&p->added);
-	array_free(&p->survivors);
-	array_free(&p->final);
+	array_free(&p->followed);
+	array_free(&p->cohorts);
 	free(p);
 }
 

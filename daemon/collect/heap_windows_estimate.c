@@ -26,9 +26,9 @@ static void note_cpu(struct heap_windows *w, struct window_process *p)
 static void note_memory(struct window_process *p)
 {
 	struct memory_usage usage;
-	if (!p->stays || p->final.count)
+	if (!p->stays || p->followed.count)
 		if (memory_usage_read("/proc", p->pid, &usage) == 0)
-			p->memory = usage.anonymous + usage.swapped;
+			heap_windows_note_memory(p, usage.anonymous + usage.swapped);
 }
 
 /* With the lock held. Of those that live, as one that ends cannot be asked any more. */
@@ -72,18 +72,6 @@ static double survivor_factor(const struct window_process *p)
 	return scale_of(p).with_frees_factor;
 }
 
-/* Places are few: some dozens of samples in ten seconds. */
-int heap_windows_add_survivor(struct survivors *survivors, const struct survivor *more)
-{
-	for (size_t i = 0; i < survivors->count; i++) {
-		if (memcmp(&survivors->items[i].site, &more->site, sizeof(more->site)))
-			continue;
-		survivors->items[i].bytes += more->bytes;
-		return 0;
-	}
-	return array_add(survivors, *more);
-}
-
 static void add_errors(struct window_errors *errors, const struct window_process *p)
 {
 	struct heap_phase_state now = state_of(p);
@@ -97,13 +85,11 @@ static void add_errors(struct window_errors *errors, const struct window_process
 static void end_phase(struct heap_windows *w, struct window_process *p)
 {
 	double factor = survivor_factor(p);
-	for (size_t i = 0; i < p->survivors.count; i++) {
-		struct survivor scaled = p->survivors.items[i];
-		scaled.bytes *= factor;
-		w->statistics.survivors_lost += heap_windows_add_survivor(&p->final, &scaled) < 0;
+	for (size_t i = 0; i < p->followed.count; i++) {
+		p->followed.items[i].final_bytes += factor * p->followed.items[i].bytes;
+		p->followed.items[i].bytes = 0;
 	}
 	add_errors(&w->final_errors, p);
-	p->survivors.count = 0;
 	p->phase = (struct heap_phase){0};
 	p->told = (struct heap_phase_state){0};
 	p->cpu_begin = p->cpu;
@@ -111,11 +97,26 @@ static void end_phase(struct heap_windows *w, struct window_process *p)
 	p->cost = 0;
 }
 
-/* What it left is final: nothing that has ended is in use. */
-static void forget_process(struct heap_windows *w, size_t at)
+/* What it held when it ended stays held, as of programs whose probes stay. */
+static void keep_final(struct heap_windows *w, const struct window_process *p, struct heap_ended *ended)
+{
+	struct heap_totals totals = {0};
+	for (size_t i = 0; i < p->followed.count; i++) {
+		const struct followed_place *place = &p->followed.items[i];
+		struct heap_total total = {.key = place->site, .outliving = heap_windows_conclude(place, 0, 0)};
+		w->statistics.survivors_lost += array_add(&totals.list, total) < 0;
+	}
+	heap_windows_judge(p, &totals);
+	for (size_t i = 0; i < totals.list.count; i++)
+		heap_ended_add(ended, &totals.list.items[i]);
+	array_free(&totals.list);
+}
+
+static void forget_process(struct heap_windows *w, size_t at, struct heap_ended *ended)
 {
 	struct window_process *p = w->processes.items[at];
 	end_phase(w, p);
+	keep_final(w, p, ended);
 	memmove(w->processes.items + at, w->processes.items + at + 1,
 		(w->processes.count - at - 1) * sizeof(p));
 	w->processes.count--;
@@ -129,12 +130,12 @@ static bool is_running(const struct window_process *p)
 }
 
 /* Those that have ended and were never looked at through a window have nothing that is to be scaled. */
-static void forget_unscaled(struct heap_windows *w)
+static void forget_unscaled(struct heap_windows *w, struct heap_ended *ended)
 {
 	for (size_t i = w->processes.count; i-- > 0;) {
 		const struct window_process *p = w->processes.items[i];
 		if (p->is_closed && !p->must_fold && !p->phase.all.windows && !is_running(p))
-			forget_process(w, i);
+			forget_process(w, i, ended);
 	}
 }
 
@@ -149,11 +150,11 @@ static size_t next_to_fold(const struct heap_windows *w, bool also_ended)
 }
 
 /* All that is known of it has been made final. */
-static void end_phase_at(struct heap_windows *w, size_t at)
+static void end_phase_at(struct heap_windows *w, size_t at, struct heap_ended *ended)
 {
 	struct window_process *p = w->processes.items[at];
 	if (p->is_closed) {
-		forget_process(w, at);
+		forget_process(w, at, ended);
 		return;
 	}
 	end_phase(w, p);
@@ -165,7 +166,7 @@ void heap_windows_update(struct heap_windows *w, struct heap_table *table)
 {
 	pthread_mutex_lock(&w->lock);
 	note_living(w);
-	forget_unscaled(w);
+	forget_unscaled(w, &table->ended);
 	/* Making final looks through the whole table: of those that have ended, one at a time. Only this thread
 	 * changes the list. */
 	size_t at = next_to_fold(w, true);
@@ -175,10 +176,11 @@ void heap_windows_update(struct heap_windows *w, struct heap_table *table)
 		uint32_t pid = p->pid; /* not of another one that has its number by now */
 		uint64_t start = p->process_start;
 		pthread_mutex_unlock(&w->lock);
+		heap_windows_settle(w, p);
 		if (start)
 			heap_table_fold(table, pid, start);
 		pthread_mutex_lock(&w->lock);
-		end_phase_at(w, at);
+		end_phase_at(w, at, &table->ended);
 		pthread_cond_signal(&w->changed);
 		at = next_to_fold(w, false);
 	}
@@ -212,79 +214,39 @@ void heap_windows_scale(void *windows, struct heap_total *total)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static uint64_t process_key(uint32_t pid, uint64_t process_start)
-{
-	return hash_mix(process_start ^ hash_mix(pid));
-}
-
-/* Of totals: where each place is, and what each process holds of what is followed. */
-struct totals_index {
-	struct hash places; /* heap_site_mix() -> index + 1 */
-	struct hash held;   /* process_key() -> bytes */
-};
-
-static int index_totals(const struct heap_totals *totals, struct totals_index *ret)
+/* heap_site_mix() -> index + 1 */
+static int index_places(const struct heap_totals *totals, struct hash *ret)
 {
 	int r = 0;
-	for (size_t i = 0; i < totals->list.count && r == 0; i++) {
-		const struct heap_total *total = &totals->list.items[i];
-		uint64_t key = process_key(total->key.pid, total->key.process_start);
-		const uint64_t *held = hash_get(&ret->held, key);
-		r = hash_put(&ret->held, key, (held ? *held : 0) + (uint64_t)total->held_bytes);
-		if (r == 0)
-			r = hash_put(&ret->places, heap_site_mix(&total->key), i + 1);
-	}
+	for (size_t i = 0; i < totals->list.count && r == 0; i++)
+		r = hash_put(ret, heap_site_mix(&totals->list.items[i].key), i + 1);
 	return r;
 }
 
-static void free_totals_index(struct totals_index *index)
+static void add_followed(const struct hash *places, struct heap_totals *totals, const struct window_process *p)
 {
-	hash_free(&index->places);
-	hash_free(&index->held);
-}
-
-static void add_estimate(const struct totals_index *index, struct heap_totals *totals, const struct survivor *s,
-			 double factor)
-{
-	const uint64_t *at = hash_get(&index->places, heap_site_mix(&s->site));
-	if (at)
-		totals->list.items[*at - 1].estimated_bytes += s->bytes * factor;
-}
-
-static double sum_of(const struct survivors *survivors)
-{
-	double sum = 0;
-	for (size_t i = 0; i < survivors->count; i++)
-		sum += survivors->items[i].bytes;
-	return sum;
-}
-
-/* What outlived its window was freed later, most of it, and how much later no window says. But a process cannot hold
- * more than it has: of that, what is not known to be held may be, with the shares of what outlived windows. */
-static void add_estimates(const struct totals_index *index, struct heap_totals *totals, const struct window_process *p)
-{
-	const uint64_t *known = hash_get(&index->held, process_key(p->pid, p->process_start));
-	double factor = survivor_factor(p), survived = sum_of(&p->final) + factor * sum_of(&p->survivors);
-	double room = fmax((double)p->memory - (double)(known ? *known : 0), 0);
-	double part = p->memory && survived > room ? room / survived : 1;
-	totals->survived_bytes += survived;
-	for (size_t i = 0; i < p->final.count; i++)
-		add_estimate(index, totals, &p->final.items[i], part);
-	for (size_t i = 0; i < p->survivors.count; i++)
-		add_estimate(index, totals, &p->survivors.items[i], part * factor);
+	double factor = survivor_factor(p);
+	for (size_t i = 0; i < p->followed.count; i++) {
+		const struct followed_place *place = &p->followed.items[i];
+		const uint64_t *at = hash_get(places, heap_site_mix(&place->site));
+		struct heap_total *total = at ? &totals->list.items[*at - 1] : NULL;
+		if (total)
+			total->outliving = heap_windows_conclude(place, total->outliving.watched, factor);
+	}
 }
 
 int heap_windows_estimate(struct heap_windows *w, struct heap_totals *totals)
 {
-	struct totals_index index = {0};
+	struct hash places = {0};
 	struct window_errors errors;
-	int r = index_totals(totals, &index);
+	int r = index_places(totals, &places);
 	pthread_mutex_lock(&w->lock);
 	totals->windows = w->statistics.windows;
 	errors = w->final_errors;
 	for (size_t i = 0; i < w->processes.count && r == 0; i++) {
 		const struct window_process *p = w->processes.items[i];
-		add_estimates(&index, totals, p);
+		add_followed(&places, totals, p);
+		heap_windows_judge(p, totals);
 		add_errors(&errors, p);
 	}
 	pthread_mutex_unlock(&w->lock);
@@ -292,7 +254,7 @@ int heap_windows_estimate(struct heap_windows *w, struct heap_totals *totals)
 	totals->objects_high = errors.objects_high;
 	totals->bytes_low = errors.bytes_low;
 	totals->bytes_high = errors.bytes_high;
-	free_totals_index(&index);
+	hash_free(&places);
 	return r;
 }
 

@@ -14,7 +14,7 @@
 
 #define SHORTEST_WINDOW_NS (100 * 1000ULL)
 #define LONGEST_WINDOW_NS (200 * NS_PER_MS)
-#define SURVIVOR_WINDOW_NS (5 * NS_PER_MS) /* and as long again to see what is freed */
+#define SURVIVOR_WINDOW_NS (2 * NS_PER_MS) /* and as long again to see what is freed */
 #define SLICE_NS NS_PER_MS
 #define FEW_HITS 50	/* in a window: the next one may be longer */
 #define QUIET_WINDOWS 3	/* one after another, of a process that had others: then the next one is */
@@ -124,46 +124,6 @@ void heap_windows_reattach(struct heap_windows *w, struct window_process *p)
 		__atomic_store_n(&w->counts[p->index].window, ++p->number, __ATOMIC_SEQ_CST);
 }
 
-/* ---- Survivors ------------------------------------------------------------------------------- */
-
-struct survey {
-	const struct window_process *process;
-	ARRAY(struct survivor) found;
-	ARRAY(struct heap_block_key) keys;
-};
-
-static int on_block(void *userdata, const struct heap_block_key *key, const struct heap_block *block)
-{
-	struct survey *survey = userdata;
-	struct heap_block_key k;
-	memcpy(&k, key, sizeof(k));
-	if (block->site.pid != survey->process->pid || !block->window)
-		return 0;
-	if (array_add(&survey->keys, k) < 0)
-		return -ENOMEM;
-	double weight = 4294967296.0 / (double)heap_chance(block->size, block->interval);
-	double size = (double)block->size;
-	struct survivor found = {.site = block->site, .bytes = size * weight};
-	return block->window == survey->process->number ? array_add(&survey->found, found) : 0;
-}
-
-static void add_survivors(struct heap_windows *w, struct window_process *p)
-{
-	struct survey survey = {.process = p};
-	int r = heap_table_each_block(w->options.programs, on_block, &survey);
-	if (r < 0)
-		log_debug("heap: survivors of a window of process %u are not known: %s", p->pid, strerror(-r));
-	for (size_t i = 0; i < survey.keys.count; i++)
-		heap_table_remove_block(w->options.programs, &survey.keys.items[i]);
-	pthread_mutex_lock(&w->lock);
-	for (size_t i = 0; i < survey.found.count; i++)
-		w->statistics.survivors_lost += heap_windows_add_survivor(&p->survivors, &survey.found.items[i]) < 0;
-	w->statistics.survivors_lost += r < 0; /* one at least */
-	pthread_mutex_unlock(&w->lock);
-	array_free(&survey.found);
-	array_free(&survey.keys);
-}
-
 /* ---- Windows --------------------------------------------------------------------------------- */
 
 struct opened {
@@ -269,7 +229,9 @@ static void plan_next(struct heap_windows *w, struct window_process *p, uint64_t
 	pthread_mutex_unlock(&w->lock);
 	if (was_long != (p->window_ns > WINDOW_NS))
 		begin_other_lengths(w, p);
-	uint64_t bytes = o->end.bytes - o->begin.bytes;
+	/* As many as a usual window has. */
+	double share = fmin((double)p->window_ns / (double)MAX_OF(o->armed_ns, (uint64_t)1), 4);
+	uint64_t bytes = (uint64_t)((double)(o->end.bytes - o->begin.bytes) * share);
 	w->counts[p->index].interval = MIN_OF(MAX_OF(bytes / WINDOW_SAMPLES, HEAP_EXACT_INTERVAL), HEAP_MAX_INTERVAL);
 	draw_moment(w, p, length);
 }
@@ -349,9 +311,13 @@ static void follow_pace(struct heap_windows *w, struct window_process *p)
 
 static void look_through_window(struct heap_windows *w, struct window_process *p)
 {
-	bool survivors = p->number % SURVIVOR_WINDOWS == SURVIVOR_WINDOWS / 2 - 1;
+	bool survivors = p->number % SURVIVOR_WINDOWS == 1;
 	uint64_t length = survivors ? MAX_OF(p->window_ns, SURVIVOR_WINDOW_NS) : p->window_ns;
 	struct opened opened = {0};
+	if (survivors) /* they are few, and each is followed for long */
+		w->counts[p->index].interval = MAX_OF(w->counts[p->index].interval * length / p->window_ns *
+							      WINDOW_SAMPLES / WATCHED_SAMPLES,
+						      HEAP_EXACT_INTERVAL);
 	int r = open_window(w, p, survivors, length, &opened);
 	if (r < 0) {
 		note_unopened(w, p, r);
@@ -359,7 +325,7 @@ static void look_through_window(struct heap_windows *w, struct window_process *p
 	}
 	note_window(w, p, survivors, &opened);
 	if (survivors)
-		add_survivors(w, p);
+		heap_windows_mark_survivors(w, p);
 	follow_pace(w, p);
 	plan_next(w, p, length, &opened);
 	if (is_affordable(w, p))

@@ -13,7 +13,8 @@
 #define RARE_PERIOD_NS (4 * NS_PER_SECOND)
 #define WINDOW_NS NS_PER_MS
 #define WINDOW_SAMPLES 50 /* aimed at */
-#define SURVIVOR_WINDOWS 10 /* one of so many looks also at frees, first the fifth */
+#define WATCHED_SAMPLES 200 /* in one that looks at frees */
+#define SURVIVOR_WINDOWS 3 /* one of so many looks also at frees, first the second */
 
 struct window_file {
 	int file;
@@ -21,15 +22,28 @@ struct window_file {
 	struct heap_attached attached;
 };
 
-/* Of all that outlived windows, what came from one place. */
-struct survivor {
+/* Of the samples of one place that were taken in windows that look at frees. */
+struct followed_place {
 	struct heap_site_key site;
-	double bytes;
+	double bytes; /* with their weights, those that outlived their window, since the phase began */
+	double final_bytes; /* before, scaled */
+	uint64_t watched;   /* before, how many were taken */
+	uint64_t outlived;  /* of all, how many outlived their window */
+	uint64_t older, alive; /* of them, those of older windows that are followed, and those not seen to die later */
 };
 
-struct survivors {
-	struct survivor *items;
-	size_t count, capacity;
+/* Of one window and place, how many samples outlived it. */
+struct cohort {
+	uint64_t window, place; /* index of the place in `followed` */
+	uint64_t outlived;
+	uint64_t frees; /* of the process, seen by then */
+};
+
+/* What a process had, the first reading the oldest; one in `every` + 1 seconds. */
+struct memory_readings {
+	uint64_t bytes[64];
+	size_t count;
+	unsigned every, skipped;
 };
 
 /* Of sums over processes; see struct heap_phase_scale. */
@@ -50,6 +64,7 @@ struct window_process {
 	struct heap_process judged; /* counts at the last judgement */
 	uint64_t judged_cpu;
 	unsigned looks; /* since then */
+	ARRAY(struct cohort) cohorts; /* that are followed, the oldest window first */
 	double recent_cost, recent_cpu; /* in windows since the last change, all hits as in one that looks at frees */
 
 	/* guarded */
@@ -61,8 +76,8 @@ struct window_process {
 	double cpu_begin, cpu, cost; /* since the phase began */
 	uint64_t wall_begin, wall; /* CLOCK_MONOTONIC ns; when the CPU time was last read */
 	uint64_t memory; /* bytes it has without a file, some swapped out; lately; 0: not known */
-	struct survivors survivors; /* since the phase began */
-	struct survivors final;	    /* scaled */
+	struct memory_readings readings; /* since the first window that looked at frees */
+	ARRAY(struct followed_place) followed;
 };
 
 struct heap_windows {
@@ -88,8 +103,22 @@ struct window_process *heap_windows_find(const struct heap_windows *w, uint32_t 
 /* Whose places are whose is told by when the processes started: numbers come again. With the lock held. */
 void heap_windows_note_start(const struct heap_windows *w, struct window_process *p);
 
-/* Adds to what came from that place. Returns 0 or -ENOMEM. */
-int heap_windows_add_survivor(struct survivors *survivors, const struct survivor *more);
+/* ---- heap_windows_survivors.c -------------------------------------------------------------------- */
+
+/* The process has so much memory without a file now; call it each second. With the lock held. */
+void heap_windows_note_memory(struct window_process *p, uint64_t bytes);
+
+/* A window that looked at frees is over: what is left has outlived it. */
+void heap_windows_mark_survivors(struct heap_windows *w, struct window_process *p);
+
+/* Notes how many samples were watched in the phase that ends. */
+void heap_windows_settle(struct heap_windows *w, struct window_process *p);
+
+/* What is left of a place of which so many samples were watched in this phase, with a factor for its bytes. */
+struct heap_outliving heap_windows_conclude(const struct followed_place *place, uint64_t watched, double factor);
+
+/* Of what is left of the process's places in `totals`, what it may hold and what it does hold. */
+void heap_windows_judge(const struct window_process *p, struct heap_totals *totals);
 
 /* Its files are closed, its probes removed. */
 void heap_windows_free_process(struct heap_windows *w, struct window_process *p);

@@ -2,6 +2,8 @@
 /* See leaks_text.h. */
 #include "format/leaks_text.h"
 
+#include "base/arithmetic.h"
+
 #include <errno.h>
 #include <inttypes.h>
 
@@ -46,19 +48,45 @@ static size_t rows_of(const struct leaks *leaks, size_t rows)
 	return rows ? MIN_OF(rows, leaks->sites.count) : leaks->sites.count;
 }
 
-/* Windows see what is allocated in them: how much is held can only be estimated. */
-static void add_estimated(const struct profile *profile, struct text *out)
+/* Windows see what is allocated in them: how much is held lies between bounds. */
+static void add_estimated(const struct leaks *leaks, struct text *out)
 {
-	int at = profile_find_sample_type(profile, "inuse_estimated_space");
-	int64_t sum = 0;
+	char most[32], least[32];
+	if (leaks->estimated_bytes > 0)
+		text_add(out, "estimated: %s to %s more, of programs that were seen in windows\n",
+			 text_size(least, sizeof(least), (uint64_t)leaks->least_bytes),
+			 text_size(most, sizeof(most), (uint64_t)leaks->estimated_bytes));
+}
+
+static void add_count(const struct leak_site *site, struct text *out)
+{
+	if (site->kept_objects > 0)
+		text_add(out, "%" PRId64 " of %" PRId64 " objects", site->kept_objects,
+			 MAX_OF(site->allocated_objects, site->kept_objects));
+	if (site->kept_objects > 0 && site->watched > 0)
+		text_add_string(out, ", ");
+	if (site->watched > 0)
+		text_add(out, "%" PRId64 " of %" PRId64 " samples", site->outlived, site->watched);
+	if (site->is_certain)
+		text_add_string(out, ", certain");
+	text_add_char(out, '\n');
+}
+
+static void add_size(struct text *out, int64_t bytes)
+{
 	char size[32];
-	for (size_t i = 0; i < profile->samples.count && at >= 0; i++)
-		sum += profile->values.items[i * profile->sample_types.count + (size_t)at];
-	if (sum > 0)
-		text_add(out,
-			 "estimated: %s more (--type inuse_estimated_space says where): of programs that were seen in\n"
-			 "           windows single objects are not known; record --exact follows them\n",
-			 text_size(size, sizeof(size), (uint64_t)sum));
+	text_add(out, "%10s ", text_size(size, sizeof(size), (uint64_t)bytes));
+}
+
+static void add_row(const struct leaks *leaks, const struct leak_site *site, struct text *out)
+{
+	double all = (double)leaks->kept_bytes + (double)leaks->estimated_bytes;
+	int64_t kept = add_saturating(site->kept_bytes, site->estimated_bytes);
+	add_size(out, kept);
+	text_add(out, "%5.1f%% ", 100.0 * (double)kept / all);
+	add_size(out, add_saturating(site->kept_bytes, site->least_bytes));
+	text_add(out, "%7.1f%%  %6.1f%%  ", 100 * site->survival, 100 * site->survival_low);
+	add_count(site, out);
 }
 
 int leaks_text(const struct profile *profile, const struct leaks *leaks, size_t rows, struct text *out)
@@ -67,15 +95,11 @@ int leaks_text(const struct profile *profile, const struct leaks *leaks, size_t 
 	text_add(out, "kept: %s in %" PRId64 " objects from %zu places\n",
 		 text_size(size, sizeof(size), (uint64_t)leaks->kept_bytes), leaks->kept_objects,
 		 leaks->sites.count);
-	add_estimated(profile, out);
-	text_add_string(out, "      kept         survives  at least\n");
+	add_estimated(leaks, out);
+	text_add_string(out, "      kept          at least survives  at least\n");
 	for (size_t i = 0; i < rows_of(leaks, rows); i++) {
 		const struct leak_site *site = &leaks->sites.items[i];
-		text_add(out, "%10s %5.1f%% %7.1f%%  %6.1f%%  %" PRId64 " of %" PRId64 " objects\n",
-			 text_size(size, sizeof(size), (uint64_t)site->kept_bytes),
-			 100.0 * (double)site->kept_bytes / (double)leaks->kept_bytes,
-			 100 * site->survival, 100 * site->survival_low, site->kept_objects,
-			 MAX_OF(site->allocated_objects, site->kept_objects));
+		add_row(leaks, site, out);
 		if (!each_frame(profile, site, STACK_ROWS, add_text_frame, out))
 			add_text_frame(out, 0, "…");
 	}
@@ -87,17 +111,22 @@ int leaks_text(const struct profile *profile, const struct leaks *leaks, size_t 
 
 int leaks_json(const struct profile *profile, const struct leaks *leaks, size_t rows, struct text *out)
 {
-	text_add(out, "{\"kept_bytes\":%" PRId64 ",\"kept_objects\":%" PRId64 ",\"sites\":[",
-		 leaks->kept_bytes, leaks->kept_objects);
+	text_add(out,
+		 "{\"kept_bytes\":%" PRId64 ",\"kept_objects\":%" PRId64 ",\"estimated_bytes\":%" PRId64
+		 ",\"least_bytes\":%" PRId64 ",\"sites\":[",
+		 leaks->kept_bytes, leaks->kept_objects, leaks->estimated_bytes, leaks->least_bytes);
 	for (size_t i = 0; i < rows_of(leaks, rows); i++) {
 		const struct leak_site *site = &leaks->sites.items[i];
 		text_add(out,
 			 "%s{\"kept_bytes\":%" PRId64 ",\"kept_objects\":%" PRId64
 			 ",\"allocated_bytes\":%" PRId64 ",\"allocated_objects\":%" PRId64
-			 ",\"survival\":%.6g,\"survival_low\":%.6g,\"stack\":[",
+			 ",\"estimated_bytes\":%" PRId64 ",\"least_bytes\":%" PRId64
+			 ",\"watched_samples\":%" PRId64 ",\"outlived_samples\":%" PRId64
+			 ",\"survival\":%.6g,\"survival_low\":%.6g,\"is_certain\":%s,\"stack\":[",
 			 i ? ",\n" : "\n", site->kept_bytes, site->kept_objects,
-			 site->allocated_bytes, site->allocated_objects, site->survival,
-			 site->survival_low);
+			 site->allocated_bytes, site->allocated_objects, site->estimated_bytes,
+			 site->least_bytes, site->watched, site->outlived, site->survival,
+			 site->survival_low, site->is_certain ? "true" : "false");
 		each_frame(profile, site, 0, add_json_frame, out);
 		text_add_string(out, "]}");
 	}

@@ -55,12 +55,17 @@ static struct heap_values values_of(const struct heap_place *place, const struct
 {
 	int64_t objects = MAX_OF(llround(place->objects + total->objects) - place->told_objects, 0);
 	int64_t bytes = MAX_OF(llround(place->bytes + total->bytes) - place->told_bytes, 0);
+	const struct heap_outliving *o = &total->outliving;
+	int64_t most = place->told_bytes + bytes;
 	return (struct heap_values){
 		.objects = objects + (in_all ? place->told_objects : 0),
 		.bytes = bytes + (in_all ? place->told_bytes : 0),
 		.held_objects = llround(total->held_objects),
 		.held_bytes = llround(total->held_bytes),
-		.estimated_bytes = MIN_OF(llround(total->estimated_bytes), place->told_bytes + bytes),
+		.estimated_bytes = MIN_OF(llround(o->bytes), most),
+		.least_bytes = MIN_OF(llround(o->least), most),
+		.watched = (int64_t)MAX_OF(o->watched, o->samples),
+		.outlived = (int64_t)o->samples,
 	};
 }
 

@@ -19,7 +19,8 @@
 struct heap_values {
 	int64_t objects, bytes;	     /* allocated */
 	int64_t held_objects, held_bytes; /* alive at the end, of all that were ever allocated */
-	int64_t estimated_bytes; /* that may be, see heap_total */
+	int64_t estimated_bytes, least_bytes; /* that may be, and that are at least, see struct heap_outliving */
+	int64_t watched, outlived; /* samples of it */
 };
 
 static inline bool heap_values_any(const struct heap_values *values)

@@ -3,7 +3,7 @@
  * In a sampled profile an object stands for many that were not looked at, which make the estimate no surer.
  * With the mean distance T between samples (the profile's period, in bytes) a place that allocated B bytes was
  * looked at about B / T times; objects larger than T are seen one by one. So the interval is that of
- * min(objects, B / T) looks.
+ * min(objects, B / T) looks. What was seen in windows has looks of its own: the samples that were watched.
  */
 #include "profile/leaks.h"
 
@@ -14,23 +14,35 @@
 #include <string.h>
 
 #define NORMAL_95 1.96 /* quantile for a 95 % interval */
+#define CERTAIN 0.5 /* of what a place takes it keeps most */
 
-enum column { ALLOCATED_OBJECTS, ALLOCATED_BYTES, KEPT_OBJECTS, KEPT_BYTES, COLUMNS };
+/* Into which field of a site each sample type is added. */
+static const struct column {
+	const char *type;
+	size_t field;
+} columns[] = {
+	{"alloc_objects", offsetof(struct leak_site, allocated_objects)},
+	{"alloc_space", offsetof(struct leak_site, allocated_bytes)},
+	{"inuse_objects", offsetof(struct leak_site, kept_objects)},
+	{"inuse_space", offsetof(struct leak_site, kept_bytes)},
+	{"inuse_estimated_space", offsetof(struct leak_site, estimated_bytes)},
+	{"inuse_estimated_least_space", offsetof(struct leak_site, least_bytes)},
+	{"inuse_watched_samples", offsetof(struct leak_site, watched)},
+	{"inuse_outlived_samples", offsetof(struct leak_site, outlived)},
+};
 
-static bool find_columns(const struct profile *profile, size_t columns[static COLUMNS])
+#define COLUMNS ARRAY_LENGTH(columns)
+#define NEEDED_COLUMNS 4
+
+/* Where each is among the sample types, -1: nowhere. */
+static bool find_columns(const struct profile *profile, int at[static COLUMNS])
 {
-	static const char *const names[COLUMNS] = {"alloc_objects", "alloc_space", "inuse_objects",
-						   "inuse_space"};
+	bool has_all = true;
 	for (size_t i = 0; i < COLUMNS; i++) {
-		size_t at = 0;
-		while (at < profile->sample_types.count &&
-		       strcmp(profile_text(profile, profile->sample_types.items[at].type), names[i]))
-			at++;
-		if (at == profile->sample_types.count)
-			return false;
-		columns[i] = at;
+		at[i] = profile_find_sample_type(profile, columns[i].type);
+		has_all &= i >= NEEDED_COLUMNS || at[i] >= 0;
 	}
-	return true;
+	return has_all;
 }
 
 /* The sample's site, by its stack. */
@@ -51,7 +63,16 @@ static int site_of(struct leaks *leaks, struct strings *stacks, const struct pro
 	return r;
 }
 
-static int collect(const struct profile *profile, const size_t *columns, struct leaks *leaks)
+static void add_values(struct leak_site *site, const int64_t *values, const int *at)
+{
+	for (size_t i = 0; i < COLUMNS; i++) {
+		int64_t *field = (int64_t *)((char *)site + columns[i].field);
+		if (at[i] >= 0)
+			*field = add_saturating(*field, values[at[i]]);
+	}
+}
+
+static int collect(const struct profile *profile, const int *at, struct leaks *leaks)
 {
 	struct strings stacks = {0};
 	int r = 0;
@@ -60,14 +81,8 @@ static int collect(const struct profile *profile, const size_t *columns, struct 
 			&profile->values.items[(size_t)i * profile->sample_types.count];
 		struct leak_site *site = NULL;
 		r = site_of(leaks, &stacks, profile, i, &site);
-		if (r < 0)
-			break;
-		site->allocated_objects =
-			add_saturating(site->allocated_objects, values[columns[ALLOCATED_OBJECTS]]);
-		site->allocated_bytes =
-			add_saturating(site->allocated_bytes, values[columns[ALLOCATED_BYTES]]);
-		site->kept_objects = add_saturating(site->kept_objects, values[columns[KEPT_OBJECTS]]);
-		site->kept_bytes = add_saturating(site->kept_bytes, values[columns[KEPT_BYTES]]);
+		if (r == 0)
+			add_values(site, values, at);
 	}
 	strings_free(&stacks);
 	return r;
@@ -80,44 +95,68 @@ static double sample_distance(const struct profile *profile)
 	return is_bytes && profile->period > 1 ? (double)profile->period : 1;
 }
 
-static void judge(struct leak_site *site, double distance)
+/* Of objects that were followed from their allocation on. What lives from before the recording, or from intervals that
+ * are not in it, was not allocated in it. */
+static double looks_of(const struct leak_site *site, double distance, double *ret_kept)
 {
-	/* What lives from before the recording, or from intervals that are not in it, was not allocated in it. */
 	double objects = (double)MAX_OF(MAX_OF(site->allocated_objects, site->kept_objects), (int64_t)1);
 	double bytes = (double)MAX_OF(site->allocated_bytes, site->kept_bytes);
 	double looks = distance > 1 ? MIN_OF(objects, MAX_OF(bytes / distance, 1.0)) : objects;
-	double p = (double)site->kept_objects / objects, z = NORMAL_95;
-	double centre = p + z * z / (2 * looks);
-	double spread = z * sqrt(p * (1 - p) / looks + z * z / (4 * looks * looks));
-	site->survival = p;
-	site->survival_low = MAX_OF((centre - spread) / (1 + z * z / looks), 0.0);
+	*ret_kept = looks * (double)site->kept_objects / objects;
+	return looks;
 }
 
+static void judge(struct leak_site *site, double distance)
+{
+	double kept = 0, looks = site->kept_objects > 0 ? looks_of(site, distance, &kept) : 0;
+	looks = MAX_OF(looks + (double)MAX_OF(site->watched, site->outlived), 1.0);
+	double p = (kept + (double)site->outlived) / looks, z = NORMAL_95;
+	double centre = p + z * z / (2 * looks);
+	double spread = z * sqrt(MAX_OF(p * (1 - p), 0.0) / looks + z * z / (4 * looks * looks));
+	site->survival = p;
+	site->survival_low = MAX_OF((centre - spread) / (1 + z * z / looks), 0.0);
+	site->is_certain = site->survival_low >= CERTAIN &&
+			   add_saturating(site->kept_bytes, site->least_bytes) > 0;
+}
+
+/* What is certainly kept, less where that is the smaller part of what is taken, before what only may be. */
 static int compare(const void *a, const void *b)
 {
 	const struct leak_site *x = a, *y = b;
-	if (x->kept_bytes != y->kept_bytes)
-		return x->kept_bytes > y->kept_bytes ? -1 : 1;
+	double certain_x = x->survival_low * ((double)x->kept_bytes + (double)x->least_bytes);
+	double certain_y = y->survival_low * ((double)y->kept_bytes + (double)y->least_bytes);
+	double all_x = x->survival_low * ((double)x->kept_bytes + (double)x->estimated_bytes);
+	double all_y = y->survival_low * ((double)y->kept_bytes + (double)y->estimated_bytes);
+	if (x->is_certain != y->is_certain)
+		return x->is_certain ? -1 : 1;
+	if (certain_x != certain_y)
+		return certain_x > certain_y ? -1 : 1;
+	if (all_x != all_y)
+		return all_x > all_y ? -1 : 1;
 	return x->sample < y->sample ? -1 : x->sample > y->sample;
 }
 
 int leaks_find(const struct profile *profile, struct leaks *ret)
 {
-	size_t columns[COLUMNS], kept = 0;
+	int at[COLUMNS];
+	size_t kept = 0;
 	double distance = sample_distance(profile);
 	*ret = (struct leaks){0};
-	if (!find_columns(profile, columns))
+	if (!find_columns(profile, at))
 		return -ENODATA;
-	int r = collect(profile, columns, ret);
+	int r = collect(profile, at, ret);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ret->sites.count; i++) {
 		struct leak_site *site = &ret->sites.items[i];
-		if (site->kept_bytes <= 0 || site->kept_objects <= 0)
+		if ((site->kept_bytes <= 0 || site->kept_objects <= 0) && site->estimated_bytes <= 0)
 			continue;
 		judge(site, distance);
 		ret->kept_bytes = add_saturating(ret->kept_bytes, site->kept_bytes);
 		ret->kept_objects = add_saturating(ret->kept_objects, site->kept_objects);
+		ret->estimated_bytes = add_saturating(ret->estimated_bytes, site->estimated_bytes);
+		ret->least_bytes = add_saturating(ret->least_bytes, site->least_bytes);
+		ret->certain += site->is_certain;
 		ret->sites.items[kept++] = *site;
 	}
 	ret->sites.count = kept;

@@ -6,6 +6,9 @@
  * What is in use at the end is no leak by itself: it may be a cache, or just not be finished yet. How sure
  * one can be that a place keeps what it takes is told by the share of its objects that survived, and by the
  * lower end of that share's 95 % interval (Wilson's score interval): 2 of 2 say little, 1990 of 2000 much.
+ *
+ * Of programs that were seen in windows the share is that of the watched samples that no window saw die, and what
+ * is kept lies between an estimate and what the process has grown by: see collect/heap_windows_survivors.c.
  */
 #pragma once
 
@@ -15,13 +18,17 @@
 struct leak_site {
 	uint32_t sample; /* one of its samples: the stack */
 	int64_t allocated_objects, allocated_bytes, kept_objects, kept_bytes;
+	int64_t estimated_bytes, least_bytes; /* of what was seen in windows: kept at most, and at least */
+	int64_t watched, outlived;	      /* samples of it; not seen to die */
 	double survival;     /* kept of allocated objects, 0 to 1 */
 	double survival_low; /* lower end of the 95 % interval */
+	bool is_certain;     /* it keeps most of what it takes, and some of that is certainly there */
 };
 
 struct leaks {
-	ARRAY(struct leak_site) sites; /* those that keep something, most bytes first */
-	int64_t kept_bytes, kept_objects; /* of all */
+	ARRAY(struct leak_site) sites; /* those that keep something, those that keep most for certain first */
+	int64_t kept_bytes, kept_objects, estimated_bytes, least_bytes; /* of all */
+	size_t certain; /* how many of them are */
 };
 
 /* Returns 0, -ENODATA (not a heap profile) or -ENOMEM. Free in any case. */

@@ -387,8 +387,8 @@ static void add_heap_values(struct builder *b, const struct aggregate_entry *ent
 	const struct heap_told *heap = b->options->heap;
 	const struct heap_values *values = &heap->values[entry - b->window->entries.items];
 	int64_t in_order[] = {values->objects, values->bytes, values->held_objects, values->held_bytes,
-			      values->estimated_bytes};
-	for (size_t i = 0; i < ARRAY_LENGTH(in_order) - !heap->has_estimates; i++)
+			      values->estimated_bytes, values->least_bytes, values->watched, values->outlived};
+	for (size_t i = 0; i < (heap->has_estimates ? ARRAY_LENGTH(in_order) : 4); i++)
 		CHECK(b, array_add(&b->profile->values, in_order[i]));
 }
 
@@ -459,6 +459,9 @@ static void add_header(struct builder *b)
 		p->default_sample_type = add_sample_type(b, "inuse_space", "bytes").type;
 		if (b->options->heap->has_estimates) {
 			add_sample_type(b, "inuse_estimated_space", "bytes");
+			add_sample_type(b, "inuse_estimated_least_space", "bytes");
+			add_sample_type(b, "inuse_watched_samples", "count");
+			add_sample_type(b, "inuse_outlived_samples", "count");
 			p->default_sample_type = string(b, "alloc_space");
 		}
 		p->period_type =

@@ -55,6 +55,8 @@ def report_counts(bolometer, directory):
 
 HEAP_TYPES = (("alloc_objects", "count"), ("alloc_space", "bytes"),
               ("inuse_objects", "count"), ("inuse_space", "bytes"))
+ESTIMATED_TYPES = (("inuse_estimated_space", "bytes"), ("inuse_estimated_least_space", "bytes"),
+                   ("inuse_watched_samples", "count"), ("inuse_outlived_samples", "count"))
 HEAP = {
     ("main", "leak", "malloc"): (2000, 200000, 1990, 199000),
     ("main", "cache", "malloc"): (2, 2000, 2, 2000),
@@ -87,10 +89,21 @@ def report_leaks(bolometer, directory):
     text = bolometer.run("report", "--leaks", "-n", "1", "heap.pb.gz", cwd=directory).stdout.decode()
     expect("leak" in text and "cache" not in text and "2 more places" in text, f"rows: {text}")
     expect("estimated" not in text, f"nothing is estimated: {text}")
-    write(directory + "/windows.pb.gz", {("main", "malloc"): (9, 9000, 0, 0, 3 << 20)},
-          types=(*HEAP_TYPES, ("inuse_estimated_space", "bytes")))
+    # Through windows: of what is left of `slow` nothing says that it is there, of `grows` the process's memory does.
+    write(directory + "/windows.pb.gz",
+          {("main", "slow", "malloc"): (9000, 9 << 20, 0, 0, 3 << 20, 0, 50, 50),
+           ("main", "turns", "malloc"): (90000, 90 << 20, 0, 0, 2 << 20, 1 << 20, 500, 20),
+           ("main", "grows", "malloc"): (900, 2 << 20, 0, 0, 2 << 20, 1 << 20, 20, 19)},
+          types=(*HEAP_TYPES, *ESTIMATED_TYPES))
     text = bolometer.run("report", "--leaks", "windows.pb.gz", cwd=directory).stdout.decode()
-    expect("estimated: 3.0 MiB more" in text, f"what windows saw is not nothing: {text}")
+    expect("estimated: 2.0 MiB to 7.0 MiB more" in text and "19 of 20 samples, certain" in text
+           and text.count("certain") == 1, f"what windows saw is not nothing: {text}")
+    seen = json.loads(bolometer.run("report", "--leaks", "--json", "windows.pb.gz", cwd=directory).stdout)
+    sites = [(s["stack"][1], s["estimated_bytes"], s["least_bytes"], s["watched_samples"], s["outlived_samples"],
+              s["is_certain"]) for s in seen["sites"]]
+    expect(sites == [("grows", 2 << 20, 1 << 20, 20, 19, True), ("turns", 2 << 20, 1 << 20, 500, 20, False),
+                     ("slow", 3 << 20, 0, 50, 50, False)], f"what is certain first: {sites}")
+    expect(abs(seen["sites"][0]["survival_low"] - wilson_low(19, 20)) < 1e-4, f"of the watched samples: {seen}")
     # Sampled once in 20,000 bytes: 200,000 bytes were looked at ten times, whatever objects they were.
     write(directory + "/sampled.pb.gz", HEAP, types=HEAP_TYPES, period=("space", "bytes", 20000))
     result = bolometer.run("report", "--leaks", "--json", "sampled.pb.gz", cwd=directory)

@@ -16,6 +16,8 @@ from profile_reader import Profile
 from recording import Failure, Program, Undecided, expect
 
 TYPES = ("alloc_objects", "alloc_space", "inuse_objects", "inuse_space")
+ESTIMATED_TYPES = ("inuse_estimated_space", "inuse_estimated_least_space", "inuse_watched_samples",
+                   "inuse_outlived_samples")
 LOST = ("heap_lost", "heap_sites_full", "heap_live_full", "heap_missed_frees")
 TIMEOUT = 120
 LOOKS_SECONDS = 4.5 # the recorder looks for ended processes every two

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What outlives windows, and what of it the process may still hold.
+ *
+ * A sample that was not freed in its window stays in the kernel's table of objects alive. Each later window may show
+ * that it is dead: its address is freed, or given out again. What turns over is found out in time; what leaks never is.
+ * The share of the older half that is left is taken for all. A window sees little: it is an upper bound.
+ *
+ * A lower one comes from the process's memory: what it has grown by since the first samples were followed, in the shares
+ * of what is left, and with the lower ends of their intervals. Where that is but a small part of what is left, most of
+ * that is dead, and nobody knows which: then there is none. A process that has not grown leaks nothing for certain.
+ */
+#include "collect/heap_windows_state.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#define MOST_FOLLOWED 1024 /* samples of a process; past it the oldest count as held for good */
+#define NORMAL_95 1.96
+#define LEAST_GROWTH 0.5 /* of what is left */
+#define LATER_FREES 500 /* seen later, before that something is left says that it is alive */
+
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+/* With the lock held. */
+void heap_windows_note_memory(struct window_process *p, uint64_t bytes)
+{
+	struct memory_readings *m = &p->readings;
+	p->memory = bytes;
+	if (!p->phase.with_frees.windows && !m->count)
+		return;
+	if (m->skipped++ % (m->every + 1))
+		return;
+	if (m->count == ARRAY_LENGTH(m->bytes)) { /* from now on half as often */
+		for (size_t i = 0; i < m->count / 2; i++)
+			m->bytes[i] = m->bytes[2 * i];
+		m->count /= 2;
+		m->every = 2 * m->every + 1;
+	}
+	m->bytes[m->count++] = bytes;
+}
+
+/* At least: memory that comes and goes is no growth. */
+static double growth_of(const struct memory_readings *m)
+{
+	size_t some = m->count / 8 + 1;
+	uint64_t before = 0, after = UINT64_MAX;
+	if (m->count < 4)
+		return 0;
+	for (size_t i = 0; i < some; i++) {
+		before = MAX_OF(before, m->bytes[i]);
+		after = MIN_OF(after, m->bytes[m->count - 1 - i]);
+	}
+	return after > before ? (double)(after - before) : 0;
+}
+
+/* ---- Windows --------------------------------------------------------------------------------- */
+
+struct followed {
+	struct heap_block_key key;
+	struct heap_block block;
+};
+
+struct survey {
+	uint32_t pid;
+	ARRAY(struct followed) found;
+};
+
+static int on_block(void *userdata, const struct heap_block_key *key, const struct heap_block *block)
+{
+	struct survey *survey = userdata;
+	struct followed found = {.block = *block};
+	memcpy(&found.key, key, sizeof(found.key));
+	return block->site.pid == survey->pid && block->window ? array_add(&survey->found, found) : 0;
+}
+
+static uint64_t window_of(const struct followed *f)
+{
+	return f->block.window & ~HEAP_OUTLIVED;
+}
+
+static int by_window(const void *a, const void *b)
+{
+	uint64_t first = window_of(a), second = window_of(b);
+	return first < second ? -1 : first > second;
+}
+
+/* All that is in the table of the process, the oldest first. */
+static int look(const struct heap_windows *w, const struct window_process *p, struct survey *ret)
+{
+	*ret = (struct survey){.pid = p->pid};
+	int r = heap_table_each_block(w->options.programs, on_block, ret);
+	if (r < 0)
+		log_debug("heap: survivors of windows of process %u are not known: %s", p->pid, strerror(-r));
+	if (ret->found.count)
+		qsort(ret->found.items, ret->found.count, sizeof(*ret->found.items), by_window);
+	return r;
+}
+
+/* Places are few: some dozens of samples in a window. Its index, or -ENOMEM. */
+static ssize_t place_of(struct window_process *p, const struct heap_site_key *site)
+{
+	for (size_t i = 0; i < p->followed.count; i++)
+		if (!memcmp(&p->followed.items[i].site, site, sizeof(*site)))
+			return (ssize_t)i;
+	int r = array_add(&p->followed, (struct followed_place){.site = *site});
+	return r < 0 ? r : (ssize_t)p->followed.count - 1;
+}
+
+static int add_to_cohort(struct window_process *p, uint64_t window, size_t place, uint64_t frees)
+{
+	for (size_t i = p->cohorts.count; i-- > 0 && p->cohorts.items[i].window == window;) {
+		struct cohort *cohort = &p->cohorts.items[i];
+		if (cohort->place != place)
+			continue;
+		cohort->outlived++;
+		return 0;
+	}
+	return array_add(&p->cohorts, (struct cohort){window, place, 1, frees});
+}
+
+/* Seen up to now. */
+static uint64_t frees_of(const struct heap_windows *w, const struct window_process *p)
+{
+	return *(volatile uint64_t *)&w->counts[p->index].frees;
+}
+
+/* Its window is over. With the lock held. */
+static int begin_to_follow(struct heap_windows *w, struct window_process *p, struct followed *f)
+{
+	double weight = 4294967296.0 / (double)heap_chance(f->block.size, f->block.interval);
+	ssize_t place = place_of(p, &f->block.site);
+	int r = place < 0 ? (int)place : add_to_cohort(p, f->block.window, (size_t)place, frees_of(w, p));
+	if (r < 0)
+		return r;
+	p->followed.items[place].bytes += (double)f->block.size * weight;
+	p->followed.items[place].outlived++;
+	f->block.window |= HEAP_OUTLIVED;
+	return heap_table_change_block(w->options.programs, &f->key, &f->block);
+}
+
+/* Gives up the oldest windows, so that not more than so many samples are followed. With the lock held. */
+static void forget_oldest(struct heap_windows *w, struct window_process *p, struct survey *survey)
+{
+	size_t most = MIN_OF((size_t)MOST_FOLLOWED, heap_table_room(w->options.programs) / 256 + 1), gone = 0, kept = 0;
+	size_t count = survey->found.count;
+	uint64_t first = count > most ? window_of(&survey->found.items[count - most - 1]) + 1 : 0;
+	for (; gone < count && window_of(&survey->found.items[gone]) < first; gone++)
+		heap_table_remove_block(w->options.programs, &survey->found.items[gone].key);
+	for (size_t i = 0; i < p->cohorts.count; i++)
+		if (p->cohorts.items[i].window >= first)
+			p->cohorts.items[kept++] = p->cohorts.items[i];
+	p->cohorts.count = kept;
+	survey->found.count -= gone;
+	if (gone)
+		memmove(survey->found.items, survey->found.items + gone,
+			survey->found.count * sizeof(*survey->found.items));
+}
+
+/* Up to which window half of what is followed was taken, and it had the time to be found dead; 0: none. */
+static uint64_t older_until(const struct window_process *p, uint64_t frees)
+{
+	uint64_t all = 0, sum = 0, until = 0;
+	for (size_t i = 0; i < p->cohorts.count; i++)
+		all += p->cohorts.items[i].outlived;
+	for (size_t i = 0; i < p->cohorts.count && 2 * sum < all; i++) {
+		const struct cohort *cohort = &p->cohorts.items[i];
+		if (frees < cohort->frees + LATER_FREES)
+			break;
+		until = cohort->window;
+		sum += cohort->outlived;
+	}
+	return until;
+}
+
+/* With the lock held. */
+static void count_alive(const struct heap_windows *w, struct window_process *p, const struct survey *survey)
+{
+	uint64_t until = older_until(p, frees_of(w, p));
+	for (size_t i = 0; i < p->followed.count; i++)
+		p->followed.items[i].older = p->followed.items[i].alive = 0;
+	for (size_t i = 0; i < p->cohorts.count; i++)
+		if (p->cohorts.items[i].window <= until)
+			p->followed.items[p->cohorts.items[i].place].older += p->cohorts.items[i].outlived;
+	for (size_t i = 0; i < survey->found.count && window_of(&survey->found.items[i]) <= until; i++) {
+		ssize_t place = place_of(p, &survey->found.items[i].block.site);
+		if (place >= 0)
+			p->followed.items[place].alive++;
+	}
+}
+
+void heap_windows_mark_survivors(struct heap_windows *w, struct window_process *p)
+{
+	struct survey survey;
+	uint64_t lost = look(w, p, &survey) < 0; /* one at least */
+	pthread_mutex_lock(&w->lock);
+	for (size_t i = 0; i < survey.found.count; i++)
+		if (!(survey.found.items[i].block.window & HEAP_OUTLIVED))
+			lost += begin_to_follow(w, p, &survey.found.items[i]) < 0;
+	forget_oldest(w, p, &survey);
+	count_alive(w, p, &survey);
+	w->statistics.survivors_lost += lost;
+	pthread_mutex_unlock(&w->lock);
+	array_free(&survey.found);
+}
+
+/* ---- A phase's end --------------------------------------------------------------------------- */
+
+static int note_watched(void *userdata, const struct heap_site_key *key, const struct heap_site *site)
+{
+	struct window_process *p = userdata;
+	if (key->pid != p->pid || key->process_start != p->process_start || !site->watched)
+		return 0;
+	ssize_t place = place_of(p, key);
+	if (place < 0)
+		return (int)place;
+	p->followed.items[place].watched += site->watched;
+	return 0;
+}
+
+/* What it still follows dies with it. */
+static void end_following(struct heap_windows *w, struct window_process *p)
+{
+	struct survey survey;
+	look(w, p, &survey);
+	count_alive(w, p, &survey);
+	for (size_t i = 0; i < survey.found.count; i++)
+		heap_table_remove_block(w->options.programs, &survey.found.items[i].key);
+	array_free(&survey.found);
+}
+
+void heap_windows_settle(struct heap_windows *w, struct window_process *p)
+{
+	pthread_mutex_lock(&w->lock);
+	if (p->is_closed)
+		end_following(w, p);
+	if (heap_table_each_site(w->options.programs, note_watched, p) < 0)
+		w->statistics.survivors_lost++; /* one at least */
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* ---- Estimates ------------------------------------------------------------------------------- */
+
+/* Lower end of Wilson's score interval of the share of `samples`, over the share itself. */
+static double least_part(const struct heap_outliving *o)
+{
+	double n = (double)MAX_OF(o->watched, o->samples), p = (double)o->samples / n, square = NORMAL_95 * NORMAL_95;
+	double spread = NORMAL_95 * sqrt(p * (1 - p) / n + square / (4 * n * n));
+	return fmax(p + square / (2 * n) - spread, 0) / (1 + square / n) / p;
+}
+
+struct heap_outliving heap_windows_conclude(const struct followed_place *place, uint64_t watched, double factor)
+{
+	double bytes = place->final_bytes + factor * place->bytes;
+	watched = MAX_OF(watched + place->watched, place->outlived);
+	if (!place->older) /* none had the time to be seen to die */
+		return (struct heap_outliving){.bytes = bytes, .watched = watched, .samples = place->outlived};
+	/* Of the older ones as many were watched for one that outlived its window. */
+	double later = (double)place->alive / (double)place->older;
+	double among = (double)watched * (double)place->older / (double)place->outlived;
+	return (struct heap_outliving){bytes * later, bytes * later, (uint64_t)llround(among), place->alive};
+}
+
+static bool is_of(const struct heap_total *total, const struct window_process *p)
+{
+	return total->key.pid == p->pid && total->key.process_start == p->process_start;
+}
+
+/* Of a process, over its places. */
+struct outliving_sums {
+	double bytes, held;
+	uint64_t samples;
+};
+
+static struct outliving_sums sum_of(const struct heap_totals *totals, const struct window_process *p)
+{
+	struct outliving_sums sums = {0};
+	for (size_t i = 0; i < totals->list.count; i++) {
+		const struct heap_total *total = &totals->list.items[i];
+		if (!is_of(total, p))
+			continue;
+		sums.bytes += total->outliving.bytes;
+		sums.samples += total->outliving.samples;
+		sums.held += total->held_bytes;
+	}
+	return sums;
+}
+
+/* A process cannot hold more than it has: of that, what is not known to be held may be, in the shares of what is left. */
+void heap_windows_judge(const struct window_process *p, struct heap_totals *totals)
+{
+	struct outliving_sums sums = sum_of(totals, p);
+	if (!sums.samples)
+		return;
+	double room = fmax((double)p->memory - sums.held, 0);
+	double part = p->memory && sums.bytes > room ? room / sums.bytes : 1;
+	double growth = fmax(growth_of(&p->readings) - sums.held, 0) / sums.bytes;
+	totals->survived_bytes += sums.bytes;
+	for (size_t i = 0; i < totals->list.count; i++) {
+		struct heap_outliving *o = &totals->list.items[i].outliving;
+		if (!is_of(&totals->list.items[i], p) || !o->samples)
+			continue;
+		o->least *= growth < LEAST_GROWTH ? 0 : fmin(part, growth) * least_part(o);
+		o->bytes *= part;
+	}
+}
