@@ -25,21 +25,20 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 __noinline int count_missed(u32 cpu, u64 elapsed)
 {
 	struct cpu_counters *c = bpf_map_lookup_elem(&counters, &cpu);
-	u64 period = period_ns ? period_ns : 1;
-	u64 missed = (elapsed + period / 2) / period - 1;
+	const struct tick_settings *settings = tick_settings();
 
-	if (!c)
+	if (!c || !settings)
 		return 0;
+	u64 period = settings->period_ns ? settings->period_ns : 1;
+	u64 missed = (elapsed + period / 2) / period - 1;
 	c->values[COUNTER_MISSED] += missed;
 	c->values[COUNTER_MISSED_NS] += elapsed - period;
 	return missed;
 }
 
 /* Returns the time since the CPU's previous tick, as far as this one may claim it. */
-static __always_inline u64 take_tick(struct bpf_perf_event_data *ctx, u32 cpu, struct cpu_clock *clock,
-				     struct cpu_counters *c)
+static __always_inline u64 take_tick(u32 cpu, struct cpu_clock *clock, u64 period, u64 now)
 {
-	u64 period = period_ns, now = time_of_tick(ctx, cpu, clock);
 	u64 elapsed = now - clock->previous_tick, ticks = 1;
 
 	clock->previous_tick = now;
@@ -48,7 +47,7 @@ static __always_inline u64 take_tick(struct bpf_perf_event_data *ctx, u32 cpu, s
 		ticks += count_missed(cpu, elapsed);
 		elapsed = period;
 	}
-	c->values[COUNTER_TICKS] += ticks;
+	clock->ticks += ticks;
 	return elapsed;
 }
 
@@ -361,15 +360,16 @@ static __noinline int sample_tick(struct bpf_perf_event_data *ctx, struct cpu_cl
 				  struct task_struct *task, u32 walk, u64 weight)
 {
 	struct scratch *s = scratch_of(walk);
+	const struct tick_settings *settings = tick_settings();
 
-	if (!s) {
+	if (!s || !settings) {
 		count(walk, COUNTER_LOST_SCRATCH, 1);
 		return true;
 	}
 	struct task_numbers numbers = number_task(task_id(task));
-	if (!select_number(clock, numbers) || !select_cgroup())
+	if (!select_number(clock, settings, numbers) || !select_cgroup())
 		return false;
-	fetch_for_walk(s);
+	fetch_for_walk(s, walk);
 	describe_task(s, task, numbers);
 	enum selected selected = select_task(walk);
 	if (selected == SELECTED_NO)
@@ -380,7 +380,7 @@ static __noinline int sample_tick(struct bpf_perf_event_data *ctx, struct cpu_cl
 			  (selected == SELECTED_UNDECIDED ? SAMPLE_UNDECIDED : 0);
 	if (!user_mode)
 		take_kernel_stack(ctx, walk, s);
-	if (!kernel_only)
+	if (!settings->kernel_only)
 		take_user_stack(ctx, walk, s, task, user_mode);
 	send_sample(walk);
 	return true;
@@ -395,25 +395,29 @@ SEC("perf_event")
 int on_cpu_tick(struct bpf_perf_event_data *ctx)
 {
 	u32 cpu = bpf_get_smp_processor_id(); /* and the number of its walk: WALK_EVENT */
-	struct cpu_clock *clock = bpf_map_lookup_elem(&clocks, &cpu);
-	struct cpu_counters *c = bpf_map_lookup_elem(&counters, &cpu);
+	struct cpu_clock *clock = clock_of(cpu);
+	const struct tick_settings *settings = tick_settings();
 
-	if (!clock || !c)
-		return 0; /* both have an entry for each possible CPU */
+	if (!clock || !settings)
+		return 0; /* there is an entry for each possible CPU */
+	fetch_for_tick(clock, settings);
+	u64 now = time_of_tick(ctx);
 	struct task_struct *task = current_task();
-	fetch_for_tick(clock, c, task);
-	u64 weight = take_tick(ctx, cpu, clock, c);
 	u64 id = task_id(task);
+	if (is_comparison_due(clock, now))
+		compare_clocks(cpu, now);
+	u64 weight = take_tick(cpu, clock, settings->period_ns, now);
 	if ((u32)id == 0) {
-		c->values[COUNTER_IDLE]++;
-		c->values[COUNTER_IDLE_NS] += weight;
+		clock->idle++;
+		clock->idle_ns += weight;
 		return 0;
 	}
-	if (!is_mode_selected(interrupted_user_mode(ctx)) ||
-	    (select_by_pid && is_known_refused(clock, current_generation(), id >> 32)) ||
+	if (!is_mode_selected(settings, interrupted_user_mode(ctx)) ||
+	    (IS_ON(SWITCH_SELECT_BY_PID) &&
+	     is_known_refused(clock, current_generation(settings, IS_ON(SWITCH_SELECT_CHILDREN)), id >> 32)) ||
 	    !sample_tick(ctx, clock, task, cpu, weight)) {
-		c->values[COUNTER_UNSELECTED]++;
-		c->values[COUNTER_UNSELECTED_NS] += weight;
+		clock->unselected++;
+		clock->unselected_ns += weight;
 	}
 	return 0;
 }
@@ -441,7 +445,9 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 		u32 value = *selected;
 		bpf_map_update_elem(&selected_pids, &child, &value, BPF_ANY);
 		/* The child has not run yet. */
-		__sync_fetch_and_add(&fork_generation, 1);
+		struct tick_forks *forks = tick_forks();
+		if (forks)
+			__sync_fetch_and_add(&forks->generation, 1);
 	}
 	return 0;
 }

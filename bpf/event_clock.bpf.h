@@ -36,13 +36,10 @@ struct bpf_perf_event_data_kern {
 static struct bpf_perf_event_data_kern *(*const cast_to_kernel_context)(void *ctx) =
 	(void *)CAST_TO_KERNEL_CONTEXT;
 
-/* Set where the function is there. */
-const volatile bool has_event_clock;
-
 /* Learns how far the two clocks are apart. The daemon started the CPU's clock in CLOCK_MONOTONIC. */
 __noinline int compare_clocks(u32 cpu, u64 event_time)
 {
-	struct cpu_clock *clock = bpf_map_lookup_elem(&clocks, &cpu);
+	struct cpu_clock *clock = clock_of(cpu);
 
 	if (!clock)
 		return 0;
@@ -55,12 +52,15 @@ __noinline int compare_clocks(u32 cpu, u64 event_time)
 }
 
 /* The time of this tick, ns, by the clock of `previous_tick`. */
-static __always_inline u64 time_of_tick(struct bpf_perf_event_data *ctx, u32 cpu, struct cpu_clock *clock)
+static __always_inline u64 time_of_tick(struct bpf_perf_event_data *ctx)
 {
-	if (!has_event_clock)
+	if (!IS_ON(SWITCH_EVENT_CLOCK))
 		return bpf_ktime_get_ns();
-	u64 now = *(const u64 *)&cast_to_kernel_context(ctx)->event->hw.prev_count;
-	if (now - clock->compared_at >= CLOCK_COMPARED_NS)
-		compare_clocks(cpu, now);
-	return now;
+	return *(const u64 *)&cast_to_kernel_context(ctx)->event->hw.prev_count;
+}
+
+/* Are the two clocks to be compared? */
+static __always_inline bool is_comparison_due(const struct cpu_clock *clock, u64 now)
+{
+	return IS_ON(SWITCH_EVENT_CLOCK) && now - clock->compared_at >= CLOCK_COMPARED_NS;
 }

@@ -18,18 +18,13 @@
 
 #define FETCH(address) ((void)*(const volatile u64 *)(address))
 
-/* What every tick needs. The clock's reading waits for loads under way, so these come before it. */
-static __always_inline void fetch_for_tick(const struct cpu_clock *clock,
-					   const struct cpu_counters *counters,
-					   const struct task_struct *task)
+/* What every tick needs. The kernel's function that tells the task is code that is not in the cache: these come
+ * before it, and are on their way while it is waited for. */
+static __always_inline void fetch_for_tick(const struct cpu_clock *clock, const struct tick_settings *settings)
 {
 	FETCH(&clock->previous_tick);
-	FETCH(&counters->values[0]);
-	FETCH(&counters->values[CACHE_LINE / 8]);
-	FETCH(&period_ns);
-	FETCH(&stack_epoch);
-	if (has_typed_task())
-		(void)*(const volatile int *)&task->tgid;
+	FETCH(&clock->refused_pids[0]);
+	FETCH(&settings->generation);
 }
 
 /* The positions of the ring; the map's own type is known since 41c48f3a9823 ("bpf: Support access to bpf
@@ -47,9 +42,16 @@ static __always_inline void fetch_ring(void)
 
 /* What a walk reads: the front of the scratch, the record, and the rules of the walk before it on this
  * CPU, which share their outer frames more often than not. */
-static __always_inline void fetch_for_walk(const struct scratch *s)
+static __always_inline void fetch_for_walk(const struct scratch *s, u32 walk)
 {
+	const struct cpu_counters *c = bpf_map_lookup_elem(&counters, &walk);
 	u32 count = s->recent_count;
+
+	if (c) {
+		FETCH(&c->values[0]);
+		FETCH(&c->values[CACHE_LINE / 8]);
+	}
+	FETCH(&stack_epoch);
 
 #pragma unroll
 	for (u32 at = 0; at < HOT_SCRATCH_SIZE; at += CACHE_LINE)

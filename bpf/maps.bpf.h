@@ -114,13 +114,14 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* Key: CPU number. Size: possible CPUs. Set by the daemon before a CPU's event is enabled. */
+/* Key: TICK_... in wire.h. Size: TICK_CPUS + possible CPUs. The daemon sets a CPU's clock before its event is
+ * enabled. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, TICK_CPUS + 1);
 	__type(key, u32);
-	__type(value, struct cpu_clock);
-} clocks SEC(".maps");
+	__type(value, union tick_entry);
+} ticks SEC(".maps");
 
 struct cpu_counters {
 	u64 values[COUNTER_MAX];
@@ -222,22 +223,16 @@ const volatile u64 code_address_mask = ~0ULL;
  * Changed while running, as one value by the daemon, which alone writes here. The daemon asks for a map that
  * cannot be mapped: such a small one the kernel takes from its own linear mapping, whose large pages a tick has
  * in use anyway. Memory that can be mapped lies in small pages elsewhere, each missed by the TLB at every tick.
+ * What unselected ticks need is in `ticks`.
  */
 #define SETTING SEC(".data.settings")
-volatile u64 period_ns SETTING; /* between two ticks of a CPU */
 volatile u32 max_user_frames SETTING = MAX_USER_FRAMES;
-volatile u64 selection_generation SETTING; /* changed: so did the selected processes */
 volatile bool select_by_executable SETTING;
 volatile bool select_by_comm SETTING;
-volatile bool kernel_only SETTING;
-volatile bool user_only SETTING;
 volatile u32 selected_cgroup_count SETTING;
 volatile struct selected_cgroup selected_cgroups[MAX_SELECTED_CGROUPS] SETTING;
 volatile u64 stack_epoch SETTING;	    /* changed: every stack is sent whole once more */
 volatile u32 binaries_epoch SETTING;	    /* changed: entries of `binaries` did */
-
-/* Processes that forks selected. Not the daemon's, so not beside the settings; see there for its memory. */
-u64 fork_generation SEC(".data.forks");
 
 static __always_inline void count(u32 walk, enum counter counter, u64 more)
 {
@@ -246,6 +241,35 @@ static __always_inline void count(u32 walk, enum counter counter, u64 more)
 	if (c)
 		c->values[counter] += more;
 }
+
+static __always_inline const struct tick_settings *tick_settings(void)
+{
+	u32 key = TICK_SETTINGS;
+
+	return bpf_map_lookup_elem(&ticks, &key);
+}
+
+static __always_inline struct tick_forks *tick_forks(void)
+{
+	u32 key = TICK_FORKS;
+
+	return bpf_map_lookup_elem(&ticks, &key);
+}
+
+static __always_inline struct cpu_clock *clock_of(u32 cpu)
+{
+	u32 key = TICK_CPUS + cpu;
+
+	return bpf_map_lookup_elem(&ticks, &key);
+}
+
+/* Is a switch of wire.h on? Only in the tick's program itself, not in its functions. */
+#define IS_ON(number)                                                                             \
+	({                                                                                        \
+		u64 value;                                                                        \
+		asm volatile("%0 = %1" : "=r"(value) : "i"(number));                              \
+		value & 1;                                                                        \
+	})
 
 /* One step of the stack hash. */
 static __always_inline u64 hash_frame(u64 hash, u64 frame)

@@ -64,17 +64,18 @@ static __always_inline bool is_pid_selected(struct task_numbers numbers)
 	return numbers.inner_pid && bpf_map_lookup_elem(&selected_pids, &numbers.inner_pid);
 }
 
-static __always_inline bool is_mode_selected(bool user_mode)
+static __always_inline bool is_mode_selected(const struct tick_settings *settings, bool user_mode)
 {
-	return user_mode ? !kernel_only : !user_only;
+	return user_mode ? !settings->kernel_only : !settings->user_only;
 }
 
 /* Changes with every process that is selected. */
-static __always_inline u64 current_generation(void)
+static __always_inline u64 current_generation(const struct tick_settings *settings, bool with_children)
 {
-	u64 forks = select_children ? *(volatile u64 *)&fork_generation : 0;
+	const struct tick_forks *forks = with_children ? tick_forks() : 0;
 
-	return selection_generation + forks + 1;
+	return *(const volatile u64 *)&settings->generation +
+	       (forks ? *(const volatile u64 *)&forks->generation : 0) + 1;
 }
 
 /* Was the process of this number looked for at this generation, and not found? */
@@ -96,9 +97,10 @@ static __always_inline void note_refused(struct cpu_clock *clock, u64 generation
 }
 
 /* Is the process asked for by its number? What a tick pays that is not: the search is remembered. */
-static __always_inline bool select_number(struct cpu_clock *clock, struct task_numbers numbers)
+static __always_inline bool select_number(struct cpu_clock *clock, const struct tick_settings *settings,
+					  struct task_numbers numbers)
 {
-	u64 generation = current_generation();
+	u64 generation = current_generation(settings, select_children);
 
 	if (!select_by_pid || is_pid_selected(numbers))
 		return true;

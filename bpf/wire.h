@@ -183,25 +183,69 @@ struct record_new_binary {
 	u32 pid;
 };
 
-/* ---- Time ------------------------------------------------------------------------------------ */
+/* ---- Ticks ----------------------------------------------------------------------------------- */
+/*
+ * All that an unselected tick reads and writes lies in one map, on few machines in more than one page: between
+ * two ticks the caches and the TLB lose what is here, and pages cost more than lines. The kernel puts the first
+ * value of a map behind the map itself, at 8 bytes before a line of the cache or anywhere else; what is used
+ * begins 8 bytes into an entry, and is never on one line with what another CPU writes.
+ */
+#define REFUSED_PIDS 16 /* power of two */
 
-#define REFUSED_PIDS 8 /* power of two */
-
-/* What a CPU keeps from tick to tick, a line of cache. */
+/* What a CPU keeps from tick to tick. */
 struct cpu_clock {
+	/* CLOCK_MONOTONIC is ahead of the clock that tells the times by this; see `compared_at`. */
+	u64 monotonic_offset;
 	/* When it ticked last, ns: before its first tick, when the daemon started its clock. */
 	u64 previous_tick;
+	/* When the clock that tells the times was compared with CLOCK_MONOTONIC. 0: never, it is that. */
+	u64 compared_at;
+	/* The counters of these names. */
+	u64 ticks;
+	u64 unselected, unselected_ns;
+	u64 idle, idle_ns;
 	/* Processes that were not selected at this generation; 0: none. Place: low bits of the pid. */
 	u64 refused_generation;
 	u32 refused_pids[REFUSED_PIDS];
-	/* When the clock that tells the times was compared with CLOCK_MONOTONIC, which is ahead of it by the
-	 * offset. 0: never, it is CLOCK_MONOTONIC. */
-	u64 compared_at;
-	u64 monotonic_offset;
 };
+
+/* Changed while running, by the daemon, which alone writes here. */
+struct tick_settings {
+	u64 padding;
+	u64 period_ns;	/* between two ticks of a CPU */
+	u64 generation; /* changed: so did the selected processes */
+	u8 kernel_only;
+	u8 user_only;
+};
+
+/* Processes that forks selected; the programs alone write here. */
+struct tick_forks {
+	u64 padding;
+	u64 generation;
+};
+
+union tick_entry {
+	struct cpu_clock clock;
+	struct tick_settings settings;
+	struct tick_forks forks;
+	u64 words[24]; /* whole lines */
+};
+
+#define TICK_SETTINGS 0
+#define TICK_FORKS 1
+#define TICK_CPUS 2 /* that of CPU 0, and so on */
 
 /* What a program calls in place of the kernel's bpf_cast_to_kern_ctx(): no helper has this number. */
 #define CAST_TO_KERNEL_CONTEXT 0x7fb01000
+
+/*
+ * Switches that the daemon sets in the instructions of the tick's program before that is loaded, each a number
+ * of its own plus 1 where it is on. A constant in memory would still be read at every tick, though the verifier
+ * knows it, from a page that no tick needs otherwise.
+ */
+#define SWITCH_EVENT_CLOCK 0x7fb01010	  /* CAST_TO_KERNEL_CONTEXT can be called */
+#define SWITCH_SELECT_BY_PID 0x7fb01020	  /* as the constant of this name */
+#define SWITCH_SELECT_CHILDREN 0x7fb01030 /* the same */
 
 /* A cgroup of the default hierarchy was made. Its path is told now: a container's may be gone with it
  * before its samples are read. */

@@ -14,5 +14,5 @@ struct bpf_program;
 /* May a program call the function of this number? Tried with a small one. */
 bool event_clock_probe(uint32_t function);
 
-/* Puts the number into a program that is not loaded yet. Returns 0 or -errno. */
+/* Puts the number into a program that is not loaded yet, and turns its clock on. Returns 0 or -errno. */
 int event_clock_set_function(struct bpf_program *program, uint32_t function);

@@ -12,9 +12,11 @@
 #include "bolometer.skel.h"
 #include "collect/cpu_events.h"
 #include "collect/event_clock.h"
+#include "collect/instructions.h"
 #include "collect/kernel_types.h"
 #include "collect/large_pages.h"
 #include "collect/safe_mode.h"
+#include "collect/tick_state.h"
 #include "collect/uprobe_multi.h"
 #include "collect/uprobe_trials.h"
 
@@ -98,7 +100,6 @@ static int keep_values_small(struct programs *programs)
 		return -ENOMEM;
 	memcpy(programs->settings, s->data_settings, sizeof(*s->data_settings));
 	bpf_map__set_map_flags(s->maps.data_settings, 0);
-	bpf_map__set_map_flags(s->maps.data_forks, 0);
 	bpf_map__set_map_flags(s->maps.rodata, BPF_F_RDONLY_PROG);
 	return 0;
 }
@@ -115,12 +116,20 @@ static int publish(const struct programs *programs)
 	return r;
 }
 
+static int publish_to_ticks(const struct programs *programs)
+{
+	int r = tick_state_publish(programs->skeleton->maps.ticks, &programs->tick_settings);
+	if (r < 0)
+		log_warning("the BPF programs cannot be told what ticks to take: %s", strerror(-r));
+	return r;
+}
+
 static void size_maps(const struct programs *programs, const struct programs_options *options)
 {
 	struct bolometer_bpf *s = programs->skeleton;
 	uint32_t cpus = (uint32_t)programs->cpu_count;
 	bpf_map__set_max_entries(s->maps.scratches, programs->walk_count);
-	bpf_map__set_max_entries(s->maps.clocks, cpus);
+	bpf_map__set_max_entries(s->maps.ticks, TICK_CPUS + cpus);
 	bpf_map__set_max_entries(s->maps.counters, programs->walk_count);
 	bpf_map__set_max_entries(s->maps.growth_rates, options->growth ? cpus : 1);
 	bpf_map__set_max_entries(s->maps.growth_periods, options->growth ? cpus : 1);
@@ -220,9 +229,11 @@ int programs_select(struct programs *programs, const struct programs_selection *
 		return r;
 	settings->select_by_executable = selection->by_executable;
 	settings->select_by_comm = selection->by_comm;
-	settings->kernel_only = selection->kernel_only;
-	settings->user_only = selection->user_only;
-	r = publish(programs);
+	programs->tick_settings.kernel_only = selection->kernel_only;
+	programs->tick_settings.user_only = selection->user_only;
+	int told = publish(programs);
+	r = publish_to_ticks(programs);
+	r = told < 0 ? told : r;
 	forget_verdicts(s->maps.executable_verdicts);
 	forget_verdicts(s->maps.comm_verdicts);
 	return r;
@@ -230,28 +241,23 @@ int programs_select(struct programs *programs, const struct programs_selection *
 
 int programs_select_pid(struct programs *programs, uint32_t pid)
 {
-	struct bolometer_bpf__data_settings *settings = programs->settings;
 	uint32_t one = 1, key = programs_pid_key(programs, pid);
 	int map = bpf_map__fd(programs->skeleton->maps.selected_pids);
 	if (bpf_map_update_elem(map, &key, &one, BPF_ANY) < 0)
 		return -errno;
-	settings->selection_generation++;
-	return publish(programs);
+	programs->tick_settings.generation++;
+	return publish_to_ticks(programs);
 }
 
 int programs_start_clock(struct programs *programs, int cpu)
 {
-	struct cpu_clock clock = {.previous_tick = monotonic_ns()};
-	uint32_t key = (uint32_t)cpu;
-	int map = bpf_map__fd(programs->skeleton->maps.clocks);
-	return bpf_map_update_elem(map, &key, &clock, BPF_ANY) < 0 ? -errno : 0;
+	return tick_state_start_clock(programs->skeleton->maps.ticks, (uint32_t)cpu);
 }
 
 void programs_set_period(struct programs *programs, uint64_t period_ns)
 {
-	struct bolometer_bpf__data_settings *settings = programs->settings;
-	settings->period_ns = period_ns;
-	publish(programs);
+	programs->tick_settings.period_ns = period_ns;
+	publish_to_ticks(programs);
 }
 
 void programs_set_depth(struct programs *programs, uint32_t frames)
@@ -300,7 +306,6 @@ static void set_constants(const struct programs *programs, const struct programs
 	/* Bits 48 to 54 of a user code address are zero or an authentication code. */
 	s->rodata->code_address_mask = (1ULL << 48) - 1;
 #endif
-	s->data_settings->period_ns = options->period_ns;
 	s->data_settings->max_user_frames = options->max_frames;
 	s->rodata->heap_live_size = bpf_map__max_entries(s->maps.heap_live);
 	if (options->heap_interval)
@@ -322,6 +327,16 @@ static void set_constants(const struct programs *programs, const struct programs
 					      (enum bpf_attach_type)UPROBE_MULTI);
 }
 
+/* The constants that the tick's program has as switches. */
+static int set_switches(struct bolometer_bpf *s)
+{
+	struct bpf_program *tick = s->progs.on_cpu_tick;
+	int r = s->rodata->select_by_pid ? instructions_switch_on(tick, SWITCH_SELECT_BY_PID) : 0;
+	if (r == 0 && s->rodata->select_children)
+		r = instructions_switch_on(tick, SWITCH_SELECT_CHILDREN);
+	return r;
+}
+
 static int fail_load(struct collect_failure *failure, int error)
 {
 	if (error == -EPERM || error == -EACCES)
@@ -340,8 +355,8 @@ static int write_reduced(int fd, const void *kernel, size_t size, struct bolomet
 	_cleanup_free_ void *types = NULL;
 	size_t types_size;
 	uint32_t function = kernel_types_find_function(kernel, size, EVENT_CLOCK_FUNCTION);
-	s->rodata->has_event_clock = event_clock_probe(function) &&
-				     event_clock_set_function(s->progs.on_cpu_tick, function) == 0;
+	if (event_clock_probe(function) && event_clock_set_function(s->progs.on_cpu_tick, function) < 0)
+		log_debug("ticks ask for their time");
 	int r = kernel_types_reduce(kernel, size, bpf_object__btf(s->obj), &types, &types_size);
 	return r < 0 ? r : write_all(fd, types, types_size);
 }
@@ -402,9 +417,14 @@ int programs_open(const struct programs_options *options, struct programs *ret,
 	set_constants(&programs, options);
 	programs.select_children = programs.skeleton->rodata->select_children;
 	programs.in_pid_namespace = programs.skeleton->rodata->pid_namespace_inode != 0;
+	programs.tick_settings.period_ns = options->period_ns;
 	int r = keep_values_small(&programs);
 	if (r == 0)
+		r = set_switches(programs.skeleton);
+	if (r == 0)
 		r = bolometer_bpf__load(programs.skeleton);
+	if (r == 0)
+		r = publish_to_ticks(&programs);
 	if (r < 0) {
 		fail_load(failure, r);
 		programs_close(&programs);
@@ -470,13 +490,21 @@ void programs_detach_tracepoints(struct programs *programs)
 	programs->fork_link = programs->free_link = programs->cgroup_link = programs->oom_link = NULL;
 }
 
+/* What is counted for a walk, that of a CPU's events with its ticks. */
+static int read_walk(const struct programs *programs, uint32_t walk, uint64_t ret[COUNTER_MAX])
+{
+	const struct bolometer_bpf *s = programs->skeleton;
+	if (bpf_map_lookup_elem(bpf_map__fd(s->maps.counters), &walk, ret) < 0)
+		return -errno;
+	return walk < (uint32_t)programs->cpu_count ? tick_state_add_counters(s->maps.ticks, walk, ret) : 0;
+}
+
 void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX])
 {
-	int map = bpf_map__fd(programs->skeleton->maps.counters);
 	memset(counters, 0, COUNTER_MAX * sizeof(*counters));
 	for (uint32_t walk = 0; walk < programs->walk_count; walk++) {
 		uint64_t values[COUNTER_MAX];
-		if (bpf_map_lookup_elem(map, &walk, values) < 0)
+		if (read_walk(programs, walk, values) < 0)
 			continue;
 		for (size_t i = 0; i < COUNTER_MAX; i++)
 			counters[i] += values[i];
@@ -486,8 +514,7 @@ void programs_read_counters(const struct programs *programs, uint64_t counters[C
 uint64_t programs_read_counter(const struct programs *programs, uint32_t cpu, enum counter counter)
 {
 	uint64_t values[COUNTER_MAX];
-	int map = bpf_map__fd(programs->skeleton->maps.counters);
-	return bpf_map_lookup_elem(map, &cpu, values) < 0 ? 0 : values[counter];
+	return read_walk(programs, cpu, values) < 0 ? 0 : values[counter];
 }
 
 void programs_log_counters(const struct programs *programs)
@@ -497,11 +524,10 @@ void programs_log_counters(const struct programs *programs)
 		BOLOMETER_COUNTERS(COUNTER_NAME)
 #undef COUNTER_NAME
 	};
-	int map = bpf_map__fd(programs->skeleton->maps.counters);
 	for (uint32_t walk = 0; walk < programs->walk_count; walk++) {
 		uint64_t values[COUNTER_MAX];
 		struct text line = {0};
-		if (bpf_map_lookup_elem(map, &walk, values) == 0)
+		if (read_walk(programs, walk, values) == 0)
 			for (size_t i = 0; i < COUNTER_MAX; i++)
 				if (values[i])
 					text_add(&line, " %s=%llu", names[i],

@@ -37,6 +37,7 @@ struct programs_selection {
 struct programs {
 	struct bolometer_bpf *skeleton;
 	void *settings; /* owned: what the programs were told last, the skeleton's .data.settings */
+	struct tick_settings tick_settings; /* the same, for what every tick asks */
 	int cpu_count; /* possible */
 	uint32_t walk_count; /* see enum walk_class */
 	bool select_children;

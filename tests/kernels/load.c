@@ -6,6 +6,7 @@
 #include "bpf/wire.h"
 
 #include "bolometer.skel.h"
+#include "collect/instructions.h"
 
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -77,6 +78,8 @@ static void set_worst_case(struct bolometer_bpf *s)
 	bpf_map__set_max_entries(s->maps.comm_verdicts, 64);
 	s->rodata->select_by_pid = true;
 	s->rodata->select_children = true;
+	instructions_switch_on(s->progs.on_cpu_tick, SWITCH_SELECT_BY_PID);
+	instructions_switch_on(s->progs.on_cpu_tick, SWITCH_SELECT_CHILDREN);
 	s->rodata->pid_namespace_inode = 1;
 	s->data_settings->select_by_executable = true;
 	s->data_settings->select_by_comm = true;

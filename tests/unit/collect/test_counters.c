@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The counters of all CPUs are summed, those of a CPU that cannot be read left out; names are sound. */
+/* The counters of all CPUs and their clocks are summed, those of a CPU that cannot be read left out; names are
+ * sound. */
 #include "collect/programs.h"
 
 #include "bolometer.skel.h"
@@ -13,24 +14,42 @@
 
 #include <cmocka.h>
 
-#define MAP 77
+#define COUNTERS 77
+#define TICKS 78
 #define CPUS 5
 #define UNREADABLE_CPU 3
+#define READABLE 0x100010101 /* a byte for each CPU */
 
 int __wrap_bpf_map__fd(const struct bpf_map *map);
 int __wrap_bpf_map_lookup_elem(int fd, const void *key, void *value);
 
 int __wrap_bpf_map__fd(const struct bpf_map *map)
 {
-	assert_ptr_equal(map, (void *)MAP);
-	return MAP;
+	return (int)(intptr_t)map;
+}
+
+static void fill_clock(uint32_t cpu, struct cpu_clock *ret)
+{
+	*ret = (struct cpu_clock){
+		.previous_tick = UINT64_MAX,
+		.ticks = 101UL << (8 * cpu),
+		.unselected = 102UL << (8 * cpu),
+		.unselected_ns = 103UL << (8 * cpu),
+		.idle = 104UL << (8 * cpu),
+		.idle_ns = 105UL << (8 * cpu),
+	};
 }
 
 int __wrap_bpf_map_lookup_elem(int fd, const void *key, void *value)
 {
 	uint32_t cpu = *(const uint32_t *)key;
 	uint64_t *values = value;
-	assert_int_equal(fd, MAP);
+	if (fd == TICKS) {
+		assert_in_range(cpu, TICK_CPUS, TICK_CPUS + CPUS - 1);
+		fill_clock(cpu - TICK_CPUS, value);
+		return 0;
+	}
+	assert_int_equal(fd, COUNTERS);
 	assert_true(cpu < CPUS);
 	if (cpu == UNREADABLE_CPU) {
 		errno = ENOENT;
@@ -41,15 +60,33 @@ int __wrap_bpf_map_lookup_elem(int fd, const void *key, void *value)
 	return 0;
 }
 
+static uint64_t counted_by_clocks(enum counter counter)
+{
+	switch (counter) {
+	case COUNTER_TICKS:
+		return 101;
+	case COUNTER_UNSELECTED:
+		return 102;
+	case COUNTER_UNSELECTED_NS:
+		return 103;
+	case COUNTER_IDLE:
+		return 104;
+	case COUNTER_IDLE_NS:
+		return 105;
+	default:
+		return 0;
+	}
+}
+
 static void test_sums(void **state)
 {
-	struct bolometer_bpf skeleton = {.maps = {.counters = (void *)MAP}};
+	struct bolometer_bpf skeleton = {.maps = {.counters = (void *)COUNTERS, .ticks = (void *)TICKS}};
 	struct programs programs = {.skeleton = &skeleton, .cpu_count = CPUS, .walk_count = CPUS};
 	uint64_t counters[COUNTER_MAX];
 	memset(counters, 0xff, sizeof(counters));
 	programs_read_counters(&programs, counters);
 	for (uint64_t i = 0; i < COUNTER_MAX; i++)
-		assert_int_equal(counters[i], (i + 1) * 0x100010101);
+		assert_int_equal(counters[i], (i + 1 + counted_by_clocks((enum counter)i)) * READABLE);
 }
 
 static void test_names(void **state)
