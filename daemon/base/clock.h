@@ -20,6 +20,12 @@ static inline uint64_t monotonic_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
+/* CPU time of the calling thread. */
+static inline uint64_t thread_cpu_ns(void)
+{
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 static inline uint64_t realtime_ns(void)
 {
 	return clock_ns(CLOCK_REALTIME);

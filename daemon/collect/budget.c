@@ -25,6 +25,8 @@
 #define FALL 0.2	    /* how far the smoothed cost follows a lower one; a higher one at once */
 #define READING_PART 0.8    /* of what a step may cost and nothing else does */
 #define LEAST_READING 0.3   /* of the budget, whatever else costs */
+#define HEAP_PART 0.4	    /* of the budget, for looking at allocators, */
+#define RARE_HEAP_PART 0.1  /* and when their windows are rarer */
 #define TICKS_PART 0.25	    /* of the budget that chance leaves to ticks whatever else costs */
 #define PATIENCE 4	    /* steps above the allowance at the floor before the next lever */
 #define CALM 20		    /* steps well below it before one is given back */
@@ -51,6 +53,7 @@ void budget_init(struct budget *budget, const struct budget_options *options)
 		.options = *options,
 		.setting = {.frequency = budget_first_hz(options->share, options->highest_hz),
 			    .reading_ns = (uint64_t)(options->share * (double)BUDGET_STEP_NS),
+			    .heap_share = HEAP_PART * options->share,
 			    .on = true,
 			    .weight = 1},
 		.tokens = FIRST_BUCKET * options->share,
@@ -76,6 +79,12 @@ static double top_hz(const struct budget *budget)
 	return MIN_OF(MAX_OF(top, (double)lowest_hz(budget)), (double)budget->options.highest_hz);
 }
 
+static void set_heap(struct budget *budget)
+{
+	bool is_rare = budget->setting.used & BUDGET_LEVER_BIT(BUDGET_LEVER_WINDOWS);
+	budget->setting.heap_share = (is_rare ? RARE_HEAP_PART : HEAP_PART) * budget->options.share;
+}
+
 void budget_change(struct budget *budget, double share, uint32_t highest_hz)
 {
 	bool was_highest = budget->setting.frequency == budget->options.highest_hz;
@@ -84,6 +93,7 @@ void budget_change(struct budget *budget, double share, uint32_t highest_hz)
 	if (was_highest || budget->setting.frequency > highest_hz)
 		budget->setting.frequency = highest_hz;
 	budget->setting.frequency = MAX_OF(budget->setting.frequency, lowest_hz(budget));
+	set_heap(budget);
 }
 
 /* ---- The window ------------------------------------------------------------------------------ */
@@ -339,6 +349,7 @@ struct budget_setting budget_step(struct budget *budget, const struct budget_rea
 	else
 		give_back(budget, allowed);
 	set_reading(budget, allowed, MAX_OF(reading->cpus, 1u));
+	set_heap(budget);
 	budget->setting.on = budget->chance >= 1 || roll(budget) < budget->chance;
 	budget->setting.weight = 1 / budget->chance;
 	return budget->setting;

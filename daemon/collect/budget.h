@@ -21,7 +21,8 @@
  *
  * Beside them, reading binaries that were not met before, which can be seconds in one piece, is paced: a step is
  * granted so much CPU time for it as what else costs leaves, three tenths of the budget at least. Until a binary is read
- * its stacks end in "tables not ready".
+ * its stacks end in "tables not ready". And looking at allocators has a share of its own, four tenths of the budget, and
+ * one tenth with the lever WINDOWS: it keeps that by itself (collect/heap_pace.h).
  */
 #pragma once
 
@@ -66,6 +67,7 @@ struct budget_setting {
 	uint32_t frequency; /* Hz, for the next step */
 	unsigned used;	    /* BUDGET_LEVER_BIT of the levers: this is given up */
 	uint64_t reading_ns; /* CPU time that the next step may use for reading binaries */
+	double heap_share;  /* of the CPU time of all CPUs: what looking at allocators may cost */
 	bool on;	    /* sample at all in the next step */
 	double weight;	    /* of each of its samples: the inverse of the chance that it is on, >= 1 */
 };

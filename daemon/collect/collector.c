@@ -14,6 +14,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -199,6 +200,8 @@ int collector_new(struct loop *loop, const struct selection *selection,
 	if (safe_mode < 0)
 		return safe_mode;
 	struct collector *c = calloc(1, sizeof(*c));
+	if (c)
+		c->heap_allowed = INFINITY;
 	if (!c)
 		return collect_fail(failure, -ENOMEM, "out of memory");
 	c->loop = loop;
@@ -361,7 +364,7 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 					     .safe_mode = c->safe_mode};
 	programs_read_counters(&c->programs, ret->counters);
 	ret->drained_ns = c->sideband_seen_ns;
-	ret->bpf_ns = programs_run_ns(&c->programs);
+	ret->bpf_ns = programs_run_ns(&c->programs, true);
 	ret->map_bytes = programs_map_bytes(&c->programs) +
 			 c->binaries.arena.segments.count * ARENA_SEGMENT_SIZE;
 	binary_store_get_statistics(c->store, &ret->cache);
@@ -375,10 +378,13 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	ret->binaries.pending = c->binaries.pending;
 }
 
-void collector_get_cost(const struct collector *c, uint64_t counters[COUNTER_MAX], uint64_t *bpf_ns)
+void collector_get_cost(struct collector *c, struct collector_cost *ret)
 {
-	programs_read_counters(&c->programs, counters);
-	*bpf_ns = programs_run_ns(&c->programs);
+	struct heap_windows_statistics heap;
+	collector_get_heap_statistics(c, &heap);
+	programs_read_counters(&c->programs, ret->counters);
+	ret->bpf_ns = programs_run_ns(&c->programs, false);
+	ret->heap_ns = (uint64_t)heap.cost_ns;
 }
 
 size_t collector_get_maps(const struct collector *c, struct map_usage *ret, size_t capacity)

@@ -103,6 +103,8 @@ int collector_set_frequency(struct collector *collector, uint32_t frequency);
 
 /* Windows on allocators that are rarer than usual, or not. Nothing without the heap. */
 void collector_set_heap_rare(struct collector *collector, bool is_rare);
+/* What the heap may cost, CPU ns a second; INFINITY, as at first: no limit. Nothing without the heap. */
+void collector_allow_heap(struct collector *collector, double allowed);
 
 /*
  * Whether the side-band is read. Without it a process is known from when a sample of it comes, from /proc then, a
@@ -141,8 +143,8 @@ int collector_apply_selection(struct collector *collector, struct collect_failur
 int collector_read_heap(const struct collector *collector, struct heap_totals *ret);
 
 /*
- * Takes the probes off allocators, or sets them again. The former waits for the kernel: up to half a second until a
- * window is closed, some 30 ms for each process whose probes stay. What was seen can be read during the pause. When it ends, all of that is made final, and what is held
+ * Takes the probes off allocators, or sets them again. The former waits for the kernel: some 30 ms
+ * for each sixteen processes. What was seen can be read during the pause. When it ends, all of that is made final, and what is held
  * is not known any more. Idempotent; nothing without the heap. Returns 0 or -errno.
  */
 int collector_set_heap_paused(struct collector *collector, bool paused);
@@ -163,8 +165,13 @@ uint64_t collector_parser_cpu_ns(const struct collector *collector);
 
 void collector_get_statistics(struct collector *collector, struct collector_statistics *ret);
 
-/* What the kernel side costs, without all that collector_get_statistics() looks at. `counters` as there. */
-void collector_get_cost(const struct collector *collector, uint64_t counters[COUNTER_MAX], uint64_t *bpf_ns);
+/* What the kernel side costs, without all that collector_get_statistics() looks at. */
+struct collector_cost {
+	uint64_t counters[COUNTER_MAX]; /* as there */
+	uint64_t bpf_ns;   /* of it, the programs that are not on allocators */
+	uint64_t heap_ns;  /* what probes on allocators took from the processes, their programs included; by count and price */
+};
+void collector_get_cost(struct collector *collector, struct collector_cost *ret);
 
 /* As map_usage_read(). */
 size_t collector_get_maps(const struct collector *collector, struct map_usage *ret, size_t capacity);

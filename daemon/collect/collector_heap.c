@@ -80,7 +80,8 @@ static uint64_t least_age(const struct collector *c)
 static int begin_probing(struct collector *c)
 {
 	struct heap_windows_options windows = {.programs = &c->programs, .budget = c->options.heap_budget,
-					       .are_rare = c->heap_is_rare};
+					       .are_rare = c->heap_is_rare,
+					       .allowed = c->heap_allowed};
 	struct heap_probes_options options = {
 		.programs = &c->programs,
 		.binaries = &c->binaries,
@@ -116,6 +117,13 @@ void collector_set_heap_rare(struct collector *c, bool is_rare)
 	c->heap_is_rare = is_rare;
 	if (c->heap_windows)
 		heap_windows_set_rare(c->heap_windows, is_rare);
+}
+
+void collector_allow_heap(struct collector *c, double allowed)
+{
+	c->heap_allowed = allowed;
+	if (c->heap_windows)
+		heap_windows_allow(c->heap_windows, allowed);
 }
 
 void collector_pause_heap(struct collector *c)

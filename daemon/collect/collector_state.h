@@ -26,6 +26,7 @@ struct collector {
 	struct heap_windows *heap_windows; /* NULL: no allocators are probed */
 	struct heap_windows_statistics past_windows; /* of those before the last pause */
 	bool heap_is_rare;   /* their windows are */
+	double heap_allowed; /* what they may cost, CPU ns a second; INFINITY: no limit */
 	bool heap_is_paused; /* they are to be, but not now */
 	struct hash cgroup_pids; /* in the selected cgroups, where allocators are probed */
 	struct hash heap_cgroup_pids; /* in those selected for that */

@@ -21,9 +21,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #define JUDGE_INTERVAL_NS NS_PER_SECOND
+#define REMOVE_INTERVAL_NS (20 * NS_PER_MS)
 #define MAX_FILES 4096 /* of a process */
 #define LEADERLESS_JUDGEMENTS 2
 #define TABLES_TIMEOUT_NS (5 * NS_PER_SECOND)
@@ -93,14 +95,20 @@ static void remove_process(struct heap_probes *heap, struct probed_process *p)
 	free(p);
 }
 
-/* Short processes would else take the places of others until the next judgement. */
+/* Short processes would else take the places of others until the next judgement. Not for each that is refused, as all are
+ * asked, and without a look into /proc, which takes twenty times as long: one that has ended and is not waited for
+ * keeps its place until it is judged. */
 static void remove_ended(struct heap_probes *heap)
 {
 	struct hash_slot *slot;
+	uint64_t now = monotonic_ns();
+	if (now - heap->removed_ns < REMOVE_INTERVAL_NS)
+		return;
+	heap->removed_ns = now;
 	ARRAY(struct probed_process *) ended = {0};
 	for (size_t i = 0; (slot = hash_next(&heap->by_pid, &i));) {
 		struct probed_process *p = (struct probed_process *)(uintptr_t)slot->value;
-		if (process_has_ended(p->pid) && array_add(&ended, p) < 0)
+		if (kill((pid_t)p->pid, 0) < 0 && errno == ESRCH && array_add(&ended, p) < 0)
 			break;
 	}
 	for (size_t i = 0; i < ended.count; i++)
@@ -140,11 +148,27 @@ static void refuse_process(struct heap_probes *heap, uint32_t pid)
 	hash_put(&heap->refused, pid, heap->judgement);
 }
 
-/* One that was there before anybody looked has no beginning, and is old. */
 static bool is_young(const struct heap_probes *heap, const struct process *process)
 {
-	return process->begin && heap->options.least_age_ns &&
-	       monotonic_ns() < process->begin + heap->options.least_age_ns;
+	return monotonic_ns() < process->begin + heap->options.least_age_ns;
+}
+
+/* Is it too young, or was it until its end? That can be long past where ends are not told (see
+ * collector_set_following()). One that was there before anybody looked has no beginning, and is old. */
+static bool is_brief(struct heap_probes *heap, const struct process *process)
+{
+	if (!heap->options.least_age_ns || !process->begin)
+		return false;
+	if (is_young(heap, process)) {
+		hash_put(&heap->young, process->number, heap->judgement);
+		return true;
+	}
+	bool was_young = hash_remove(&heap->young, process->number, NULL);
+	bool has_ended = hash_get(&heap->ended, process->number) || (was_young && process_has_ended(process->pid));
+	if (has_ended)
+		hash_put(&heap->ended, process->number, heap->judgement);
+	heap->statistics.brief += has_ended && was_young;
+	return has_ended;
 }
 
 /* Adds it, if it is selected, old enough, and there is room. */
@@ -153,11 +177,8 @@ static struct probed_process *judge_process(struct heap_probes *heap, const stru
 	const struct heap_probes_options *options = &heap->options;
 	if (process->kernel_task || !options->is_selected(options->userdata, process))
 		return NULL;
-	if (is_young(heap, process)) {
-		hash_put(&heap->young, process->number, heap->judgement);
+	if (is_brief(heap, process))
 		return NULL;
-	}
-	hash_remove(&heap->young, process->number, NULL);
 	if (heap->by_pid.count >= options->processes)
 		remove_ended(heap);
 	if (heap->by_pid.count >= options->processes) {
@@ -256,18 +277,19 @@ static bool forget_one_refused(struct heap_probes *heap)
 	return false;
 }
 
-/* Those that came by and are not there any more. */
-static void count_brief(struct heap_probes *heap)
+/* Takes away what this judgement has not met. Returns how many. */
+static size_t forget_unmet(struct hash *programs, uint64_t judgement)
 {
 	struct hash_slot *slot;
 	ARRAY(uint64_t) gone = {0};
-	for (size_t i = 0; (slot = hash_next(&heap->young, &i));)
-		if (slot->value != heap->judgement && array_add(&gone, slot->key) < 0)
+	for (size_t i = 0; (slot = hash_next(programs, &i));)
+		if (slot->value != judgement && array_add(&gone, slot->key) < 0)
 			break;
-	heap->statistics.brief += gone.count;
 	for (size_t i = 0; i < gone.count; i++)
-		hash_remove(&heap->young, gone.items[i], NULL);
+		hash_remove(programs, gone.items[i], NULL);
+	size_t count = gone.count;
 	array_free(&gone);
+	return count;
 }
 
 static void judge_all(struct heap_probes *heap)
@@ -276,7 +298,8 @@ static void judge_all(struct heap_probes *heap)
 	process_table_each_alive(heap->options.table, on_alive, heap);
 	while (remove_one_unseen(heap) || forget_one_refused(heap) || forget_one_leaderless(heap))
 		;
-	count_brief(heap);
+	heap->statistics.brief += forget_unmet(&heap->young, heap->judgement);
+	forget_unmet(&heap->ended, heap->judgement);
 	tell_leaderless(heap);
 }
 
@@ -395,6 +418,7 @@ void heap_probes_end(struct heap_probes *heap)
 	hash_free(&heap->by_pid);
 	hash_free(&heap->refused);
 	hash_free(&heap->young);
+	hash_free(&heap->ended);
 	hash_free(&heap->leaderless);
 	hash_free(&heap->indices);
 	heap->options.windows = NULL;

@@ -64,8 +64,10 @@ struct heap_probes {
 	struct hash indices;	  /* in use, of `heap_processes` */
 	struct hash refused;	  /* pid -> the last judgement that refused it */
 	struct hash young;	  /* number of a program -> the last judgement at which it was too young */
+	struct hash ended;	  /* number of a program that the table still takes for alive -> the last judgement */
 	struct hash leaderless;	  /* pid -> the judgement that found it so; 0: it has been told */
 	uint64_t begin_ns, judged_ns, judgement;
+	uint64_t removed_ns; /* when ended ones were looked for last */
 	uint32_t last_index;
 	struct heap_probes_statistics statistics;
 };

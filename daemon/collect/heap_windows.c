@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/foreign_file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "bolometer.skel.h"
 #include "collect/task_clock.h"
@@ -17,6 +18,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -24,6 +26,7 @@
 #include <unistd.h>
 
 #define PROCESSES 4096
+#define CLOSING_THREADS 16
 
 /* ---- Thread ---------------------------------------------------------------------------------- */
 
@@ -47,6 +50,51 @@ static void close_files(struct heap_windows *w, struct window_process *p)
 	for (size_t i = 0; i < p->files.count; i++)
 		close_foreign(p->files.items[i].file);
 	array_free(&p->files);
+}
+
+/* Those of all processes. Each waits some 30 ms for the kernel, and many can wait at once: whoever stops profiling does
+ * not want to wait for all of them. */
+struct closing {
+	struct heap_windows *windows;
+	size_t next; /* atomic */
+};
+
+static void *close_some(void *argument)
+{
+	struct closing *closing = argument;
+	struct heap_windows *w = closing->windows;
+	size_t at;
+	while ((at = __atomic_fetch_add(&closing->next, 1, __ATOMIC_RELAXED)) < w->processes.count)
+		close_files(w, w->processes.items[at]);
+	return NULL;
+}
+
+static void close_all(struct heap_windows *w)
+{
+	pthread_t helpers[CLOSING_THREADS];
+	struct closing closing = {.windows = w};
+	size_t started = 0, wanted = MIN_OF(w->processes.count, (size_t)CLOSING_THREADS);
+	/* At one moment for all processes. */
+	for (size_t i = 0; i < w->processes.count; i++)
+		heap_windows_rest(w, w->processes.items[i]);
+	while (started + 1 < wanted && pthread_create(&helpers[started], NULL, close_some, &closing) == 0)
+		started++;
+	close_some(&closing);
+	for (size_t i = 0; i < started; i++)
+		pthread_join(helpers[i], NULL);
+}
+
+static size_t processes_in_windows(const struct heap_windows *w)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < w->processes.count; i++)
+		count += !w->processes.items[i]->stays && !w->processes.items[i]->has_ended;
+	return count;
+}
+
+static void set_pace(struct heap_windows *w)
+{
+	heap_pace_period(&w->pace, processes_in_windows(w), w->are_rare ? RARE_PERIOD_NS : PERIOD_NS);
 }
 
 static bool is_urgent(const struct window_process *p)
@@ -86,6 +134,7 @@ static void *run(void *argument)
 	pthread_mutex_lock(&w->lock);
 	while (!w->stop) {
 		uint64_t now = monotonic_ns();
+		set_pace(w);
 		struct window_process *p = next_due(w);
 		if (!p || (!is_urgent(p) && p->due_ns > now)) {
 			wait_until(w, MIN_OF(p ? p->due_ns : UINT64_MAX, now + PERIOD_NS));
@@ -108,8 +157,8 @@ static void *run(void *argument)
 		p->is_closed = has_ended;
 	}
 	pthread_mutex_unlock(&w->lock);
-	for (size_t i = 0; i < w->processes.count; i++)
-		close_files(w, w->processes.items[i]);
+	close_all(w);
+	w->statistics.own_ns = thread_cpu_ns(); /* whoever reads that has joined us */
 	return NULL;
 }
 
@@ -124,7 +173,9 @@ int heap_windows_new(const struct heap_windows_options *options, struct heap_win
 	if (!w)
 		return -ENOMEM;
 	w->options = *options;
-	heap_windows_set_rare(w, options->are_rare);
+	w->are_rare = options->are_rare;
+	w->pace.allowed = options->allowed;
+	set_pace(w);
 	w->counts_size = (bpf_map__max_entries(map) * sizeof(struct heap_process) + (size_t)page - 1) &
 			 ~((size_t)page - 1);
 	w->counts = mmap(NULL, w->counts_size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
@@ -152,7 +203,18 @@ int heap_windows_new(const struct heap_windows_options *options, struct heap_win
 
 void heap_windows_set_rare(struct heap_windows *w, bool are_rare)
 {
-	__atomic_store_n(&w->period_ns, are_rare ? RARE_PERIOD_NS : PERIOD_NS, __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&w->lock);
+	w->are_rare = are_rare;
+	pthread_cond_signal(&w->changed);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void heap_windows_allow(struct heap_windows *w, double allowed)
+{
+	pthread_mutex_lock(&w->lock);
+	w->pace.allowed = allowed;
+	pthread_cond_signal(&w->changed);
+	pthread_mutex_unlock(&w->lock);
 }
 
 void heap_windows_stop(struct heap_windows *w)
@@ -160,7 +222,7 @@ void heap_windows_stop(struct heap_windows *w)
 	if (!w || !w->running)
 		return;
 	pthread_mutex_lock(&w->lock);
-	w->stop = true;
+	__atomic_store_n(&w->stop, true, __ATOMIC_SEQ_CST); /* a window that is open ends */
 	pthread_cond_signal(&w->changed);
 	pthread_mutex_unlock(&w->lock);
 	pthread_join(w->thread, NULL);
@@ -208,12 +270,15 @@ static struct window_process *add_process(struct heap_windows *w, uint32_t pid, 
 	if (!p)
 		return NULL;
 	*p = (struct window_process){.pid = pid, .index = index, .window_ns = WINDOW_NS,
-				     .stays = w->options.budget >= 1, .period_ns = w->period_ns};
+				     .stays = w->options.budget >= 1, .period_ns = w->pace.period_ns};
 	/* Its windows have other numbers than those of an earlier time: calls that were on their way when its probes
 	 * were taken away are still known to the program, and would hide all that are made below them. */
 	p->number = monotonic_ns() / 1000 * SURVIVOR_WINDOWS;
 	p->cpu_begin = p->cpu = (double)process_clock_read(pid);
 	p->wall_begin = p->wall = monotonic_ns();
+	/* Where there is a limit, many that come at once may not cost more than it at once. */
+	if (!p->stays && isfinite(w->pace.allowed))
+		p->due_ns = p->wall + hash_mix(p->wall ^ pid) % p->period_ns;
 	/* At its first window little is known of it. */
 	w->counts[index] = (struct heap_process){.interval = p->stays ? 0 : HEAP_LEAST_SIZE * WINDOW_SAMPLES,
 						 .mode = HEAP_MODE_RESTING};

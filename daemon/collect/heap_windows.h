@@ -12,6 +12,8 @@
  * A process of which all calls cost less than half the budget is probed all the time, until they cost more than
  * the budget. Whenever that changes what is known so far is made final (heap_table_fold()).
  *
+ * What all of that may cost the host is bounded, too, if it is asked for: heap_pace.h.
+ *
  * A thread of its own sets and removes the probes, which waits for the kernel 8 and 30 ms. The window is not as
  * long as that: whether hits count is told to the program by a word in memory (enum heap_mode).
  */
@@ -26,6 +28,7 @@ struct heap_windows_options {
 	const struct programs *programs;
 	double budget; /* share of a process's CPU time; 1 or more: probes stay, whatever they cost */
 	bool are_rare; /* as of heap_windows_set_rare() */
+	double allowed; /* as of heap_windows_allow() */
 };
 
 struct heap_windows_statistics {
@@ -36,6 +39,8 @@ struct heap_windows_statistics {
 	uint64_t missed; /* processes that ended before their probes were set for the first time */
 	uint64_t promoted, demoted; /* to probes that stay, and back */
 	double cost_ns, cpu_ns; /* of the processes: what the probes cost, what they used */
+	uint64_t own_ns; /* CPU time of the thread that sets and removes probes */
+	uint64_t period_ns; /* a process in windows has one in such a time now */
 };
 
 /* Adds what came before, but for what is true now. */
@@ -58,8 +63,12 @@ struct heap_windows *heap_windows_free(struct heap_windows *windows);
 int heap_windows_add(struct heap_windows *windows, uint32_t pid, uint32_t index, int file,
 		     const struct heap_points *points);
 
-/* A window of a process in each four seconds instead of in each one. What was seen at the other pace becomes final. */
+/* A window of a process in each four seconds instead of in each one, at the most. What was seen at another pace becomes
+ * final. */
 void heap_windows_set_rare(struct heap_windows *windows, bool are_rare);
+
+/* What windows and probes that stay may cost the host, CPU ns a second; INFINITY: no limit. */
+void heap_windows_allow(struct heap_windows *windows, double allowed);
 
 /* The process has become another program, maybe with another main thread: probes that stay are set anew. */
 void heap_windows_renew(struct heap_windows *windows, uint32_t pid);

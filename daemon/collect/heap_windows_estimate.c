@@ -23,28 +23,27 @@ static void note_cpu(struct heap_windows *w, struct window_process *p)
 		p->wall = monotonic_ns();
 }
 
-static void note_memory(struct window_process *p)
+/* What there is to estimate changes as often as windows are. */
+static void note_memory(struct window_process *p, uint64_t now)
 {
 	struct memory_usage usage;
-	if (!p->stays || p->followed.count)
-		if (memory_usage_read("/proc", p->pid, &usage) == 0)
-			heap_windows_note_memory(p, usage.anonymous + usage.swapped);
+	if ((p->stays && !p->followed.count) || now - p->memory_read_ns < p->period_ns)
+		return;
+	p->memory_read_ns = now;
+	if (memory_usage_read("/proc", p->pid, &usage) == 0)
+		heap_windows_note_memory(p, usage.anonymous + usage.swapped);
 }
 
 /* With the lock held. Of those that live, as one that ends cannot be asked any more. */
 static void note_living(struct heap_windows *w)
 {
 	uint64_t now = monotonic_ns();
-	bool is_due = now - w->memory_read_ns >= NS_PER_SECOND;
-	if (is_due)
-		w->memory_read_ns = now;
 	for (size_t i = 0; i < w->processes.count; i++) {
 		struct window_process *p = w->processes.items[i];
 		if (p->has_ended)
 			continue;
 		note_cpu(w, p);
-		if (is_due)
-			note_memory(p);
+		note_memory(p, now);
 	}
 }
 
@@ -267,10 +266,22 @@ void heap_windows_next_profile(struct heap_windows *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
+static uint64_t cpu_of_thread(pthread_t thread)
+{
+	struct timespec cpu = {0};
+	clockid_t clock;
+	if (pthread_getcpuclockid(thread, &clock) != 0 || clock_gettime(clock, &cpu) < 0)
+		return 0;
+	return (uint64_t)cpu.tv_sec * NS_PER_SECOND + (uint64_t)cpu.tv_nsec;
+}
+
 void heap_windows_get_statistics(struct heap_windows *w, struct heap_windows_statistics *ret)
 {
 	pthread_mutex_lock(&w->lock);
 	*ret = w->statistics;
+	ret->period_ns = w->pace.period_ns;
+	if (w->running)
+		ret->own_ns = cpu_of_thread(w->thread);
 	for (size_t i = 0; i < w->processes.count; i++) {
 		const struct window_process *p = w->processes.items[i];
 		if (p->has_ended)
@@ -294,6 +305,7 @@ void heap_windows_statistics_subtract(struct heap_windows_statistics *s, const s
 	s->demoted -= earlier->demoted;
 	s->cost_ns -= earlier->cost_ns;
 	s->cpu_ns -= earlier->cpu_ns;
+	s->own_ns -= earlier->own_ns;
 }
 
 void heap_windows_statistics_add(struct heap_windows_statistics *s, const struct heap_windows_statistics *earlier)
@@ -307,4 +319,5 @@ void heap_windows_statistics_add(struct heap_windows_statistics *s, const struct
 	s->demoted += earlier->demoted;
 	s->cost_ns += earlier->cost_ns;
 	s->cpu_ns += earlier->cpu_ns;
+	s->own_ns += earlier->own_ns;
 }

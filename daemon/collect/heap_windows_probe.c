@@ -16,6 +16,7 @@
 #define LONGEST_WINDOW_NS (200 * NS_PER_MS)
 #define SURVIVOR_WINDOW_NS (2 * NS_PER_MS) /* and as long again to see what is freed */
 #define SLICE_NS NS_PER_MS
+#define LONGEST_SLICE_NS (8 * NS_PER_MS)
 #define FEW_HITS 50	/* in a window: the next one may be longer */
 #define QUIET_WINDOWS 3	/* one after another, of a process that had others: then the next one is */
 #define JUDGED_ARMED_NS (50 * NS_PER_MS) /* of windows, before all calls are taken to be few */
@@ -56,10 +57,15 @@ static bool is_attached(const struct window_process *p)
 }
 
 /* At one moment for all functions, as the kernel takes their probes away one after another. */
-void heap_windows_detach(struct heap_windows *w, struct window_process *p)
+void heap_windows_rest(struct heap_windows *w, const struct window_process *p)
 {
 	if (is_attached(p)) /* else its entry may be another's by now */
 		set_mode(w, p, HEAP_MODE_RESTING);
+}
+
+void heap_windows_detach(struct heap_windows *w, struct window_process *p)
+{
+	heap_windows_rest(w, p);
 	for (size_t i = 0; i < p->files.count; i++)
 		heap_points_detach(&p->files.items[i].attached);
 }
@@ -91,13 +97,15 @@ static void sleep_until(uint64_t ns)
 static void keep_open(struct heap_windows *w, const struct window_process *p, uint64_t length,
 		      const struct heap_process *begin)
 {
-	uint64_t end = monotonic_ns() + length, now;
+	uint64_t start = monotonic_ns(), end = start + length, now;
 	double most = length > SURVIVOR_WINDOW_NS ? WINDOW_NS : 2.0 * SURVIVOR_WINDOW_NS;
-	while ((now = monotonic_ns()) < end) {
+	while ((now = monotonic_ns()) < end && !__atomic_load_n(&w->stop, __ATOMIC_RELAXED)) {
 		struct heap_process counts = read_counts(w, p);
 		if (length > WINDOW_NS && cost_between(w, p, begin, &counts) > most)
 			return;
-		sleep_until(MIN_OF(end, now + SLICE_NS));
+		/* Each look is a wake-up, and a process that was quiet for long is so for a bit. */
+		uint64_t slice = MAX_OF(MIN_OF((now - start) / 2, LONGEST_SLICE_NS), SLICE_NS);
+		sleep_until(MIN_OF(end, now + slice));
 	}
 }
 
@@ -236,10 +244,32 @@ static void plan_next(struct heap_windows *w, struct window_process *p, uint64_t
 	draw_moment(w, p, length);
 }
 
-/* What all calls and frees would cost, were they always probed, has been low for long enough. */
-static bool is_affordable(const struct heap_windows *w, const struct window_process *p)
+/* What all probes that stay cost, ns a second. With the lock held. */
+static double all_staying(const struct heap_windows *w, double *ret_dearest)
 {
-	return p->armed_ns >= JUDGED_ARMED_NS && p->recent_cost <= w->options.budget / 2 * p->recent_cpu;
+	double sum = 0;
+	*ret_dearest = 0;
+	for (size_t i = 0; i < w->processes.count; i++) {
+		const struct window_process *p = w->processes.items[i];
+		double cost = p->stays && !p->has_ended ? p->staying : 0;
+		sum += cost;
+		*ret_dearest = fmax(*ret_dearest, cost);
+	}
+	return sum;
+}
+
+/* What all calls and frees would cost, were they always probed, has been low for long enough, and the host has room. */
+static bool is_affordable(struct heap_windows *w, struct window_process *p)
+{
+	if (p->armed_ns < JUDGED_ARMED_NS || p->recent_cost > w->options.budget / 2 * p->recent_cpu)
+		return false;
+	double dearest, wanted = p->recent_cost / (double)p->armed_ns * (double)NS_PER_SECOND;
+	pthread_mutex_lock(&w->lock);
+	bool has_room = heap_pace_can_stay(&w->pace, all_staying(w, &dearest) + wanted);
+	if (has_room)
+		p->staying = wanted;
+	pthread_mutex_unlock(&w->lock);
+	return has_room;
 }
 
 static void note_window(struct heap_windows *w, struct window_process *p, bool survivors, const struct opened *o)
@@ -270,6 +300,7 @@ static void note_window(struct heap_windows *w, struct window_process *p, bool s
 static void change_tier(struct heap_windows *w, struct window_process *p)
 {
 	log_debug("heap: process %u: %s", p->pid, p->stays ? "windows from now on" : "all calls are affordable");
+	bool was_staying = p->stays;
 	heap_windows_detach(w, p);
 	p->armed_ns = 0;
 	p->recent_cost = p->recent_cpu = 0;
@@ -283,7 +314,9 @@ static void change_tier(struct heap_windows *w, struct window_process *p)
 		w->statistics.demoted++;
 	else
 		w->statistics.promoted++;
-	p->stays = !p->stays;
+	p->stays = !was_staying;
+	if (was_staying)
+		p->staying = 0;
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -300,12 +333,32 @@ static void note_unopened(struct heap_windows *w, struct window_process *p, int 
 /* A window stands for the progress around it: those of one pace are scaled together. */
 static void follow_pace(struct heap_windows *w, struct window_process *p)
 {
-	uint64_t period = __atomic_load_n(&w->period_ns, __ATOMIC_SEQ_CST);
-	if (p->period_ns == period)
-		return;
-	p->period_ns = period;
 	pthread_mutex_lock(&w->lock);
-	p->must_fold = true;
+	bool has_changed = p->period_ns != w->pace.period_ns;
+	p->period_ns = w->pace.period_ns;
+	p->must_fold |= has_changed && p->phase.all.windows;
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* Others may have come since its first moment was drawn: it is drawn again, at their pace. */
+static bool wait_for_room(struct heap_windows *w, struct window_process *p)
+{
+	uint64_t before = p->period_ns;
+	if (p->was_attached)
+		return false;
+	follow_pace(w, p);
+	if (p->period_ns <= before)
+		return false;
+	p->due_ns = monotonic_ns() + draw(w) % p->period_ns;
+	return true;
+}
+
+/* What a window took of both sides since `own_ns` of our CPU time. */
+static void note_price(struct heap_windows *w, const struct window_process *p, const struct opened *o, uint64_t own_ns)
+{
+	double cost = (double)(thread_cpu_ns() - own_ns) + cost_between(w, p, &o->before, &o->after);
+	pthread_mutex_lock(&w->lock);
+	heap_pace_note_window(&w->pace, cost);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -314,6 +367,7 @@ static void look_through_window(struct heap_windows *w, struct window_process *p
 	bool survivors = p->number % SURVIVOR_WINDOWS == 1;
 	uint64_t length = survivors ? MAX_OF(p->window_ns, SURVIVOR_WINDOW_NS) : p->window_ns;
 	struct opened opened = {0};
+	uint64_t own_ns = thread_cpu_ns();
 	if (survivors) /* they are few, and each is followed for long */
 		w->counts[p->index].interval = MAX_OF(w->counts[p->index].interval * length / p->window_ns *
 							      WINDOW_SAMPLES / WATCHED_SAMPLES,
@@ -326,6 +380,7 @@ static void look_through_window(struct heap_windows *w, struct window_process *p
 	note_window(w, p, survivors, &opened);
 	if (survivors)
 		heap_windows_mark_survivors(w, p);
+	note_price(w, p, &opened, own_ns);
 	follow_pace(w, p);
 	plan_next(w, p, length, &opened);
 	if (is_affordable(w, p))
@@ -333,6 +388,12 @@ static void look_through_window(struct heap_windows *w, struct window_process *p
 }
 
 /* ---- Probes that stay ------------------------------------------------------------------------ */
+
+/* One wake-up for all of them. */
+static uint64_t next_look(void)
+{
+	return (monotonic_ns() / LOOK_NS + 1) * LOOK_NS;
+}
 
 static void begin_to_stay(struct heap_windows *w, struct window_process *p)
 {
@@ -346,8 +407,9 @@ static void begin_to_stay(struct heap_windows *w, struct window_process *p)
 	set_mode(w, p, HEAP_MODE_ALL);
 	p->judged = read_counts(w, p);
 	p->judged_cpu = process_clock_read(p->pid);
+	p->judged_ns = monotonic_ns();
 	p->looks = 0;
-	p->due_ns = monotonic_ns() + LOOK_NS;
+	p->due_ns = next_look();
 	if (r < 0)
 		note_unopened(w, p, r);
 }
@@ -355,28 +417,34 @@ static void begin_to_stay(struct heap_windows *w, struct window_process *p)
 static void judge_staying(struct heap_windows *w, struct window_process *p)
 {
 	struct heap_process now = read_counts(w, p);
-	double cost = cost_between(w, p, &p->judged, &now);
-	p->due_ns = monotonic_ns() + LOOK_NS;
+	double cost = cost_between(w, p, &p->judged, &now), dearest;
+	p->due_ns = next_look();
 	if (++p->looks < JUDGE_LOOKS && cost < BURST_NS)
 		return;
 	uint64_t cpu = process_clock_read(p->pid);
-	double used = (double)(cpu - p->judged_cpu);
+	double used = (double)(cpu - p->judged_cpu), elapsed = (double)(monotonic_ns() - p->judged_ns);
+	p->judged_ns += (uint64_t)elapsed;
 	p->looks = 0;
 	p->judged = now;
 	p->judged_cpu = cpu;
 	pthread_mutex_lock(&w->lock);
 	p->cost += cost;
 	w->statistics.cost_ns += cost;
+	p->staying = elapsed > 0 ? cost / elapsed * (double)NS_PER_SECOND : 0;
+	double staying = all_staying(w, &dearest);
+	bool must_leave = heap_pace_must_leave(&w->pace, p->staying, dearest, staying);
 	pthread_mutex_unlock(&w->lock);
-	if (w->options.budget < 1 && cost > NEGLIGIBLE_NS && cost > w->options.budget * used)
+	if (w->options.budget < 1 && cost > NEGLIGIBLE_NS && (must_leave || cost > w->options.budget * used))
 		change_tier(w, p);
 }
 
 void heap_windows_work_on(struct heap_windows *w, struct window_process *p, bool files_came)
 {
-	if (!p->stays)
-		look_through_window(w, p);
-	else if (files_came || !is_attached(p))
+	if (!p->stays) {
+		/* Else files came, in no window. */
+		if (p->due_ns <= monotonic_ns() && !wait_for_room(w, p))
+			look_through_window(w, p);
+	} else if (files_came || !is_attached(p))
 		begin_to_stay(w, p);
 	else
 		judge_staying(w, p);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/array.h"
+#include "collect/heap_pace.h"
 #include "collect/heap_phase.h"
 #include "collect/heap_prices.h"
 #include "collect/heap_windows.h"
@@ -62,7 +63,7 @@ struct window_process {
 	bool was_busy; /* had a window with more */
 	uint64_t period_ns; /* between its windows since the phase began */
 	struct heap_process judged; /* counts at the last judgement */
-	uint64_t judged_cpu;
+	uint64_t judged_cpu, judged_ns;
 	unsigned looks; /* since then */
 	ARRAY(struct cohort) cohorts; /* that are followed, the oldest window first */
 	double recent_cost, recent_cpu; /* in windows since the last change, all hits as in one that looks at frees */
@@ -73,9 +74,11 @@ struct window_process {
 	bool is_closed; /* it has ended, and the thread is done with it */
 	struct heap_phase phase;
 	struct heap_phase_state told; /* of the phase, up to the last profile; zeros: none of it */
+	double staying; /* what its probes that stay cost, ns a second, at the last judgement */
 	double cpu_begin, cpu, cost; /* since the phase began */
 	uint64_t wall_begin, wall; /* CLOCK_MONOTONIC ns; when the CPU time was last read */
 	uint64_t memory; /* bytes it has without a file, some swapped out; lately; 0: not known */
+	uint64_t memory_read_ns; /* CLOCK_MONOTONIC */
 	struct memory_readings readings; /* since the first window that looked at frees */
 	ARRAY(struct followed_place) followed;
 };
@@ -88,10 +91,13 @@ struct heap_windows {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool running, stop;
-	uint64_t period_ns; /* atomic: from now on */
+	bool running;
+	bool stop; /* atomic */
 	uint64_t random;
-	uint64_t memory_read_ns; /* CLOCK_MONOTONIC */
+
+	/* guarded */
+	struct heap_pace pace;
+	bool are_rare;
 	ARRAY(struct window_process *) processes;
 	struct window_errors final_errors; /* of phases that are over, since the last profile */
 	struct heap_windows_statistics statistics;
@@ -127,6 +133,8 @@ void heap_windows_free_process(struct heap_windows *w, struct window_process *p)
 
 /* A window of a process, or a look at probes that stay. `files_came`: since the last time. */
 void heap_windows_work_on(struct heap_windows *w, struct window_process *p, bool files_came);
+/* From now on nothing is counted. */
+void heap_windows_rest(struct heap_windows *w, const struct window_process *p);
 /* Nothing is counted from the beginning of it on. */
 void heap_windows_detach(struct heap_windows *w, struct window_process *p);
 

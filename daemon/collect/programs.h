@@ -110,5 +110,5 @@ void programs_bump_stacks(struct programs *programs);
 /* Memory of all maps, bytes, as the kernel accounts it; 0 when it does not tell. */
 uint64_t programs_map_bytes(const struct programs *programs);
 
-/* Run time of the programs so far, ns; 0 when statistics are off. */
-uint64_t programs_run_ns(const struct programs *programs);
+/* Run time of the programs so far, ns, with or without those on allocators; 0 when statistics are off. */
+uint64_t programs_run_ns(const struct programs *programs, bool with_allocators);

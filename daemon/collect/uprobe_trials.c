@@ -135,10 +135,10 @@ static uint64_t time_calls(uint64_t (*function)(uint64_t))
 	uint64_t (*volatile call)(uint64_t) = function;
 	uint64_t times[BATCHES];
 	for (int batch = 0; batch < BATCHES; batch++) {
-		uint64_t begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+		uint64_t begin = thread_cpu_ns();
 		for (uint64_t i = 0; i < ROUNDS; i++)
 			call(i);
-		times[batch] = clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin;
+		times[batch] = thread_cpu_ns() - begin;
 	}
 	qsort(times, BATCHES, sizeof(*times), compare_times);
 	return times[BATCHES / 2];

@@ -111,6 +111,7 @@ int heap_add_comments(const struct heap_totals *totals, const struct heap_told *
 	add(profile, &failed, "heap_lost_places", (double)told->lost_places);
 	add(profile, &failed, "heap_lost_bytes", (double)told->lost_bytes);
 	add(profile, &failed, "heap_windows", (double)windows->windows);
+	add(profile, &failed, "heap_window_period_ms", (double)windows->period_ns / 1e6);
 	add(profile, &failed, "heap_windows_late", (double)windows->late);
 	add(profile, &failed, "heap_windows_unopened", (double)windows->unopened);
 	add(profile, &failed, "heap_survivors_lost", (double)windows->survivors_lost);
@@ -118,5 +119,6 @@ int heap_add_comments(const struct heap_totals *totals, const struct heap_told *
 	add(profile, &failed, "heap_demoted", (double)windows->demoted);
 	add(profile, &failed, "heap_cost_ns", windows->cost_ns);
 	add(profile, &failed, "heap_cpu_ns", windows->cpu_ns);
+	add(profile, &failed, "heap_own_cpu_ns", (double)windows->own_ns);
 	return failed ? -ENOMEM : 0;
 }

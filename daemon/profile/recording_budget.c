@@ -24,7 +24,7 @@ struct recording_budget {
 	struct recording_levers levers;
 	struct loop_source *timer;
 	uint64_t interrupt_ns; /* of one tick */
-	uint64_t own_ns, tick_ns, reading_ns; /* spent at the last step */
+	uint64_t own_ns, tick_ns, heap_ns, reading_ns; /* spent at the last step */
 	uint64_t ticks;		  /* until then */
 	uint64_t read_ns;	  /* when that was, CLOCK_MONOTONIC */
 	bool was_infeasible;
@@ -32,7 +32,7 @@ struct recording_budget {
 
 /* Since the start. */
 struct cost {
-	uint64_t own_cpu_ns, bpf_ns, samples;
+	uint64_t own_cpu_ns, bpf_ns, heap_ns, samples;
 	uint64_t reading_ns; /* of own_cpu_ns */
 	uint64_t ticks; /* that met a program */
 };
@@ -44,11 +44,14 @@ static uint32_t host_cpus(void)
 
 static struct cost read_cost(const struct recording *recording)
 {
-	uint64_t counters[COUNTER_MAX];
+	struct collector_cost kernel;
 	struct cost cost = {.own_cpu_ns = recording_own_cpu_ns(recording),
 			    .reading_ns = collector_parser_cpu_ns(recording->collector)};
-	collector_get_cost(recording->collector, counters, &cost.bpf_ns);
+	collector_get_cost(recording->collector, &kernel);
+	const uint64_t *counters = kernel.counters;
 	uint64_t without = counters[COUNTER_IDLE] + counters[COUNTER_MISSED];
+	cost.bpf_ns = kernel.bpf_ns;
+	cost.heap_ns = kernel.heap_ns;
 	cost.samples = counters[COUNTER_SAMPLES];
 	cost.ticks = counters[COUNTER_TICKS] > without ? counters[COUNTER_TICKS] - without : 0;
 	return cost;
@@ -70,10 +73,10 @@ static void tell_infeasible(struct recording_budget *budget, const struct cost *
 	if (report.infeasible && !budget->was_infeasible)
 		log_warning("budget_infeasible: %.2f %% of the CPU time cannot be kept, with every lever "
 			    "used the last minute cost %.2f %% (since the start: own processes %.1f s, kernel "
-			    "programs %.1f s, interrupts %.1f s); allow more, or select less",
+			    "programs %.1f s, interrupts %.1f s, probes %.1f s); allow more, or select less",
 			    100 * report.share, 100 * report.window_cost, (double)cost->own_cpu_ns / 1e9,
 			    (double)cost->bpf_ns / 1e9,
-			    (double)(cost->ticks * budget->interrupt_ns) / 1e9);
+			    (double)(cost->ticks * budget->interrupt_ns) / 1e9, (double)cost->heap_ns / 1e9);
 	else if (!report.infeasible && budget->was_infeasible)
 		log_info("the budget of %.2f %% of the CPU time can be kept again",
 			 100 * report.share);
@@ -88,6 +91,8 @@ static void move_levers(struct recording_budget *budget, const struct budget_set
 			budget->levers.set_lever(budget->recording, (enum budget_lever)i,
 						 new->used & BUDGET_LEVER_BIT(i));
 	budget->levers.grant_reading(budget->recording, new->reading_ns);
+	if (new->heap_share != old->heap_share)
+		budget->levers.set_heap_share(budget->recording, new->heap_share);
 	if (new->frequency != old->frequency)
 		budget->levers.set_rate(budget->recording, new->frequency);
 	if (new->on != old->on || new->weight != old->weight)
@@ -107,11 +112,12 @@ static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 	struct cost cost = read_cost(budget->recording);
 	uint64_t now = monotonic_ns();
 	uint64_t tick = spent_since(tick_cost(budget, &cost), &budget->tick_ns);
+	uint64_t heap = spent_since(cost.heap_ns, &budget->heap_ns);
 	struct budget_setting old = budget->controller.setting;
 	struct budget_reading reading = {
 		.elapsed_ns = now - budget->read_ns,
 		.cpus = host_cpus(),
-		.cost_ns = tick + spent_since(cost.own_cpu_ns, &budget->own_ns),
+		.cost_ns = tick + spent_since(cost.own_cpu_ns, &budget->own_ns) + heap,
 		.tick_ns = tick,
 		.ticks = spent_since(cost.ticks, &budget->ticks),
 		.reading_ns = spent_since(cost.reading_ns, &budget->reading_ns),
@@ -123,12 +129,13 @@ static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 	}
 	struct budget_setting new = budget_step(&budget->controller, &reading);
 	move_levers(budget, &old, &new);
-	log_debug("budget: a step of %.1f s cost %.4f %%, ticks %.4f %% of it, reading binaries %.4f %%; next at %u Hz%s, "
+	log_debug("budget: a step of %.1f s cost %.4f %%, ticks %.4f %% of it, reading binaries %.4f %%, probes on allocators %.4f %%; next at %u Hz%s, "
 		  "%.1f ms for reading, levers %#x",
 		  (double)reading.elapsed_ns / 1e9,
 		  100.0 * (double)reading.cost_ns / (double)reading.elapsed_ns / reading.cpus,
 		  100.0 * (double)reading.tick_ns / (double)reading.elapsed_ns / reading.cpus,
 		  100.0 * (double)reading.reading_ns / (double)reading.elapsed_ns / reading.cpus,
+		  100.0 * (double)heap / (double)reading.elapsed_ns / reading.cpus,
 		  new.frequency, new.on ? "" : ", off", (double)new.reading_ns / 1e6, new.used);
 	tell_infeasible(budget, &cost);
 	return 0;
@@ -145,6 +152,7 @@ int recording_budget_new(struct loop *loop, struct recording *recording,
 	budget->levers = *levers;
 	budget_init(&budget->controller, options);
 	levers->grant_reading(recording, budget->controller.setting.reading_ns);
+	levers->set_heap_share(recording, budget->controller.setting.heap_share);
 	int64_t price = interrupt_cost_measure(opener, (uint64_t)(options->share * host_cpus() * PRICE_SECONDS * 1e9));
 	if (price < 0)
 		log_warning("what an interrupt costs cannot be measured, %d ns are assumed: %s",
@@ -153,6 +161,7 @@ int recording_budget_new(struct loop *loop, struct recording *recording,
 	struct cost cost = read_cost(recording);
 	budget->own_ns = own_cpu_ns;
 	budget->tick_ns = tick_cost(budget, &cost);
+	budget->heap_ns = cost.heap_ns;
 	budget->read_ns = monotonic_ns() - BUDGET_STEP_NS; /* the start is one step more */
 	int r = loop_add_timer(loop, BUDGET_STEP_NS, BUDGET_STEP_NS, on_step, budget, &budget->timer);
 	if (r < 0) {

@@ -47,6 +47,7 @@ static void add_budget(const struct budget_report *budget, struct profile *profi
 	add(profile, failed, "budget_minute_cost_ppm", (uint64_t)(budget->window_cost * 1e6));
 	add(profile, failed, "budget_frequency_hz", budget->setting.frequency);
 	add(profile, failed, "budget_chance_ppm", (uint64_t)(budget->chance * 1e6));
+	add(profile, failed, "budget_heap_ppm", (uint64_t)(budget->setting.heap_share * 1e6));
 	add(profile, failed, "budget_infeasible", budget->infeasible);
 	for (int i = 0; i < BUDGET_LEVER_COUNT; i++) {
 		char name[64];

@@ -5,8 +5,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool is_paused(const struct recording *r)
 {
@@ -54,6 +56,11 @@ void recording_grant_reading(struct recording *r, uint64_t cpu_ns)
 	binary_store_grant(collector_binary_store(r->collector), cpu_ns);
 }
 
+static void set_heap_share(struct recording *r, double share)
+{
+	collector_allow_heap(r->collector, share * (double)sysconf(_SC_NPROCESSORS_ONLN) * (double)NS_PER_SECOND);
+}
+
 /* What was sampled by now has the weight of its time: it is delivered first. */
 static void set_sampling(struct recording *r, bool on, double weight)
 {
@@ -69,7 +76,7 @@ static void set_sampling(struct recording *r, bool on, double weight)
 int recording_start_budget(struct recording *r, uint64_t own_cpu_ns)
 {
 	static const struct recording_levers levers = {set_rate, set_lever, recording_grant_reading,
-						      set_sampling, is_paused};
+						      set_heap_share, set_sampling, is_paused};
 	struct budget_options options = {.share = r->options.max_cpu,
 					 .highest_hz = r->options.frequency,
 					 .seed = monotonic_ns()};
@@ -96,6 +103,7 @@ int recording_set_max_cpu(struct recording *r, double max_cpu)
 	r->budget = recording_budget_free(r->budget);
 	set_levers(r, 0);
 	recording_grant_reading(r, PARSER_UNLIMITED);
+	collector_allow_heap(r->collector, INFINITY);
 	if (r->weight != 1 && !is_paused(r))
 		set_sampling(r, true, 1);
 	if (r->rate != r->options.frequency)

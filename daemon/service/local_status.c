@@ -66,6 +66,9 @@ static void write_sampling(const struct daemon *daemon, const struct recording_s
 	json_number(json, "heap_bytes", s->counters[COUNTER_HEAP_BYTES]);
 	json_number(json, "heap_processes_always", s->heap_windows.processes_always);
 	json_number(json, "heap_processes_in_windows", s->heap_windows.processes_in_windows);
+	json_real(json, "heap_window_period_seconds", seconds(s->heap_windows.period_ns));
+	json_real(json, "heap_probe_cpu_seconds", seconds((uint64_t)s->heap_windows.cost_ns));
+	json_real(json, "heap_own_cpu_seconds", seconds(s->heap_windows.own_ns));
 	json_number(json, "oom_victims", s->victims);
 	json_number(json, "oom_victims_known", s->victims_known);
 	json_number(json, "frames", s->frames);
@@ -138,6 +141,7 @@ static void write_budget(const struct budget_report *b, struct json *json)
 		json_flag(json, budget_lever_name((enum budget_lever)i),
 			  !(b->setting.used & BUDGET_LEVER_BIT(i)));
 	json_real(json, "chance", b->chance);
+	json_real(json, "heap_ratio", b->setting.heap_share);
 	json_flag(json, "infeasible", b->infeasible);
 	json_close(json, '}');
 }
@@ -341,12 +345,12 @@ static void describe_heap(const struct recording_statistics *s, struct text *out
 	const struct heap_windows_statistics *w = &s->heap_windows;
 	char bytes[32];
 	text_add(out,
-		 "heap        %llu allocations of %s seen; %llu processes probed all the time, %llu in windows; "
-		 "%.2f %% of their CPU time\n",
+		 "heap        %llu allocations of %s seen; %llu processes probed all the time, %llu in windows, "
+		 "each once in %.0f s; %.2f %% of their CPU time, and %.1f s of our own\n",
 		 (unsigned long long)s->counters[COUNTER_HEAP_ALLOCATIONS],
 		 text_size(bytes, sizeof(bytes), s->counters[COUNTER_HEAP_BYTES]),
 		 (unsigned long long)w->processes_always, (unsigned long long)w->processes_in_windows,
-		 100 * ratio((uint64_t)w->cost_ns, (uint64_t)w->cpu_ns));
+		 seconds(w->period_ns), 100 * ratio((uint64_t)w->cost_ns, (uint64_t)w->cpu_ns), seconds(w->own_ns));
 }
 
 static void describe_strategies(const struct strategies *strategies, struct text *out)

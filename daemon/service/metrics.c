@@ -192,6 +192,10 @@ static void write_heap(const struct recording_statistics *s, struct text *out)
 	       (double)w->windows);
 	single(out, "heap_windows_late_total", "counter", "Of them, those that could not be closed in time.",
 	       (double)w->late);
+	single(out, "heap_window_period_seconds", "gauge", "A process in windows has one in such a time.",
+	       seconds(w->period_ns));
+	single(out, "heap_own_cpu_seconds_total", "counter", "CPU time of the thread that sets and removes probes.",
+	       seconds(w->own_ns));
 	family(out, "heap_cpu_seconds_total", "counter",
 	       "CPU time of the probed processes: all of it, and what the probes took.");
 	sample2(out, "heap_cpu_seconds_total", "of", "processes", NULL, NULL, seconds((uint64_t)w->cpu_ns));
@@ -371,6 +375,8 @@ static void write_budget(const struct budget_report *b, struct text *out)
 	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
 		sample(out, "budget_given_up", "what", budget_lever_name((enum budget_lever)i),
 		       b->setting.used >> i & 1);
+	single(out, "budget_heap_ratio", "gauge", "Share of all CPUs that looking at allocators may cost.",
+	       b->setting.heap_share);
 	single(out, "budget_infeasible", "gauge", "Is the cost above the budget with every lever used?",
 	       b->infeasible);
 }

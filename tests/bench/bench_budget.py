@@ -159,7 +159,9 @@ def show(share, sampling, own, interrupts, wall, said):
               f"{BURST_SECONDS} s")
     if said["heap"]:
         heap = said["heap"]
-        print(f"    heap: {heap['heap_windows']} windows, {heap['heap_promoted']} programs promoted; "
+        print(f"    heap: {heap['heap_windows']} windows, one in {heap['heap_window_period_ms'] / 1e3:g} s a program at "
+              f"the end, {heap['heap_promoted']} programs promoted; setting probes took {heap['heap_own_cpu_ns'] / 1e9:.3f} s "
+              f"of our CPU time, their hits {heap['heap_cost_ns'] / 1e9:.3f} s of the programs'; "
               f"without {', '.join(sorted(name.split('.')[1] for name in heap if name.startswith('budget_without.')))}")
     return dearest
 
