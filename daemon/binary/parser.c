@@ -17,7 +17,9 @@
 #define DEFAULT_CHILD_MEMORY (1ULL << 30)
 #define DEFAULT_REQUEST_CPU_NS (30 * NS_PER_SECOND)
 #define DEFAULT_REQUEST_WALL_NS (60 * NS_PER_SECOND)
-#define DEFAULT_IDLE_EXIT_NS (2 * NS_PER_SECOND)
+/* To start a child takes some 10 ms of CPU time (its page tables, the libraries, the sandbox), to keep it less than
+ * 1.5 MB of memory. On a host on which programs come and go there is something to ask every few seconds. */
+#define DEFAULT_IDLE_EXIT_NS (20 * NS_PER_SECOND)
 
 /* -- life ----------------------------------------------------------------------------------- */
 

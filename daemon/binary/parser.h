@@ -21,7 +21,7 @@ struct parser_limits {
 	uint64_t child_memory;	 /* bytes of its own, mapped files not counted; 0: default 1 GiB */
 	uint64_t request_cpu_ns; /* CPU time for one request, rounded up to s; 0: default 30 s */
 	uint64_t request_wall_ns; /* wall time for one request; 0: default 60 s */
-	uint64_t idle_exit_ns;	 /* the child is ended after so long without work; 0: default 2 s */
+	uint64_t idle_exit_ns;	 /* the child is ended after so long without work; 0: default 20 s */
 };
 
 struct parser_statistics {

@@ -568,12 +568,16 @@ static uint64_t fdinfo_number(int fd, const char *name)
 	return number;
 }
 
-uint64_t programs_map_bytes(const struct programs *programs)
+/* None of the maps grows: all have the memory for their entries from the start. */
+uint64_t programs_map_bytes(struct programs *programs)
 {
 	uint64_t bytes = 0;
 	struct bpf_map *map;
+	if (programs->map_bytes)
+		return programs->map_bytes;
 	bpf_object__for_each_map(map, programs->skeleton->obj)
 		bytes += fdinfo_number(bpf_map__fd(map), "memlock");
+	programs->map_bytes = bytes;
 	return bytes;
 }
 

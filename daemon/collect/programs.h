@@ -44,6 +44,7 @@ struct programs {
 	bool in_pid_namespace; /* of our own, not the host's */
 	bool has_sessions;   /* for probes on allocators, see UPROBE_MULTI_SESSION */
 	uint32_t heap_processes; /* that can be told apart, and two: all others, and the trial of prices */
+	uint64_t map_bytes; /* programs_map_bytes(); 0: not read yet */
 	struct bpf_link *fork_link, *free_link, *cgroup_link, *oom_link;
 };
 
@@ -108,7 +109,7 @@ void programs_bump_binaries(struct programs *programs);
 void programs_bump_stacks(struct programs *programs);
 
 /* Memory of all maps, bytes, as the kernel accounts it; 0 when it does not tell. */
-uint64_t programs_map_bytes(const struct programs *programs);
+uint64_t programs_map_bytes(struct programs *programs);
 
 /* Run time of the programs so far, ns, with or without those on allocators; 0 when statistics are off. */
 uint64_t programs_run_ns(const struct programs *programs, bool with_allocators);

@@ -10,7 +10,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define MEMORY_LIFETIME_NS (5 * NS_PER_SECOND)
+/* A reading serves for as long as there was something to read, within these. */
+#define SHORTEST_MEMORY_LIFETIME_NS (5 * NS_PER_SECOND)
+#define LONGEST_MEMORY_LIFETIME_NS (30 * NS_PER_SECOND)
 
 static uint64_t cpu_ns(int who)
 {
@@ -31,7 +33,10 @@ static bool memory_is_known(const struct recording *r, uint64_t now)
 {
 	if (!r->running && r->stop_ns)
 		return r->memory_read_ns >= r->stop_ns;
-	return r->memory_read_ns && now - r->memory_read_ns < MEMORY_LIFETIME_NS;
+	if (!r->memory_read_ns)
+		return false;
+	uint64_t lifetime = MAX_OF(r->memory_read_ns - r->new_ns, (uint64_t)SHORTEST_MEMORY_LIFETIME_NS);
+	return now - r->memory_read_ns < MIN_OF(lifetime, (uint64_t)LONGEST_MEMORY_LIFETIME_NS);
 }
 
 static uint64_t read_memory(struct recording *r, uint32_t parser_pid)
