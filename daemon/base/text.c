@@ -84,10 +84,24 @@ static size_t utf8_sequence(const unsigned char *p)
 	return 0;
 }
 
+/* Bytes from here on that stay as they are in JSON: nearly all of the names. */
+static size_t plain_json(const unsigned char *p)
+{
+	size_t size = 0;
+	while (p[size] >= 0x20 && p[size] < 0x7f && p[size] != '"' && p[size] != '\\' && p[size] != '<')
+		size++;
+	return size;
+}
+
 void text_add_json(struct text *t, const char *string)
 {
 	const unsigned char *p = (const unsigned char *)string;
 	while (*p) {
+		size_t plain = plain_json(p);
+		text_add_bytes(t, p, plain);
+		p += plain;
+		if (!*p)
+			break;
 		size_t length = utf8_sequence(p);
 		if (length == 0) {
 			text_add_string(t, "\xef\xbf\xbd");
@@ -108,6 +122,12 @@ void text_add_utf8(struct text *t, const char *bytes, size_t size)
 {
 	const char *end = bytes + size;
 	while (bytes < end) {
+		const char *ascii = bytes;
+		while (bytes < end && (unsigned char)*bytes < 0x80)
+			bytes++;
+		text_add_bytes(t, ascii, (size_t)(bytes - ascii));
+		if (bytes == end)
+			break;
 		/* utf8_sequence() looks up to three bytes ahead: give it a padded copy at the end. */
 		unsigned char window[4] = {0};
 		memcpy(window, bytes, MIN_OF((size_t)(end - bytes), sizeof(window)));
