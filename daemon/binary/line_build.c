@@ -23,22 +23,9 @@ struct batch {
 	size_t count;
 	uint64_t *left; /* of them, those Go's table does not know */
 	Dwarf_Off *units; /* for each address: offset of its unit's entry, 0: none */
+	struct line_listed_units listed;
 	struct line_output output;
 };
-
-static void assign_from_aranges(struct batch *b)
-{
-	Dwarf_Aranges *aranges;
-	size_t count;
-	if (dwarf_getaranges(b->dwarf, &aranges, &count) != 0)
-		return;
-	for (size_t i = 0; i < b->count; i++) {
-		Dwarf_Off die;
-		Dwarf_Arange *range = dwarf_getarange_addr(aranges, b->addresses[i]);
-		if (range && dwarf_getarangeinfo(range, NULL, NULL, &die) == 0)
-			b->units[i] = die;
-	}
-}
 
 static bool all_assigned(const struct batch *b)
 {
@@ -56,14 +43,16 @@ static void assign_range(struct batch *b, uint64_t low, uint64_t high, Dwarf_Off
 			b->units[i] = die;
 }
 
-/* What .debug_aranges did not cover (clang writes none): the ranges of every unit's entry. */
+/* What .debug_aranges did not cover (clang writes none): the ranges of the entry of every unit that is not listed
+ * there. */
 static void assign_from_units(struct batch *b)
 {
 	Dwarf_Off offset = 0, next;
 	size_t header_size;
 	while (dwarf_nextcu(b->dwarf, offset, &next, &header_size, NULL, NULL, NULL) == 0) {
 		Dwarf_Die unit;
-		if (dwarf_offdie(b->dwarf, offset + header_size, &unit)) {
+		if (!line_unit_is_listed(&b->listed, offset) &&
+		    dwarf_offdie(b->dwarf, offset + header_size, &unit)) {
 			Dwarf_Addr base, low, high;
 			ptrdiff_t cursor = 0;
 			while ((cursor = dwarf_ranges(&unit, cursor, &base, &low, &high)) > 0)
@@ -150,7 +139,9 @@ static int answer_dwarf(struct batch *b, int dwarf_fd, int supplementary_fd, boo
 	if (supplementary_fd >= 0 && is_supplementary(supplementary_fd, dwarf_fd) &&
 	    line_dwarf_open(supplementary_fd, &supplementary) == 0)
 		dwarf_setalt(b->dwarf, supplementary.dwarf);
-	assign_from_aranges(b);
+	int r = line_aranges_assign(&own, b->addresses, b->count, b->units, &b->listed);
+	if (r < 0)
+		return r;
 	if (!all_assigned(b))
 		assign_from_units(b);
 	return answer_units(b, with_inlines);
@@ -175,5 +166,6 @@ int line_build(int dwarf_fd, int supplementary_fd, const uint64_t *addresses, si
 	line_output_free(&b.output);
 	free(b.units);
 	free(b.left);
+	array_free(&b.listed.offsets);
 	return r;
 }

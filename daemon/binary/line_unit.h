@@ -2,13 +2,26 @@
 /* Private to line_build.c: who gives the answers. */
 #pragma once
 
+#include "base/array.h"
 #include "binary/elf_file.h"
+#include "binary/line_dwarf.h"
 #include "binary/line_output.h"
-
-#include <elfutils/libdw.h>
 
 /* Index of the first address >= `wanted`. */
 size_t line_lower_bound(const uint64_t *addresses, size_t count, uint64_t wanted);
+
+/* Units whose code .debug_aranges tells: offsets of their headers, sorted. Zero-initialise; array_free(). */
+struct line_listed_units {
+	ARRAY(Dwarf_Off) offsets;
+};
+
+/* units[i] becomes the offset of the entry of the unit that claims addresses[i] (sorted) in .debug_aranges, where it is
+ * not 0 already and where there is one. Returns 0 or -ENOMEM. */
+int line_aranges_assign(const struct line_dwarf *dwarf, const uint64_t *addresses, size_t count, Dwarf_Off *units,
+			struct line_listed_units *listed);
+
+/* Is the unit whose header is at `offset` among them? */
+bool line_unit_is_listed(const struct line_listed_units *listed, Dwarf_Off offset);
 
 /* Adds answers for `count` sorted distinct addresses of the unit whose entry is at `unit_offset`.
  * Returns 0 (damaged parts are left out) or -ENOMEM. */
