@@ -503,17 +503,28 @@ static void test_paced(void **state)
 	assert_true(parser_is_held(f.parser));
 	assert_int_equal(statistics_of(&f).children_started, 0);
 	unsigned stops = 0;
+	uint64_t unstopped_ns = 0, since;
 	for (int i = 0; i < 40 && !asked.callbacks; i++) {
+		since = monotonic_ns();
 		parser_grant(f.parser, 20 * NS_PER_MS);
 		for (int k = 0; k < 100 && !asked.callbacks && !is_stopped(statistics_of(&f).child_pid); k++)
 			run_for(&f, 5 * NS_PER_MS);
+		unstopped_ns += monotonic_ns() - since;
 		if (i == 1)
 			run_for(&f, 1500 * NS_PER_MS); /* longer than a request may take */
 		stops += is_stopped(statistics_of(&f).child_pid);
 	}
+	since = monotonic_ns();
 	parser_grant(f.parser, PARSER_UNLIMITED);
 	assert_int_equal(parser_drain(f.parser, PATIENCE_NS), 0);
+	unstopped_ns += monotonic_ns() - since;
 	assert_int_equal(asked.callbacks, 1);
+	if (asked.error == -ETIMEDOUT && unstopped_ns > limits.request_wall_ns) {
+		printf("undecided: this host is too busy, 0.2 s of CPU time took more than %llu ms without the stops\n",
+		       (unsigned long long)(limits.request_wall_ns / NS_PER_MS));
+		end(&f);
+		skip();
+	}
 	assert_int_equal(asked.error, 0);
 	assert_int_equal(statistics_of(&f).children_started, 1);
 	assert_int_equal(statistics_of(&f).children_killed, 0);
