@@ -116,7 +116,8 @@ def boot(kernel, image, minutes):
     """Passes on what the machine prints until it is off. Returns the test's exit status, or None."""
     command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", str(MEMORY_MIB), "-smp", "2",
                "-nographic", "-no-reboot", "-nic", "none", "-kernel", kernel, "-initrd", image, "-append",
-               "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nowatchdog"]
+               "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nowatchdog"
+               " rcupdate.rcu_cpu_stall_suppress=1"]
     status = None
     with subprocess.Popen(["timeout", str(int(float(minutes) * 60) + OTHER_SECONDS), *command],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as machine:

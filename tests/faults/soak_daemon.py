@@ -16,12 +16,14 @@ import verdict  # where daemon_process found its own  # pylint: disable=wrong-im
 
 MINUTES = float(os.environ.get("SOAK_MINUTES") or 0.4)
 SETTLED = 5  # minutes
-# One reading is taken somewhere within an interval: what the profile of it needs comes and goes.
+# What the profile of an interval needs comes and goes: a reading is the least of some looks
+# within five seconds, and what is compared the least of a few readings.
+LOOKS, LOOK_SECONDS = 20, 0.25
 READINGS = 5
 LARGEST_GROWTH = 1.02
 # Mappings that grew, and by how much at least.
 LARGEST_SHOWN, LEAST_SHOWN = 4, MIB / 8
-ARENA = 64 * MIB  # of malloc() in glibc: its size and alignment
+REGION = 64 * MIB
 PAUSE = float(os.environ.get("SOAK_PAUSE") or 0.2)  # seconds; an emulated host needs more
 FORKS = f"""while :; do for i in 1 2 3 4 5 6 7 8; do sh -c 'ls /usr/lib >/dev/null; exit 0' & done; wait
 sleep {PAUSE}; done"""
@@ -37,17 +39,28 @@ def forking():
 
 
 def mappings(pid):
-    """{name: PSS in bytes} of the process. Anonymous memory is named by the arena of malloc() that it would be."""
+    """{name: PSS in bytes} of the process. Anonymous memory is named by where it begins, roughly."""
     sizes, name = collections.Counter(), ""
     with contextlib.suppress(OSError):
         for line in pathlib.Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8").splitlines():
             words = line.split()
             if not words[0].endswith(":"):
-                arena = int(words[0].split("-")[0], 16) // ARENA
-                name = words[5] if len(words) > 5 else f"anonymous memory at {arena * ARENA:x}"
+                region = int(words[0].split("-")[0], 16) // REGION * REGION
+                name = words[5] if len(words) > 5 else f"anonymous memory at {region:x}"
             elif words[0] == "Pss:":
                 sizes[name] += int(words[1]) * 1024
     return sizes
+
+
+def least(pid):
+    """The least PSS of the process and its children within a few seconds, and the mappings of then."""
+    size, held = proportional(pid), mappings(pid)
+    for _ in range(LOOKS - 1):
+        time.sleep(LOOK_SECONDS)
+        now = proportional(pid)
+        if now < size:
+            size, held = now, mappings(pid)
+    return size, held
 
 
 def say_reading(minute, state, readings, held):
@@ -71,8 +84,9 @@ def memory_stays(world):
             pid = daemon.process.pid
             state = status(world)
             minute = (time.monotonic() - start) / 60
-            readings.append((minute, proportional(pid), descriptors(pid)))
-            held.append(mappings(pid))
+            size, where = least(pid)
+            readings.append((minute, size, descriptors(pid)))
+            held.append(where)
             say_reading(minute, state, readings, held)
             # Each has its file, its debug file, and a supplementary one.
             expect(readings[-1][2] <= 3 * state["sampling"]["binaries"] + 200, f"{readings[-1][2]} descriptors")
@@ -82,7 +96,7 @@ def memory_stays(world):
         return f"{len(readings)} readings; memory is judged from {SETTLED + 2 * READINGS} minutes on"
     first, last = min(settled[:READINGS]), min(settled[-READINGS:])
     expect(last <= first * LARGEST_GROWTH, f"{first / MIB:.2f} MiB became {last / MIB:.2f}")
-    return f"PSS {first / MIB:.2f} MiB after {SETTLED} min, {last / MIB:.2f} at the end, each the least of {READINGS} minutes"
+    return f"PSS {first / MIB:.2f} MiB after {SETTLED} min, {last / MIB:.2f} at the end, each the least of {READINGS} readings"
 
 
 if __name__ == "__main__":
