@@ -58,13 +58,13 @@ def slope(tools, directory):
 
 
 def interrupt(tools):
-    """Nanoseconds that statistics add to a run, and that a tick with an empty program takes."""
+    """Nanoseconds that statistics add to a run, and that a tick takes with an empty program and without any."""
     run = subprocess.run([tools["interrupt"]], stdout=subprocess.PIPE, text=True, check=True)
     return [float(word) for word in run.stdout.split()]
 
 
 def tick(tools, directory):
-    empty, _ = interrupt(tools)
+    empty, _, _ = interrupt(tools)
     with load([tools["chain"], "600"]):
         selected = record(tools["bolometer"], directory, 6)
         sleeper = subprocess.Popen(["sleep", "60"])
@@ -149,7 +149,7 @@ def trimmed_mean(values):
 
 
 def cost(tools, directory):
-    _, per_tick = interrupt(tools)
+    _, per_tick, bare = interrupt(tools)
     seconds = 20
     with bpf_statistics(), load([tools["spin"], directory / "unused", "60"]):
         record(tools["bolometer"], directory, 3)  # what is parsed once, is parsed
@@ -162,6 +162,8 @@ def cost(tools, directory):
     print(f"cost    accounted {100 * sum(shares):.3f} % of CPU time: BPF {100 * shares[0]:.3f},"
           f" interrupts {100 * shares[2]:.3f} ({per_tick / 1e3:.1f} us each), our processes"
           f" {100 * shares[1]:.3f}")
+    print(f"        of them this machine's floor, ticks without any program: {100 * bare * FREQUENCY / 1e9:.3f} %"
+          f" ({bare / 1e3:.1f} us each); what is ours, {100 * (shares[0] + shares[1]):.3f}")
     print(f"        measured {100 * mean:.3f} % +- {100 * half:.3f} (95 %, {PAIRS} pairs of"
           f" 100 ms on each CPU, the tenth at either end left out), goal 0.2 %")
 
