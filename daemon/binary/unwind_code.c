@@ -18,6 +18,9 @@
 #include <string.h>
 
 #define ENTRY_SIZE 64 /* longest entry considered */
+/* Static programs of 90 MB are the largest that were met. A file may have any amount of code, and the same
+ * bytes in many segments. */
+#define MAX_SEARCHED (256ULL << 20)
 
 static bool begins_with(const struct elf_file *elf, uint64_t address, const void *code, size_t size)
 {
@@ -287,7 +290,7 @@ static int add_matches(const struct elf_file *elf, const struct unwind_segment *
 		       const struct needs *needs, struct unwind_rows *rows)
 {
 	const unsigned char *code = elf_file_range(elf, segment->offset, segment->size);
-	if (!code || (needs->any && !needs->only_loader))
+	if (!code)
 		return 0;
 	return elf->machine == EM_AARCH64 ? add_matches_aarch64(segment, code, needs, rows)
 					  : add_matches_x86(segment, code, needs, rows);
@@ -299,7 +302,12 @@ int unwind_code_read(const struct elf_file *elf, struct unwind_rows *rows)
 	int r = add_entry(elf, rows);
 	if (r == 0 && elf->machine == EM_AARCH64)
 		r = unwind_vdso_read(elf, rows);
-	for (size_t i = 0; i < rows->segments.count && r == 0; i++)
-		r = add_matches(elf, &rows->segments.items[i], &needs, rows);
+	uint64_t left = needs.any && !needs.only_loader ? 0 : MAX_SEARCHED;
+	for (size_t i = 0; i < rows->segments.count && r == 0 && left; i++) {
+		struct unwind_segment segment = rows->segments.items[i];
+		segment.size = MIN_OF(segment.size, left);
+		left -= segment.size;
+		r = add_matches(elf, &segment, &needs, rows);
+	}
 	return r;
 }

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "binary/unwind_code.h"
+
 #include "cfi_image.h"
 
 #include <dwarf.h>
@@ -196,6 +198,36 @@ static void test_nothing_to_build(void **state)
 	table_free(&t);
 }
 
+/* A file whose segments are all the same bytes must not be searched as often as it has segments. */
+static void test_search_of_code_is_bounded(void **state)
+{
+	enum { SEGMENTS = 300, SIZE = 1 << 20, SEARCHED = 256 };
+	static const unsigned char trampoline[] = {0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 5};
+	static Elf64_Phdr loads[SEGMENTS];
+	unsigned char *bytes = calloc(1, SIZE + sizeof(loads));
+	Elf64_Ehdr header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1},
+			     .e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = 1, .e_phoff = SIZE,
+			     .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = SEGMENTS};
+	for (uint64_t i = 0; i < SEGMENTS; i++)
+		loads[i] = (Elf64_Phdr){.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = (i + 1) * SIZE,
+					.p_filesz = SIZE, .p_memsz = SIZE};
+	assert_non_null(bytes);
+	memcpy(bytes, &header, sizeof(header));
+	memcpy(bytes + 0x1000, trampoline, sizeof(trampoline));
+	memcpy(bytes + SIZE, loads, sizeof(loads));
+	struct elf_file elf;
+	struct unwind_rows *rows = calloc(1, sizeof(*rows));
+	assert_non_null(rows);
+	assert_int_equal(elf_file_open(bytes, SIZE + sizeof(loads), &elf), 0);
+	assert_int_equal(unwind_rows_init(rows, &elf), 0);
+	assert_int_equal(unwind_code_read(&elf, rows), 0);
+	assert_int_equal(rows->ranges.count, SEARCHED);
+	unwind_rows_free(rows);
+	free(rows);
+	free(bytes);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +240,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_instruction_spoils_only_its_function),
 		cmocka_unit_test(test_padding_keeps_the_rule_and_gaps_do_not),
 		cmocka_unit_test(test_entry_and_trampoline_without_description),
+		cmocka_unit_test(test_search_of_code_is_bounded),
 		cmocka_unit_test(test_nothing_to_build),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
