@@ -6,9 +6,12 @@
  * that it is dead: its address is freed, or given out again. What turns over is found out in time; what leaks never is.
  * The share of the older half that is left is taken for all. A window sees little: it is an upper bound.
  *
- * A lower one comes from the process's memory: what it has grown by since the first samples were followed, in the shares
- * of what is left, and with the lower ends of their intervals. Where that is but a small part of what is left, most of
- * that is dead, and nobody knows which: then there is none. A process that has not grown leaks nothing for certain.
+ * (An address that another place's leak has got in the meantime is never seen again.)
+ *
+ * A lower one comes from the process's memory: what it has grown by since the first samples were followed. Places of
+ * which the larger share is left explain it first, each with the lower end of its interval. From where it is but a small
+ * part of what they have left, most of that is dead: then there is none. A process that has not grown leaks nothing for
+ * certain.
  */
 #include "collect/heap_windows_state.h"
 
@@ -244,12 +247,12 @@ void heap_windows_settle(struct heap_windows *w, struct window_process *p)
 
 /* ---- Estimates ------------------------------------------------------------------------------- */
 
-/* Lower end of Wilson's score interval of the share of `samples`, over the share itself. */
-static double least_part(const struct heap_outliving *o)
+/* Of the 95 % interval of the share that is left: Wilson's score interval. */
+static double lower_end(const struct heap_outliving *o)
 {
 	double n = (double)MAX_OF(o->watched, o->samples), p = (double)o->samples / n, square = NORMAL_95 * NORMAL_95;
 	double spread = NORMAL_95 * sqrt(p * (1 - p) / n + square / (4 * n * n));
-	return fmax(p + square / (2 * n) - spread, 0) / (1 + square / n) / p;
+	return fmax(p + square / (2 * n) - spread, 0) / (1 + square / n);
 }
 
 struct heap_outliving heap_windows_conclude(const struct followed_place *place, uint64_t watched, double factor)
@@ -289,6 +292,19 @@ static struct outliving_sums sum_of(const struct heap_totals *totals, const stru
 	return sums;
 }
 
+/* What is left of places of which no smaller share is left than of this one. */
+static double explained_with(const struct heap_totals *totals, const struct window_process *p,
+			     const struct heap_outliving *than)
+{
+	double low = lower_end(than), sum = 0;
+	for (size_t i = 0; i < totals->list.count; i++) {
+		const struct heap_outliving *o = &totals->list.items[i].outliving;
+		if (is_of(&totals->list.items[i], p) && o->samples && lower_end(o) >= low)
+			sum += o->bytes;
+	}
+	return sum;
+}
+
 /* A process cannot hold more than it has: of that, what is not known to be held may be, in the shares of what is left. */
 void heap_windows_judge(const struct window_process *p, struct heap_totals *totals)
 {
@@ -297,13 +313,19 @@ void heap_windows_judge(const struct window_process *p, struct heap_totals *tota
 		return;
 	double room = fmax((double)p->memory - sums.held, 0);
 	double part = p->memory && sums.bytes > room ? room / sums.bytes : 1;
-	double growth = fmax(growth_of(&p->readings) - sums.held, 0) / sums.bytes;
+	double growth = fmax(growth_of(&p->readings) - sums.held, 0);
 	totals->survived_bytes += sums.bytes;
 	for (size_t i = 0; i < totals->list.count; i++) {
 		struct heap_outliving *o = &totals->list.items[i].outliving;
 		if (!is_of(&totals->list.items[i], p) || !o->samples)
 			continue;
-		o->least *= growth < LEAST_GROWTH ? 0 : fmin(part, growth) * least_part(o);
-		o->bytes *= part;
+		double explained = explained_with(totals, p, o), left = (double)o->samples / (double)o->watched;
+		o->least *= growth < LEAST_GROWTH * explained ? 0 : fmin(growth / explained, 1) * lower_end(o) / left;
+	}
+	for (size_t i = 0; i < totals->list.count; i++) {
+		struct heap_outliving *o = &totals->list.items[i].outliving;
+		if (!is_of(&totals->list.items[i], p))
+			continue;
+		o->bytes = fmax(o->bytes * part, o->least);
 	}
 }

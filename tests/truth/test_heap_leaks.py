@@ -16,9 +16,9 @@ from heap_recording import NO_LINKS, lacks_links
 from recording import Stopwatch, Undecided, expect, main
 
 SECONDS = 12.5
-WORK_NS = 5000
+WORK_NS = 3000
 LEAKS = ["leak_large", "leak_small"]
-WATCHED = 15 # samples of a place that leaks, at the least, to be sure of it
+WATCHED = 6 # samples of a place that leaks, at the least: of 6 all, says that it is most
 MORE = 1.1 # one interval of forty may miss a little
 
 
