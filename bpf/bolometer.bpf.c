@@ -52,8 +52,13 @@ static __always_inline u64 take_tick(u32 cpu, struct cpu_clock *clock, u64 perio
 }
 
 /* Reads which file the process runs. */
-static __always_inline void read_executable(struct scratch *s, struct mm_struct *mm)
+__noinline int read_executable(u32 walk)
 {
+	struct scratch *s = scratch_of(walk);
+
+	if (!s)
+		return 0;
+	struct mm_struct *mm = s->mm;
 	struct file *file = BPF_CORE_READ(mm, exe_file);
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 
@@ -62,17 +67,18 @@ static __always_inline void read_executable(struct scratch *s, struct mm_struct 
 	s->executable_mm = mm;
 	s->executable_exec_id = s->sample.exec_id;
 	s->executable_start_time = s->sample.process_start;
+	return 0;
 }
 
 /* The file the process runs, into the sample; read again only after an exec or in another process. */
-static __always_inline void describe_executable(struct scratch *s, struct mm_struct *mm)
+static __always_inline void describe_executable(struct scratch *s, u32 walk)
 {
 	bool is_known = s->executable_exec_id == s->sample.exec_id &&
 			s->executable_start_time == s->sample.process_start;
 
 	/* At its end a process has given its memory back; it is still the program it was. */
-	if (mm && (!is_known || s->executable_mm != mm)) {
-		read_executable(s, mm);
+	if (s->mm && (!is_known || s->executable_mm != s->mm)) {
+		read_executable(walk);
 		is_known = true;
 	}
 	s->sample.executable_inode = is_known ? s->executable_inode : 0;
@@ -120,7 +126,7 @@ static __always_inline void copy_comm(struct scratch *s, const struct task_struc
 }
 
 /* Who it is, into the sample. Level by level: the loads of one level miss the cache together. */
-static __always_inline void describe_task(struct scratch *s, struct task_struct *task,
+static __always_inline void describe_task(struct scratch *s, u32 walk, struct task_struct *task,
 					  struct task_numbers numbers)
 {
 	struct mm_struct *mm = READ_TYPED(task, mm);
@@ -128,16 +134,16 @@ static __always_inline void describe_task(struct scratch *s, struct task_struct 
 	bool is_cgroup_known = has_typed_task() && bpf_core_field_exists(task->cgroups);
 	struct css_set *set = is_cgroup_known ? task->cgroups : 0;
 
-	copy_comm(s, task);
-	s->sample.exec_id = READ_TYPED(task, self_exec_id);
 	s->sample.pid = numbers.pid;
 	s->sample.tid = numbers.tid;
+	copy_comm(s, task);
+	s->sample.exec_id = READ_TYPED(task, self_exec_id);
 	struct cgroup *cgroup = is_cgroup_known ? set->dfl_cgrp : 0;
 	s->mm = mm;
 	s->sequence = mm ? mm_sequence(mm) : 0;
 	s->sample.process_start = READ_TYPED(leader, start_time);
 	s->sample.cgroup_id = is_cgroup_known ? cgroup->kn->id : bpf_get_current_cgroup_id();
-	describe_executable(s, mm);
+	describe_executable(s, walk);
 }
 
 static __always_inline void describe_sample(struct scratch *s, u32 cpu, u32 event, u64 time,
@@ -231,6 +237,7 @@ static __always_inline int take_interrupted_registers(struct bpf_perf_event_data
 	/* Each load of the context has to be one of a whole register at a known place. */
 	const volatile struct user_registers *registers = (const void *)&ctx->regs;
 
+	asm volatile("" : "+r"(registers)); /* not an address that was computed for another load */
 	if (is_compat(registers))
 		return -STACK_END_COMPAT_TASK - 1;
 	take_registers(s, registers);
@@ -370,12 +377,12 @@ static __noinline int sample_tick(struct bpf_perf_event_data *ctx, struct cpu_cl
 	if (!select_number(clock, settings, numbers) || !select_cgroup())
 		return false;
 	fetch_for_walk(s, walk);
-	describe_task(s, task, numbers);
+	describe_sample(s, walk, EVENT_CPU, clock->previous_tick + clock->monotonic_offset, weight);
+	describe_task(s, walk, task, numbers);
 	enum selected selected = select_task(walk);
 	if (selected == SELECTED_NO)
 		return false;
 	bool user_mode = interrupted_user_mode(ctx);
-	describe_sample(s, walk, EVENT_CPU, clock->previous_tick + clock->monotonic_offset, weight);
 	s->sample.flags = (user_mode ? SAMPLE_USER_MODE : 0) |
 			  (selected == SELECTED_UNDECIDED ? SAMPLE_UNDECIDED : 0);
 	if (!user_mode)

@@ -171,7 +171,10 @@ static __always_inline bool take_growth(struct scratch *s, struct growth_share *
 	return is_taken;
 }
 
-/* Are the first `words` of the window zero? */
+#define PAGE_PIECE_SIZE 512 /* bytes of a page looked at at once */
+_Static_assert(PAGE_PIECE_SIZE <= STACK_WINDOW_SIZE, "a piece in the window");
+
+/* Are the first `words` of the window zero, of those of a piece? */
 __noinline int is_window_zero(u32 walk, u32 words)
 {
 	struct scratch *s = scratch_of(walk);
@@ -179,7 +182,7 @@ __noinline int is_window_zero(u32 walk, u32 words)
 
 	if (!s)
 		return 0;
-	for (u32 i = 0; i < STACK_WINDOW_SIZE / 8; i++)
+	for (u32 i = 0; i < PAGE_PIECE_SIZE / 8; i++)
 		if (i < words)
 			any |= s->window[i];
 	return any == 0;
@@ -193,11 +196,11 @@ __noinline int is_page_zero(u32 walk, u64 page)
 
 	if (!s)
 		return 0;
-	for (u32 i = 0; i < (1U << PAGE_SHIFT_MIN) / STACK_WINDOW_SIZE; i++) {
-		if (bpf_probe_read_user(s->window, STACK_WINDOW_SIZE,
-					(void *)(page + i * STACK_WINDOW_SIZE)))
+	for (u32 i = 0; i < (1U << PAGE_SHIFT_MIN) / PAGE_PIECE_SIZE; i++) {
+		if (bpf_probe_read_user(s->window, PAGE_PIECE_SIZE,
+					(void *)(page + i * PAGE_PIECE_SIZE)))
 			return 0;
-		if (!is_window_zero(walk, STACK_WINDOW_SIZE / 8))
+		if (!is_window_zero(walk, PAGE_PIECE_SIZE / 8))
 			return 0;
 	}
 	return 1;
@@ -317,7 +320,7 @@ int on_page_fault(struct bpf_perf_event_data *ctx)
 		count(walk, COUNTER_GROWTH_THINNED, faults);
 		return 0;
 	}
-	describe_task(s, task, numbers);
+	describe_task(s, walk, task, numbers);
 	enum selected selected = select_task(walk);
 	if (selected == SELECTED_NO) {
 		count(walk, COUNTER_GROWTH_UNSELECTED, faults);

@@ -407,7 +407,7 @@ static __always_inline void sample_allocation(struct pt_regs *ctx, u64 address, 
 		return;
 	}
 	struct task_numbers numbers = number_task(bpf_get_current_pid_tgid());
-	describe_task(s, current_task(), numbers);
+	describe_task(s, walk, current_task(), numbers);
 	describe_sample(s, bpf_get_smp_processor_id(), EVENT_ALLOCATION, begin, 0);
 	s->sample.tid = s->sample.pid; /* a place belongs to the process */
 	s->sample.flags = SAMPLE_USER_MODE;

@@ -247,7 +247,7 @@ static __always_inline int describe_mapping(u32 walk, struct scratch *s, struct 
 			return -STACK_END_NO_MAPPING;
 	} else if (s->area_start != mm_vdso(s->mm)) {
 		m->in_file = 0;
-		m->delta = 0;
+		m->has_tables = 0;
 		return 0;
 	} else {
 		offset = 0; /* the vDSO image; its pgoff is an address */
@@ -263,25 +263,41 @@ static __always_inline int describe_mapping(u32 walk, struct scratch *s, struct 
 	if (!entry->noticed)
 		send_notice(walk, s, entry, offset);
 	m->in_file = 1;
-	m->delta = offset - s->area_start;
 	m->binary = *entry;
+	m->to_frame = FRAME_WORD_FILE(entry->slot, 0) + offset - s->area_start;
+	m->has_tables = entry->state == BINARY_READY &&
+			offset + (s->area_end - s->area_start) <= FRAME_OFFSET_MASK;
 	return 0;
 }
 
-/* Index of the cached mapping that holds scratch->lookup_pc, or the negative enum stack_end. */
-__noinline int find_mapping(u32 walk)
+/* Index of the cached mapping that holds scratch->lookup_pc, or -1: none does. */
+__noinline int find_cached_mapping(u32 walk)
 {
 	struct scratch *s = scratch_of(walk);
 
 	if (!s)
-		return -STACK_END_NO_MAPPING;
+		return -1;
 	u64 address = s->lookup_pc;
+#pragma clang loop unroll(disable)
 	for (u32 i = 0; i < MAPPING_CACHE_SIZE; i++) {
 		if (address - s->mappings[i].start < s->mappings[i].length) {
 			s->last_mapping = i;
 			return i;
 		}
 	}
+	return -1;
+}
+
+/* Index of the mapping that holds scratch->lookup_pc, cached now, or the negative enum stack_end. */
+__noinline int find_mapping(u32 walk)
+{
+	struct scratch *s = scratch_of(walk);
+
+	if (!s)
+		return -STACK_END_NO_MAPPING;
+	int cached = find_cached_mapping(walk);
+	if (cached >= 0)
+		return cached;
 	if (read_area(walk) < 0 || !(s->area_flags & VM_EXEC))
 		return -STACK_END_NO_MAPPING;
 	u32 next = s->next_mapping & (MAPPING_CACHE_SIZE - 1);

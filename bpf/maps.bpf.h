@@ -14,7 +14,7 @@
 #define MAPPING_CACHE_SIZE 8   /* mappings one stack runs through; power of two */
 #define RECENT_RULES 32	       /* of them, those that are fetched before a walk; power of two */
 #define RULE_CACHE_SIZE 512    /* recent (binary, offset) -> rule, direct mapped; power of two */
-#define STACK_WINDOW_SIZE 512  /* bytes of user stack read at once */
+#define STACK_WINDOW_SIZE 1024 /* bytes of user stack read at once */
 #define STACK_WINDOW_BELOW 64  /* of them below the address asked for: saved registers lie there */
 #define STACKS_SENT_SIZE 16384 /* recent stack ids, direct mapped; 128 KiB in all */
 #define RECENT_STACKS 32       /* of them, those that a walk finds in its scratch; power of two */
@@ -25,10 +25,10 @@
 struct cached_mapping {
 	u64 start;
 	u64 length;
-	u64 delta; /* file offset = address + delta */
+	u64 to_frame; /* in a file: frame word = address + to_frame */
 	struct binary_entry binary;
 	u32 in_file; /* false: code without a file (JIT) */
-	u32 padding;
+	u32 has_tables; /* and the file's offsets fit into a frame word */
 };
 
 struct cached_rule {
@@ -82,6 +82,11 @@ struct scratch {
 	u64 word;
 	u64 window[STACK_WINDOW_SIZE / 8];
 
+	/* the record as it is sent: frames follow the sample at once */
+	struct record_sample sample;
+	u64 frames[MAX_SAMPLE_WORDS];
+	u64 frames_end; /* room for a masked index that is one past */
+
 	/* a kernel object read at once (see kernel_block.bpf.h), or the registers in a signal frame */
 	u64 block[KERNEL_BLOCK_WORDS];
 	/* the mapping found */
@@ -96,17 +101,13 @@ struct scratch {
 
 	struct cached_rule rules[RULE_CACHE_SIZE];
 
-	/* the record as it is sent: frames follow the sample at once */
-	struct record_sample sample;
-	u64 frames[MAX_SAMPLE_WORDS];
-	u64 frames_end; /* room for a masked index that is one past */
 	u64 users; /* see begin_walk() */
-};
+} __attribute__((aligned(4096)));
 
 /* Of the front of a scratch, what every walk reads before it has written it. */
 #define HOT_SCRATCH_SIZE __builtin_offsetof(struct scratch, mappings[4])
 
-/* Key: number of the walk, see enum walk_class. Size: walk_count. About 21 KiB each. */
+/* Key: number of the walk, see enum walk_class. Size: walk_count. Five pages each, with the front in one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

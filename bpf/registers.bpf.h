@@ -108,6 +108,17 @@ static __always_inline u64 frame_record_cfa(u64 record, u64 caller_fp)
 	return record + 16;
 }
 
+/* Does the rule read the return address from the stack, and where? */
+static __always_inline bool is_return_address_on_stack(struct unwind_rule rule)
+{
+	return true;
+}
+
+static __always_inline u64 return_address_at(struct unwind_rule rule, u64 cfa)
+{
+	return cfa - 8;
+}
+
 /* Leaves the return address in scratch->word. */
 static __always_inline int read_return_address(struct scratch *s, struct unwind_rule rule, u64 cfa)
 {
@@ -225,6 +236,17 @@ static __always_inline s64 rule_cfa_offset(struct unwind_rule rule)
 static __always_inline u64 frame_record_cfa(u64 record, u64 caller_fp)
 {
 	return caller_fp > record ? caller_fp : record + 16;
+}
+
+/* Does the rule read the return address from the stack, and where? */
+static __always_inline bool is_return_address_on_stack(struct unwind_rule rule)
+{
+	return rule.flags & RULE_RA_AT_CFA;
+}
+
+static __always_inline u64 return_address_at(struct unwind_rule rule, u64 cfa)
+{
+	return cfa + (s64)(rule.cfa_offset >> 16) * 8;
 }
 
 static __always_inline int read_return_address(struct scratch *s, struct unwind_rule rule, u64 cfa)

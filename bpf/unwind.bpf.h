@@ -12,6 +12,7 @@
 
 #include "mapping.bpf.h"
 #include "registers.bpf.h"
+#include "rules.bpf.h"
 
 #define STEPS_AT_ONCE 32
 #define FRAME_POINTER_REACH (1ULL << 20) /* a frame of more than 1 MiB is taken for garbage */
@@ -32,144 +33,6 @@ static __always_inline int read_stack(struct scratch *s, u64 address)
 		at = address - base;
 	}
 	s->word = s->window[(at >> 3) & (STACK_WINDOW_SIZE / 8 - 1)];
-	return 0;
-}
-
-/* The 64 KiB chunk that holds an arena byte address, or null. */
-static __always_inline char *arena_chunk(u64 address)
-{
-	u32 segment = address / ARENA_SEGMENT_SIZE;
-	u32 chunk = address / ARENA_CHUNK_SIZE % ARENA_SEGMENT_CHUNKS;
-	void *chunks = bpf_map_lookup_elem(&arena, &segment);
-
-	return chunks ? bpf_map_lookup_elem(chunks, &chunk) : 0;
-}
-
-static __always_inline u32 load_u16(const char *chunk, u64 address)
-{
-	return *(const u16 *)(chunk + (address & (ARENA_CHUNK_SIZE - 2)));
-}
-
-static __always_inline u32 load_u32(const char *chunk, u64 address)
-{
-	return *(const u32 *)(chunk + (address & (ARENA_CHUNK_SIZE - 4)));
-}
-
-/* All ones when a > b, else zero; both below 2^31. Kept from the optimizer, which would make a branch of
- * it: each one in a search doubles what the verifier has to look at. */
-static __always_inline u32 mask_greater(u32 a, u32 b)
-{
-	u32 mask = (u32)((s32)(b - a) >> 31);
-
-	asm volatile("" : "+r"(mask));
-	return mask;
-}
-
-/* A row of the page: one half, or low and high half where `wide_mask` is all ones. */
-static __always_inline u32 load_row(const char *chunk, u64 address, u32 wide_mask)
-{
-	return load_u16(chunk, address) | (load_u16(chunk, address + 2) & wide_mask) << 16;
-}
-
-/*
- * The last of rows 1..count at `address` whose page offset is <= in_page, or 0. Eight halvings settle
- * 255 rows; those that are too many change nothing.
- */
-static __always_inline u32 search_row(const char *chunk, u64 address, u32 wide, u32 count,
-				      u32 in_page)
-{
-	u32 row_size = 2 + 2 * wide, shift = 7 + 16 * wide, wide_mask = mask_greater(wide, 0);
-	u32 low = 0, high = count;
-
-	for (u32 i = 0; i < 8; i++) {
-		u32 middle = (low + high + 1) / 2;
-		u32 offset = load_row(chunk, address + middle * row_size, wide_mask) >> shift;
-		/* Row 0 belongs to an earlier page: it lies below in any case. */
-		u32 above = mask_greater(offset & mask_greater(middle, 0), in_page);
-		low = (low & above) | (middle & ~above);
-		high = ((middle - 1) & above) | (high & ~above);
-	}
-	return low;
-}
-
-/* Applies the push or pop that the builder merged into the row. */
-static __always_inline void apply_merge(struct unwind_rule *rule, u32 bytes_into_row)
-{
-	if (rule->kind != RULE_CFA_SP)
-		return;
-	u32 merge = RULE_NUMBER(rule->flags);
-	if ((merge == RULE_MERGE_PLUS_AFTER_1 && bytes_into_row >= 1) ||
-	    (merge == RULE_MERGE_PLUS_AFTER_2 && bytes_into_row >= 2))
-		rule->cfa_offset += 8;
-	if ((merge == RULE_MERGE_MINUS_AFTER_1 && bytes_into_row >= 1) ||
-	    (merge == RULE_MERGE_MINUS_AFTER_2 && bytes_into_row >= 2))
-		rule->cfa_offset -= 8;
-	rule->flags &= 0x0f;
-}
-
-/*
- * The rule at a file offset of the binary in cached mapping `index`, into scratch->rule. Returns 0 or
- * -1 when the table is damaged. See wire.h for the format; indices are masked, so a damaged table can
- * give a wrong rule but no fault.
- */
-__noinline int search_rule(u32 walk, u32 index, u64 offset)
-{
-	struct scratch *s = scratch_of(walk);
-
-	if (!s)
-		return -1;
-	struct binary_entry *b = &s->mappings[index & (MAPPING_CACHE_SIZE - 1)].binary;
-	u32 page = (u32)(offset >> UNWIND_PAGE_SHIFT) - b->first_page;
-	s->rule = (struct unwind_rule){};
-	if (page >= b->page_count)
-		return 0;
-
-	u64 at = (u64)b->index * ARENA_UNIT + (u64)page * 4;
-	char *chunk = arena_chunk(at);
-	if (!chunk)
-		return -1;
-	u32 word = load_u32(chunk, at);
-	u32 wide = word >> 8 & 1, rows = word & 0xff;
-
-	/* Row 0 of this search is the one before the page's first: the rule the page starts with. */
-	u32 row_size = 2 + 2 * wide, shift = 7 + 16 * wide;
-	at = (u64)b->rows * ARENA_UNIT + (u64)(word >> 9) * 2 - row_size;
-	chunk = arena_chunk(at);
-	if (!chunk)
-		return -1;
-	u32 in_page = offset & (UNWIND_PAGE_SIZE - 1);
-	u32 low = search_row(chunk, at, wide, rows, in_page);
-	u32 row = load_row(chunk, at + low * row_size, mask_greater(wide, 0));
-	u32 palette = row & ((1u << shift) - 1);
-	/* Bytes since the row's own address; a row of an earlier page began long ago. */
-	u32 into_row = low ? in_page - (row >> shift) : UNWIND_PAGE_SIZE;
-
-	if (palette >= b->palette_count)
-		return -1;
-	at = (u64)b->palette * ARENA_UNIT + (u64)palette * sizeof(struct unwind_rule);
-	chunk = arena_chunk(at);
-	if (!chunk)
-		return -1;
-	s->rule = *(struct unwind_rule *)(chunk + (at & (ARENA_CHUNK_SIZE - 8)));
-	apply_merge(&s->rule, into_row);
-	return 0;
-}
-
-/* The rule for a file frame, from the cache of recent ones or by search. Returns 0 or -1. */
-static __always_inline int find_rule(u32 walk, struct scratch *s, u32 index, u64 frame)
-{
-	u32 hash = (frame ^ frame >> 9 ^ frame >> FRAME_OFFSET_BITS) & (RULE_CACHE_SIZE - 1);
-	struct cached_rule *cached = &s->rules[hash];
-
-	s->recent_rules[(s->depth - 1) & (RECENT_RULES - 1)] = hash;
-	if (cached->frame == frame) {
-		s->rule = cached->rule;
-		return 0;
-	}
-	if (search_rule(walk, index, frame & FRAME_OFFSET_MASK) < 0)
-		return -1;
-	cached->frame = frame;
-	cached->rule = s->rule;
 	return 0;
 }
 
@@ -306,15 +169,19 @@ static __always_inline int look_up_frame(u32 walk, struct scratch *s, u32 index)
 		s->rule = (struct unwind_rule){.kind = RULE_FRAME_POINTER, .flags = RULE_LOOK_AT_CODE};
 		return 0;
 	}
-	u64 offset = (s->lookup_pc + m->delta) & FRAME_OFFSET_MASK;
+	u64 offset = (s->lookup_pc + m->to_frame) & FRAME_OFFSET_MASK;
 	u64 frame = FRAME_WORD_FILE(m->binary.slot, offset);
 	push_frame(s, frame);
 	if (m->binary.state == BINARY_PENDING)
 		return -STACK_END_TABLES_NOT_READY - 1;
-	if (m->binary.state == BINARY_FRAME_POINTERS)
+	if (m->binary.state == BINARY_FRAME_POINTERS) {
 		s->rule = (struct unwind_rule){.kind = RULE_FRAME_POINTER};
-	else if (find_rule(walk, s, index, frame) < 0)
+		return 0;
+	}
+	const struct unwind_rule *rule = find_rule(walk, s, s->depth - 1, frame);
+	if (!rule)
 		return -STACK_END_BAD_TABLE - 1;
+	s->rule = *rule;
 	return 0;
 }
 
@@ -352,13 +219,115 @@ __noinline int unwind_step(u32 walk)
 	return r < 0 ? r : apply_rule(s);
 }
 
-/* Some frames. The verifier follows each turn of a loop: one in the other makes it 64 turns instead of
- * 1024. Returns 0 to go on, or -1 - enum stack_end. */
+/* Fills the window with the stack from `address` upward. Returns 0 or -1. */
+static __always_inline int look_at_stack(struct scratch *s, u64 address)
+{
+	u64 base = address;
+
+	s->window_base = ~0ULL;
+	if (address & 7)
+		return -1;
+	if (bpf_probe_read_user(s->window, STACK_WINDOW_SIZE, (void *)base)) {
+		/* Behind this page the stack may end: the window that ends there. */
+		base = (address | ((1ULL << PAGE_SHIFT_MIN) - 1)) + 1 - STACK_WINDOW_SIZE;
+		if (base > address || bpf_probe_read_user(s->window, STACK_WINDOW_SIZE, (void *)base))
+			return -1;
+	}
+	s->window_base = base;
+	return 0;
+}
+
+/* Is the word at this distance from the window's base in the window? */
+static __always_inline bool is_in_window(u64 at)
+{
+	return at <= STACK_WINDOW_SIZE - 8 && !(at & 7);
+}
+
+/*
+ * Walks frames of the common kind as unwind_step() would, one after the other: they are mapped where the first of
+ * them is, their rule counts from SP or FP, and the window holds what it asks for. What costs a step is code and
+ * memory that other programs have driven out of the caches since the last tick: here is little of both, and most
+ * walks need nothing else. What is in doubt is left to unwind_step().
+ *
+ * Returns -1 - enum stack_end; 0: the next frame is of another kind; 1: it may be a common one, but it is mapped
+ * elsewhere or the window ends before it.
+ */
+__noinline int unwind_common(u32 walk)
+{
+	struct scratch *s = scratch_of(walk);
+
+	if (!s || !may_read_stack(s))
+		return 0;
+	u32 index = s->last_mapping & (MAPPING_CACHE_SIZE - 1);
+	u64 pc = s->lookup_pc;
+	if (pc - s->mappings[index].start >= s->mappings[index].length) {
+		int found = find_cached_mapping(walk); /* less code, first */
+		if (found < 0)
+			found = find_mapping(walk);
+		if (found < 0)
+			return 0;
+		index = found & (MAPPING_CACHE_SIZE - 1);
+	}
+	struct cached_mapping *m = &s->mappings[index];
+	if (!m->has_tables)
+		return 0;
+	if (s->sp - s->window_base > STACK_WINDOW_SIZE - STACK_WINDOW_BELOW &&
+	    look_at_stack(s, s->sp) < 0)
+		return 0;
+	u64 sp = s->sp - s->window_base; /* as all positions here */
+	u32 i;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < STEPS_AT_ONCE; i++) {
+		/* What the scratch holds stays there: registers are few, and a stack of 64 bytes is cold. */
+		asm volatile("" : "+r"(m) : : "memory");
+		if (pc - m->start >= m->length)
+			break;
+		u64 frame = pc + m->to_frame;
+		const struct unwind_rule *found = find_rule(walk, s, s->depth, frame);
+		if (!found || s->depth >= max_user_frames)
+			return 0;
+		struct unwind_rule rule = *found;
+		u64 cfa = sp + rule_cfa_offset(rule);
+		if (rule.kind == RULE_END) {
+			push_frame(s, frame);
+			s->depth++;
+			return -STACK_END_COMPLETE - 1;
+		}
+		if (rule.kind == RULE_CFA_FP)
+			cfa = s->fp - s->window_base + rule_cfa_offset(rule);
+		else if (rule.kind != RULE_CFA_SP)
+			return 0;
+		if (rule.flags & RULE_FP_AT_FP || !is_return_address_on_stack(rule))
+			return 0;
+		u64 word = return_address_at(rule, cfa);
+		u64 saved = rule.flags & RULE_FP_AT_CFA ? cfa + rule.fp_offset : word;
+		if (cfa <= sp || !is_in_window(word) || !is_in_window(saved)) {
+			if (i)
+				s->window_base = ~0ULL; /* the next one begins with this frame */
+			break;
+		}
+		if (rule.flags & RULE_FP_AT_CFA)
+			s->fp = s->window[saved >> 3];
+		push_frame(s, frame);
+		s->depth++;
+		s->in_chain = 0;
+		if (enter_caller(s, cfa + s->window_base, s->window[word >> 3]) < 0)
+			return -STACK_END_COMPLETE - 1;
+		sp = cfa;
+		pc = s->lookup_pc;
+	}
+	return i > 0;
+}
+
+/* Some frames and more. The verifier follows each turn of a loop: one in the other makes it 64 turns instead
+ * of 1024. Returns 0 to go on, or -1 - enum stack_end. */
 __noinline int unwind_steps(u32 walk)
 {
 #pragma clang loop unroll(disable)
 	for (u32 i = 0; i < STEPS_AT_ONCE; i++) {
-		int r = unwind_step(walk);
+		int r = unwind_common(walk);
+		if (r == 0)
+			r = unwind_step(walk);
 		if (r < 0)
 			return r;
 	}
