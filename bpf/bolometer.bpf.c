@@ -184,7 +184,11 @@ static __always_inline void take_kernel_stack(struct bpf_perf_event_data *ctx, u
 {
 	long size = bpf_get_stack(ctx, s->frames, MAX_KERNEL_FRAMES * sizeof(u64), 0);
 
-	s->sample.kernel_frames = size > 0 ? (u32)size / sizeof(u64) : 0;
+	u32 frames = size > 0 ? (u32)size / sizeof(u64) : 0;
+	/* The kernel takes the user's address there for one of its own. */
+	if (frames && frames <= MAX_KERNEL_FRAMES && is_vsyscall(s->frames[frames - 1]))
+		frames--;
+	s->sample.kernel_frames = frames;
 	hash_kernel_stack(walk);
 }
 
@@ -217,16 +221,15 @@ __noinline int take_entry_registers(u32 walk)
 	copy = (struct user_registers *)s->window;
 	if (bpf_probe_read_kernel(copy, sizeof(*copy), saved))
 		return -STACK_END_NO_USER_REGISTERS - 1;
-	if (is_compat(copy))
-		return -STACK_END_COMPAT_TASK - 1;
 	take_registers(s, copy);
 	if (!s->pc && !s->sp)
 		return -STACK_END_NO_USER_REGISTERS - 1;
 	s64 call = system_call_at(saved, copy);
 	s->after_kernel_entry = call == SYSCALL_EXECVE || call == SYSCALL_EXECVEAT;
 	/* A system call's address points behind its instruction, like a return address; that of a call
-	 * that started a program is the program's first instruction. */
-	s->lookup_pc = call != -1 && !s->after_kernel_entry ? s->pc - 1 : s->pc;
+	 * that started a program is the program's first instruction, that of one the kernel emulates on the
+	 * vsyscall page the function's. */
+	s->lookup_pc = call != -1 && !s->after_kernel_entry && !is_vsyscall(s->pc) ? s->pc - 1 : s->pc;
 	return 0;
 }
 
@@ -238,8 +241,6 @@ static __always_inline int take_interrupted_registers(struct bpf_perf_event_data
 	const volatile struct user_registers *registers = (const void *)&ctx->regs;
 
 	asm volatile("" : "+r"(registers)); /* not an address that was computed for another load */
-	if (is_compat(registers))
-		return -STACK_END_COMPAT_TASK - 1;
 	take_registers(s, registers);
 	s->lookup_pc = s->pc;
 	s->after_kernel_entry = 0;

@@ -245,7 +245,7 @@ static __always_inline int describe_mapping(u32 walk, struct scratch *s, struct 
 	if (s->area_file) {
 		if (identify_file(s, s->area_file) < 0)
 			return -STACK_END_NO_MAPPING;
-	} else if (s->area_start != mm_vdso(s->mm)) {
+	} else if (s->is_compat || s->area_start != mm_vdso(s->mm)) { /* that of 32-bit programs is another one */
 		m->in_file = 0;
 		m->has_tables = 0;
 		return 0;
@@ -268,6 +268,17 @@ static __always_inline int describe_mapping(u32 walk, struct scratch *s, struct 
 	m->has_tables = entry->state == BINARY_READY &&
 			offset + (s->area_end - s->area_start) <= FRAME_OFFSET_MASK;
 	return 0;
+}
+
+/* x86-64: a page at the same address in every process, which no area tells. Programs of before 2011 call it for the
+ * time (arch/x86/entry/vsyscall/vsyscall_64.c). */
+static __always_inline bool is_vsyscall(u64 address)
+{
+#if defined(__TARGET_ARCH_x86)
+	return address >> 12 == VSYSCALL_ADDRESS >> 12;
+#else
+	return false;
+#endif
 }
 
 /* Index of the cached mapping that holds scratch->lookup_pc, or -1: none does. */
@@ -298,8 +309,13 @@ __noinline int find_mapping(u32 walk)
 	int cached = find_cached_mapping(walk);
 	if (cached >= 0)
 		return cached;
-	if (read_area(walk) < 0 || !(s->area_flags & VM_EXEC))
+	if (is_vsyscall(s->lookup_pc)) {
+		s->area_start = VSYSCALL_ADDRESS;
+		s->area_end = VSYSCALL_ADDRESS + VSYSCALL_SIZE;
+		s->area_file = 0;
+	} else if (read_area(walk) < 0 || !(s->area_flags & VM_EXEC)) {
 		return -STACK_END_NO_MAPPING;
+	}
 	u32 next = s->next_mapping & (MAPPING_CACHE_SIZE - 1);
 	struct cached_mapping *m = &s->mappings[next];
 	m->length = 0;

@@ -71,6 +71,8 @@ struct scratch {
 	u32 link_known;	    /* arm64: lr belongs to this frame */
 	u32 in_chain;	    /* this frame was found through a frame record */
 	u32 after_kernel_entry; /* 1: registers come from a kernel entry by exec */
+	u32 is_compat;	    /* they are those of 32-bit code */
+	u32 padding2;
 	u32 depth;	    /* user frames pushed */
 	u64 hash;	    /* over the frames pushed so far */
 	struct unwind_rule rule;

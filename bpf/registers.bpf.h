@@ -49,6 +49,7 @@ static __always_inline s64 entry_system_call(const struct user_registers *r)
 static __always_inline void take_registers(struct scratch *s,
 					   const volatile struct user_registers *r)
 {
+	s->is_compat = is_compat(r);
 	s->pc = r->ip;
 	s->sp = r->sp;
 	s->fp = r->bp;
@@ -76,12 +77,15 @@ static __always_inline void take_registers(struct scratch *s,
 /*
  * Code that nobody described is about to return by `add $N, %rsp; ret`, or `ret` alone: then its caller is
  * certain, whatever it does with the frame pointer. Such are the trampolines that Python puts between its
- * functions for profilers (Python/asm_trampoline.S, 3.12): they keep none. Returns the CFA, or 0: other code.
+ * functions for profilers (Python/asm_trampoline.S, 3.12): they keep none. The functions of the vsyscall page never
+ * begin: the kernel does their work and returns for them. Returns the CFA, or 0: other code.
  */
 static __always_inline u64 cfa_of_leaving_code(const struct scratch *s)
 {
 	u64 code;
 
+	if (is_vsyscall(s->pc))
+		return s->sp + 8;
 	if (bpf_probe_read_user(&code, sizeof(code), (void *)s->pc))
 		return 0;
 	if ((code & 0xff) == 0xc3)
@@ -205,6 +209,7 @@ struct pt_regs___with_syscall {
 static __always_inline void take_registers(struct scratch *s,
 					   const volatile struct user_registers *r)
 {
+	s->is_compat = is_compat(r);
 	s->pc = r->pc;
 	s->sp = r->sp;
 	s->fp = r->regs[29];

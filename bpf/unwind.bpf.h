@@ -210,10 +210,12 @@ __noinline int unwind_step(u32 walk)
 			return -STACK_END_IN_EXEC - 1;
 		push_frame(s, FRAME_WORD_ADDRESS(s->lookup_pc));
 		s->depth++;
-		return index - 1;
+		return s->is_compat ? -STACK_END_COMPAT_TASK - 1 : index - 1;
 	}
 	s->depth++;
 	int r = look_up_frame(walk, s, index);
+	if (s->is_compat) /* its callers are not looked for: other registers, words of 4 bytes */
+		r = -STACK_END_COMPAT_TASK - 1;
 	if (r == 0 && !may_read_stack(s))
 		r = -STACK_END_NOT_READ - 1;
 	return r < 0 ? r : apply_rule(s);

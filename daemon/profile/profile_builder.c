@@ -20,6 +20,7 @@
 
 #define KERNEL_MAPPING_FILE "[kernel.kallsyms]"
 #define JIT_MAPPING_FILE "[jit]"
+#define VSYSCALL_MAPPING_FILE "[vsyscall]" /* as /proc/PID/maps calls it */
 #define KERNEL_NOTES "/sys/kernel/notes"
 #define MAX_KERNEL_NOTES 65536
 #define MAX_FRAMES_AT_ADDRESS 64
@@ -239,6 +240,13 @@ static struct profile_location jit_location(struct builder *b, uint64_t address,
 	return location;
 }
 
+static struct profile_location vsyscall_location(struct builder *b, uint64_t address)
+{
+	return (struct profile_location){.mapping = special_mapping(b, VSYSCALL_MAPPING_FILE),
+					 .address = address,
+					 .type = FRAME_TYPE_NATIVE};
+}
+
 static uint32_t keep_location(struct builder *b, uint64_t key, struct profile_location location)
 {
 	CHECK(b, array_add(&b->profile->locations, location));
@@ -250,13 +258,17 @@ static uint32_t keep_location(struct builder *b, uint64_t key, struct profile_lo
 static uint32_t address_location_of(struct builder *b, uint64_t address,
 				    const struct aggregate_entry *entry)
 {
+	uint64_t extended = address | ~FRAME_PAYLOAD_MASK; /* the upper half lost its first bits in the word */
+	bool is_vsyscall = extended - VSYSCALL_ADDRESS < VSYSCALL_SIZE;
 	struct jit_symbol symbol = {0};
-	bool named = b->options->symbolizer && entry->process->jit &&
+	bool named = !is_vsyscall && b->options->symbolizer && entry->process->jit &&
 		     jit_map_find(entry->process->jit, address, entry->time, &symbol);
 	uint64_t key = hash_mix(address) ^ hash_mix((uintptr_t)entry->process + symbol.generation);
 	const uint64_t *known = hash_get(&b->locations, key);
-	return known ? (uint32_t)*known
-		     : keep_location(b, key, jit_location(b, address, named, &symbol));
+	if (known)
+		return (uint32_t)*known;
+	return keep_location(b, key, is_vsyscall ? vsyscall_location(b, extended)
+						 : jit_location(b, address, named, &symbol));
 }
 
 static uint32_t location_of(struct builder *b, uint64_t word, const struct aggregate_entry *entry)

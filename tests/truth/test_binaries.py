@@ -19,7 +19,7 @@ import tempfile
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "faults"))
 from hanging_mount import mounted  # noqa: E402
-from recording import Bench, cpu_ns, expect, main, mark  # noqa: E402
+from recording import Bench, Program, cpu_ns, expect, main, mark  # noqa: E402
 
 SECONDS = 1.2
 # Dozens of standard deviations for some thousand ticks: names are tested here, not the clock.
@@ -306,6 +306,43 @@ def in_another_mount_namespace(bench):
     return check_script(bench, script, "hidden", *bench.workload("split"))
 
 
+def on_the_vsyscall_page(bench):
+    """No file, no mapping, and no code that runs: the callers are there all the same."""
+    if "[vsyscall]" not in pathlib.Path("/proc/self/maps").read_text(encoding="utf-8"):
+        return "SKIPPED: this kernel has no vsyscall page"
+    script = 'seconds=$0; "$1" 0.2 && "$1" $seconds && exit'
+    recording = bench.record(command=["sh", "-c", script, str(SECONDS), *bench.workload("vsyscall")])
+    page = "[[vsyscall]+0xffffffffff600000]"
+    inside = [sample for sample in samples_of(recording, "vsyscall")
+              if page in sample.names and mark(sample) != NOT_READY]
+    whole = [sample for sample in inside if sample.names[-1] == "_start" and
+             sample.names[sample.names.index(page):][1:3] == ["vsyscall_caller", "main"]]
+    # At the end of a call the kernel changes one register after the other.
+    expect(inside and count(whole) >= 0.95 * count(inside),
+           f"{count(whole)} of {count(inside)} stacks are whole: {inside[:1]}")
+    expect(not any(name.startswith("[[bpf]") for sample in inside for name in sample.names),
+           "a user's address is taken for the kernel's")
+    return f"{count(inside)} samples"
+
+
+def a_32_bit_program(bench):
+    """Its callers are not looked for; which file runs, and where, is known."""
+    program = bench.workloads / "compat"
+    with contextlib.ExitStack() as stack:
+        try:
+            process = stack.enter_context(Program([program]))
+        except OSError as error:
+            return f"SKIPPED: this kernel runs no 32-bit programs ({error})"
+        stack.callback(process.kill)
+        samples = samples_of(bench.record("-p", process.pid, "-d", "500ms"), "compat")
+    marked = [sample for sample in samples if mark(sample) == "[32-bit program]"]
+    expect(count(marked) >= COMPLETE * count(samples), f"{count(marked)} of {count(samples)} are marked")
+    for sample in marked:
+        user = sample.frames[-2] if len(sample.frames) > 1 else None
+        expect(user and user.mapping and user.mapping.file.endswith("/compat"), f"no file: {sample.names}")
+    return f"{count(samples)} samples"
+
+
 def in_a_mount_of_one_user(bench):
     """As an AppImage is: FUSE lets nobody in but who mounted, and the parser is another user."""
     with contextlib.ExitStack() as stack:
@@ -334,4 +371,5 @@ if __name__ == "__main__":
     main([static, static_pie, musl, musl_static, musl_static_stripped, musl_threads, musl_static_threads,
           musl_short_threads, through_the_loader, with_minidebuginfo, with_compressed_sections,
           with_debuglink, with_debug_file_by_build_id, deleted_while_it_runs, replaced_while_it_runs,
-          in_memory_alone, in_another_mount_namespace, in_a_mount_of_one_user, jit_in_a_pid_namespace])
+          in_memory_alone, in_another_mount_namespace, in_a_mount_of_one_user,
+          on_the_vsyscall_page, a_32_bit_program, jit_in_a_pid_namespace])
