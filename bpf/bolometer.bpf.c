@@ -185,9 +185,11 @@ static __always_inline void take_kernel_stack(struct bpf_perf_event_data *ctx, u
 	long size = bpf_get_stack(ctx, s->frames, MAX_KERNEL_FRAMES * sizeof(u64), 0);
 
 	u32 frames = size > 0 ? (u32)size / sizeof(u64) : 0;
-	/* The kernel takes the user's address there for one of its own. */
-	if (frames && frames <= MAX_KERNEL_FRAMES && is_vsyscall(s->frames[frames - 1]))
-		frames--;
+	/* The kernel takes the user's address there for one of its own. The verifier of 6.1 follows a bound
+	 * of the index itself only; where there are no frames that is beyond it. */
+	u32 last = frames - 1;
+	if (last < MAX_KERNEL_FRAMES && is_vsyscall(s->frames[last]))
+		frames = last;
 	s->sample.kernel_frames = frames;
 	hash_kernel_stack(walk);
 }
