@@ -138,7 +138,7 @@ def reload_applies_or_leaves_everything(bolometer):
     with tempfile.TemporaryDirectory() as directory:
         with Daemon(bolometer, directory) as daemon:
             good = CONFIGURATION.format(directory=directory, frequency=199)
-            message = daemon.reload(good + "selection: {comm: [nothing-has-this-name]}\n")
+            message = daemon.reload(good + "selection: {comm: [no-such-name]}\n")
             expect("configuration reloaded" in message, message)
             expect("sampling.frequency, selection.comm" in daemon.messages(), daemon.messages())
             for wrong in ("sampling: {frequency: 7}\nnonsense: 1\n", "a: [\n"):
