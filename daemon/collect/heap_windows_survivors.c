@@ -4,14 +4,13 @@
  *
  * A sample that was not freed in its window stays in the kernel's table of objects alive. Each later window may show
  * that it is dead: its address is freed, or given out again. What turns over is found out in time; what leaks never is.
- * The share of the older half that is left is taken for all. A window sees little: it is an upper bound.
+ * The share of the older half that is left is taken for all. A window sees little, and an address that a leak has got
+ * meanwhile is never seen again: as a rule it is too much. It is held against the memory that the process has.
  *
- * (An address that another place's leak has got in the meantime is never seen again.)
- *
- * A lower one comes from the process's memory: what it has grown by since the first samples were followed. Places of
- * which the larger share is left explain it first, each with the lower end of its interval. From where it is but a small
- * part of what they have left, most of that is dead: then there is none. A process that has not grown leaks nothing for
- * certain.
+ * What is held at least comes from what that memory has grown by since the first samples were followed. Places of
+ * which the larger share is left explain both first; for the growth each with the lower end of its interval. Where that
+ * is but a small part of what they have left, most of that is dead: then there is none. A process that has not grown
+ * leaks nothing for certain.
  */
 #include "collect/heap_windows_state.h"
 
@@ -272,60 +271,63 @@ static bool is_of(const struct heap_total *total, const struct window_process *p
 	return total->key.pid == p->pid && total->key.process_start == p->process_start;
 }
 
-/* Of a process, over its places. */
-struct outliving_sums {
-	double bytes, held;
-	uint64_t samples;
+/* What is left of one place, by the share that is left. */
+struct place_left {
+	struct heap_outliving *outliving;
+	double low;
 };
 
-static struct outliving_sums sum_of(const struct heap_totals *totals, const struct window_process *p)
+static int larger_share_first(const void *a, const void *b)
 {
-	struct outliving_sums sums = {0};
+	const struct place_left *first = a, *second = b;
+	return first->low < second->low ? 1 : -(first->low > second->low);
+}
+
+/* A process cannot hold more than it has, nor have begun to hold more than it has grown by: both are the places' of which
+ * the larger share is left first. `before`: what is left of those; `equal`: of this one and those of the same share. */
+static void judge_place(struct heap_outliving *o, double low, double before, double equal, double room, double growth)
+{
+	double left = fmax(room - before, 0), explained = before + equal;
+	double share = (double)o->samples / (double)o->watched;
+	o->least *= growth < LEAST_GROWTH * explained ? 0 : fmin(growth / explained, 1) * low / share;
+	o->bytes = fmax(equal > left ? o->bytes * left / equal : o->bytes, o->least);
+}
+
+struct places_left {
+	ARRAY(struct place_left) list;
+	double held; /* for certain, by all places of the process */
+};
+
+static void collect_places(const struct window_process *p, struct heap_totals *totals, struct places_left *ret)
+{
+	*ret = (struct places_left){0};
 	for (size_t i = 0; i < totals->list.count; i++) {
-		const struct heap_total *total = &totals->list.items[i];
+		struct heap_total *total = &totals->list.items[i];
+		struct heap_outliving *o = &total->outliving;
 		if (!is_of(total, p))
 			continue;
-		sums.bytes += total->outliving.bytes;
-		sums.samples += total->outliving.samples;
-		sums.held += total->held_bytes;
+		ret->held += total->held_bytes;
+		if (o->samples && array_add(&ret->list, ((struct place_left){o, lower_end(o)})) < 0)
+			o->least = 0; /* it is not judged */
 	}
-	return sums;
+	if (ret->list.count)
+		qsort(ret->list.items, ret->list.count, sizeof(*ret->list.items), larger_share_first);
 }
 
-/* What is left of places of which no smaller share is left than of this one. */
-static double explained_with(const struct heap_totals *totals, const struct window_process *p,
-			     const struct heap_outliving *than)
-{
-	double low = lower_end(than), sum = 0;
-	for (size_t i = 0; i < totals->list.count; i++) {
-		const struct heap_outliving *o = &totals->list.items[i].outliving;
-		if (is_of(&totals->list.items[i], p) && o->samples && lower_end(o) >= low)
-			sum += o->bytes;
-	}
-	return sum;
-}
-
-/* A process cannot hold more than it has: of that, what is not known to be held may be, in the shares of what is left. */
 void heap_windows_judge(const struct window_process *p, struct heap_totals *totals)
 {
-	struct outliving_sums sums = sum_of(totals, p);
-	if (!sums.samples)
-		return;
-	double room = fmax((double)p->memory - sums.held, 0);
-	double part = p->memory && sums.bytes > room ? room / sums.bytes : 1;
-	double growth = fmax(growth_of(&p->readings) - sums.held, 0);
-	totals->survived_bytes += sums.bytes;
-	for (size_t i = 0; i < totals->list.count; i++) {
-		struct heap_outliving *o = &totals->list.items[i].outliving;
-		if (!is_of(&totals->list.items[i], p) || !o->samples)
-			continue;
-		double explained = explained_with(totals, p, o), left = (double)o->samples / (double)o->watched;
-		o->least *= growth < LEAST_GROWTH * explained ? 0 : fmin(growth / explained, 1) * lower_end(o) / left;
+	struct places_left places;
+	collect_places(p, totals, &places);
+	const struct place_left *list = places.list.items;
+	double room = p->memory ? fmax((double)p->memory - places.held, 0) : INFINITY;
+	double growth = fmax(growth_of(&p->readings) - places.held, 0), before = 0, equal;
+	for (size_t i = 0, end; i < places.list.count; i = end, before += equal) {
+		equal = 0;
+		for (end = i; end < places.list.count && list[end].low == list[i].low; end++)
+			equal += list[end].outliving->bytes;
+		for (size_t k = i; k < end; k++)
+			judge_place(list[k].outliving, list[k].low, before, equal, room, growth);
 	}
-	for (size_t i = 0; i < totals->list.count; i++) {
-		struct heap_outliving *o = &totals->list.items[i].outliving;
-		if (!is_of(&totals->list.items[i], p))
-			continue;
-		o->bytes = fmax(o->bytes * part, o->least);
-	}
+	totals->survived_bytes += before;
+	array_free(&places.list);
 }

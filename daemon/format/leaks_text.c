@@ -48,14 +48,14 @@ static size_t rows_of(const struct leaks *leaks, size_t rows)
 	return rows ? MIN_OF(rows, leaks->sites.count) : leaks->sites.count;
 }
 
-/* Windows see what is allocated in them: how much is held lies between bounds. */
+/* Windows see what is allocated in them: how much is held is judged by that. */
 static void add_estimated(const struct leaks *leaks, struct text *out)
 {
-	char most[32], least[32];
+	char kept[32], least[32];
 	if (leaks->estimated_bytes > 0)
 		text_add(out, "estimated: %s to %s more, of programs that were seen in windows\n",
 			 text_size(least, sizeof(least), (uint64_t)leaks->least_bytes),
-			 text_size(most, sizeof(most), (uint64_t)leaks->estimated_bytes));
+			 text_size(kept, sizeof(kept), (uint64_t)leaks->estimated_bytes));
 }
 
 static void add_count(const struct leak_site *site, struct text *out)

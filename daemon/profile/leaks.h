@@ -8,7 +8,7 @@
  * lower end of that share's 95 % interval (Wilson's score interval): 2 of 2 say little, 1990 of 2000 much.
  *
  * Of programs that were seen in windows the share is that of the watched samples that no window saw die, and what
- * is kept lies between an estimate and what the process has grown by: see collect/heap_windows_survivors.c.
+ * is kept is an estimate, and at least what explains the process's growth: see collect/heap_windows_survivors.c.
  */
 #pragma once
 
@@ -18,7 +18,7 @@
 struct leak_site {
 	uint32_t sample; /* one of its samples: the stack */
 	int64_t allocated_objects, allocated_bytes, kept_objects, kept_bytes;
-	int64_t estimated_bytes, least_bytes; /* of what was seen in windows: kept at most, and at least */
+	int64_t estimated_bytes, least_bytes; /* of what was seen in windows: kept by estimate, and at least */
 	int64_t watched, outlived;	      /* samples of it; not seen to die */
 	double survival;     /* kept of allocated objects, 0 to 1 */
 	double survival_low; /* lower end of the 95 % interval */
