@@ -25,7 +25,7 @@
 #include <string.h>
 
 #define JUDGE_INTERVAL_NS NS_PER_SECOND
-#define REMOVE_INTERVAL_NS (20 * NS_PER_MS)
+#define REMOVE_INTERVAL_NS (20 * NS_PER_MS) /* after a look that found none */
 #define MAX_FILES 4096 /* of a process */
 #define LEADERLESS_JUDGEMENTS 2
 #define TABLES_TIMEOUT_NS (5 * NS_PER_SECOND)
@@ -95,22 +95,23 @@ static void remove_process(struct heap_probes *heap, struct probed_process *p)
 	free(p);
 }
 
-/* Short processes would else take the places of others until the next judgement. Not for each that is refused, as all are
- * asked, and without a look into /proc, which takes twenty times as long: one that has ended and is not waited for
- * keeps its place until it is judged. */
+/* Short processes would else take the places of others until the next judgement. Not for each that is refused where all
+ * live, as all are asked, and without a look into /proc, which takes twenty times as long: one that has ended and is
+ * not waited for keeps its place until it is judged. */
 static void remove_ended(struct heap_probes *heap)
 {
 	struct hash_slot *slot;
 	uint64_t now = monotonic_ns();
-	if (now - heap->removed_ns < REMOVE_INTERVAL_NS)
+	if (now - heap->vain_ns < REMOVE_INTERVAL_NS)
 		return;
-	heap->removed_ns = now;
 	ARRAY(struct probed_process *) ended = {0};
 	for (size_t i = 0; (slot = hash_next(&heap->by_pid, &i));) {
 		struct probed_process *p = (struct probed_process *)(uintptr_t)slot->value;
 		if (kill((pid_t)p->pid, 0) < 0 && errno == ESRCH && array_add(&ended, p) < 0)
 			break;
 	}
+	if (!ended.count)
+		heap->vain_ns = now;
 	for (size_t i = 0; i < ended.count; i++)
 		remove_process(heap, ended.items[i]);
 	array_free(&ended);

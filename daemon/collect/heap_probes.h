@@ -67,7 +67,7 @@ struct heap_probes {
 	struct hash ended;	  /* number of a program that the table still takes for alive -> the last judgement */
 	struct hash leaderless;	  /* pid -> the judgement that found it so; 0: it has been told */
 	uint64_t begin_ns, judged_ns, judgement;
-	uint64_t removed_ns; /* when ended ones were looked for last */
+	uint64_t vain_ns; /* when ended ones were looked for last, and there was none */
 	uint32_t last_index;
 	struct heap_probes_statistics statistics;
 };
