@@ -25,7 +25,7 @@ from profile_reader import Profile
 KILLS_WITHOUT_BLAME = 2
 TABLES_AGAIN = 15  # profiles of a second; they are asked for again after five
 PATIENCE = 60
-KILLING_SECONDS = 30
+KILLING_SECONDS = 15
 EXPORTER = "exporters: [{{type: pprof-directory, directory: '{directory}/profiles'}}]\n"
 # Few files but the harmless program's are asked for.
 DAEMON = ("--set log.level=debug --set selection.comm=split --set sampling.frequency=199 --set interval=1s "
