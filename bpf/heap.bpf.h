@@ -151,6 +151,18 @@ static __always_inline bool take_block(u64 address, struct heap_block *ret)
 	return forget_block(&key);
 }
 
+/* As well, of which only the window is asked: no copy on the stack, which the walk needs. */
+static __always_inline bool drop_block(u64 address, u64 *ret_window)
+{
+	struct heap_block_key key = heap_block_at(address);
+	struct heap_block *block = bpf_map_lookup_elem(&heap_live, &key);
+
+	if (!block)
+		return false;
+	*ret_window = block->window;
+	return forget_block(&key);
+}
+
 static __always_inline bool keep_block(u64 address, const struct heap_block *block)
 {
 	struct heap_block_key key = heap_block_at(address);
@@ -183,10 +195,10 @@ static __always_inline u64 heap_window_of(const struct heap_process *process)
 
 static __always_inline void on_heap_free(u64 cookie, u64 mode, u64 address)
 {
-	struct heap_block block;
+	u64 window;
 
 	if (address && mode != HEAP_MODE_ALLOCATIONS)
-		count_free(cookie, take_block(address, &block));
+		count_free(cookie, drop_block(address, &window));
 }
 
 /* One of T / S, by chance. */
@@ -286,9 +298,9 @@ static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 		return 1;
 	}
 	if (mode == HEAP_MODE_FREES) {
-		struct heap_block old;
+		u64 old;
 		if (role == ALLOCATION_REALLOC && pointer)
-			take_block(pointer, &old);
+			drop_block(pointer, &old);
 		return 1;
 	}
 	if (in_session && (role == ALLOCATION_MALLOC || role == ALLOCATION_ALIGNED) &&
@@ -345,35 +357,32 @@ static __always_inline struct scratch *begin_probe_walk(u32 *walk)
 
 static __always_inline struct heap_site *heap_site_of(const struct heap_site_key *key)
 {
+	static const struct heap_site none; /* not on the stack, which the walk needs */
 	struct heap_site *site = bpf_map_lookup_elem(&heap_sites, key);
 
 	if (site)
 		return site;
-	struct heap_site none = {};
 	bpf_map_update_elem(&heap_sites, key, &none, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&heap_sites, key);
 }
 
-static __always_inline void add_block(u64 address, const struct heap_site_key *site,
-				      const struct heap_call *call, u64 window)
+static __always_inline void add_block(u64 address, const struct heap_block *block)
 {
-	struct heap_block block = {.site = *site, .size = call->size, .interval = call->interval,
-				   .window = window},
-			  older;
+	u64 older;
 
 	/* An address is given out once until it is freed: that free was not seen. Between windows that is usual. */
-	if (take_block(address, &older) && older.window == window)
+	if (drop_block(address, &older) && older == block->window)
 		count_heap(COUNTER_HEAP_MISSED_FREES, 1);
-	if (!keep_block(address, &block))
+	if (!keep_block(address, block))
 		count_heap(COUNTER_HEAP_LIVE_FULL, 1); /* nobody will see it freed: in use it does not count */
 }
 
 /* What outlived an earlier window at that address has been freed since. */
 static __always_inline void forget_earlier(u64 address)
 {
-	struct heap_block_key key = heap_block_at(address);
+	u64 window;
 
-	forget_block(&key);
+	drop_block(address, &window);
 }
 
 static __always_inline void add_to_site(struct heap_site *site, const struct heap_call *call)
@@ -412,18 +421,21 @@ static __always_inline void sample_allocation(struct pt_regs *ctx, u64 address, 
 	s->sample.tid = s->sample.pid; /* a place belongs to the process */
 	s->sample.flags = SAMPLE_USER_MODE;
 	take_caller_stack(ctx, walk, s);
-	struct heap_site_key key = {.stack_id = finish_stack_id(s),
-				    .process_start = s->sample.process_start,
-				    .pid = s->sample.pid,
-				    .exec_id = s->sample.exec_id};
-	struct heap_site *site = heap_site_of(&key);
+	struct heap_block block = {.site = {.stack_id = finish_stack_id(s),
+					    .process_start = s->sample.process_start,
+					    .pid = s->sample.pid,
+					    .exec_id = s->sample.exec_id},
+				   .size = call->size,
+				   .interval = call->interval,
+				   .window = window};
+	struct heap_site *site = heap_site_of(&block.site);
 	if (process)
-		process->process_start = key.process_start;
+		process->process_start = block.site.process_start;
 	if (site) {
 		count_heap(COUNTER_HEAP_SAMPLES, 1);
 		add_to_site(site, call);
 		if (mode == HEAP_MODE_ALL || mode == HEAP_MODE_SURVIVORS)
-			add_block(address, &key, call, window);
+			add_block(address, &block);
 		else
 			forget_earlier(address);
 		if (mode == HEAP_MODE_SURVIVORS)
