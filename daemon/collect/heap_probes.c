@@ -95,6 +95,12 @@ static void remove_process(struct heap_probes *heap, struct probed_process *p)
 	free(p);
 }
 
+/* And is not waited for by its parent. */
+static bool is_gone(uint32_t pid)
+{
+	return kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
 /* Short processes would else take the places of others until the next judgement. Not for each that is refused where all
  * live, as all are asked, and without a look into /proc, which takes twenty times as long: one that has ended and is
  * not waited for keeps its place until it is judged. */
@@ -107,7 +113,7 @@ static void remove_ended(struct heap_probes *heap)
 	ARRAY(struct probed_process *) ended = {0};
 	for (size_t i = 0; (slot = hash_next(&heap->by_pid, &i));) {
 		struct probed_process *p = (struct probed_process *)(uintptr_t)slot->value;
-		if (kill((pid_t)p->pid, 0) < 0 && errno == ESRCH && array_add(&ended, p) < 0)
+		if (is_gone(p->pid) && array_add(&ended, p) < 0)
 			break;
 	}
 	if (!ended.count)
@@ -144,6 +150,8 @@ static struct probed_process *find_process(struct heap_probes *heap, const struc
 
 static void refuse_process(struct heap_probes *heap, uint32_t pid)
 {
+	if (is_gone(pid)) /* it has made room itself */
+		return;
 	if (!hash_get(&heap->refused, pid))
 		heap->statistics.processes_refused++;
 	hash_put(&heap->refused, pid, heap->judgement);
