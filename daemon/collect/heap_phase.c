@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collect/heap_phase.h"
 
+#include "base/interval.h"
+
 #include <math.h>
 
 /* However often a process allocates, some of its time is its own: below it the price is wrong. */
 #define LEAST_OWN 0.05
-#define NORMAL_95 1.96
 #define ONE_WINDOW 10 /* times what it had may be more */
 #define PRICE_WINDOWS 4 /* before they tell a price */
 #define LEAST_PRICE_DEVIATION 0.05 /* a window with frees differs by more than their probes */

@@ -8,12 +8,11 @@
 #include "profile/leaks.h"
 
 #include "base/arithmetic.h"
+#include "base/interval.h"
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
-#define NORMAL_95 1.96 /* quantile for a 95 % interval */
 #define CERTAIN 0.5 /* of what a place takes it keeps most */
 
 /* Into which field of a site each sample type is added. */
@@ -110,11 +109,9 @@ static void judge(struct leak_site *site, double distance)
 {
 	double kept = 0, looks = site->kept_objects > 0 ? looks_of(site, distance, &kept) : 0;
 	looks = MAX_OF(looks + (double)MAX_OF(site->watched, site->outlived), 1.0);
-	double p = (kept + (double)site->outlived) / looks, z = NORMAL_95;
-	double centre = p + z * z / (2 * looks);
-	double spread = z * sqrt(MAX_OF(p * (1 - p), 0.0) / looks + z * z / (4 * looks * looks));
-	site->survival = p;
-	site->survival_low = MAX_OF((centre - spread) / (1 + z * z / looks), 0.0);
+	double survived = kept + (double)site->outlived;
+	site->survival = survived / looks;
+	site->survival_low = share_at_least(survived, looks);
 	site->is_certain = site->survival_low >= CERTAIN &&
 			   add_saturating(site->kept_bytes, site->least_bytes) > 0;
 }

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How sure a share is that was counted. */
+#pragma once
+
+#include "base/attributes.h"
+
+#include <math.h>
+
+#define NORMAL_95 1.96 /* quantile of the normal distribution for a 95 % interval */
+
+/* Lower end of the 95 % interval of a share of which `hits` of `looks` (above 0) were seen, 0 to 1: Wilson's score
+ * interval (E. B. Wilson, Journal of the American Statistical Association 22, 1927). More hits than looks are all. */
+static inline double share_at_least(double hits, double looks)
+{
+	double share = fmin(hits / looks, 1), square = NORMAL_95 * NORMAL_95;
+	double spread = NORMAL_95 * sqrt(share * (1 - share) / looks + square / (4 * looks * looks));
+	return fmax(share + square / (2 * looks) - spread, 0) / (1 + square / looks);
+}
