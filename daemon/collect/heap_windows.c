@@ -236,6 +236,7 @@ void heap_windows_free_process(struct heap_windows *w, struct window_process *p)
 	close_files(w, p);
 	array_free(&p->added);
 	array_free(&p->followed);
+	hash_free(&p->place_of_site);
 	array_free(&p->cohorts);
 	free(p);
 }

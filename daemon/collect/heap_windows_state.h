@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/array.h"
+#include "base/hash.h"
 #include "collect/heap_pace.h"
 #include "collect/heap_phase.h"
 #include "collect/heap_prices.h"
@@ -40,7 +41,7 @@ struct cohort {
 	uint64_t frees; /* of the process, seen by then */
 };
 
-/* What a process had, the first reading the oldest; one in `every` + 1 seconds. */
+/* What a process had, the first reading the oldest; one in `every` + 1 that were made. */
 struct memory_readings {
 	uint64_t bytes[64];
 	size_t count;
@@ -81,6 +82,7 @@ struct window_process {
 	uint64_t memory_read_ns; /* CLOCK_MONOTONIC */
 	struct memory_readings readings; /* since the first window that looked at frees */
 	ARRAY(struct followed_place) followed;
+	struct hash place_of_site; /* heap_site_mix() -> index of `followed` */
 };
 
 struct heap_windows {
@@ -111,7 +113,7 @@ void heap_windows_note_start(const struct heap_windows *w, struct window_process
 
 /* ---- heap_windows_survivors.c -------------------------------------------------------------------- */
 
-/* The process has so much memory without a file now; call it each second. With the lock held. */
+/* The process has so much memory without a file now; call it about as often as it has windows. With the lock held. */
 void heap_windows_note_memory(struct window_process *p, uint64_t bytes);
 
 /* A window that looked at frees is over: what is left has outlived it. */

@@ -14,6 +14,8 @@
  */
 #include "collect/heap_windows_state.h"
 
+#include "base/hash.h"
+#include "base/interval.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -21,7 +23,7 @@
 #include <string.h>
 
 #define MOST_FOLLOWED 1024 /* samples of a process; past it the oldest count as held for good */
-#define NORMAL_95 1.96
+#define MOST_PLACES 16384 /* of a process; the samples of others are lost */
 #define LEAST_GROWTH 0.5 /* of what is left */
 #define LATER_FREES 500 /* seen later, before that something is left says that it is alive */
 
@@ -102,14 +104,21 @@ static int look(const struct heap_windows *w, const struct window_process *p, st
 	return r;
 }
 
-/* Places are few: some dozens of samples in a window. Its index, or -ENOMEM. */
+/* Its index, or -ENOMEM, also where it would be one too many. */
 static ssize_t place_of(struct window_process *p, const struct heap_site_key *site)
 {
-	for (size_t i = 0; i < p->followed.count; i++)
-		if (!memcmp(&p->followed.items[i].site, site, sizeof(*site)))
-			return (ssize_t)i;
-	int r = array_add(&p->followed, (struct followed_place){.site = *site});
-	return r < 0 ? r : (ssize_t)p->followed.count - 1;
+	uint64_t key = heap_site_mix(site);
+	const uint64_t *known = hash_get(&p->place_of_site, key);
+	if (known)
+		return (ssize_t)*known;
+	size_t at = p->followed.count;
+	if (at == MOST_PLACES || array_add(&p->followed, (struct followed_place){.site = *site}) < 0)
+		return -ENOMEM;
+	if (hash_put(&p->place_of_site, key, at) < 0) {
+		p->followed.count--;
+		return -ENOMEM;
+	}
+	return (ssize_t)at;
 }
 
 static int add_to_cohort(struct window_process *p, uint64_t window, size_t place, uint64_t frees)
@@ -199,9 +208,13 @@ void heap_windows_mark_survivors(struct heap_windows *w, struct window_process *
 	struct survey survey;
 	uint64_t lost = look(w, p, &survey) < 0; /* one at least */
 	pthread_mutex_lock(&w->lock);
-	for (size_t i = 0; i < survey.found.count; i++)
-		if (!(survey.found.items[i].block.window & HEAP_OUTLIVED))
-			lost += begin_to_follow(w, p, &survey.found.items[i]) < 0;
+	for (size_t i = 0; i < survey.found.count; i++) {
+		struct followed *f = &survey.found.items[i];
+		if (f->block.window & HEAP_OUTLIVED || begin_to_follow(w, p, f) == 0)
+			continue;
+		heap_table_remove_block(w->options.programs, &f->key); /* else it is lost once more after the next window */
+		lost++;
+	}
 	forget_oldest(w, p, &survey);
 	count_alive(w, p, &survey);
 	w->statistics.survivors_lost += lost;
@@ -211,15 +224,22 @@ void heap_windows_mark_survivors(struct heap_windows *w, struct window_process *
 
 /* ---- A phase's end --------------------------------------------------------------------------- */
 
+struct watching {
+	struct window_process *process;
+	uint64_t lost; /* samples */
+};
+
 static int note_watched(void *userdata, const struct heap_site_key *key, const struct heap_site *site)
 {
-	struct window_process *p = userdata;
+	struct watching *watching = userdata;
+	struct window_process *p = watching->process;
 	if (key->pid != p->pid || key->process_start != p->process_start || !site->watched)
 		return 0;
 	ssize_t place = place_of(p, key);
 	if (place < 0)
-		return (int)place;
-	p->followed.items[place].watched += site->watched;
+		watching->lost += site->watched;
+	else
+		p->followed.items[place].watched += site->watched;
 	return 0;
 }
 
@@ -236,23 +256,17 @@ static void end_following(struct heap_windows *w, struct window_process *p)
 
 void heap_windows_settle(struct heap_windows *w, struct window_process *p)
 {
+	struct watching watching = {.process = p};
 	pthread_mutex_lock(&w->lock);
 	if (p->is_closed)
 		end_following(w, p);
-	if (heap_table_each_site(w->options.programs, note_watched, p) < 0)
-		w->statistics.survivors_lost++; /* one at least */
+	if (heap_table_each_site(w->options.programs, note_watched, &watching) < 0)
+		watching.lost++; /* one at least */
+	w->statistics.survivors_lost += watching.lost;
 	pthread_mutex_unlock(&w->lock);
 }
 
 /* ---- Estimates ------------------------------------------------------------------------------- */
-
-/* Of the 95 % interval of the share that is left: Wilson's score interval. */
-static double lower_end(const struct heap_outliving *o)
-{
-	double n = (double)MAX_OF(o->watched, o->samples), p = (double)o->samples / n, square = NORMAL_95 * NORMAL_95;
-	double spread = NORMAL_95 * sqrt(p * (1 - p) / n + square / (4 * n * n));
-	return fmax(p + square / (2 * n) - spread, 0) / (1 + square / n);
-}
 
 struct heap_outliving heap_windows_conclude(const struct followed_place *place, uint64_t watched, double factor)
 {
@@ -307,7 +321,7 @@ static void collect_places(const struct window_process *p, struct heap_totals *t
 		if (!is_of(total, p))
 			continue;
 		ret->held += total->held_bytes;
-		if (o->samples && array_add(&ret->list, ((struct place_left){o, lower_end(o)})) < 0)
+		if (o->samples && array_add(&ret->list, ((struct place_left){o, share_at_least((double)o->samples, (double)o->watched)})) < 0)
 			o->least = 0; /* it is not judged */
 	}
 	if (ret->list.count)
@@ -317,6 +331,8 @@ static void collect_places(const struct window_process *p, struct heap_totals *t
 void heap_windows_judge(const struct window_process *p, struct heap_totals *totals)
 {
 	struct places_left places;
+	if (!p->followed.count)
+		return;
 	collect_places(p, totals, &places);
 	const struct place_left *list = places.list.items;
 	double room = p->memory ? fmax((double)p->memory - places.held, 0) : INFINITY;
