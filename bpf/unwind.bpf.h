@@ -258,7 +258,7 @@ __noinline int unwind_common(u32 walk)
 {
 	struct scratch *s = scratch_of(walk);
 
-	if (!s || !may_read_stack(s))
+	if (!s || s->is_compat || !may_read_stack(s))
 		return 0;
 	u32 index = s->last_mapping & (MAPPING_CACHE_SIZE - 1);
 	u64 pc = s->lookup_pc;

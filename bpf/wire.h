@@ -83,10 +83,11 @@ enum frame_kind {
 
 #define FRAME_WORD_FILE(slot, offset) (((u64)(slot) << FRAME_OFFSET_BITS) | (offset))
 #define FRAME_WORD_ADDRESS(address) (((u64)FRAME_ADDRESS << 60) | ((address)&FRAME_PAYLOAD_MASK))
+#define FRAME_WORD_END(end) (((u64)FRAME_END << 60) | (end))
+
 /* x86-64: a page at the same address in every process. */
 #define VSYSCALL_ADDRESS 0xffffffffff600000ULL
 #define VSYSCALL_SIZE 4096
-#define FRAME_WORD_END(end) (((u64)FRAME_END << 60) | (end))
 
 /* Slots below SLOT_FIRST_KERNEL_MADE are given out by the daemon, the others by the BPF side when it
  * meets an inode nobody announced. Slot 0 is never used. */
