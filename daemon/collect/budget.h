@@ -9,15 +9,16 @@
  * start may cost 18 s of it at once, and the first minute is that much poorer. It begins with the rate that fits
  * where all CPUs are busy and a tick costs what is usual. A step (half a second) may cost
  * what flows in and a fifteenth of what is in the bucket, twice the budget at most. Its cost goes with the rate,
- * so the rate that fits is the present one times allowed over measured cost; it is followed when it is more
- * than 15 % away or the excess stays, downwards at once, upwards three tenths of the way a step.
- * Even where next to nothing runs the rate is no higher than what costs three times the budget when all CPUs become
- * busy: that lasts one step, so that two seconds cost no more than twice the budget. What does not go with the ticks comes
- * in bursts: one that is alone is paid from the bucket. Levers in order: BUDGET_LEVERS up to the depth of stacks, then the rate down to its floor, then the rest of BUDGET_LEVERS, then the whole host on and
- * off, each step by chance, where a sample weighs the inverse of the chance: every total stays unbiased. Where most
- * of the cost is not that of ticks (programs that come and go), chance would save little and blur much: ticks keep a
- * quarter of the budget. Levers are given back in the reverse order. Whether there is room without one can only be
- * tried: a lever that is needed again soon waits twice as long the next time.
+ * o the rate that fits is the present one times allowed over measured cost; it is followed when it is more than 15 %
+ * away or the excess stays, downwards at once, upwards three tenths of the way a step. Even where next to nothing
+ * runs the rate is no higher than what costs three times the budget when all CPUs become busy: that lasts one step,
+ * so that two seconds cost no more than twice the budget. What does not go with the ticks comes in bursts: one that
+ * is alone is paid from the bucket. Levers in order: BUDGET_LEVERS up to the depth of stacks, then the rate down to
+ * its floor, then the rest of BUDGET_LEVERS, then the whole host on and off, each step by chance, where a sample
+ * weighs the inverse of the chance: every total stays unbiased. Where most of the cost is not that of ticks (programs
+ * that come and go), chance would save little and blur much: ticks keep a quarter of the budget. Levers are given
+ * back in the reverse order. Whether there is room without one can only be tried: a lever that is needed again soon
+ * waits twice as long the next time.
  *
  * Beside them, reading binaries that were not met before, which can be seconds in one piece, is paced: a step is
  * granted so much CPU time for it as what else costs leaves, three tenths of the budget at least. Until a binary is read

@@ -200,10 +200,9 @@ int collector_new(struct loop *loop, const struct selection *selection,
 	if (safe_mode < 0)
 		return safe_mode;
 	struct collector *c = calloc(1, sizeof(*c));
-	if (c)
-		c->heap_allowed = INFINITY;
 	if (!c)
 		return collect_fail(failure, -ENOMEM, "out of memory");
+	c->heap_allowed = INFINITY;
 	c->loop = loop;
 	c->statistics_fd = c->events.hotplug_fd = -1; /* it may be freed before it opens any */
 	c->selection = selection;

@@ -374,10 +374,10 @@ void summary_write(const struct recording_statistics *s,
 		   bool colour, struct text *out)
 {
 	char unnamed[32];
-	if (profiles[PROFILE_KIND_CPU])
+	if (profiles[PROFILE_KIND_CPU]) {
 		write_ticks(s, frequency, colour, out);
-	if (profiles[PROFILE_KIND_CPU])
 		write_nothing(s, out);
+	}
 	if (profiles[PROFILE_KIND_GROWTH])
 		write_growth(s, profiles[PROFILE_KIND_GROWTH], colour, out);
 	if (profiles[PROFILE_KIND_GROWTH])

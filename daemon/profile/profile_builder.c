@@ -24,6 +24,7 @@
 #define KERNEL_NOTES "/sys/kernel/notes"
 #define MAX_KERNEL_NOTES 65536
 #define MAX_FRAMES_AT_ADDRESS 64
+#define EXACT_HEAP_TYPES 4 /* sample types of a heap profile without estimates */
 
 static const char *const end_texts[] = {
 #define STACK_END_TEXT(id, text) "[" text "]",
@@ -400,7 +401,8 @@ static void add_heap_values(struct builder *b, const struct aggregate_entry *ent
 	const struct heap_values *values = &heap->values[entry - b->window->entries.items];
 	int64_t in_order[] = {values->objects, values->bytes, values->held_objects, values->held_bytes,
 			      values->estimated_bytes, values->least_bytes, values->watched, values->outlived};
-	for (size_t i = 0; i < (heap->has_estimates ? ARRAY_LENGTH(in_order) : 4); i++)
+	size_t count = heap->has_estimates ? ARRAY_LENGTH(in_order) : EXACT_HEAP_TYPES;
+	for (size_t i = 0; i < count; i++)
 		CHECK(b, array_add(&b->profile->values, in_order[i]));
 }
 

@@ -83,6 +83,12 @@ static void tell_infeasible(struct recording_budget *budget, const struct cost *
 	budget->was_infeasible = report.infeasible;
 }
 
+static void allow_heap(const struct recording_budget *budget)
+{
+	double share = budget->controller.setting.heap_share;
+	budget->levers.allow_heap(budget->recording, share * host_cpus() * (double)NS_PER_SECOND);
+}
+
 static void move_levers(struct recording_budget *budget, const struct budget_setting *old,
 			const struct budget_setting *new)
 {
@@ -92,7 +98,7 @@ static void move_levers(struct recording_budget *budget, const struct budget_set
 						 new->used & BUDGET_LEVER_BIT(i));
 	budget->levers.grant_reading(budget->recording, new->reading_ns);
 	if (new->heap_share != old->heap_share)
-		budget->levers.set_heap_share(budget->recording, new->heap_share);
+		allow_heap(budget);
 	if (new->frequency != old->frequency)
 		budget->levers.set_rate(budget->recording, new->frequency);
 	if (new->on != old->on || new->weight != old->weight)
@@ -129,8 +135,8 @@ static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 	}
 	struct budget_setting new = budget_step(&budget->controller, &reading);
 	move_levers(budget, &old, &new);
-	log_debug("budget: a step of %.1f s cost %.4f %%, ticks %.4f %% of it, reading binaries %.4f %%, probes on allocators %.4f %%; next at %u Hz%s, "
-		  "%.1f ms for reading, levers %#x",
+	log_debug("budget: a step of %.1f s cost %.4f %%, ticks %.4f %% of it, reading binaries %.4f %%, "
+		  "probes on allocators %.4f %%; next at %u Hz%s, %.1f ms for reading, levers %#x",
 		  (double)reading.elapsed_ns / 1e9,
 		  100.0 * (double)reading.cost_ns / (double)reading.elapsed_ns / reading.cpus,
 		  100.0 * (double)reading.tick_ns / (double)reading.elapsed_ns / reading.cpus,
@@ -152,7 +158,7 @@ int recording_budget_new(struct loop *loop, struct recording *recording,
 	budget->levers = *levers;
 	budget_init(&budget->controller, options);
 	levers->grant_reading(recording, budget->controller.setting.reading_ns);
-	levers->set_heap_share(recording, budget->controller.setting.heap_share);
+	allow_heap(budget);
 	int64_t price = interrupt_cost_measure(opener, (uint64_t)(options->share * host_cpus() * PRICE_SECONDS * 1e9));
 	if (price < 0)
 		log_warning("what an interrupt costs cannot be measured, %d ns are assumed: %s",

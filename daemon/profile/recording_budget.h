@@ -19,8 +19,8 @@ struct recording_levers {
 	void (*set_lever)(struct recording *recording, enum budget_lever lever, bool used);
 	/* Binaries may be read with so much more CPU time, ns; see parser_grant(). */
 	void (*grant_reading)(struct recording *recording, uint64_t cpu_ns);
-	/* Allocators may be looked at for so much of the CPU time of all CPUs. */
-	void (*set_heap_share)(struct recording *recording, double share);
+	/* Allocators may be looked at for so much CPU time, ns a second; see collector_allow_heap(). */
+	void (*allow_heap)(struct recording *recording, double cpu_ns);
 	/* Ticks on or off; a sample from now on weighs so many times its time. */
 	void (*set_sampling)(struct recording *recording, bool on, double weight);
 	bool (*is_paused)(const struct recording *recording);

@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static bool is_paused(const struct recording *r)
 {
@@ -56,9 +55,9 @@ void recording_grant_reading(struct recording *r, uint64_t cpu_ns)
 	binary_store_grant(collector_binary_store(r->collector), cpu_ns);
 }
 
-static void set_heap_share(struct recording *r, double share)
+static void allow_heap(struct recording *r, double cpu_ns)
 {
-	collector_allow_heap(r->collector, share * (double)sysconf(_SC_NPROCESSORS_ONLN) * (double)NS_PER_SECOND);
+	collector_allow_heap(r->collector, cpu_ns);
 }
 
 /* What was sampled by now has the weight of its time: it is delivered first. */
@@ -76,7 +75,7 @@ static void set_sampling(struct recording *r, bool on, double weight)
 int recording_start_budget(struct recording *r, uint64_t own_cpu_ns)
 {
 	static const struct recording_levers levers = {set_rate, set_lever, recording_grant_reading,
-						      set_heap_share, set_sampling, is_paused};
+						      allow_heap, set_sampling, is_paused};
 	struct budget_options options = {.share = r->options.max_cpu,
 					 .highest_hz = r->options.frequency,
 					 .seed = monotonic_ns()};
