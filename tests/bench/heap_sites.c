@@ -43,34 +43,20 @@ TEN() TEN(1) TEN(2) TEN(3)
 
 static void (*const places[PLACES])(size_t) = {NAMES(), NAMES(1), NAMES(2), NAMES(3)};
 
-static NOINLINE uint64_t work(uint64_t steps)
-{
-	uint64_t value = steps;
-
-	for (uint64_t i = 0; i < steps; i++)
-		value = value * 6364136223846793005ULL + 1442695040888963407ULL;
-	KEEP_FRAME();
-	return value;
-}
-
 int main(int argc, char **argv)
 {
 	double seconds = argc > 1 ? atof(argv[1]) : 1, work_ns = argc > 2 ? atof(argv[2]) : 5000;
-	uint64_t random = (argc > 3 ? strtoull(argv[3], NULL, 10) : 1) * 2 + 1, steps = 1 << 20;
+	uint64_t random = (argc > 3 ? strtoull(argv[3], NULL, 10) : 1) * 2 + 1;
 	static unsigned char ticket[TICKETS];
-	static volatile uint64_t sink;
 	unsigned tickets = 0;
 
 	for (unsigned i = 0; i < PLACES; i++)
 		for (unsigned k = i; k < PLACES; k++)
 			ticket[tickets++] = (unsigned char)i;
-	uint64_t begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	sink = work(steps);
-	double step_ns = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / (double)steps;
-	steps = (uint64_t)(work_ns / (step_ns > 0 ? step_ns : 1)) + 1;
+	uint64_t steps = steps_in(work_ns);
 	uint64_t until = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9);
 	for (unsigned i = 0; i % 64 || clock_ns(CLOCK_MONOTONIC) < until; i++) {
-		sink += work(steps);
+		consume(spin(steps));
 		unsigned which = ticket[(random_next(&random) >> 32) % tickets];
 		places[which](sizes[which % SIZES]);
 	}

@@ -46,33 +46,19 @@ PLACE(ring, 1, 200)
 PLACE(leak_small, 2, 200)
 PLACE(leak_large, 3, 600)
 
-NOINLINE uint64_t work(uint64_t steps)
-{
-	uint64_t value = steps;
-
-	for (uint64_t i = 0; i < steps; i++)
-		value = value * 6364136223846793005ULL + 1442695040888963407ULL;
-	KEEP_FRAME();
-	return value;
-}
-
 int main(int argc, char **argv)
 {
 	static const char *const names[] = {"churn", "ring", "leak_small", "leak_large"};
 	double seconds = argc > 1 ? atof(argv[1]) : 1, work_ns = argc > 2 ? atof(argv[2]) : 5000;
 	unsigned leaked = argc > 3 && atoi(argv[3]) ? 0 : 64;
-	uint64_t steps = 1 << 20, begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	static volatile uint64_t sink;
 
 	places[0].count = 64;
 	places[1].count = 200;
 	places[2].count = places[3].count = leaked;
-	sink = work(steps);
-	double step_ns = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / (double)steps;
-	steps = (uint64_t)(work_ns / (step_ns > 0 ? step_ns : 1)) + 1;
+	uint64_t steps = steps_in(work_ns);
 	uint64_t until = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9);
 	for (unsigned i = 0; i % 42 || clock_ns(CLOCK_MONOTONIC) < until; i++) {
-		sink += work(steps);
+		consume(spin(steps));
 		if (i % 42 == 20)
 			leak_small();
 		else if (i % 42 == 41)

@@ -40,38 +40,22 @@ PLACE(1, 300)
 PLACE(2, 2000)
 PLACE(3, 202) /* before: as large as the others in the mean */
 
-/* In steps of some nanoseconds each, told by how many fit into a time before. */
-NOINLINE uint64_t work(uint64_t steps)
-{
-	uint64_t value = steps;
-
-	for (uint64_t i = 0; i < steps; i++)
-		value = value * 6364136223846793005ULL + 1442695040888963407ULL;
-	KEEP_FRAME();
-	return value;
-}
-
 int main(int argc, char **argv)
 {
 	double seconds = argc > 1 ? atof(argv[1]) : 1, work_ns = argc > 2 ? atof(argv[2]) : 5000;
-	static volatile uint64_t sink;
-	uint64_t steps = 1 << 20, begin;
 
 	keeps = argc > 3 && !strcmp(argv[3], "keep");
 	if (argc > 3 && !keeps)
 		held_count = (unsigned)atoi(argv[3]) % MOST_HELD + 1;
-	begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	sink = work(steps);
-	double step_ns = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / (double)steps;
-	steps = (uint64_t)(work_ns / (step_ns > 0 ? step_ns : 1)) + 1;
+	uint64_t steps = steps_in(work_ns);
 	uint64_t early = clock_ns(CLOCK_MONOTONIC) + EARLY_SECONDS * 1000000000ULL;
 	for (unsigned i = 0; i % 64 || clock_ns(CLOCK_MONOTONIC) < early; i++) {
-		sink += work(steps);
+		consume(spin(steps));
 		place_3();
 	}
 	uint64_t until = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9);
 	for (unsigned i = 0; i % 64 || clock_ns(CLOCK_MONOTONIC) < until; i++) {
-		sink += work(steps);
+		consume(spin(steps));
 		/* 80, 15 and 5 of a hundred; in no simple order. */
 		unsigned which = i * 37 % 100;
 		if (which < 80)

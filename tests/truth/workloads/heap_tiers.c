@@ -44,24 +44,13 @@ PLACE(rare_first, 0)
 PLACE(often, 1)
 PLACE(rare_last, 2)
 
-NOINLINE uint64_t work(uint64_t steps)
-{
-	uint64_t value = steps;
-
-	for (uint64_t i = 0; i < steps; i++)
-		value = value * 6364136223846793005ULL + 1442695040888963407ULL;
-	KEEP_FRAME();
-	return value;
-}
-
 static void allocate_for(double seconds, uint64_t steps, void (*place)(void))
 {
 	uint64_t until = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9);
-	static volatile uint64_t sink;
 
 	while (clock_ns(CLOCK_MONOTONIC) < until) {
 		for (unsigned i = 0; i < 16; i++) {
-			sink += work(steps);
+			consume(spin(steps));
 			place();
 		}
 	}
@@ -71,13 +60,10 @@ int main(int argc, char **argv)
 {
 	static const char *const names[] = {"rare_first", "often", "rare_last"};
 	static void (*const places[])(void) = {rare_first, often, rare_last};
-	uint64_t steps = 1 << 20, begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
-	consume(work(steps));
-	double step_ns = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / (double)steps;
 	for (int i = 0; i < 3; i++)
 		allocate_for(argc > i + 1 ? atof(argv[i + 1]) : 1,
-			     (uint64_t)((i == 1 ? OFTEN_NS : RARE_NS) / step_ns) + 1, places[i]);
+			     steps_in(i == 1 ? OFTEN_NS : RARE_NS), places[i]);
 	for (unsigned i = 0; i < HELD; i++)
 		free(held[i]);
 	printf("{\"places\": {");

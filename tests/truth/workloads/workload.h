@@ -137,6 +137,28 @@ static inline void print_parts(const struct part *parts, unsigned int count)
 	printf("}");
 }
 
+/* Work of some nanoseconds a step. */
+static NOINLINE __attribute__((unused)) uint64_t spin(uint64_t steps)
+{
+	uint64_t value = steps;
+
+	for (uint64_t i = 0; i < steps; i++)
+		value = value * 6364136223846793005ULL + 1442695040888963407ULL;
+	KEEP_FRAME();
+	return value;
+}
+
+/* Of spin(): as many as take so long, ns, by how many fit into a time before. */
+static inline uint64_t steps_in(double ns)
+{
+	const uint64_t tried = 1 << 20;
+	uint64_t begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	consume(spin(tried));
+	double used = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin);
+	return (uint64_t)(used > 0 ? ns * (double)tried / used : ns) + 1;
+}
+
 static inline unsigned long long context_switches(int who)
 {
 	struct rusage usage;
