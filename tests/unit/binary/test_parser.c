@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "binary/parser.h"
-#include "binary/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,10 +18,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
