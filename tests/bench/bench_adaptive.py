@@ -3,9 +3,10 @@
 """
 What a budget is good for besides its keeping: is a rate that follows the budget nearer to the truth than a fixed rate
 that costs the same? A program's functions share the CPUs in a way that it writes down itself (phases.c), on a steady
-load and on one of storms and calm. Each is recorded with a budget, then at a fixed rate that costs as much: the rate
-is guessed from the ticks of the first and mended until the costs differ by less than a twentieth. For each phase the
-shares of its twenty largest functions in the recording are held against the true ones.
+load and on one of storms and calm. Each is recorded with a budget, then at a fixed rate that costs as much (by a
+budget of all CPUs, so that both measure alike what they cost): the rate is guessed from the ticks of the first and
+mended until the costs differ by less than a twentieth. For each phase the shares of its twenty largest functions in
+the recording are held against the true ones.
 
 The cost of a recording: its CPU time while it samples, its programs in the kernel, and its interrupts of busy CPUs
 at the price that it measures itself. The error of a phase: the sum over the twenty functions of what their shares are
@@ -31,6 +32,7 @@ from profile_reader import BYTES, VARINT, read_fields, read_varint  # noqa: E402
 
 SECONDS = int(sys.argv[3]) if len(sys.argv) > 3 else 80  # of each recording
 BUDGET, HIGHEST_HZ = "0.5%", 999
+NO_LIMIT = "100%"  # the same controller, which has nothing to do: both pay for the same start
 FUNCTIONS, TOP = 32, 20
 STORM_SHARE = 4  # a storm takes one part in so many of the changing load, calm the rest
 CYCLES = 2
@@ -109,9 +111,11 @@ class Recording:
             counts = counters(directory / "x.pb.gz")
             truth = read_truth(directory / "truth")
             seen = shares_seen(directory / "x.otlp", [end for end, _ in truth])
-        self.price = int(found[1]) if found else price
+        self.price = price or int(found[1])
         ticks = counts["ticks"] - counts["idle"]
-        self.cost = counts["capture_cpu_ns"] + counts["bpf_ns"] + ticks * self.price
+        self.parts = {"own processes": counts["capture_cpu_ns"], "programs": counts["bpf_ns"],
+                      "interrupts": ticks * self.price}
+        self.cost = sum(self.parts.values())
         self.samples, self.hz = counts["samples"], counts["ticks"] / CPUS / SECONDS
         self.by_tick = (counts["bpf_ns"] + ticks * self.price) / counts["ticks"]
         self.errors = [phase_error(true, one) for (_, true), one in zip(truth, seen)]
@@ -119,8 +123,9 @@ class Recording:
 
     def show(self, name):
         phases = " ".join(f"{error:.1%}" for error in self.errors)
+        parts = ", ".join(f"{part} {cost / 1e9 / SECONDS / CPUS:.3%}" for part, cost in self.parts.items())
         print(f"    {name}: error {self.error:.1%} (by phase {phases}), {self.samples} samples, {self.hz:.0f} Hz in the "
-              f"mean, cost {self.cost / 1e9 / SECONDS / CPUS:.3%} of all CPUs")
+              f"mean, cost {self.cost / 1e9 / SECONDS / CPUS:.3%} of all CPUs ({parts})")
 
 
 def shares_seen(path, ends):
@@ -137,7 +142,7 @@ def at_same_cost(bolometer, load, adaptive):
     """At the fixed rate that costs what the other did; the last try when none comes near enough."""
     rate = adaptive.hz
     for _ in range(TRIES):
-        fixed = Recording(bolometer, load, ["-F", str(max(round(rate), 1))], adaptive.price)
+        fixed = Recording(bolometer, load, ["-F", str(max(round(rate), 1)), "--max-cpu", NO_LIMIT], adaptive.price)
         if abs(fixed.cost / adaptive.cost - 1) < SAME_COST:
             break
         rate += (adaptive.cost - fixed.cost) / fixed.by_tick / CPUS / SECONDS
