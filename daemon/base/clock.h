@@ -3,6 +3,8 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
 #include <time.h>
 
 #define NS_PER_SECOND 1000000000ULL
@@ -10,7 +12,7 @@
 
 static inline uint64_t clock_ns(clockid_t clock)
 {
-	struct timespec t;
+	struct timespec t = {0}; /* a process's clock ends with it */
 	clock_gettime(clock, &t);
 	return (uint64_t)t.tv_sec * NS_PER_SECOND + (uint64_t)t.tv_nsec;
 }
@@ -24,6 +26,20 @@ static inline uint64_t monotonic_ns(void)
 static inline uint64_t thread_cpu_ns(void)
 {
 	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* CPU time that a process which has not been waited for used so far; 0 when it cannot be told. */
+static inline uint64_t process_cpu_ns(pid_t pid)
+{
+	clockid_t clock;
+	return clock_getcpuclockid(pid, &clock) == 0 ? clock_ns(clock) : 0;
+}
+
+/* CPU time of a process that has been waited for (wait4()). */
+static inline uint64_t rusage_cpu_ns(const struct rusage *used)
+{
+	return ((uint64_t)used->ru_utime.tv_sec + (uint64_t)used->ru_stime.tv_sec) * NS_PER_SECOND +
+	       ((uint64_t)used->ru_utime.tv_usec + (uint64_t)used->ru_stime.tv_usec) * 1000;
 }
 
 static inline uint64_t realtime_ns(void)

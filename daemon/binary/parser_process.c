@@ -20,11 +20,6 @@
 /* Longer than the kernel needs to take down the largest child. */
 #define END_TIMEOUT_MS 1000
 
-static uint64_t timeval_ns(struct timeval t)
-{
-	return (uint64_t)t.tv_sec * NS_PER_SECOND + (uint64_t)t.tv_usec * 1000;
-}
-
 /* Waits without blocking. Returns false while it still runs. */
 static bool process_reap(struct parser_process *process, int *ret_status)
 {
@@ -37,7 +32,7 @@ static bool process_reap(struct parser_process *process, int *ret_status)
 	if (r == 0)
 		return false;
 	process->ended = true;
-	process->cpu_ns = timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
+	process->cpu_ns = rusage_cpu_ns(&usage);
 	*ret_status = r < 0 ? -1 : status;
 	return true;
 }
@@ -136,13 +131,7 @@ void parser_process_kill(struct parser_process *process)
 
 uint64_t parser_process_cpu_ns(const struct parser_process *process)
 {
-	clockid_t clock;
-	struct timespec used;
-	if (process->ended)
-		return process->cpu_ns;
-	if (clock_getcpuclockid(process->pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
-		return 0;
-	return (uint64_t)used.tv_sec * NS_PER_SECOND + (uint64_t)used.tv_nsec;
+	return process->ended ? process->cpu_ns : process_cpu_ns(process->pid);
 }
 
 bool parser_process_is_stopped(const struct parser_process *process)

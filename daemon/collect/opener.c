@@ -184,9 +184,5 @@ uint32_t opener_pid(const struct opener *opener)
 
 uint64_t opener_cpu_ns(const struct opener *opener)
 {
-	clockid_t clock;
-	struct timespec used;
-	if (clock_getcpuclockid(opener->pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
-		return 0;
-	return (uint64_t)used.tv_sec * NS_PER_SECOND + (uint64_t)used.tv_nsec;
+	return process_cpu_ns(opener->pid);
 }

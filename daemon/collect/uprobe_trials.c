@@ -217,6 +217,14 @@ static int ask_child(const int requests[2], const int answers[2], uint64_t *ret_
 	return read(answers[0], ret_ns, sizeof(*ret_ns)) == sizeof(*ret_ns) ? 0 : -EIO;
 }
 
+/* Of all children of trials that have ended. */
+static _Atomic uint64_t children_cpu_ns;
+
+uint64_t uprobe_trials_children_cpu_ns(void)
+{
+	return children_cpu_ns;
+}
+
 /* A child of this process that calls a function whenever it is asked to. */
 struct trial_child {
 	pid_t pid; /* 0: none */
@@ -248,8 +256,10 @@ static int end_child(struct trial_child *child)
 {
 	int status = 0;
 	if (child->pid) {
+		struct rusage used;
 		kill(child->pid, SIGKILL); /* changes nothing when it is ending already */
-		waitpid(child->pid, &status, 0);
+		if (wait4(child->pid, &status, 0, &used) == child->pid)
+			children_cpu_ns += rusage_cpu_ns(&used);
 	}
 	close_fd(child->requests[0]);
 	close_fd(child->requests[1]);

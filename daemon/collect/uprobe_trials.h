@@ -38,5 +38,8 @@ int uprobe_trials_return_under_filter(void);
  * the kernel steps through. Returns 0 or -errno. */
 int uprobe_trials_price(int program, enum uprobe_multi_kind kind, uint64_t cookie, bool stepped, double *ret_ns);
 
+/* CPU time that the children of all trials so far used, ns. */
+uint64_t uprobe_trials_children_cpu_ns(void);
+
 /* Takes about a second: taking a perf uprobe away does. */
 void uprobe_trials_run(struct uprobe_trials *ret);

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Calls in a window after which no longer one is tried: at 6 us each (stepped) the 50 ms window is then of
@@ -21,15 +20,6 @@ static const struct {
 	uint64_t ns;
 	uint64_t enough;
 } windows[] = {{2 * NS_PER_MS, 20}, {50 * NS_PER_MS, 100}, {NS_PER_SECOND, 0}};
-
-static uint64_t process_cpu_ns(uint32_t pid)
-{
-	clockid_t clock = (clockid_t)(~(unsigned int)pid << 3 | 2); /* CPUCLOCK_SCHED of the process */
-	struct timespec t;
-	if (clock_gettime(clock, &t) < 0)
-		return 0;
-	return (uint64_t)t.tv_sec * NS_PER_SECOND + (uint64_t)t.tv_nsec;
-}
 
 static int attach_file(const struct doctor_memory *memory, const struct memory_file *file,
 		       const struct uprobe_counter *counter)
@@ -69,7 +59,7 @@ static int count_once(struct doctor_memory *memory, uint64_t ns)
 		links[attached] = attach_file(memory, &memory->files.items[attached], &counter);
 		r = links[attached] < -1 ? links[attached] : 0;
 	}
-	uint64_t begin = clock_ns(CLOCK_MONOTONIC), cpu = process_cpu_ns(memory->pid);
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC), cpu = process_cpu_ns((pid_t)memory->pid);
 	if (r == 0)
 		r = uprobe_counter_read(&counter, before);
 	if (r == 0)
@@ -77,7 +67,7 @@ static int count_once(struct doctor_memory *memory, uint64_t ns)
 	if (r == 0)
 		r = uprobe_counter_read(&counter, memory->counts);
 	memory->counted_ns = clock_ns(CLOCK_MONOTONIC) - begin;
-	memory->cpus = (double)(process_cpu_ns(memory->pid) - cpu) / (double)memory->counted_ns;
+	memory->cpus = (double)(process_cpu_ns((pid_t)memory->pid) - cpu) / (double)memory->counted_ns;
 	for (size_t i = 0; i < attached; i++)
 		close_fd(links[i]);
 	uprobe_counter_close(&counter);

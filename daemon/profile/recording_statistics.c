@@ -4,28 +4,21 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "collect/uprobe_trials.h"
 #include "process/jit_map.h"
 
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* A reading serves for as long as there was something to read, within these. */
 #define SHORTEST_MEMORY_LIFETIME_NS (5 * NS_PER_SECOND)
 #define LONGEST_MEMORY_LIFETIME_NS (30 * NS_PER_SECOND)
 
-static uint64_t cpu_ns(int who)
-{
-	struct rusage usage;
-	if (getrusage(who, &usage) < 0)
-		return 0;
-	return ((uint64_t)usage.ru_utime.tv_sec + (uint64_t)usage.ru_stime.tv_sec) * NS_PER_SECOND +
-	       ((uint64_t)usage.ru_utime.tv_usec + (uint64_t)usage.ru_stime.tv_usec) * 1000;
-}
-
 uint64_t recording_own_cpu_ns(const struct recording *r)
 {
-	return cpu_ns(RUSAGE_SELF) + collector_parser_cpu_ns(r->collector);
+	uint64_t opener = r->options.opener ? opener_cpu_ns(r->options.opener) : 0;
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID) + opener + collector_parser_cpu_ns(r->collector) +
+	       uprobe_trials_children_cpu_ns();
 }
 
 /* After the end one reading serves all that is told. */
