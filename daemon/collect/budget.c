@@ -7,7 +7,7 @@
 /* The bucket, in units of the budget: what flows in, and how many seconds of it there may be. */
 #define INFLOW 0.95
 #define BUCKET 3.0
-#define DEBT 6.0	    /* most that is remembered: older cost is in no minute any more */
+#define DEBT 6.0	    /* most that is remembered: older cost is in no minute any more; in the first, all */
 #define FIRST_INFLOW 0.65 /* in the first minute, which may begin with */
 #define FIRST_BUCKET 18.0
 #define START_SECONDS 5.0 /* of it; what is left then flows in with the rest of the minute */
@@ -135,7 +135,7 @@ static double allowance(struct budget *budget, double cost, double seconds)
 	if (budget->age >= MINUTE)
 		budget->inflow = INFLOW;
 	budget->tokens = MIN_OF(budget->tokens, share * (is_start ? FIRST_BUCKET : BUCKET));
-	budget->tokens = MAX_OF(budget->tokens, -DEBT * share);
+	budget->tokens = MAX_OF(budget->tokens, -(budget->age < MINUTE ? MINUTE : DEBT) * share);
 	return MIN_OF(budget->inflow * share + budget->tokens / BUCKET_PART, LARGEST_BURST * share);
 }
 

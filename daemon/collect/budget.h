@@ -6,7 +6,7 @@
  *
  * Theory. The budget is a share of what all CPUs can do, kept over every 60 s. It fills a bucket: 95 % of it
  * flow in, 3 s of it is what the bucket holds, so that no minute can cost more than the budget (57 + 3). The
- * start may cost 18 s of it at once, and the first minute is that much poorer. It begins with the rate that fits
+ * start may cost 18 s of it at once, and the first minute is that much poorer; a dearer one is paid off in it. It begins with the rate that fits
  * where all CPUs are busy and a tick costs what is usual. A step (half a second) may cost
  * what flows in and a fifteenth of what is in the bucket, twice the budget at most. Its cost goes with the rate,
  * o the rate that fits is the present one times allowed over measured cost; it is followed when it is more than 15 %

@@ -207,6 +207,22 @@ static void start_keeps_the_rate(void **state)
 	assert_true(highest(&world, 0, MINUTE / 8) <= 0.02);
 }
 
+/* Half a minute's worth is gone before anything is sampled: the rest of the first minute has what is left. */
+static void start_that_is_too_dear(void **state)
+{
+	static const struct load start = {.busy_cpus = 2, .sample_ns = 40e3, .fixed_ns = 600e6};
+	static const struct load then = {.busy_cpus = 2, .sample_ns = 40e3, .fixed_ns = 2e6, .noise = 0.2};
+	struct world world;
+	begin_at(&world, 2, 0.005, 999);
+	run(&world, &start, 1);
+	run(&world, &then, MINUTE);
+	assert_true(highest(&world, 0, MINUTE) <= 0.005);
+	assert_true(highest(&world, 0, MINUTE) > 0.0043);
+	run(&world, &then, 2 * MINUTE);
+	assert_true(highest(&world, 0, MINUTE) <= 0.005);
+	assert_true(highest(&world, 2 * MINUTE, MINUTE) > 0.0043);
+}
+
 /* A rate asked for without thought is not tried out at the start; it is come to where there is room. */
 static void start_at_a_rate_that_fits(void **state)
 {
@@ -486,6 +502,7 @@ int main(void)
 		cmocka_unit_test(reading_is_spread),
 		cmocka_unit_test(reading_in_a_storm),
 		cmocka_unit_test(start_keeps_the_rate),
+		cmocka_unit_test(start_that_is_too_dear),
 		cmocka_unit_test(start_at_a_rate_that_fits),
 		cmocka_unit_test(storm_after_a_calm_hour),
 		cmocka_unit_test(bursts_change_nothing),
