@@ -24,7 +24,8 @@
 #define NEARER 0.3	    /* of the way to a higher rate, a step */
 #define FALL 0.2	    /* how far the smoothed cost follows a lower one; a higher one at once */
 #define READING_PART 0.8    /* of what a step may cost and nothing else does */
-#define LEAST_READING 0.3   /* of the budget, whatever else costs */
+#define LEAST_READING 0.3   /* of the budget, whatever else costs; */
+#define DEBT_READING 0.15   /* while what was spent already is paid off */
 #define HEAP_PART 0.4	    /* of the budget, for looking at allocators, */
 #define RARE_HEAP_PART 0.1  /* and when their windows are rarer */
 #define TICKS_PART 0.25	    /* of the budget that chance leaves to ticks whatever else costs */
@@ -194,7 +195,8 @@ static void set_chance(struct budget *budget, double allowed)
 static void set_reading(struct budget *budget, double allowed, uint32_t cpus)
 {
 	double left = READING_PART * (allowed - budget->chance * budget->tick - budget->other.value);
-	double granted = MAX_OF(left, LEAST_READING * budget->options.share);
+	double least = budget->tokens < 0 ? DEBT_READING : LEAST_READING;
+	double granted = MAX_OF(left, least * budget->options.share);
 	budget->setting.reading_ns = (uint64_t)(granted * cpus * (double)BUDGET_STEP_NS);
 }
 

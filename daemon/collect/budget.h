@@ -6,24 +6,25 @@
  *
  * Theory. The budget is a share of what all CPUs can do, kept over every 60 s. It fills a bucket: 95 % of it
  * flow in, 3 s of it is what the bucket holds, so that no minute can cost more than the budget (57 + 3). The
- * start may cost 18 s of it at once, and the first minute is that much poorer; a dearer one is paid off in it. It begins with the rate that fits
- * where all CPUs are busy and a tick costs what is usual. A step (half a second) may cost
- * what flows in and a fifteenth of what is in the bucket, twice the budget at most. Its cost goes with the rate,
- * o the rate that fits is the present one times allowed over measured cost; it is followed when it is more than 15 %
- * away or the excess stays, downwards at once, upwards three tenths of the way a step. Even where next to nothing
- * runs the rate is no higher than what costs three times the budget when all CPUs become busy: that lasts one step,
- * so that two seconds cost no more than twice the budget. What does not go with the ticks comes in bursts: one that
- * is alone is paid from the bucket. Levers in order: BUDGET_LEVERS up to the depth of stacks, then the rate down to
- * its floor, then the rest of BUDGET_LEVERS, then the whole host on and off, each step by chance, where a sample
- * weighs the inverse of the chance: every total stays unbiased. Where most of the cost is not that of ticks (programs
- * that come and go), chance would save little and blur much: ticks keep a quarter of the budget. Levers are given
- * back in the reverse order. Whether there is room without one can only be tried: a lever that is needed again soon
- * waits twice as long the next time.
+ * start may cost 18 s of it at once, and the first minute is that much poorer; a dearer one is paid off in it.
+ * It begins with the rate that fits where all CPUs are busy and a tick costs what is usual. A step (half a
+ * second) may cost what flows in and a fifteenth of what is in the bucket, twice the budget at most. Its cost
+ * goes with the rate, so the rate that fits is the present one times allowed over measured cost; it is followed
+ * when it is more than 15 % away or the excess stays, downwards at once, upwards three tenths of the way a step.
+ * Even where next to nothing runs the rate is no higher than what costs three times the budget when all CPUs
+ * become busy: that lasts one step, so that two seconds cost no more than twice the budget. What does not go
+ * with the ticks comes in bursts: one that is alone is paid from the bucket. Levers in order: BUDGET_LEVERS up
+ * to the depth of stacks, then the rate down to its floor, then the rest of BUDGET_LEVERS, then the whole host
+ * on and off, each step by chance, where a sample weighs the inverse of the chance: every total stays unbiased.
+ * Where most of the cost is not that of ticks (programs that come and go), chance would save little and blur
+ * much: ticks keep a quarter of the budget. Levers are given back in the reverse order. Whether there is room
+ * without one can only be tried: a lever that is needed again soon waits twice as long the next time.
  *
  * Beside them, reading binaries that were not met before, which can be seconds in one piece, is paced: a step is
- * granted so much CPU time for it as what else costs leaves, three tenths of the budget at least. Until a binary is read
- * its stacks end in "tables not ready". And looking at allocators has a share of its own, four tenths of the budget, and
- * one tenth with the lever WINDOWS: it keeps that by itself (collect/heap_pace.h).
+ * granted so much CPU time for it as what else costs leaves, three tenths of the budget at least, half of that
+ * in debt. Until a binary is read its stacks end in "tables not ready". And looking at allocators has a share of
+ * its own, four tenths of the budget, and one tenth with the lever WINDOWS: it keeps that by itself
+ * (collect/heap_pace.h).
  */
 #pragma once
 

@@ -215,8 +215,10 @@ static void start_that_is_too_dear(void **state)
 	struct world world;
 	begin_at(&world, 2, 0.005, 999);
 	run(&world, &start, 1);
+	world.unread_ns = 1e9;
 	run(&world, &then, MINUTE);
 	assert_true(highest(&world, 0, MINUTE) <= 0.005);
+	assert_true(world.unread_ns < 950e6); /* reading goes on */
 	assert_true(highest(&world, 0, MINUTE) > 0.0043);
 	run(&world, &then, 2 * MINUTE);
 	assert_true(highest(&world, 0, MINUTE) <= 0.005);
