@@ -4,11 +4,13 @@
 
 #include <errno.h>
 
+#define LEAST_CAPACITY 8
+
 int array_reserve_bytes(void **items, size_t *capacity, size_t wanted, size_t item_size)
 {
 	if (wanted <= *capacity)
 		return 0;
-	size_t grown = *capacity ? *capacity : 8;
+	size_t grown = *capacity ? *capacity : LEAST_CAPACITY;
 	while (grown < wanted) {
 		if (grown > SIZE_MAX / 2)
 			return -ENOMEM;
@@ -22,4 +24,18 @@ int array_reserve_bytes(void **items, size_t *capacity, size_t wanted, size_t it
 	*items = moved;
 	*capacity = grown;
 	return 0;
+}
+
+void array_shrink_bytes(void **items, size_t *capacity, size_t wanted, size_t item_size)
+{
+	size_t shrunk = *capacity;
+	while (shrunk / 2 >= MAX_OF(wanted, LEAST_CAPACITY))
+		shrunk /= 2;
+	if (shrunk == *capacity)
+		return;
+	void *moved = realloc(*items, shrunk * item_size);
+	if (!moved)
+		return;
+	*items = moved;
+	*capacity = shrunk;
 }

@@ -27,6 +27,14 @@ int array_reserve_bytes(void **items, size_t *capacity, size_t wanted, size_t it
 	array_reserve_bytes((void **)&(array)->items, &(array)->capacity, (wanted),         \
 			    sizeof(*(array)->items))
 
+/* Gives back, as far as doubling would have made it, the room beyond `wanted` items, which must not be fewer than there
+ * are. */
+void array_shrink_bytes(void **items, size_t *capacity, size_t wanted, size_t item_size);
+
+#define array_shrink(array, wanted)                                                         \
+	array_shrink_bytes((void **)&(array)->items, &(array)->capacity, (wanted),          \
+			   sizeof(*(array)->items))
+
 /* Appends one value. Returns 0 or -ENOMEM. */
 #define array_add(array, ...)                                                               \
 	({                                                                                  \

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define SMALLEST_CAPACITY 16
+
 /* Threads that hash for the first time at once agree on the seed that was stored first. */
 static uint64_t hash_seed(void)
 {
@@ -69,7 +71,7 @@ static struct hash_slot *hash_find(const struct hash *h, uint64_t key)
 
 static int hash_grow(struct hash *h)
 {
-	struct hash grown = {.capacity = h->capacity ? h->capacity * 2 : 16};
+	struct hash grown = {.capacity = h->capacity ? h->capacity * 2 : SMALLEST_CAPACITY};
 	grown.slots = calloc(grown.capacity, sizeof(*grown.slots));
 	if (!grown.slots)
 		return -ENOMEM;
@@ -125,11 +127,24 @@ bool hash_remove(struct hash *h, uint64_t key, uint64_t *ret_value)
 	return true;
 }
 
+/* A table that was filled once would else be cleared in its whole length for ever. */
+static void shrink_emptied(struct hash *h)
+{
+	struct hash_slot *slots = realloc(h->slots, h->capacity / 2 * sizeof(*slots));
+	if (!slots)
+		return;
+	h->slots = slots;
+	h->capacity /= 2;
+}
+
 void hash_clear(struct hash *h)
 {
+	bool was_nearly_empty = h->capacity > SMALLEST_CAPACITY && h->count * 8 < h->capacity;
+	h->count = 0;
+	if (was_nearly_empty)
+		shrink_emptied(h);
 	if (h->slots)
 		memset(h->slots, 0, h->capacity * sizeof(*h->slots));
-	h->count = 0;
 }
 
 void hash_free(struct hash *h)

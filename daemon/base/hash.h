@@ -2,7 +2,7 @@
 /*
  * Open-addressing hash tables with linear probing: one keyed by a 64-bit integer, one keyed by
  * bytes. Both map to a 64-bit value that the caller interprets (an index or a pointer).
- * Iteration order is unspecified. Tables never shrink.
+ * Iteration order is unspecified. Tables shrink only when they are cleared, by half, if they were nearly empty.
  *
  * The integer table is seeded per process: pids, inode numbers and addresses come from outside
  * and must not be able to choose our collisions.
@@ -47,6 +47,7 @@ int hash_put(struct hash *h, uint64_t key, uint64_t value);
 /* Removes `key`. Returns true if it was there; its value goes to *ret_value unless NULL. */
 bool hash_remove(struct hash *h, uint64_t key, uint64_t *ret_value);
 
+/* Removes all; room is kept for about as much as there was. */
 void hash_clear(struct hash *h);
 void hash_free(struct hash *h);
 

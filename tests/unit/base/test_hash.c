@@ -96,6 +96,34 @@ static void test_integers(void **state)
 	assert_null(h.slots);
 }
 
+/* A burst's room is given back by and by, never what was used of late. */
+static void test_clear_shrinks(void **state)
+{
+	struct hash h = {0};
+	for (uint64_t key = 0; key < 6000; key++)
+		assert_int_equal(hash_put(&h, key, key), 0);
+	size_t full = h.capacity;
+	hash_clear(&h);
+	assert_int_equal(h.capacity, full);
+	for (int round = 0; round < 20; round++) {
+		for (uint64_t key = 0; key < 100; key++) {
+			assert_null(hash_get(&h, key));
+			assert_int_equal(hash_put(&h, key, key + 1), 0);
+		}
+		hash_clear(&h);
+		assert_int_equal(h.count, 0);
+	}
+	assert_int_equal(h.capacity, 512);
+	for (int round = 0; round < 20; round++)
+		hash_clear(&h);
+	assert_true(h.capacity > 0 && h.capacity <= 16);
+	assert_int_equal(hash_put(&h, 1, 2), 0);
+	assert_int_equal(*hash_get(&h, 1), 2);
+	hash_free(&h);
+	hash_clear(&h);
+	assert_null(h.slots);
+}
+
 static void test_strings(void **state)
 {
 	struct strings s = {0};
@@ -162,7 +190,20 @@ static void test_array(void **state)
 	assert_int_equal(array_reserve(&numbers, SIZE_MAX), -ENOMEM);
 	assert_ptr_equal(numbers.items, before);
 	assert_int_equal(numbers.items[999], 2997);
+	array_shrink(&numbers, 513);
+	assert_int_equal(numbers.capacity, 1024);
+	numbers.count = 100;
+	array_shrink(&numbers, 512);
+	assert_int_equal(numbers.capacity, 512);
+	array_shrink(&numbers, numbers.count);
+	assert_int_equal(numbers.capacity, 128);
+	for (uint32_t i = 0; i < 100; i++)
+		assert_int_equal(numbers.items[i], i * 3);
+	numbers.count = 0;
+	array_shrink(&numbers, 0);
+	assert_int_equal(numbers.capacity, 8);
 	array_free(&numbers);
+	array_shrink(&numbers, 0);
 	assert_null(numbers.items);
 	assert_int_equal(numbers.capacity, 0);
 }
@@ -171,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_integers),
+		cmocka_unit_test(test_clear_shrinks),
 		cmocka_unit_test(test_strings),
 		cmocka_unit_test(test_strings_by_bytes),
 		cmocka_unit_test(test_bytes),
