@@ -29,6 +29,8 @@ static void window_clear(struct aggregate_window *window)
 {
 	for (size_t i = 0; i < window->entries.count; i++)
 		process_unreference(window->entries.items[i].process);
+	array_shrink(&window->entries, window->entries.count);
+	array_shrink(&window->times, window->times.count);
 	window->entries.count = 0;
 	window->times.count = 0;
 	window->growth_squares = 0;
@@ -185,6 +187,9 @@ static void compact_stacks(struct aggregate *a, uint32_t *new_indices)
 		new_indices[i] = (uint32_t)stacks;
 		a->stacks.items[stacks++] = stack;
 	}
+	/* There will be as many again by the next time. */
+	array_shrink(&a->stacks, a->stacks.count);
+	array_shrink(&a->frames, a->frames.count);
 	a->stacks.count = stacks;
 	a->frames.count = frames;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a recording without end gives up: stacks, names and binaries that nothing has used for a while, when
- * there is no room for more, and every third of limits.idle those that were idle so long. Stacks that are
- * given up are sent whole again when they are met again; a binary is noticed and read from the cache again.
+ * What a recording without end gives up. Stacks go soon: on a host whose programs come and go most are never met again,
+ * and what is kept of them sets how much memory a recording takes for good. One that is met again is sent whole once
+ * more, which is little beside the samples that come meanwhile. Names and binaries are dearer to have again: they go
+ * when there is no room for more, and every third of limits.idle those that nothing used for so long.
  */
 #include "profile/recording_state.h"
 
@@ -10,6 +11,7 @@
 
 #define ROOM_PAUSE_NS (60 * NS_PER_SECOND) /* where all is in use: it is not fetched again and again */
 #define LEAVING_NS NS_PER_SECOND	   /* far longer than a tick runs */
+#define STACKS_NS (60 * NS_PER_SECOND)	   /* so long those are kept, at least, that no window holds */
 #define IDLE_AGES 3
 
 static bool release_binary(void *userdata, struct binary *binary)
@@ -24,23 +26,28 @@ static bool names_are_crowded(const struct recording *r)
 	       (r->symbolizer && symbolizer_is_crowded(r->symbolizer));
 }
 
-/* Begins an age; what the stacks need is used in it. */
+/* What the stacks need is used in this age. */
 static void mark_used(struct recording *r)
 {
 	struct binaries *binaries = collector_binaries(r->collector);
-	r->room_made_ns = monotonic_ns();
-	binaries_next_age(binaries);
 	for (size_t i = 0; i < r->aggregate.frames.count; i++)
 		if (r->aggregate.frames.items[i] >> 60 < FRAME_ADDRESS)
 			binaries_mark_used(binaries, (uint32_t)(r->aggregate.frames.items[i] >>
 								FRAME_OFFSET_BITS));
 }
 
+static void begin_age(struct recording *r)
+{
+	r->room_made_ns = monotonic_ns();
+	binaries_next_age(collector_binaries(r->collector));
+	mark_used(r);
+}
+
 /* Among binaries and names, where the stacks that are kept do not need them. */
 static void make_room(struct recording *r)
 {
 	struct binaries *binaries = collector_binaries(r->collector);
-	mark_used(r);
+	begin_age(r);
 	if (binaries_are_crowded(binaries))
 		binaries_make_room(binaries);
 	if (r->symbolizer && symbolizer_is_crowded(r->symbolizer))
@@ -48,12 +55,14 @@ static void make_room(struct recording *r)
 	r->room_pause_ns = names_are_crowded(r) ? ROOM_PAUSE_NS : LEAVING_NS;
 }
 
-/* Before stacks are forgotten: those that are there tell what was used since the last time. */
+/* Before stacks are forgotten: those that are there tell what was used of late, too. */
 static void dismiss_idle(struct recording *r, uint64_t now)
 {
 	r->renewed_ns = now;
-	mark_used(r);
+	begin_age(r);
 	binaries_dismiss_idle(collector_binaries(r->collector), IDLE_AGES);
+	if (r->symbolizer)
+		symbolizer_forget_texts(r->symbolizer); /* whose binaries went nobody knows */
 }
 
 static bool renewal_is_due(struct recording *r, uint64_t now)
@@ -65,14 +74,14 @@ static bool renewal_is_due(struct recording *r, uint64_t now)
 
 void recording_drop_unused_names(struct recording *r)
 {
-	mark_used(r);
+	begin_age(r);
 	if (r->symbolizer)
 		symbolizer_make_room(r->symbolizer, collector_binaries(r->collector)->age);
 }
 
 void recording_drop_unused_tables(struct recording *r)
 {
-	mark_used(r);
+	begin_age(r);
 	binaries_dismiss_idle(collector_binaries(r->collector), 0);
 }
 
@@ -89,16 +98,23 @@ void recording_remove_dropped(struct recording *r)
 	if (!binaries->leaving || monotonic_ns() - r->room_made_ns < LEAVING_NS)
 		return;
 	collector_drain(r->collector);
-	mark_used(r);
+	begin_age(r);
 	binaries_remove_leaving(binaries, release_unused, r);
+}
+
+static bool stacks_are_due(const struct recording *r, uint64_t now)
+{
+	return now - r->stacks_forgotten_ns >= STACKS_NS;
 }
 
 int recording_forget_stacks(struct recording *r)
 {
 	collector_forget_stacks(r->collector);
+	mark_used(r);
 	int error = aggregate_forget_old(&r->aggregate);
 	if (error < 0)
 		return error;
+	r->stacks_forgotten_ns = monotonic_ns();
 	r->prepared_stacks = 0;
 	r->unprepared.count = 0;
 	return 0;
@@ -114,7 +130,8 @@ void recording_forget_old(struct recording *r)
 		binaries_remove_leaving(collector_binaries(r->collector), release_binary, r);
 	bool room_is_due = now - r->room_made_ns >= r->room_pause_ns && names_are_crowded(r);
 	bool renewal = renewal_is_due(r, now);
-	if (!r->running || (!aggregate_is_crowded(&r->aggregate) && !room_is_due && !renewal))
+	if (!r->running ||
+	    (!stacks_are_due(r, now) && !aggregate_is_crowded(&r->aggregate) && !room_is_due && !renewal))
 		return;
 	if (renewal)
 		dismiss_idle(r, now);

@@ -47,6 +47,7 @@ struct recording {
 	uint64_t paused_since_ns, paused_ns; /* 0: not paused; the pauses that ended */
 	uint64_t memory_bytes, memory_read_ns;
 	uint64_t room_made_ns, room_pause_ns; /* among binaries and names; 0: never */
+	uint64_t stacks_forgotten_ns; /* 0: never */
 	uint64_t renewed_ns; /* when the idle were last given up; 0: the first interval runs */
 	uint64_t new_ns, new_cpu_ns; /* when recording_new() was called; what this process had cost by then */
 	struct recording_phases phases;

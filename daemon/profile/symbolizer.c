@@ -141,13 +141,12 @@ static void names_free(struct binary_names *names)
 	free(names);
 }
 
-static void forget_texts(struct symbolizer *s)
+void symbolizer_forget_texts(struct symbolizer *s)
 {
 	for (size_t i = 0; i < s->texts.count; i++)
 		free(s->texts.items[i]);
 	array_free(&s->texts);
 	hash_free(&s->demangled);
-	s->demangled = (struct hash){0};
 	s->text_bytes = 0;
 }
 
@@ -170,7 +169,7 @@ bool symbolizer_forget(struct symbolizer *s, struct binary *binary)
 
 void symbolizer_make_room(struct symbolizer *s, uint32_t age)
 {
-	forget_texts(s);
+	symbolizer_forget_texts(s);
 	for (size_t i = s->all.count; i-- > 0;) {
 		struct binary_names *names = s->all.items[i];
 		if (names->binary->last_used != age || names->refused)
@@ -192,7 +191,7 @@ struct symbolizer *symbolizer_free(struct symbolizer *s)
 	while (s->all.count)
 		names_free(s->all.items[s->all.count - 1]);
 	array_free(&s->all);
-	forget_texts(s);
+	symbolizer_forget_texts(s);
 	kernel_names_free(&s->kernel);
 	free(s);
 	return NULL;

@@ -66,6 +66,9 @@ bool symbolizer_is_crowded(const struct symbolizer *symbolizer);
  * refused some, to be asked for anew with symbolizer_prepare(). */
 void symbolizer_make_room(struct symbolizer *symbolizer, uint32_t age);
 
+/* Forgets the names made for people of mangled ones, of whatever binary: they are made again when they are needed. */
+void symbolizer_forget_texts(struct symbolizer *symbolizer);
+
 /* Forgets all of a binary, which is going. False: an answer for it is under way, ask again later. */
 bool symbolizer_forget(struct symbolizer *symbolizer, struct binary *binary);
 

@@ -147,8 +147,8 @@ const struct setting configuration_settings[] = {
 		"Distinct stacks, threads and cgroups of one interval.", .unit = "entries",
 		.low = 1024, .high = 1ULL << 28, RESTART),
 	SETTING(DURATION, "limits.idle", limits.idle_ns, "30m",
-		"Stacks and binaries that no sample met for so long are given up, with their tables\n"
-		"and names; met again, they are read from the cache.",
+		"Binaries that no sample met for so long are given up, with their tables and names;\n"
+		"met again, they are read from the cache.",
 		.low = NS_PER_SECOND, .high = 30 * 24 * HOUR_NS, RESTART),
 	SETTING(TEXT, "spool.directory", spool_directory, "/var/lib/bolometer/spool",
 		"Where profiles wait until they are sent, one directory below for each exporter;\n"

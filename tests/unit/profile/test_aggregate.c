@@ -161,6 +161,34 @@ static void test_forget_old(void **state)
 	assert_int_equal(program.references, 1);
 }
 
+/* What is kept has room for as much as there was between the last two times, not for what there was once. */
+static void room_follows_stacks(void **state)
+{
+	struct aggregate a;
+	aggregate_init(&a, NULL);
+	for (uint64_t id = 1; id <= 5000; id++)
+		add(&a, id, 100 * id, 0);
+	aggregate_next(&a);
+	aggregate_next(&a);
+	assert_int_equal(aggregate_forget_old(&a), 0);
+	assert_int_equal(a.stacks.capacity, 8192);
+	assert_int_equal(a.frames.capacity, 16384);
+	for (uint64_t id = 1; id <= 100; id++)
+		add(&a, id, 100 * id, 0);
+	aggregate_next(&a);
+	assert_int_equal(aggregate_forget_old(&a), 0);
+	assert_int_equal(a.stacks.count, 100);
+	assert_int_equal(a.stacks.capacity, 128);
+	assert_int_equal(a.frames.capacity, 256);
+	assert_true(a.stacks_by_id.capacity <= 256);
+	for (int i = 0; i < 10; i++)
+		aggregate_next(&a);
+	assert_true(a.current[PROFILE_KIND_CPU].entries.capacity <= 8);
+	assert_true(a.current[PROFILE_KIND_CPU].entries_by_key.capacity <= 16);
+	aggregate_deinit(&a);
+	assert_int_equal(program.references, 1);
+}
+
 static void add_event(struct aggregate *a, uint16_t event, uint64_t weight)
 {
 	struct record_sample sample = {
@@ -214,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_cpus),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_forget_old),
+		cmocka_unit_test(room_follows_stacks),
 		cmocka_unit_test(kinds_are_kept_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
