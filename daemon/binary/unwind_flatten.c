@@ -8,6 +8,8 @@
  */
 #include "binary/unwind_flatten.h"
 
+#include "binary/unwind_order.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -22,101 +24,23 @@ struct known_merge {
 	uint32_t merged; /* rule index; 0, which is RULE_NONE, if they cannot be */
 };
 
+/* Where rows are added; copied by those that add many, so that it stays in registers. */
+struct tail {
+	struct unwind_row *next;
+	uint32_t now;	 /* rule in force after the last row, merges applied */
+	uint32_t last;	 /* offset of the last row */
+	uint32_t reach;	 /* a row as close as this behind it may be merged into it */
+	uint32_t merged; /* rows, so far */
+};
+
 struct flattener {
 	struct unwind_rows *from;
 	struct unwind_flat *to;
-	bool merge;
+	uint32_t reach;	  /* of each row that is not a merged one */
 	uint32_t outside; /* rule index */
-	uint32_t now;	  /* rule in force after the last row, merges applied */
-	uint32_t close;	  /* a row before this offset may be merged into the last one; 0: none may */
+	struct tail tail;
 	struct known_merge known[KNOWN_MERGES];
 };
-
-/*
- * The order of the ranges: one word for each, of start, source and index in this order of weight. The
- * ranges themselves stay where they are.
- */
-#define INDEX_BITS 23
-#define SOURCE_BITS 3
-_Static_assert(UNWIND_MAX_RANGES <= 1U << INDEX_BITS, "an index fits");
-_Static_assert(UNWIND_SOURCES <= 1U << SOURCE_BITS, "a source fits");
-
-static uint64_t order_key(const struct unwind_range *range, size_t index)
-{
-	return ((uint64_t)range->start << SOURCE_BITS | range->source) << INDEX_BITS | index;
-}
-
-static uint32_t key_start(uint64_t key)
-{
-	return (uint32_t)(key >> (SOURCE_BITS + INDEX_BITS));
-}
-
-#define RADIX_BITS 12 /* whose counts stay in the first cache */
-#define LEAST_FOR_RADIX 512 /* about where three passes over the counts cost what qsort() does */
-
-/* One pass of a stable radix sort. */
-static void radix_pass(const uint64_t *from, uint64_t *to, size_t count, unsigned shift)
-{
-	uint32_t counts[1 << RADIX_BITS] = {0}, sum = 0;
-	const uint32_t mask = (1 << RADIX_BITS) - 1;
-	for (size_t i = 0; i < count; i++)
-		counts[(from[i] >> shift) & mask]++;
-	for (size_t i = 0; i <= mask; i++) {
-		uint32_t n = counts[i];
-		counts[i] = sum;
-		sum += n;
-	}
-	for (size_t i = 0; i < count; i++)
-		to[counts[(from[i] >> shift) & mask]++] = from[i];
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-	return *x < *y ? -1 : *x > *y;
-}
-
-/* Sorts *keys by start and source; equal ones keep their order. *keys may become another array. */
-static int sort_keys(uint64_t **keys, size_t count)
-{
-	if (count < LEAST_FOR_RADIX) {
-		qsort(*keys, count, sizeof(**keys), compare_keys);
-		return 0;
-	}
-	uint64_t *sorted = malloc(count * sizeof(*sorted));
-	if (!sorted)
-		return -ENOMEM;
-	/* Start and source have 35 bits. */
-	radix_pass(*keys, sorted, count, INDEX_BITS);
-	radix_pass(sorted, *keys, count, INDEX_BITS + RADIX_BITS);
-	radix_pass(*keys, sorted, count, INDEX_BITS + 2 * RADIX_BITS);
-	free(*keys);
-	*keys = sorted;
-	return 0;
-}
-
-/* The caller frees the order. Returns 0 or -ENOMEM. */
-static int order_ranges(const struct unwind_rows *rows, uint64_t **ret)
-{
-	size_t count = rows->ranges.count;
-	_cleanup_free_ uint64_t *keys = malloc(MAX_OF(count, 1u) * sizeof(*keys));
-	bool sorted = true;
-	if (!keys)
-		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		keys[i] = order_key(&rows->ranges.items[i], i);
-		sorted = sorted && (!i || keys[i] > keys[i - 1]);
-	}
-	int r = sorted ? 0 : sort_keys(&keys, count);
-	if (r == 0)
-		*ret = take_pointer(keys);
-	return r;
-}
-
-static bool same_page(uint32_t a, uint32_t b)
-{
-	return a >> UNWIND_PAGE_SHIFT == b >> UNWIND_PAGE_SHIFT;
-}
 
 /*
  * A push or pop makes two rows one or two bytes apart that differ by eight in the CFA offset: the
@@ -139,6 +63,17 @@ static bool merged_rule(const struct flattener *f, uint32_t first, uint32_t seco
 	return true;
 }
 
+/* Counts for all rules that there are. */
+static int extend_uses(struct flattener *f)
+{
+	size_t known = f->to->uses.count, count = f->from->rules.count;
+	if (array_reserve(&f->to->uses, count) < 0)
+		return -ENOMEM;
+	memset(f->to->uses.items + known, 0, (count - known) * sizeof(*f->to->uses.items));
+	f->to->uses.count = count;
+	return 0;
+}
+
 static __attribute__((noinline)) int find_merge(struct flattener *f, uint32_t first, uint32_t second,
 						uint32_t distance, struct known_merge *known)
 {
@@ -147,6 +82,8 @@ static __attribute__((noinline)) int find_merge(struct flattener *f, uint32_t fi
 	int r = 0;
 	if (merged_rule(f, first, second, distance, &bits))
 		r = unwind_rows_rule(f->from, bits, &index);
+	if (r == 0 && index >= f->to->uses.count)
+		r = extend_uses(f);
 	if (r == 0)
 		known->merged = index;
 	return r;
@@ -167,65 +104,67 @@ static inline int merge(struct flattener *f, uint32_t first, uint32_t second, ui
 	return r;
 }
 
-/* The offset before which rows may be merged into one at this offset. */
-static uint32_t close_to(const struct flattener *f, uint32_t offset)
+static inline bool same_page(uint32_t a, uint32_t b)
 {
-	return f->merge ? offset + MERGE_DISTANCE + 1 : 0;
+	return a >> UNWIND_PAGE_SHIFT == b >> UNWIND_PAGE_SHIFT;
 }
 
 /*
- * Rows in order of offset, the first one behind the last one there is. Never is one merged into another
- * across a page: the reader of a page that steps back to the row before it does not know how far away that
- * row was, and takes the merge as done.
+ * Rows in order of offset, the first one behind the last one there is. Never is one merged into another across
+ * a page: the reader of a page that steps back to the row before it does not know how far away that row was,
+ * and takes the merge as done.
  */
-static int add_rows(struct flattener *f, const struct unwind_row *row, const struct unwind_row *stop,
-		    uint64_t end)
+static inline int add_rows(struct flattener *f, struct tail *tail, const struct unwind_row *row,
+			   const struct unwind_row *stop)
 {
-	struct unwind_flat *to = f->to;
-	struct unwind_row *next = to->rows.items + to->rows.count;
-	uint32_t now = f->now, close = f->close, close_distance = close_to(f, 0), raw_rows = 0;
+	struct tail t = *tail;
+	uint32_t *uses = f->to->uses.items, reach = f->reach;
 	int r = 0;
-	for (; row < stop && row->offset < end; row++) {
+	for (; row < stop; row++) {
 		uint32_t offset = row->offset, rule = row->rule, merged = 0;
-		if (rule == now)
+		if (rule == t.now)
 			continue;
-		raw_rows++;
-		if (offset < close && same_page(offset, next[-1].offset)) {
-			r = merge(f, now, rule, offset - next[-1].offset, &merged);
+		uint32_t distance = offset - t.last;
+		if (distance - 1 < t.reach && same_page(offset, t.last)) {
+			r = merge(f, t.now, rule, distance, &merged);
 			if (r < 0)
 				break;
+			uses = f->to->uses.items;
 		}
-		now = rule;
 		if (merged) {
-			next[-1].rule = merged;
-			close = 0;
+			uses[t.now]--;
+			uses[merged]++;
+			t.next[-1].rule = merged;
+			t.merged++;
+			t.now = rule;
+			t.reach = 0;
 			continue;
 		}
-		next->offset = offset;
-		next->rule = rule;
-		next++;
-		close = close_distance ? offset + close_distance : 0;
+		uses[rule]++;
+		*t.next++ = (struct unwind_row){offset, rule};
+		t.now = rule;
+		t.last = offset;
+		t.reach = reach;
 	}
-	to->rows.count = next - to->rows.items;
-	to->raw_rows += raw_rows;
-	f->now = now;
-	f->close = close;
+	*tail = t;
 	return r;
 }
 
 static int add_row(struct flattener *f, uint32_t offset, uint32_t rule)
 {
-	struct unwind_flat *to = f->to;
+	struct tail *t = &f->tail;
 	struct unwind_row row = {offset, rule};
-	if (rule == f->now)
+	if (rule == t->now)
 		return 0;
-	if (!to->rows.count || to->rows.items[to->rows.count - 1].offset != offset)
-		return add_rows(f, &row, &row + 1, UINT64_MAX);
+	if (t->next == f->to->rows.items || t->last != offset)
+		return add_rows(f, t, &row, &row + 1);
 	/* Only `outside` after an empty remainder is ever replaced. */
-	to->rows.items[to->rows.count - 1] = row;
-	to->raw_rows++;
-	f->now = rule;
-	f->close = close_to(f, offset);
+	f->to->uses.items[t->now]--;
+	f->to->uses.items[rule]++;
+	f->to->raw_rows++;
+	t->next[-1] = row;
+	t->now = rule;
+	t->reach = f->reach;
 	return 0;
 }
 
@@ -244,20 +183,19 @@ static const struct unwind_row *row_at(const struct unwind_row *rows, uint32_t c
 	return &rows[low];
 }
 
-/* The rows of a range from `start` on; the one in force there counts from `start`. */
+/* The rows of a range from `start` to `end`; the one in force at the start counts from there. */
 static int add_range(struct flattener *f, const struct unwind_range *range, uint32_t start,
 		     uint32_t end)
 {
-	const struct unwind_row *row = &f->from->rows.items[range->first_row];
-	const struct unwind_row *stop = row + range->row_count;
-	if (start > range->start)
-		row = row_at(row, range->row_count, start);
+	const struct unwind_row *rows = &f->from->rows.items[range->first_row];
+	const struct unwind_row *row = row_at(rows, range->row_count, start);
 	/* Before a range's first row nothing is known of it. */
 	int r = row->offset > start ? add_row(f, start, f->outside) : 0;
 	if (r < 0 || row->offset >= end)
 		return r;
+	const struct unwind_row *last = row_at(rows, range->row_count, end - 1);
 	r = add_row(f, MAX_OF(row->offset, start), row->rule);
-	return r < 0 ? r : add_rows(f, row + 1, stop, end);
+	return r < 0 ? r : add_rows(f, &f->tail, row + 1, last + 1);
 }
 
 /*
@@ -308,16 +246,18 @@ static int add_gap(struct flattener *f, uint32_t start, uint32_t end)
 static int add_ranges_without_overlap(struct flattener *f, const uint64_t **next, const uint64_t *stop,
 				      uint32_t *covered)
 {
-	const uint64_t index_mask = (1U << INDEX_BITS) - 1;
 	int r = 0;
 	for (; *next < stop && r == 0; (*next)++) {
-		const struct unwind_range *range = &f->from->ranges.items[**next & index_mask];
+		const struct unwind_range *range = &f->from->ranges.items[unwind_order_index(**next)];
+		const struct unwind_row *rows = &f->from->rows.items[range->first_row];
 		if (range->start < *covered || range->end <= range->start ||
-		    (*next + 1 < stop && key_start((*next)[1]) < range->end))
+		    (*next + 1 < stop && unwind_order_start((*next)[1]) < range->end))
 			break;
 		if (range->start > *covered)
 			r = add_gap(f, *covered, range->start);
-		if (r == 0)
+		if (r == 0 && rows->offset == range->start)
+			r = add_rows(f, &f->tail, rows, rows + range->row_count);
+		else if (r == 0)
 			r = add_range(f, range, range->start, range->end);
 		*covered = range->end;
 	}
@@ -328,7 +268,6 @@ static int add_ranges(struct flattener *f, const uint64_t *order)
 {
 	const struct unwind_range *ranges = f->from->ranges.items;
 	const uint64_t *next = order, *stop = order + f->from->ranges.count;
-	const uint64_t index_mask = (1U << INDEX_BITS) - 1;
 	struct sweep sweep = {0};
 	uint32_t covered = 0;
 	int r = 0;
@@ -338,20 +277,20 @@ static int add_ranges(struct flattener *f, const uint64_t *order)
 			if (r < 0)
 				return r;
 		}
-		for (; next < stop && key_start(*next) <= covered; next++)
-			open_range(&sweep, &ranges[*next & index_mask]);
+		for (; next < stop && unwind_order_start(*next) <= covered; next++)
+			open_range(&sweep, &ranges[unwind_order_index(*next)]);
 		const struct unwind_range *best = best_range(&sweep, covered);
 		if (!best && next == stop)
 			break;
 		if (!best) {
-			r = add_gap(f, covered, key_start(*next));
-			covered = key_start(*next);
+			r = add_gap(f, covered, unwind_order_start(*next));
+			covered = unwind_order_start(*next);
 			continue;
 		}
 		/* A better source that starts within this range ends it, for the time being. */
 		uint32_t end = best->end;
-		while (next < stop && key_start(*next) < end) {
-			const struct unwind_range *range = &ranges[*next & index_mask];
+		while (next < stop && unwind_order_start(*next) < end) {
+			const struct unwind_range *range = &ranges[unwind_order_index(*next)];
 			if (range->source < best->source) {
 				end = range->start;
 				continue;
@@ -368,15 +307,29 @@ static int add_ranges(struct flattener *f, const uint64_t *order)
 int unwind_flatten(struct unwind_rows *rows, bool merge, struct unwind_rule outside,
 		   struct unwind_flat *ret)
 {
-	struct flattener f = {.from = rows, .to = ret, .merge = merge, .now = UINT32_MAX};
+	struct flattener f = {.from = rows, .to = ret, .reach = merge ? MERGE_DISTANCE : 0,
+			      .tail.now = UINT32_MAX};
 	_cleanup_free_ uint64_t *order = NULL;
-	int r = order_ranges(rows, &order);
+	int r = unwind_order(rows, &order);
 	if (r < 0)
 		return r;
 	/* A range and the two parts that others may cut it into add its rows, and one each. */
 	r = array_reserve(&ret->rows, rows->rows.count + 3 * rows->ranges.count + 2);
 	if (r < 0)
 		return r;
+	f.tail.next = ret->rows.items;
 	r = unwind_rows_rule(rows, unwind_rule_bits(outside), &f.outside);
-	return r < 0 ? r : add_ranges(&f, order);
+	if (r == 0)
+		r = extend_uses(&f);
+	if (r == 0)
+		r = add_ranges(&f, order);
+	ret->rows.count = f.tail.next - ret->rows.items;
+	ret->raw_rows += ret->rows.count + f.tail.merged;
+	return r;
+}
+
+void unwind_flat_free(struct unwind_flat *flat)
+{
+	array_free(&flat->rows);
+	array_free(&flat->uses);
 }

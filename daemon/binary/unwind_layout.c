@@ -32,10 +32,10 @@ struct layout {
 
 /* Rows of one page. */
 struct page {
-	const struct unwind_row *rows; /* with palette indices for rules */
+	const struct unwind_row *rows;
 	uint32_t count;
 	uint32_t before; /* palette index in force at its start */
-	uint32_t highest; /* palette index in them */
+	uint32_t bits; /* of all palette indices in them */
 };
 
 struct usage {
@@ -67,14 +67,11 @@ static uint64_t settled(uint64_t bits)
 	return unwind_rule_bits(rule);
 }
 
-/* Counts uses and gives the palette its order. `usage` has rule_count entries. */
+/* Gives the palette its order. `usage` has rule_count entries. */
 static uint32_t order_palette(struct layout *l, struct usage *usage)
 {
 	for (size_t i = 0; i < l->rule_count; i++)
-		usage[i] = (struct usage){i, 0, l->rules[i]};
-	const struct unwind_row *rows = l->flat->rows.items;
-	for (size_t i = 0, count = l->flat->rows.count; i < count; i++)
-		usage[rows[i].rule].count++;
+		usage[i] = (struct usage){i, l->flat->uses.items[i], l->rules[i]};
 	/* What a page may have to repeat at its start, without a row of its own. */
 	for (size_t i = 0; i < l->rule_count; i++) {
 		struct unwind_rule rule = unwind_rule_of(usage[i].bits);
@@ -90,7 +87,7 @@ static uint32_t order_palette(struct layout *l, struct usage *usage)
 
 static bool needs_wide(const struct page *page, bool repeated)
 {
-	return page->highest >= UNWIND_PALETTE_NARROW ||
+	return page->bits >= UNWIND_PALETTE_NARROW ||
 	       (repeated && page->before >= UNWIND_PALETTE_NARROW);
 }
 
@@ -106,12 +103,23 @@ static void put_row(struct layout *l, uint32_t offset, uint32_t rule, bool wide)
 	l->words[l->used++] = row >> 16;
 }
 
-static void put_narrow_rows(struct layout *l, const struct unwind_row *rows, uint32_t count)
+/*
+ * Finds the rows of the page that ends at `end`, and writes them on the way as what nearly all are: narrow
+ * rows that follow the last ones. put_page() takes them so, or writes others in their place.
+ */
+static void draft_page(struct layout *l, const struct unwind_row *stop, uint64_t end, struct page *page)
 {
+	const struct unwind_row *row = page->rows;
+	const uint32_t *place = l->place;
 	uint16_t *words = l->words + l->used;
-	for (uint32_t i = 0; i < count; i++)
-		words[i] = (rows[i].offset & (UNWIND_PAGE_SIZE - 1)) << 7 | rows[i].rule;
-	l->used += count;
+	uint32_t bits = 0;
+	for (; row < stop && row->offset < end; row++) {
+		uint32_t rule = place[row->rule];
+		bits |= rule;
+		*words++ = row->offset << 7 | rule; /* nine bits of the offset are left */
+	}
+	page->count = row - page->rows;
+	page->bits = bits;
 }
 
 static size_t chunk_of(const struct layout *l, size_t word)
@@ -138,8 +146,14 @@ static void skip_to_next_chunk(struct layout *l)
 	l->used += (boundary - at) / 2;
 }
 
-/* Writes one page. Returns its index word. */
-static uint32_t put_page(struct layout *l, struct page *page)
+static void put_rows(struct layout *l, const struct page *page, uint32_t count, bool wide)
+{
+	for (uint32_t i = 0; i < count; i++)
+		put_row(l, page->rows[i].offset, l->place[page->rows[i].rule], wide);
+}
+
+/* Writes one page, of which there is a draft. Returns its index word. */
+static uint32_t put_page(struct layout *l, const struct page *page)
 {
 	bool starts = page->count && page->rows[0].offset % UNWIND_PAGE_SIZE == 0;
 	bool wide = page->count ? needs_wide(page, false) : l->wide;
@@ -147,7 +161,8 @@ static uint32_t put_page(struct layout *l, struct page *page)
 	if (repeat)
 		wide = needs_wide(page, true);
 	bool needs_before = !starts && !repeat;
-	if (straddles(l, page->count + repeat, wide, needs_before)) {
+	bool moves = straddles(l, page->count + repeat, wide, needs_before);
+	if (moves) {
 		skip_to_next_chunk(l);
 		repeat = !starts;
 		wide = needs_wide(page, repeat);
@@ -157,11 +172,10 @@ static uint32_t put_page(struct layout *l, struct page *page)
 	uint32_t count = MIN_OF(page->count, room);
 	if (repeat)
 		put_row(l, 0, page->before, wide);
-	if (wide)
-		for (uint32_t i = 0; i < count; i++)
-			put_row(l, page->rows[i].offset, page->rows[i].rule, true);
+	if (wide || repeat || moves)
+		put_rows(l, page, count, wide);
 	else
-		put_narrow_rows(l, page->rows, count);
+		l->used += count;
 	l->wide = wide;
 	/* More rows than a page can count: no compiler does that; what is left stays unwritten and
 	 * the next page starts afresh. */
@@ -171,20 +185,15 @@ static uint32_t put_page(struct layout *l, struct page *page)
 
 static int put_pages(struct layout *l)
 {
-	struct unwind_row *row = l->flat->rows.items;
-	struct unwind_row *stop = row + l->flat->rows.count;
+	const struct unwind_row *row = l->flat->rows.items;
+	const struct unwind_row *stop = row + l->flat->rows.count;
 	struct unwind_table_header *header = &l->image->header;
 	uint64_t first_page = header->first_page - (l->base >> UNWIND_PAGE_SHIFT);
 	uint32_t before = l->place[0];
 	bool was_empty = false;
 	for (uint32_t i = 0; i < header->page_count; i++) {
 		struct page page = {.rows = row, .before = before};
-		uint64_t end = (first_page + i + 1) << UNWIND_PAGE_SHIFT;
-		for (; row < stop && row->offset < end; row++) {
-			row->rule = l->place[row->rule];
-			page.highest = MAX_OF(page.highest, row->rule);
-		}
-		page.count = row - page.rows;
+		draft_page(l, stop, (first_page + i + 1) << UNWIND_PAGE_SHIFT, &page);
 		/* Two pages without a row say the same. */
 		if (was_empty && !page.count) {
 			l->index[i] = l->index[i - 1];
@@ -194,8 +203,9 @@ static int put_pages(struct layout *l)
 		if (l->used >= UNWIND_MAX_ROW_OFFSET - ARENA_CHUNK_SIZE)
 			return -E2BIG;
 		l->index[i] = put_page(l, &page);
+		row += page.count;
 		if (page.count)
-			before = l->settled[row[-1].rule];
+			before = l->settled[l->place[row[-1].rule]];
 	}
 	return 0;
 }
@@ -230,9 +240,12 @@ static int allocate_body(struct layout *l, uint32_t palette_count)
 	size_t size = header->rows_offset + 2 * l->word_capacity;
 	if (header->rows_offset > UNWIND_MAX_BODY)
 		return -E2BIG;
-	l->image->body = calloc(1, align_unit(size));
+	l->image->body = malloc(align_unit(size));
 	if (!l->image->body)
 		return -ENOMEM;
+	/* Everything else is written. */
+	memset(l->image->body + header->index_offset - ARENA_UNIT, 0, ARENA_UNIT);
+	memset(l->image->body + header->rows_offset - ARENA_UNIT, 0, ARENA_UNIT);
 	l->index = (uint32_t *)(l->image->body + header->index_offset);
 	l->words = (uint16_t *)(l->image->body + header->rows_offset);
 	return 0;
@@ -242,7 +255,9 @@ static void finish_body(struct layout *l)
 {
 	struct unwind_image *image = l->image;
 	image->header.row_words = l->used;
-	image->body_size = align_unit(image->header.rows_offset + 2 * l->used);
+	size_t end = image->header.rows_offset + 2 * l->used;
+	image->body_size = align_unit(end);
+	memset(image->body + end, 0, image->body_size - end);
 	/* The bound was generous; the rest of it goes back. */
 	char *shrunk = realloc(image->body, image->body_size);
 	if (shrunk)
@@ -283,17 +298,12 @@ static int lay_out(struct layout *l, struct unwind_rows *rows, struct unwind_fla
 	return r;
 }
 
-static void free_flat(struct unwind_flat *flat)
-{
-	array_free(&flat->rows);
-}
-
 int unwind_layout(struct unwind_rows *rows, bool merge, struct unwind_rule outside,
 		  struct unwind_image *ret)
 {
 	if (!rows->ranges.count)
 		return -ENODATA;
-	_cleanup_(free_flat) struct unwind_flat flat = {0};
+	_cleanup_(unwind_flat_free) struct unwind_flat flat = {0};
 	int r = unwind_flatten(rows, merge, outside, &flat);
 	if (r < 0)
 		return r;

@@ -114,6 +114,43 @@ static void test_merges(void **state)
 	compare_bytewise(4, 3);
 }
 
+#define ORDERED_RANGES 4096
+#define ORDERED_SIZE 0x40
+
+/* Ranges whose starts are place[i] * ORDERED_SIZE from the code's, each with a rule of its place. */
+static void compare_order(const uint32_t *place)
+{
+	struct fixture f;
+	struct built_table t;
+	open_fixture(&f);
+	for (uint32_t i = 0; i < ORDERED_RANGES; i++)
+		assert_int_equal(unwind_rows_add_range(&f.rows, 0x1000 + place[i] * ORDERED_SIZE, ORDERED_SIZE,
+						       UNWIND_FROM_EH_FRAME, sp_rule(8 + 8 * place[i])), 0);
+	lay_out(&f, &t);
+	for (uint32_t i = 0; i < ORDERED_RANGES * ORDERED_SIZE; i++)
+		assert_int_equal(unwind_table_find(&t.table, 0x1000 + i).cfa_offset, 8 + 8 * (i / ORDERED_SIZE));
+	table_free(&t);
+	close_fixture(&f);
+}
+
+/* As linkers leave them: a few ascending runs that take turns, one of which may go on in another one's place. */
+static void test_runs_of_ranges(void **state)
+{
+	uint32_t place[ORDERED_RANGES];
+	for (unsigned runs = 1; runs <= 64; runs *= 2) {
+		uint32_t length = ORDERED_RANGES / runs;
+		for (uint32_t i = 0; i < ORDERED_RANGES; i++)
+			place[i] = (i % runs * 3 + 2) % runs * length + i / runs;
+		compare_order(place);
+	}
+	for (uint32_t i = 0; i < ORDERED_RANGES; i++)
+		place[i] = ORDERED_RANGES - 1 - i; /* as many runs as ranges */
+	compare_order(place);
+	for (uint32_t i = 0; i < ORDERED_RANGES; i++)
+		place[i] = i * 1365 % ORDERED_RANGES;
+	compare_order(place);
+}
+
 static void test_better_source_inside_a_range(void **state)
 {
 	struct fixture f;
@@ -200,6 +237,7 @@ int main(void)
 		cmocka_unit_test(test_wide_pages_over_several_chunks),
 		cmocka_unit_test(test_mixed_pages),
 		cmocka_unit_test(test_merges),
+		cmocka_unit_test(test_runs_of_ranges),
 		cmocka_unit_test(test_better_source_inside_a_range),
 		cmocka_unit_test(test_overlaps_in_linear_time),
 		cmocka_unit_test(test_damaged_tables_are_refused),
