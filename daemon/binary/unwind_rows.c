@@ -38,6 +38,8 @@ int unwind_rows_init(struct unwind_rows *rows, const struct elf_file *elf)
 		struct unwind_segment segment = {load.p_vaddr,
 						 MIN_OF(load.p_filesz, elf->size - load.p_offset),
 						 load.p_offset};
+		if (rows->segments.count == UNWIND_MAX_SEGMENTS)
+			return -E2BIG;
 		if (array_add(&rows->segments, segment) < 0)
 			return -ENOMEM;
 		rows->base = MIN_OF(rows->base, load.p_offset);
@@ -58,11 +60,22 @@ void unwind_rows_free(struct unwind_rows *rows)
 	hash_free(&rows->rule_index);
 }
 
-static const struct unwind_segment *segment_of(const struct unwind_rows *rows, uint64_t address)
+static bool is_in(const struct unwind_segment *segment, uint64_t address)
 {
+	return address - segment->address < segment->size;
+}
+
+/* Mostly the one of the range before. */
+static const struct unwind_segment *segment_of(struct unwind_rows *rows, uint64_t address)
+{
+	const struct unwind_segment *segments = rows->segments.items;
+	if (is_in(&segments[rows->last_segment], address))
+		return &segments[rows->last_segment];
 	for (size_t i = 0; i < rows->segments.count; i++)
-		if (address - rows->segments.items[i].address < rows->segments.items[i].size)
-			return &rows->segments.items[i];
+		if (is_in(&segments[i], address)) {
+			rows->last_segment = i;
+			return &segments[i];
+		}
 	return NULL;
 }
 

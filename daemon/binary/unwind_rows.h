@@ -41,6 +41,9 @@ struct unwind_range {
 
 #define UNWIND_MAX_RANGES (8U << 20)
 
+/* Executable ones of a file: programs have one, some three. Each range's is searched for among them. */
+#define UNWIND_MAX_SEGMENTS 64
+
 struct unwind_segment {
 	uint64_t address, size, offset;
 };
@@ -66,6 +69,7 @@ struct unwind_rows {
 	struct unwind_range range;
 	uint64_t address, size; /* of the range, clipped to its segment */
 	uint64_t last_rule;
+	uint32_t last_segment; /* that a range was in */
 };
 
 static inline uint64_t unwind_rule_bits(struct unwind_rule rule)
@@ -84,7 +88,7 @@ static inline struct unwind_rule unwind_rule_of(uint64_t bits)
 }
 
 /* Free with unwind_rows_free(), also after an error. Returns 0, -ENODATA when the file has no
- * executable segment, or -ENOMEM. */
+ * executable segment, -E2BIG when it has more than UNWIND_MAX_SEGMENTS, or -ENOMEM. */
 int unwind_rows_init(struct unwind_rows *rows, const struct elf_file *elf);
 void unwind_rows_free(struct unwind_rows *rows);
 

@@ -201,7 +201,7 @@ static void test_nothing_to_build(void **state)
 /* A file whose segments are all the same bytes must not be searched as often as it has segments. */
 static void test_search_of_code_is_bounded(void **state)
 {
-	enum { SEGMENTS = 300, SIZE = 1 << 20, SEARCHED = 256 };
+	enum { SEGMENTS = UNWIND_MAX_SEGMENTS, SIZE = 8 << 20, SEARCHED = 32 };
 	static const unsigned char trampoline[] = {0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 5};
 	static Elf64_Phdr loads[SEGMENTS];
 	unsigned char *bytes = calloc(1, SIZE + sizeof(loads));

@@ -191,6 +191,40 @@ static void test_overlaps_in_linear_time(void **state)
 	close_fixture(&f);
 }
 
+/* A file of so many executable segments: a page each, in the file's order but at addresses that descend. */
+static int open_segments(unsigned count, unsigned char *bytes, struct elf_file *elf, struct unwind_rows *rows)
+{
+	Elf64_Ehdr header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1},
+			     .e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = 1,
+			     .e_phoff = 0x40, .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = count};
+	memcpy(bytes, &header, sizeof(header));
+	for (unsigned i = 0; i < count; i++) {
+		Elf64_Phdr load = {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = 0x1000 * i,
+				   .p_vaddr = 0x100000 - 0x1000 * i, .p_filesz = 0x1000, .p_memsz = 0x1000};
+		memcpy(bytes + 0x40 + i * sizeof(load), &load, sizeof(load));
+	}
+	assert_int_equal(elf_file_open(bytes, CODE_SIZE, elf), 0);
+	return unwind_rows_init(rows, elf);
+}
+
+/* Each range's segment is searched for: in a damaged file with many of either that must not take for ever. */
+static void test_segments_have_a_limit(void **state)
+{
+	static unsigned char bytes[CODE_SIZE];
+	struct elf_file elf;
+	struct unwind_rows rows;
+	assert_int_equal(open_segments(UNWIND_MAX_SEGMENTS, bytes, &elf, &rows), 0);
+	for (unsigned i = 0; i < 4 * UNWIND_MAX_SEGMENTS; i++) {
+		unsigned segment = i * 7 % UNWIND_MAX_SEGMENTS;
+		assert_true(unwind_rows_begin(&rows, 0x100010 - 0x1000 * segment, 8, UNWIND_FROM_EH_FRAME));
+		assert_int_equal(rows.range.start, 0x1000 * segment + 0x10);
+	}
+	assert_false(unwind_rows_begin(&rows, 0x101000, 8, UNWIND_FROM_EH_FRAME));
+	unwind_rows_free(&rows);
+	assert_int_equal(open_segments(UNWIND_MAX_SEGMENTS + 1, bytes, &elf, &rows), -E2BIG);
+	unwind_rows_free(&rows);
+}
+
 /* Every damage of header and index must be refused. */
 static void test_damaged_tables_are_refused(void **state)
 {
@@ -239,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_merges),
 		cmocka_unit_test(test_runs_of_ranges),
 		cmocka_unit_test(test_better_source_inside_a_range),
+		cmocka_unit_test(test_segments_have_a_limit),
 		cmocka_unit_test(test_overlaps_in_linear_time),
 		cmocka_unit_test(test_damaged_tables_are_refused),
 	};
