@@ -89,7 +89,7 @@ struct cfi_rule_set {
 /* Of one section. A file uses a handful; what has no room is looked up as any rule is. */
 struct cfi_rule_sets {
 	unsigned count;
-	struct cfi_rule_set items[16];
+	struct cfi_rule_set items[32];
 };
 
 static inline bool cfi_has_place(uint64_t cfa_offset)

@@ -28,11 +28,13 @@ static struct cfi_place *place_of(struct cfi_state *state, const struct cfi_regi
 	return NULL;
 }
 
-/* More than the CFA's offset has changed. */
-static void set_outdated(struct cfi_machine *m)
+/* More than the CFA's offset has changed. Returns the set that the state's rule was of until now, or NULL. */
+static const struct cfi_rule_set *set_outdated(struct cfi_machine *m)
 {
+	const struct cfi_rule_set *set = m->made.set;
 	m->changed = m->made.outdated = true;
 	m->made.set = NULL;
+	return set;
 }
 
 static void set_place(struct cfi_machine *m, uint64_t number, struct cfi_place place)
@@ -41,17 +43,6 @@ static void set_place(struct cfi_machine *m, uint64_t number, struct cfi_place p
 	if (!kept)
 		return;
 	*kept = place;
-	set_outdated(m);
-}
-
-void cfi_restore_place(struct cfi_machine *m, uint64_t number)
-{
-	struct cfi_place *kept = place_of(m->now, m->program->registers, number);
-	if (!kept)
-		return;
-	/* The initial state's place for it, which is at the same distance. */
-	const struct cfi_state *initial = &m->program->cie->initial;
-	*kept = *(const struct cfi_place *)((const char *)initial + ((char *)kept - (char *)m->now));
 	set_outdated(m);
 }
 
@@ -73,13 +64,52 @@ static struct cfi_rule_set *rule_set(struct cfi_rule_sets *sets, uint64_t form)
 	return &sets->items[sets->count++];
 }
 
+/*
+ * The sets of rules that are as those of another set except for what an instruction changes. Nearly all functions
+ * save the frame pointer, take the CFA from it and back from the stack pointer, and restore it: no rule has to
+ * be made for that more than once.
+ */
+static struct cfi_rule_set *with_frame_at(struct cfi_machine *m, const struct cfi_rule_set *set, uint8_t where,
+					  int64_t offset)
+{
+	if (!set || offset != (int16_t)offset)
+		return NULL;
+	struct unwind_rule rule = unwind_rule_of(set->form);
+	rule.flags = (rule.flags & ~(RULE_FP_AT_FP | RULE_FP_AT_CFA)) | where;
+	rule.fp_offset = offset;
+	return rule_set(m->program->rule_sets, unwind_rule_bits(rule));
+}
+
+static struct cfi_rule_set *with_cfa_register(struct cfi_machine *m, const struct cfi_rule_set *set, uint64_t number)
+{
+	const struct cfi_registers *registers = m->program->registers;
+	if (!set || (number != registers->stack && number != registers->frame))
+		return NULL;
+	struct unwind_rule rule = unwind_rule_of(set->form);
+	rule.kind = number == registers->stack ? RULE_CFA_SP : RULE_CFA_FP;
+	return rule_set(m->program->rule_sets, unwind_rule_bits(rule));
+}
+
+void cfi_restore_place(struct cfi_machine *m, uint64_t number)
+{
+	struct cfi_place *kept = place_of(m->now, m->program->registers, number);
+	if (!kept)
+		return;
+	/* The initial state's place for it, which is at the same distance. */
+	const struct cfi_state *initial = &m->program->cie->initial;
+	*kept = *(const struct cfi_place *)((const char *)initial + ((char *)kept - (char *)m->now));
+	const struct cfi_rule_set *set = set_outdated(m);
+	if (kept == &m->now->frame && kept->kind == CFI_UNCHANGED)
+		m->made.set = with_frame_at(m, set, 0, 0);
+}
+
 void cfi_make_rule(const struct cfi_state *state, uint16_t machine, struct cfi_rule_sets *sets,
 		   struct cfi_made_rule *ret)
 {
 	struct unwind_rule rule = cfi_rule(state, machine);
 	uint64_t bits = unwind_rule_bits(rule);
-	bool plain = rule.kind == RULE_CFA_SP && state->frame.kind != CFI_AT_EXPRESSION &&
-		     !state->cfa_expression;
+	bool plain = (rule.kind == RULE_CFA_SP || rule.kind == RULE_CFA_FP) &&
+		     state->frame.kind != CFI_AT_EXPRESSION && !state->cfa_expression;
 	*ret = (struct cfi_made_rule){.bits = bits, .cfa_offset = state->cfa_offset};
 	if (plain)
 		ret->set = rule_set(sets, form_of(bits, machine));
@@ -152,7 +182,7 @@ void cfi_set_cfa(struct cfi_machine *m, uint64_t reg, int64_t offset)
 {
 	reg = MIN_OF(reg, (uint64_t)UINT32_MAX);
 	if (m->now->cfa_expression || m->now->cfa_register != reg)
-		set_outdated(m);
+		m->made.set = with_cfa_register(m, set_outdated(m), reg);
 	m->now->cfa_expression = NULL;
 	m->now->cfa_register = reg;
 	m->now->cfa_offset = offset;
@@ -212,23 +242,12 @@ int cfi_restore(struct cfi_machine *m)
 	return 0;
 }
 
-/* The set of rules that are as those of another set except for the frame pointer, which is saved. */
-static struct cfi_rule_set *with_saved_frame(struct cfi_machine *m, const struct cfi_rule_set *set,
-					     int64_t offset)
-{
-	struct unwind_rule rule = unwind_rule_of(set->form);
-	rule.flags = (rule.flags & ~RULE_FP_AT_FP) | RULE_FP_AT_CFA;
-	rule.fp_offset = offset;
-	return rule_set(m->program->rule_sets, unwind_rule_bits(rule));
-}
-
 void cfi_set_saved(struct cfi_machine *m, uint64_t number, int64_t offset)
 {
 	const struct cfi_rule_set *set = m->made.set;
 	set_place(m, number, (struct cfi_place){.kind = CFI_AT_CFA, .offset = offset});
-	/* Many functions save the frame pointer first of all. */
-	if (set && number == m->program->registers->frame && offset == (int16_t)offset)
-		m->made.set = with_saved_frame(m, set, offset);
+	if (number == m->program->registers->frame)
+		m->made.set = with_frame_at(m, set, RULE_FP_AT_CFA, offset);
 }
 
 static void set_value(struct cfi_machine *m, uint64_t number, int64_t offset)

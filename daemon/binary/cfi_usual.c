@@ -17,14 +17,18 @@ struct loop {
 	struct cfi_machine *machine;
 	struct unwind_writer rows;
 	const uint16_t *places; /* of rules by the CFA's offset */
-	bool changed;
+	uint32_t index; /* of the state's rule; 0: has to be made or looked up; rows.last_index: there is no news */
 	int error; /* of an instruction or a row */
 };
 
-static const uint16_t *places_of(const struct cfi_machine *m)
+/* The state's rule may be another one. */
+static inline void find_index(struct loop *l)
 {
 	static const uint16_t nothing[CFI_SET_PLACES];
-	return m->made.set ? m->made.set->index : nothing;
+	const struct cfi_machine *m = l->machine;
+	uint64_t cfa_offset = m->now->cfa_offset;
+	l->places = m->made.set ? m->made.set->index : nothing;
+	l->index = cfi_has_place(cfa_offset) ? l->places[cfa_offset / 8] : 0;
 }
 
 /* A row by a rule that has to be made or looked up. */
@@ -36,16 +40,16 @@ static __attribute__((noinline)) void put_new_row(struct loop *l, uint64_t offse
 	m->changed = true;
 	l->error = cfi_emit_row(m, unwind_writer_address(rows, offset));
 	l->rows = unwind_writer_open(rows);
-	l->places = places_of(m);
+	find_index(l);
+	l->index = l->rows.last_index;
 }
 
-/* Gives the row away whose code starts at `offset`. */
+/* Gives the row away whose code starts at `offset`, if there is news. */
 static inline __attribute__((always_inline)) void put_row(struct loop *l, uint64_t offset)
 {
-	uint64_t cfa_offset = l->machine->now->cfa_offset;
-	uint16_t index = cfi_has_place(cfa_offset) ? l->places[cfa_offset / 8] : 0;
-	l->changed = false;
-	if (index && unwind_writer_add(&l->rows, offset, index))
+	if (l->index == l->rows.last_index)
+		return;
+	if (__builtin_expect(l->index && unwind_writer_add(&l->rows, offset, l->index), 1))
 		return;
 	struct loop in_memory = *l; /* so that the original stays in registers */
 	put_new_row(&in_memory, offset);
@@ -108,13 +112,14 @@ static inline const unsigned char *run_cfa_offset(struct loop *l, const unsigned
 	unsigned low = at[1], high = at[2];
 	if (now->cfa_expression || (low & high & 0x80))
 		return NULL;
-	l->changed = true;
-	if (low < 0x80) {
+	if (__builtin_expect(!(low & 0x87), 1)) { /* one byte, and a multiple of 8 */
 		now->cfa_offset = low;
+		l->index = l->places[low / 8];
 		return at + 2;
 	}
-	now->cfa_offset = (low & 0x7f) | high << 7;
-	return at + 3;
+	now->cfa_offset = low < 0x80 ? low : (low & 0x7f) | high << 7;
+	l->index = cfi_has_place(now->cfa_offset) ? l->places[now->cfa_offset / 8] : 0;
+	return at + (low < 0x80 ? 2 : 3);
 }
 
 static inline const unsigned char *run_register(struct loop *l, uint64_t kept, const unsigned char *at)
@@ -124,8 +129,7 @@ static inline const unsigned char *run_register(struct loop *l, uint64_t kept, c
 		return NULL;
 	if (kept >> (*at & 0x3f) & 1) {
 		run_kept(l->machine, at);
-		l->places = places_of(l->machine);
-		l->changed = true;
+		find_index(l);
 	}
 	return at + 1 + operands;
 }
@@ -138,18 +142,23 @@ static inline const unsigned char *run_other(struct loop *l, const unsigned char
 		return cfi_only_nops(at, end) ? end : at + 1;
 	at = run_short(l->machine, at, &r);
 	l->error = r;
-	l->places = places_of(l->machine);
-	l->changed |= at != NULL;
+	if (at)
+		find_index(l);
 	return at;
 }
 
+/* A step of 0 is no step, and for the other loop too. */
 static inline const unsigned char *run_step(const unsigned char *at, uint64_t *by)
 {
+	if ((uint8_t)(*at - DW_CFA_advance_loc - 1) < 0x3f) { /* most of them */
+		*by = *at - DW_CFA_advance_loc;
+		return at + 1;
+	}
 	if (*at != DW_CFA_advance_loc1 && *at != DW_CFA_advance_loc2)
 		return NULL;
 	bool one = *at == DW_CFA_advance_loc1;
 	*by = one ? at[1] : at[1] | at[2] << 8;
-	return at + (one ? 2 : 3);
+	return *by ? at + (one ? 2 : 3) : NULL;
 }
 
 int cfi_run_usual(struct cfi_machine *m)
@@ -158,32 +167,34 @@ int cfi_run_usual(struct cfi_machine *m)
 	const unsigned char *at = p->code.at, *end = p->code.end, *next;
 	if (!may_run(p))
 		return 0;
-	struct loop l = {m, unwind_writer_open(p->rows), places_of(m), m->changed, 0};
+	struct loop l = {.machine = m, .rows = unwind_writer_open(p->rows)};
 	uint64_t kept = p->registers->kept, factor = p->cie->code_factor;
-	uint64_t offset = unwind_writer_offset(p->rows, p->address);
-	for (; at < end && l.error == 0; at = next) {
-		uint8_t op = *at;
-		uint64_t by = 0;
-		if ((uint8_t)(op - DW_CFA_advance_loc) < 0x40) { /* in order of number */
-			by = op - DW_CFA_advance_loc;
-			next = at + 1;
-		} else if (op == DW_CFA_def_cfa_offset) {
-			next = run_cfa_offset(&l, at);
-		} else if (op >= DW_CFA_offset) {
+	uint64_t offset = unwind_writer_offset(p->rows, p->address), by;
+	find_index(&l);
+	if (!m->changed)
+		l.index = l.rows.last_index;
+	for (; at < end; at = next) {
+		if ((next = run_step(at, &by))) {
+			put_row(&l, offset);
+			offset += by * factor;
+			at = next;
+			/* What a step leads to is mostly a move of the CFA. */
+			if (at < end && *at == DW_CFA_def_cfa_offset)
+				next = run_cfa_offset(&l, at);
+		} else if (*at >= DW_CFA_offset) {
 			next = run_register(&l, kept, at);
-		} else if (!(next = run_step(at, &by))) {
+		} else if (*at == DW_CFA_def_cfa_offset) {
+			next = run_cfa_offset(&l, at);
+		} else {
 			next = run_other(&l, at, end);
 		}
-		if (!next)
+		if (!next || l.error)
 			break;
-		if (by && l.changed)
-			put_row(&l, offset);
-		offset += by * factor;
 	}
-	if (l.error == 0 && at == end && l.changed)
+	if (l.error == 0 && at == end)
 		put_row(&l, offset);
 	unwind_writer_close(&l.rows, p->rows);
-	m->changed = l.changed;
+	m->changed = l.index != l.rows.last_index;
 	p->code.at = at;
 	p->address = unwind_writer_address(p->rows, offset);
 	return at <= end ? l.error : -EBADMSG;

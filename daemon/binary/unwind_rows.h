@@ -140,15 +140,15 @@ static inline int unwind_rows_add_bits(struct unwind_rows *rows, uint64_t addres
 struct unwind_writer {
 	struct unwind_row *next, *stop;
 	uint64_t end;	     /* of the range, an offset */
-	uint32_t last_index; /* UINT32_MAX: none yet */
+	uint32_t last_index; /* UINT32_MAX: none yet, or RULE_NONE, which is no rule for unwind_writer_add() */
 };
 
 static inline struct unwind_writer unwind_writer_open(const struct unwind_rows *rows)
 {
 	struct unwind_row *next = rows->rows.items + rows->rows.count;
-	bool none = rows->rows.count == rows->range.first_row;
+	uint32_t last = rows->rows.count == rows->range.first_row ? 0 : next[-1].rule;
 	return (struct unwind_writer){next, rows->rows.items + rows->rows.capacity, rows->range.end,
-				      none ? UINT32_MAX : next[-1].rule};
+				      last ? last : UINT32_MAX};
 }
 
 static inline void unwind_writer_close(const struct unwind_writer *w, struct unwind_rows *rows)
@@ -169,10 +169,11 @@ static inline uint64_t unwind_writer_address(const struct unwind_rows *rows, uin
 	return rows->address + (offset - rows->range.start);
 }
 
-/* As unwind_rows_add(), by the rule's index, behind all rows of the range. False: there is no room. */
+/* As unwind_rows_add(), by the index of another rule than the last one, behind all rows of the range. False:
+ * there is no room. */
 static inline bool unwind_writer_add(struct unwind_writer *w, uint64_t offset, uint32_t index)
 {
-	if (index == w->last_index || offset >= w->end)
+	if (offset >= w->end)
 		return true;
 	if (w->next == w->stop)
 		return false;
