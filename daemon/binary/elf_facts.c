@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Identity of an ELF file: notes (GNU and Go build ids) and its load segments, as struct
- * binary_facts.
+ * Identity of an ELF file: notes (GNU and Go build ids), its load segments, and whether it tells trace contexts,
+ * as struct binary_facts.
  */
 #include "binary/elf_file.h"
 #include "binary/facts.h"
 #include "binary/file_identity.h"
+#include "binary/thread_variable.h"
 
 #include <errno.h>
 #include <string.h>
@@ -121,6 +122,7 @@ void elf_file_facts(const struct elf_file *elf, struct binary_facts *ret)
 	add_segments(elf, ret, false);
 	read_build_ids(elf, ret);
 	bytes_htlhash(elf->bytes, elf->size, ret->htlhash);
+	thread_variable_find(elf, THREAD_CONTEXT_SYMBOL, &ret->context);
 	if (elf_file_debuglink(elf, ret->debuglink, &ret->debuglink_crc) < 0)
 		ret->debuglink[0] = '\0';
 	Elf64_Shdr section;

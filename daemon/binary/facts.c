@@ -30,6 +30,8 @@ int facts_check(const struct binary_facts *facts, size_t size)
 {
 	if (!facts || size != sizeof(*facts))
 		return -EBADMSG;
+	if (facts->context.access >= THREAD_VARIABLE_ACCESS_MAX)
+		return -EBADMSG;
 	if (facts->segment_count > FACTS_MAX_SEGMENTS || facts->build_id_size > BUILD_ID_MAX)
 		return -EBADMSG;
 	if (!terminated(facts->go_build_id, sizeof(facts->go_build_id)) ||

@@ -29,6 +29,24 @@ struct facts_segment {
 	uint32_t padding;
 };
 
+/* How code reaches a variable of its own thread. Source: Drepper, "ELF Handling For Thread-Local Storage", and
+ * the psABIs' TLS descriptors. */
+enum thread_variable_access {
+	THREAD_VARIABLE_NONE,	     /* there is no such variable */
+	THREAD_VARIABLE_FIXED,	     /* at the thread pointer + `offset` */
+	THREAD_VARIABLE_OFFSET_SLOT, /* the word at `slot` is that offset */
+	THREAD_VARIABLE_MODULE_SLOT, /* the words at `slot`: number of the module, offset in its block */
+	THREAD_VARIABLE_DESCRIPTOR,  /* the words at `slot`: a function, and its argument */
+	THREAD_VARIABLE_ACCESS_MAX
+};
+
+struct thread_variable {
+	uint32_t access; /* enum thread_variable_access */
+	uint32_t padding;
+	uint64_t slot; /* ELF virtual address */
+	int64_t offset;
+};
+
 struct binary_facts {
 	uint16_t machine; /* EM_* */
 	uint16_t elf_type; /* ET_* */
@@ -41,6 +59,7 @@ struct binary_facts {
 	char debuglink[256]; /* .gnu_debuglink file name without directory, NUL-terminated */
 	uint32_t debuglink_crc;
 	uint32_t padding;
+	struct thread_variable context; /* where its threads' trace contexts are: thread_variable.h */
 	struct facts_segment segments[FACTS_MAX_SEGMENTS]; /* PT_LOADs, executable ones first kept */
 };
 
