@@ -14,6 +14,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "context.bpf.h"
 #include "event_clock.bpf.h"
 #include "fetch.bpf.h"
 #include "select.bpf.h"
@@ -345,6 +346,8 @@ __noinline int send_sample(u32 walk)
 		s->sample.flags |= SAMPLE_HAS_STACK;
 	s->sample.stack_id = id;
 	u64 size = sizeof(s->sample) + words * sizeof(u64);
+	if (s->sample.flags & SAMPLE_HAS_TRACE)
+		size += append_context(s, words);
 	s->sample.header.size = size;
 	/* Asking the ring touches what other CPUs write: each CPU asks now and then. */
 	u64 wake = BPF_RB_NO_WAKEUP;
@@ -392,6 +395,8 @@ static __noinline int sample_tick(struct bpf_perf_event_data *ctx, struct cpu_cl
 		take_kernel_stack(ctx, walk, s);
 	if (!settings->kernel_only)
 		take_user_stack(ctx, walk, s, task, user_mode);
+	if (may_have_context(numbers.pid))
+		take_context(walk);
 	send_sample(walk);
 	return true;
 }

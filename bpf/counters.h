@@ -25,6 +25,8 @@
 	COUNTER(UNSELECTED_NS, "unselected_ns", "time of the unselected ticks, ns")               \
 	COUNTER(MISSED_NS, "missed_ns", "time of the missed ticks, ns")                           \
 	COUNTER(LOST_NS, "lost_ns", "time of the lost samples, ns")                               \
+	COUNTER(CONTEXTS, "contexts", "samples with the trace context of their thread")           \
+	COUNTER(CONTEXTS_UNREADABLE, "contexts_unreadable", "samples of threads whose trace context could not be read") \
 	COUNTER(STACKS_SENT, "stacks_sent", "samples that carried their whole stack")             \
 	COUNTER(FRAMES, "frames", "user frames unwound")                                          \
 	COUNTER(BINARIES_FULL, "binaries_full", "frames in a binary the full table refused")      \

@@ -154,6 +154,19 @@ struct bpf_ringbuf_map {
 	struct bpf_ringbuf *rb;
 };
 
+/* The user's thread pointer, as of when it was set or the task was last switched away from. */
+#if defined(__TARGET_ARCH_x86)
+struct thread_struct {
+	unsigned long fsbase;
+};
+#else
+struct thread_struct {
+	struct {
+		unsigned long tp_value;
+	} uw;
+};
+#endif
+
 struct task_struct {
 	unsigned int flags;
 	int pid;
@@ -166,6 +179,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct css_set *cgroups;
 	char comm[16];
+	struct thread_struct thread;
 };
 
 #pragma clang attribute pop

@@ -86,8 +86,9 @@ struct scratch {
 
 	/* the record as it is sent: frames follow the sample at once */
 	struct record_sample sample;
-	u64 frames[MAX_SAMPLE_WORDS];
+	u64 frames[MAX_SAMPLE_WORDS + TRACE_WORDS]; /* and the trace context behind them */
 	u64 frames_end; /* room for a masked index that is one past */
+	u64 trace[TRACE_WORDS]; /* struct record_trace, with SAMPLE_HAS_TRACE */
 
 	/* a kernel object read at once (see kernel_block.bpf.h), or the registers in a signal frame */
 	u64 block[KERNEL_BLOCK_WORDS];
@@ -194,6 +195,14 @@ struct {
 	__type(value, u32);
 } executable_verdicts SEC(".maps");
 
+/* Key: a program whose threads have trace contexts. Value: where. Filled by the daemon. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct context_key);
+	__type(value, struct context_place);
+} context_places SEC(".maps");
+
 struct comm_key {
 	char comm[COMM_SIZE];
 };
@@ -236,6 +245,8 @@ volatile u32 selected_cgroup_count SETTING;
 volatile struct selected_cgroup selected_cgroups[MAX_SELECTED_CGROUPS] SETTING;
 volatile u64 stack_epoch SETTING;	    /* changed: every stack is sent whole once more */
 volatile u32 binaries_epoch SETTING;	    /* changed: entries of `binaries` did */
+/* Bit `pid % 64`: a process in `context_places` has such a number. The others need not be looked for. */
+volatile u64 context_pids SETTING;
 
 static __always_inline void count(u32 walk, enum counter counter, u64 more)
 {

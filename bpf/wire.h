@@ -123,7 +123,7 @@ struct record_header {
 
 enum sample_flag {
 	SAMPLE_HAS_STACK = 1 << 0,   /* frames follow; otherwise the stack with this id was sent before */
-	SAMPLE_HAS_TRACE = 1 << 1,   /* struct record_trace follows the sample */
+	SAMPLE_HAS_TRACE = 1 << 1,   /* struct record_trace is the last part */
 	SAMPLE_HAS_LABELS = 1 << 2,  /* struct record_labels follows */
 	SAMPLE_UNDECIDED = 1 << 3,   /* the daemon decides whether this executable is selected */
 	SAMPLE_KERNEL_TASK = 1 << 4, /* kernel thread: no user stack to expect */
@@ -132,8 +132,8 @@ enum sample_flag {
 };
 
 /*
- * One sample. Optional parts follow in this order: record_trace, record_labels, then
- * kernel_frames + user_frames frame words, leaf first (kernel part first).
+ * One sample. Optional parts follow in this order: record_labels, then kernel_frames + user_frames frame
+ * words, leaf first (kernel part first), then record_trace.
  */
 struct record_sample {
 	struct record_header header;
@@ -156,10 +156,12 @@ struct record_sample {
 	char comm[COMM_SIZE]; /* the thread's name */
 };
 
+/* In which span the thread was: as W3C Trace Context has them, in the order of their digits. */
 struct record_trace {
-	u8 trace_id[16];
+	u8 trace_id[16]; /* not all 0 */
 	u8 span_id[8];
 };
+#define TRACE_WORDS (sizeof(struct record_trace) / sizeof(u64))
 
 /* Followed by `size` bytes (a multiple of 8) of key\0value\0 pairs. */
 struct record_labels {
@@ -185,6 +187,29 @@ struct record_new_binary {
 	u64 mapping_offset; /* bytes into the file */
 	u32 slot;
 	u32 pid;
+};
+
+/* ---- Trace contexts -------------------------------------------------------------------------- */
+
+/* Key of `context_places`: a program in a process, as its samples tell it. */
+struct context_key {
+	u64 process_start;
+	u32 pid;
+	u32 exec_id;
+};
+
+/*
+ * Where a thread of it has the pointer to its context: `offset` bytes from the thread pointer; or, with a
+ * `module`, from that module's block. The block's address is in the thread's vector (DTV), which lies at the
+ * address that is at the thread pointer + `vector_at`: entry `module`, of `entry_size` bytes each. How many
+ * entries it has is in its word at `count_at`.
+ */
+struct context_place {
+	s64 offset;
+	u32 module; /* 0: no vector is needed */
+	u32 entry_size;
+	s32 vector_at;
+	s32 count_at;
 };
 
 /* ---- Ticks ----------------------------------------------------------------------------------- */

@@ -161,6 +161,7 @@ static int take_facts(struct binary *binary, const struct artifact *artifact)
 	if (r == 0) {
 		memcpy(&binary->facts, facts, sizeof(binary->facts));
 		binary->has_facts = true;
+		binary->owner->with_contexts += binary->facts.context.access != THREAD_VARIABLE_NONE;
 	}
 	return r;
 }

@@ -66,6 +66,7 @@ struct binaries {
 	uint32_t next_slot;
 	size_t pending; /* tables and allocators asked for and not answered */
 	bool wants_allocators;
+	size_t with_contexts; /* so far: their threads may have trace contexts (facts.context) */
 	size_t limit;	/* how many at most */
 	size_t leaving; /* of the list */
 	uint64_t leaving_bytes; /* their tables */

@@ -110,6 +110,7 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 		.growth = c->options.growth,
 		.heap = c->options.heap,
 		.heap_interval = c->options.heap_interval,
+		.contexts = c->options.contexts,
 		.heap_blocks = c->options.heap_blocks,
 		.oom = c->options.on_oom != NULL,
 	};
@@ -158,6 +159,7 @@ static void on_mapping(void *userdata, struct process *process,
 	/* Binaries of processes that are not selected are not opened. Where the kernel side selects by
 	 * more than the process, it asks for what it meets. */
 	bool is_probed = c->options.heap && heap_probes_on_mapping(&c->heap, process, mapping);
+	contexts_on_mapping(c->contexts, process, mapping);
 	if (is_probed || c->whole_host || is_selected_pid(c, process->pid))
 		binaries_on_mapping(&c->binaries, process, mapping);
 }
@@ -184,6 +186,8 @@ static int open_parts(struct collector *c, struct collect_failure *failure)
 		binaries_want_allocators(&c->binaries);
 	if (r == 0)
 		r = process_table_new("/proc", NULL, on_mapping, c, &c->processes);
+	if (r == 0 && c->options.contexts)
+		r = contexts_new(c->loop, &c->programs, &c->binaries, c->processes, &c->contexts);
 	if (r == 0)
 		r = sideband_new(c->loop, 0, cpu_events_open, c->options.opener,
 				 &c->sideband);
@@ -236,6 +240,7 @@ struct collector *collector_free(struct collector *c)
 	loop_remove(c->timer);
 	ring_buffer__free(c->ring);
 	sideband_free(c->sideband);
+	contexts_free(c->contexts);
 	process_table_free(c->processes);
 	offload_free(c->offload);
 	parser_free(c->parser);
@@ -371,6 +376,7 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	sideband_get_statistics(c->sideband, &ret->sideband);
 	process_table_get_statistics(c->processes, &ret->processes);
 	ret->binaries = c->binaries.statistics;
+	contexts_get_statistics(c->contexts, &ret->contexts);
 	ret->heap = c->heap.statistics;
 	ret->heap_ended_lost = c->heap_table.ended.lost;
 	collector_get_heap_statistics(c, &ret->heap_windows);

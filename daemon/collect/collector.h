@@ -7,6 +7,7 @@
 
 #include "base/loop.h"
 #include "collect/binaries.h"
+#include "collect/contexts.h"
 #include "collect/failure.h"
 #include "collect/heap_probes.h"
 #include "collect/heap_table.h"
@@ -18,9 +19,10 @@
 struct collector;
 
 /* `frames` holds the sample's frame words, or is NULL when the stack with this id was delivered
- * before. `process` lives during the call; take a reference to keep it. */
+ * before; `trace` is NULL where its thread had no trace context. `process` lives during the call; take a reference to keep it. */
 typedef void (*collector_callback)(void *userdata, const struct record_sample *sample,
-				   const uint64_t *frames, struct process *process);
+				   const uint64_t *frames, const struct record_trace *trace,
+				   struct process *process);
 
 /* The kernel kills a process for lack of memory; `cgroup_path` NULL: not known. */
 typedef void (*collector_oom_callback)(void *userdata, const struct record_oom_victim *victim,
@@ -33,6 +35,7 @@ struct collector_options {
 	uint32_t frequency;	 /* Hz */
 	bool no_ticks;		 /* the CPU is not sampled */
 	bool growth;		 /* page faults are */
+	bool contexts;		 /* the trace contexts of threads are looked for: collect/contexts.h */
 	bool heap;		 /* allocators are probed */
 	uint64_t heap_interval;	 /* and of that: as of programs_options */
 	uint32_t heap_blocks;
@@ -68,6 +71,7 @@ struct collector_statistics {
 	unsigned safe_mode;	   /* what is left out: bits of enum safe_mode_feature */
 	uint64_t bpf_ns, map_bytes;
 	uint64_t drained_ns; /* when the rings were last read, CLOCK_MONOTONIC */
+	struct contexts_statistics contexts;
 	struct sideband_statistics sideband;
 	struct process_statistics processes;
 	struct binaries_statistics binaries;

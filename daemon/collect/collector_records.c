@@ -83,8 +83,10 @@ static void reject(struct collector *c, const struct record_sample *sample, cons
 	programs_bump_stacks(&c->programs);
 }
 
-static void on_sample(struct collector *c, const struct record_sample *sample, const uint64_t *frames)
+static void on_sample(struct collector *c, const struct ring_record *record)
 {
+	const struct record_sample *sample = record->sample;
+	const uint64_t *frames = record->frames;
 	char comm[COMM_SIZE];
 	memcpy(comm, sample->comm, sizeof(comm));
 	comm[COMM_SIZE - 1] = '\0';
@@ -104,7 +106,7 @@ static void on_sample(struct collector *c, const struct record_sample *sample, c
 	if (c->options.environment)
 		process_table_resolve_environment(c->processes, process);
 	_cleanup_free_ uint64_t *held = frames ? NULL : held_stacks_take(&c->held_stacks, sample);
-	c->options.on_sample(c->options.userdata, sample, held ? held : frames, process);
+	c->options.on_sample(c->options.userdata, sample, held ? held : frames, record->trace, process);
 }
 
 /* The side-band is looked at anew only for samples younger than the last look. */
@@ -158,7 +160,7 @@ int collector_on_record(void *userdata, void *data, size_t size)
 	catch_up(c, ((const struct record_header *)data)->time);
 	c->met_news |= record.sample == NULL;
 	if (record.sample)
-		on_sample(c, record.sample, record.frames);
+		on_sample(c, &record);
 	else if (record.fast_faults)
 		growth_events_hurry(&c->growth, record.fast_faults->cpu, monotonic_ns());
 	else if (record.oom_victim)
@@ -192,6 +194,7 @@ void collector_drain(struct collector *c)
 	ring_buffer__consume(c->ring);
 	c->sideband_seen_ns = now;
 	sideband_drain(c->sideband, now, on_sideband, c);
+	contexts_update(c->contexts, now);
 	if (sideband_take_loss(c->sideband))
 		process_table_scan(c->processes, collector_wants_maps(c));
 	if (now - c->last_expiry > EXPIRE_INTERVAL_NS) {

@@ -37,6 +37,7 @@ struct collector {
 	struct parser *parser;
 	struct binary_store *store;
 	struct binaries binaries;
+	struct contexts *contexts; /* NULL: nobody asks */
 	struct ring_buffer *ring;
 	struct loop_source *ring_source, *timer;
 	int statistics_fd; /* open: the kernel counts the programs' run time */

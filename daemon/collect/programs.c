@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "bolometer.skel.h"
+#include "collect/contexts.h"
 #include "collect/cpu_events.h"
 #include "collect/event_clock.h"
 #include "collect/instructions.h"
@@ -142,12 +143,14 @@ static void size_maps(const struct programs *programs, const struct programs_opt
 	bpf_map__set_max_entries(s->maps.ring, options->ring_bytes);
 	bpf_map__set_max_entries(s->maps.selected_pids,
 				 options->select_by_pid ? SELECTED_PIDS : 1);
+	bpf_map__set_max_entries(s->maps.context_places, options->contexts ? CONTEXTS_MAX_PROCESSES : 1);
 	uint32_t verdicts = options->select_by_name ? VERDICTS : 1;
 	bpf_map__set_max_entries(s->maps.executable_verdicts, verdicts);
 	bpf_map__set_max_entries(s->maps.comm_verdicts, verdicts);
 	if (probe_hash_on_demand()) {
 		bpf_map__set_map_flags(s->maps.binaries, BPF_F_NO_PREALLOC);
 		bpf_map__set_map_flags(s->maps.selected_pids, BPF_F_NO_PREALLOC);
+		bpf_map__set_map_flags(s->maps.context_places, BPF_F_NO_PREALLOC);
 		bpf_map__set_map_flags(s->maps.heap_sites, BPF_F_NO_PREALLOC);
 		bpf_map__set_map_flags(s->maps.heap_live, BPF_F_NO_PREALLOC);
 	}
@@ -548,6 +551,12 @@ void programs_bump_binaries(struct programs *programs)
 void programs_bump_stacks(struct programs *programs)
 {
 	((struct bolometer_bpf__data_settings *)programs->settings)->stack_epoch += 0x9e3779b97f4a7c15ULL;
+	publish(programs);
+}
+
+void programs_set_context_pids(struct programs *programs, uint64_t pids)
+{
+	((struct bolometer_bpf__data_settings *)programs->settings)->context_pids = pids;
 	publish(programs);
 }
 

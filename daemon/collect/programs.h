@@ -14,6 +14,7 @@ struct bolometer_bpf;
 struct programs_options {
 	uint64_t period_ns;
 	uint32_t max_frames;
+	bool contexts;		  /* of threads are read */
 	unsigned safe_mode;	  /* bits of enum safe_mode_feature */
 	uint32_t ring_bytes;	  /* power of two */
 	uint32_t binaries;	  /* known at once */
@@ -107,6 +108,9 @@ void programs_bump_binaries(struct programs *programs);
 
 /* Every stack is sent whole once more. */
 void programs_bump_stacks(struct programs *programs);
+
+/* For which numbers of processes, by their last six bits, the programs look into `context_places`. */
+void programs_set_context_pids(struct programs *programs, uint64_t pids);
 
 /* Memory of all maps, bytes, as the kernel accounts it; 0 when it does not tell. */
 uint64_t programs_map_bytes(struct programs *programs);

@@ -5,11 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-/* Moves *offset past the optional parts between a sample and its frames. */
-static int skip_optional_parts(const struct record_sample *sample, size_t size, size_t *offset)
+/* Moves *offset past the optional part between a sample and its frames. */
+static int skip_labels(const struct record_sample *sample, size_t size, size_t *offset)
 {
-	if (sample->flags & SAMPLE_HAS_TRACE)
-		*offset += sizeof(struct record_trace);
 	if (!(sample->flags & SAMPLE_HAS_LABELS))
 		return 0;
 	const struct record_labels *labels =
@@ -26,8 +24,14 @@ static int parse_sample(const struct record_sample *sample, size_t size, struct 
 	if (size < offset)
 		return -EBADMSG;
 	ret->sample = sample;
-	if (skip_optional_parts(sample, size, &offset) < 0 || offset > size)
+	if (skip_labels(sample, size, &offset) < 0 || offset > size)
 		return -EBADMSG;
+	if (sample->flags & SAMPLE_HAS_TRACE) { /* the last part */
+		if (size - offset < sizeof(struct record_trace))
+			return -EBADMSG;
+		size -= sizeof(struct record_trace);
+		ret->trace = (const struct record_trace *)((const char *)sample + size);
+	}
 	if (!(sample->flags & SAMPLE_HAS_STACK))
 		return 0;
 	size_t words = (size_t)sample->kernel_frames + sample->user_frames;

@@ -12,6 +12,7 @@ struct ring_record {
 	uint16_t kind; /* enum record_kind; says which of the following is set */
 	const struct record_sample *sample;
 	const uint64_t *frames; /* kernel_frames + user_frames words; NULL: the stack was sent before */
+	const struct record_trace *trace; /* of a sample; NULL: its thread had none */
 	const struct record_new_binary *new_binary;
 	const struct record_new_cgroup *new_cgroup; /* its path ends in NUL */
 	const struct record_fast_faults *fast_faults;

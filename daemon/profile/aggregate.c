@@ -33,7 +33,9 @@ static void window_clear(struct aggregate_window *window)
 	array_shrink(&window->times, window->times.count);
 	window->entries.count = 0;
 	window->times.count = 0;
+	window->links.count = 0;
 	window->growth_squares = 0;
+	hash_clear(&window->links_by_trace);
 	hash_clear(&window->entries_by_key);
 }
 
@@ -42,6 +44,8 @@ static void window_free(struct aggregate_window *window)
 	window_clear(window);
 	array_free(&window->entries);
 	array_free(&window->times);
+	array_free(&window->links);
+	hash_free(&window->links_by_trace);
 	hash_free(&window->entries_by_key);
 }
 
@@ -225,7 +229,7 @@ int aggregate_forget_old(struct aggregate *a)
 
 /* The stack is named by its id: its index may change while the window is open. */
 static uint64_t entry_key(const struct aggregate_stack *stack, const struct record_sample *sample,
-			  const struct process *process, uint32_t cpu)
+			  const struct process *process, uint32_t cpu, uint64_t trace)
 {
 	uint64_t comm[2];
 	memcpy(comm, sample->comm, sizeof(comm));
@@ -235,7 +239,30 @@ static uint64_t entry_key(const struct aggregate_stack *stack, const struct reco
 	key = hash_mix(key) ^ comm[1];
 	if (stack->has_addresses)
 		key = hash_mix(key) ^ sample->header.time / NS_PER_SECOND;
+	if (trace)
+		key = hash_mix(key) ^ trace;
 	return cpu == AGGREGATE_ANY_CPU ? key : hash_mix(key) ^ cpu;
+}
+
+/* 0: none, or not asked for. */
+static uint64_t trace_key(const struct aggregate *a, const struct record_trace *trace)
+{
+	return a->limits.links && trace ? hash_bytes(trace, sizeof(*trace)) | 1 : 0;
+}
+
+/* The number (index + 1) of a span, which is added when new. Returns 0 when out of memory. */
+static uint32_t link_of(struct aggregate_window *window, uint64_t key, const struct record_trace *trace)
+{
+	const uint64_t *known = hash_get(&window->links_by_trace, key);
+	if (known)
+		return (uint32_t)*known + 1;
+	if (array_add(&window->links, *trace) < 0)
+		return 0;
+	if (hash_put(&window->links_by_trace, key, window->links.count - 1) < 0) {
+		window->links.count--;
+		return 0;
+	}
+	return (uint32_t)window->links.count;
 }
 
 /* A time that finds no room is missed by nobody but OTLP: the sample itself is kept. */
@@ -283,16 +310,20 @@ static int add_entry(const struct aggregate *a, struct aggregate_window *window,
 }
 
 static int add_to_window(struct aggregate *a, struct aggregate_window *window, uint32_t stack,
-			 const struct record_sample *sample, struct process *process)
+			 const struct record_sample *sample, const struct record_trace *trace,
+			 struct process *process)
 {
+	uint64_t trace_hash = trace_key(a, trace);
 	uint32_t cpu = a->limits.cpus ? sample->cpu : AGGREGATE_ANY_CPU;
-	uint64_t key = entry_key(&a->stacks.items[stack], sample, process, cpu);
+	uint64_t key = entry_key(&a->stacks.items[stack], sample, process, cpu, trace_hash);
 	const uint64_t *known = hash_get(&window->entries_by_key, key);
 	size_t index = known ? (size_t)*known : window->entries.count;
 	int r = known ? 0 : add_entry(a, window, key, stack, cpu, sample, process);
 	if (r < 0)
 		return r;
 	struct aggregate_entry *entry = &window->entries.items[index];
+	if (!known && trace_hash)
+		entry->link = link_of(window, trace_hash, trace);
 	entry->count++;
 	entry->weight += sample->weight;
 	if (sample->event == EVENT_GROWTH)
@@ -309,7 +340,7 @@ void aggregate_keep_stack(struct aggregate *a, const struct record_sample *sampl
 }
 
 void aggregate_add(struct aggregate *a, const struct record_sample *sample, const uint64_t *frames,
-		   struct process *process)
+		   const struct record_trace *trace, struct process *process)
 {
 	uint32_t stack;
 	int kind = profile_kind_of_event(sample->event);
@@ -318,7 +349,7 @@ void aggregate_add(struct aggregate *a, const struct record_sample *sample, cons
 	struct aggregate_totals *totals = &a->totals[kind];
 	int r = find_stack(a, sample, frames, &stack);
 	if (r == 0)
-		r = add_to_window(a, &a->current[kind], stack, sample, process);
+		r = add_to_window(a, &a->current[kind], stack, sample, trace, process);
 	if (r < 0) {
 		totals->dropped++;
 		totals->dropped_weight += sample->weight;
@@ -330,6 +361,6 @@ void aggregate_add(struct aggregate *a, const struct record_sample *sample, cons
 		totals->ends[sample->end]++;
 	for (struct aggregate_window *w = a->opened; w; w = w->next)
 		if (w->kind == (enum profile_kind)kind && !w->is_complete && (!w->pid || w->pid == sample->pid) &&
-		    add_to_window(a, w, stack, sample, process) < 0)
+		    add_to_window(a, w, stack, sample, trace, process) < 0)
 			w->dropped++;
 }

@@ -8,7 +8,8 @@
  * The heap has no events that one could count here but places, each told of once by the BPF side: its window stays,
  * and its owner says which entries go.
  *
- * If asked to, it keeps when each sample was taken: a chain of times for each entry.
+ * If asked to, it keeps when each sample was taken, a chain of times for each entry; and in which span, where its
+ * thread said so: what an entry counts is of one span then.
  *
  * Frames outside files (JIT code) mean something only at their time: entries with such frames are kept
  * apart by second, so that names can be taken from the code that was there.
@@ -42,6 +43,7 @@ struct aggregate_entry {
 	uint16_t end;	 /* enum stack_end */
 	uint16_t event;	 /* enum event_kind */
 	char comm[COMM_SIZE];
+	uint32_t link; /* index into links + 1; 0: none */
 };
 
 #define AGGREGATE_NO_TIME UINT32_MAX
@@ -59,6 +61,7 @@ struct aggregate_limits {
 	size_t entries; /* 0: default 4 Mi */
 	size_t times;	/* sample times kept in one interval; 0: none */
 	bool cpus;	/* keep the samples of each CPU apart */
+	bool links;	/* and those of each span */
 };
 
 #define AGGREGATE_DEFAULT_TIMES (4UL << 20)
@@ -67,6 +70,8 @@ struct aggregate_window {
 	enum profile_kind kind; /* only its samples */
 	ARRAY(struct aggregate_entry) entries;
 	ARRAY(struct aggregate_time) times;
+	ARRAY(struct record_trace) links; /* spans in which samples were taken */
+	struct hash links_by_trace; /* hash of one -> index */
 	struct hash entries_by_key;
 	uint32_t pid;  /* only this process's samples; 0: all */
 	bool no_times; /* none are kept, whatever the limit */
@@ -124,6 +129,6 @@ int aggregate_forget_old(struct aggregate *aggregate);
 void aggregate_keep_stack(struct aggregate *aggregate, const struct record_sample *sample,
 			  const uint64_t *frames);
 
-/* Adds a sample; `frames` as collector_callback has them. What cannot be kept is counted. */
+/* Adds a sample; `frames` and `trace` as collector_callback has them. What cannot be kept is counted. */
 void aggregate_add(struct aggregate *aggregate, const struct record_sample *sample,
-		   const uint64_t *frames, struct process *process);
+		   const uint64_t *frames, const struct record_trace *trace, struct process *process);

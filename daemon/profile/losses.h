@@ -32,6 +32,10 @@
 	     "processes whose allocator is not probed, as their main thread has ended")    \
 	LOSS(heap_ended_lost, c->heap_ended_lost,                                          \
 	     "places of ended processes that are in no heap profile, for lack of room")    \
+	LOSS(contexts_failed, c->contexts.failed,                                          \
+	     "looks at processes whose trace contexts were not found where they say")      \
+	LOSS(contexts_refused, c->contexts.refused,                                        \
+	     "processes whose trace contexts were not looked for because there were too many") \
 	LOSS(names_refused, 0, "files without some of their names, for lack of room")      \
 	LOSS(names_forgotten, 0, "files whose names were given up to make room")           \
 	LOSS(parser_refused, c->parser.failed, "requests the parser child answered with an error") \

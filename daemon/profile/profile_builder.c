@@ -44,6 +44,7 @@ struct builder {
 	struct hash segments;  /* binary and start of its segment -> index of the mapping */
 	struct hash functions; /* same */
 	struct hash resources; /* address of a struct process -> index + 1 */
+	struct hash links;     /* the window's number of a link -> index + 1 */
 	char *kernel_notes;    /* identity of the running kernel; NULL: not read yet, or unreadable */
 	size_t kernel_notes_size;
 	bool failed;	       /* out of memory */
@@ -373,6 +374,21 @@ static uint32_t resource_of(struct builder *b, const struct process *process)
 	return b->failed ? 0 : (uint32_t)b->profile->resources.count;
 }
 
+/* Those of the window that samples here refer to. Returns index + 1. */
+static uint32_t link_of(struct builder *b, uint32_t link)
+{
+	const uint64_t *known = hash_get(&b->links, link);
+	if (known)
+		return (uint32_t)*known;
+	const struct record_trace *trace = &b->window->links.items[link - 1];
+	struct profile_link added;
+	memcpy(added.trace_id, trace->trace_id, sizeof(added.trace_id));
+	memcpy(added.span_id, trace->span_id, sizeof(added.span_id));
+	CHECK(b, array_add(&b->profile->links, added));
+	CHECK(b, hash_put(&b->links, link, b->profile->links.count));
+	return (uint32_t)b->profile->links.count;
+}
+
 /* The chain of an entry's times runs from the newest to the oldest. */
 static void add_timestamps(struct builder *b, struct profile_sample *sample,
 			   const struct aggregate_entry *entry)
@@ -451,6 +467,7 @@ static void add_sample(struct builder *b, const struct aggregate_entry *entry)
 			return;
 		add_labels(b, &sample, entry);
 	}
+	sample.link = entry->link ? link_of(b, entry->link) : 0;
 	add_timestamps(b, &sample, entry);
 	add_values(b, entry);
 	CHECK(b, array_add(&b->profile->samples, sample));
@@ -532,6 +549,7 @@ int profile_build(const struct aggregate *aggregate, const struct aggregate_wind
 	hash_free(&b.segments);
 	hash_free(&b.functions);
 	hash_free(&b.resources);
+	hash_free(&b.links);
 	free(b.kernel_notes);
 	if (b.failed)
 		return -ENOMEM;

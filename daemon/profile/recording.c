@@ -20,17 +20,17 @@
 #define NAMES_TIMEOUT_NS (30 * NS_PER_SECOND)
 
 static void add_sample(struct recording *r, const struct record_sample *sample, const uint64_t *frames,
-		       struct process *process, double factor)
+		       const struct record_trace *trace, struct process *process, double factor)
 {
 	if (sample->event == EVENT_CPU)
 		factor *= r->weight;
 	if (factor == 1) {
-		aggregate_add(&r->aggregate, sample, frames, process);
+		aggregate_add(&r->aggregate, sample, frames, trace, process);
 		return;
 	}
 	struct record_sample weighed = *sample;
 	weighed.weight = (uint64_t)((double)sample->weight * factor + 0.5);
-	aggregate_add(&r->aggregate, &weighed, frames, process);
+	aggregate_add(&r->aggregate, &weighed, frames, trace, process);
 }
 
 /* A strategy does not take it. */
@@ -43,7 +43,7 @@ static void leave_out(struct recording *r, const struct record_sample *sample, c
 }
 
 static void on_sample(void *userdata, const struct record_sample *sample, const uint64_t *frames,
-		      struct process *process)
+		      const struct record_trace *trace, struct process *process)
 {
 	struct recording *r = userdata;
 	double factor = r->strategies ? strategies_offer(r->strategies, sample, process, r->pod_names) : 1;
@@ -51,7 +51,7 @@ static void on_sample(void *userdata, const struct record_sample *sample, const 
 		leave_out(r, sample, frames);
 		return;
 	}
-	add_sample(r, sample, frames, process, factor);
+	add_sample(r, sample, frames, trace, process, factor);
 	if (!process->sampled) {
 		struct pod_name name;
 		r->sampled_processes++;
@@ -135,6 +135,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.entries = r->options.limits.entries,
 		.times = r->options.times ? AGGREGATE_DEFAULT_TIMES : 0,
 		.cpus = r->options.cpus,
+		.links = r->options.trace_contexts,
 	};
 	aggregate_init(&r->aggregate, &limits);
 	host_facts_read(r->options.root ? r->options.root : host_root(), &r->host);
@@ -149,6 +150,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.heap_processes = r->options.limits.heap_processes,
 		.heap_age_ns = r->options.limits.heap_age_ns,
 		.heap_selection = selection_is_whole_host(&r->options.heap_selection) ? NULL : &r->options.heap_selection,
+		.contexts = r->options.trace_contexts,
 		.max_frames = r->options.max_frames,
 		.ring_bytes = r->options.ring_bytes,
 		.ignore_kernel_bugs = r->options.ignore_kernel_bugs,

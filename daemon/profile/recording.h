@@ -64,6 +64,7 @@ struct recording_options {
 	bool labels;		   /* process, thread and container labels on samples, and resources */
 	bool environment;	   /* service names and attributes that processes declare in it */
 	bool times;		   /* keep when each sample was taken, for OTLP (bounded, counted) */
+	bool trace_contexts;	   /* tell samples of different spans apart, with a link: where threads say theirs */
 	bool cpus;		   /* tell samples of different CPUs apart, with a label */
 	bool detached;		   /* begin as after recording_detach() */
 	bool selection_may_change; /* recording_set_selection() will be called */

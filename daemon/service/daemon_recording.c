@@ -72,6 +72,7 @@ static int recording_options(const struct configuration *c, struct recording_opt
 		.labels = c->sampling.labels,
 		.environment = c->resource_environment,
 		.times = true,
+		.trace_contexts = c->sampling.trace_contexts,
 		.ignore_kernel_bugs = c->sampling.ignore_kernel_bugs,
 		.safe_mode = c->sampling.safe_mode,
 		.max_cpu = (double)c->budget.cpu_ppm / 1e6,

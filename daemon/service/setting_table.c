@@ -43,6 +43,9 @@ const struct setting configuration_settings[] = {
 		"Inlined functions as frames of their own.", RESTART),
 	SETTING(FLAG, "sampling.labels", sampling.labels, "true",
 		"Process, thread and container of each sample.", RESTART),
+	SETTING(FLAG, "sampling.trace_contexts", sampling.trace_contexts, "true",
+		"OTLP: links to the spans in which samples were taken, of programs that say so by\n"
+		"OpenTelemetry's process and thread contexts. Samples of different spans stand apart.", RESTART),
 	SETTING(SIZE, "sampling.ring", sampling.ring_bytes, "auto",
 		"Buffer between kernel and daemon, a power of two; auto: by the number of CPUs.",
 		.low = 65536, .high = GIB,

@@ -32,7 +32,7 @@ static void use(struct aggregate *aggregate, struct process *process, const void
 	    4)
 		abort();
 	if (record.sample)
-		aggregate_add(aggregate, record.sample, record.frames, process);
+		aggregate_add(aggregate, record.sample, record.frames, record.trace, process);
 	else if (record.new_cgroup)
 		require_path(record.new_cgroup);
 	else if (record.oom_victim)

@@ -56,14 +56,25 @@ static void test_optional_parts(void **state)
 	struct record_labels labels = {.size = 16, .count = 1};
 	struct ring_record record;
 	made.sample.header.size += 24 + 8 + 16;
-	memcpy(&made.words[3], &labels, sizeof(labels));
+	memcpy(&made.words[0], &labels, sizeof(labels));
 	assert_int_equal(parse(&made, &record), 0);
-	assert_ptr_equal(record.frames, &made.words[3 + 1 + 2]);
+	assert_ptr_equal(record.frames, &made.words[1 + 2]);
+	assert_ptr_equal(record.trace, &made.words[1 + 2 + 2]);
+	/* A stack that was sent before leaves the trace alone. */
+	made.sample.flags = SAMPLE_HAS_TRACE;
+	made.sample.header.size = sizeof(made.sample) + 24;
+	assert_int_equal(parse(&made, &record), 0);
+	assert_null(record.frames);
+	assert_ptr_equal(record.trace, &made.words[0]);
+	made.sample.header.size--;
+	assert_int_equal(parse(&made, &record), -EBADMSG);
+	made.sample.flags = SAMPLE_HAS_STACK | SAMPLE_HAS_TRACE | SAMPLE_HAS_LABELS;
+	made.sample.header.size = sizeof(made.sample) + 16 + 24 + 8 + 16;
 	labels.size = 12; /* no multiple of eight */
-	memcpy(&made.words[3], &labels, sizeof(labels));
+	memcpy(&made.words[0], &labels, sizeof(labels));
 	assert_int_equal(parse(&made, &record), -EBADMSG);
 	labels.size = UINT32_MAX - 7;
-	memcpy(&made.words[3], &labels, sizeof(labels));
+	memcpy(&made.words[0], &labels, sizeof(labels));
 	assert_int_equal(parse(&made, &record), -EBADMSG);
 }
 

@@ -25,7 +25,7 @@ static void add(struct aggregate *a, uint64_t stack_id, uint64_t time, uint32_t 
 		.user_frames = 2,
 		.comm = "thread",
 	};
-	aggregate_add(a, &sample, frames, &program);
+	aggregate_add(a, &sample, frames, NULL, &program);
 }
 
 static size_t count_times(const struct aggregate *a, const struct aggregate_entry *entry)
@@ -201,7 +201,7 @@ static void add_event(struct aggregate *a, uint16_t event, uint64_t weight)
 		.user_frames = 2,
 		.comm = "thread",
 	};
-	aggregate_add(a, &sample, frames, &program);
+	aggregate_add(a, &sample, frames, NULL, &program);
 }
 
 static void kinds_are_kept_apart(void **state)

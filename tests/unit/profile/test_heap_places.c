@@ -37,7 +37,7 @@ static void meet(struct world *w, uint64_t stack_id)
 	uint64_t frame = 1;
 	struct record_sample sample = {.event = EVENT_ALLOCATION, .stack_id = stack_id, .pid = 7, .tid = 7,
 				       .user_frames = 1};
-	aggregate_add(&w->aggregate, &sample, &frame, &w->process);
+	aggregate_add(&w->aggregate, &sample, &frame, NULL, &w->process);
 }
 
 /* What the table has of a place: in the kernel, of what has ended, alive. */

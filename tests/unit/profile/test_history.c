@@ -27,7 +27,7 @@ static void add(struct aggregate *a, struct process *process, uint16_t event, ui
 		.user_frames = 2,
 		.comm = "thread",
 	};
-	aggregate_add(a, &sample, frames, process);
+	aggregate_add(a, &sample, frames, NULL, process);
 }
 
 static void ages_follow_each_other(void **state)
