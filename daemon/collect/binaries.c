@@ -533,6 +533,7 @@ static void on_noticed_opened(void *userdata, struct mapping_answer *answer)
 void binaries_on_notice(struct binaries *binaries, const struct record_new_binary *notice)
 {
 	struct binary *binary = binaries_find(binaries, notice->slot);
+	binaries->highest_noticed = MAX_OF(binaries->highest_noticed, notice->slot);
 	if (binary && binary->awaits_table)
 		binary_store_hasten(binaries->store, ARTIFACT_UNWIND, binary);
 	if (binary && (binary->file >= 0 || binary->opening || binary->is_leaving ||
@@ -554,6 +555,12 @@ void binaries_on_notice(struct binaries *binaries, const struct record_new_binar
 	binary->opening = r == 0;
 	if (r < 0)
 		on_noticed_opened(binary, NULL);
+}
+
+/* Each CPU gives out its share in ascending order, over the whole range: the highest tells how far the fastest is. */
+bool binaries_slots_run_out(const struct binaries *binaries)
+{
+	return binaries->highest_noticed >= SLOT_LIMIT - (SLOT_LIMIT - SLOT_FIRST_KERNEL_MADE) / 10;
 }
 
 int binaries_init(struct binaries *binaries, struct programs *programs, struct binary_store *store,

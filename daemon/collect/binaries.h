@@ -64,6 +64,7 @@ struct binaries {
 	struct hash aliases;  /* mix of device and inode -> slot of the binary that has another device */
 	struct hash opening;  /* mix of device and inode, of mapped files that are being opened */
 	uint32_t next_slot;
+	uint32_t highest_noticed; /* slot that the BPF side gave out; 0: none yet */
 	size_t pending; /* tables and allocators asked for and not answered */
 	bool wants_allocators;
 	size_t with_contexts; /* so far: their threads may have trace contexts (facts.context) */
@@ -98,6 +99,10 @@ void binaries_on_notice(struct binaries *binaries, const struct record_new_binar
 /* Asks again, now and then, for tables whose parser child somebody killed, or the kernel when memory was
  * short. To be called from time to time. */
 void binaries_retry_interrupted(struct binaries *binaries);
+
+/* Has a CPU given out nine tenths of the slots that the BPF side has for it? None is given twice: then files that are
+ * new to it would get none, and stacks end there. */
+bool binaries_slots_run_out(const struct binaries *binaries);
 
 /* The newest of a file, or NULL. On overlayfs the device may be that of the layers or of the overlay. */
 struct binary *binaries_find_file(const struct binaries *binaries, uint32_t device, uint64_t inode);

@@ -216,6 +216,9 @@ int recording_close_window(struct recording *recording, struct recording_window 
  */
 int recording_read_heap(struct recording *recording, uint32_t pid, struct profile **ret);
 
+/* Has it met so many files that new ones will soon find no number? Another recording has to take its place. */
+bool recording_is_used_up(const struct recording *recording);
+
 void recording_get_statistics(struct recording *recording, struct recording_statistics *ret);
 
 /* Of them the budget alone, which costs nothing to look at. */

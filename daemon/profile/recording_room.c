@@ -107,6 +107,11 @@ static bool stacks_are_due(const struct recording *r, uint64_t now)
 	return now - r->stacks_forgotten_ns >= STACKS_NS;
 }
 
+bool recording_is_used_up(const struct recording *r)
+{
+	return binaries_slots_run_out(collector_binaries(r->collector));
+}
+
 int recording_forget_stacks(struct recording *r)
 {
 	collector_forget_stacks(r->collector);

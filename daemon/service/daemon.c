@@ -149,8 +149,10 @@ int daemon_resume(struct daemon *daemon)
 
 static int on_interval(struct loop_source *source, uint32_t events, void *userdata)
 {
-	daemon_flush(userdata);
-	return 0;
+	struct daemon *daemon = userdata;
+	daemon_flush(daemon);
+	daemon_renew_recording(daemon);
+	return daemon->recording ? 0 : -EIO;
 }
 
 /* ---- Signals and the watchdog ------------------------------------------------------------------------ */

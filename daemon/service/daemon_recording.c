@@ -7,6 +7,7 @@
  */
 #include "service/daemon_state.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "service/oom_files.h"
 
@@ -16,6 +17,8 @@
 
 /* Of the five seconds that are promised for an end; a margin and the sending (daemon.c) follow. */
 #define NAMES_TIMEOUT_NS (1 * NS_PER_SECOND)
+
+#define RENEWAL_PAUSE_NS (60 * NS_PER_SECOND) /* after one that failed */
 
 /* ---- Configuration to recording --------------------------------------------------------------------- */
 
@@ -245,4 +248,29 @@ int daemon_exchange_recording(struct daemon *daemon, struct recording *new)
 	daemon->recording = new;
 	recording_get_statistics(new, &daemon->last);
 	return 0;
+}
+
+static int exchange_used_up(struct daemon *daemon)
+{
+	struct recording_failure failure;
+	struct recording *new = NULL;
+	int r = try_recording(daemon, &daemon->configuration, true, &failure, &new);
+	if (r == 0)
+		return daemon_exchange_recording(daemon, new);
+	log_error("a new recording cannot be loaded: %s", failure.text);
+	return r;
+}
+
+void daemon_renew_recording(struct daemon *daemon)
+{
+	struct renewal_statistics *renewal = &daemon->renewal;
+	if (!recording_is_used_up(daemon->recording) || monotonic_ns() < renewal->not_before)
+		return;
+	log_info("so many files were met that new ones will soon find no number: a new recording begins");
+	if (exchange_used_up(daemon) == 0) {
+		renewal->renewals++;
+		return;
+	}
+	renewal->failures++;
+	renewal->not_before = monotonic_ns() + RENEWAL_PAUSE_NS;
 }

@@ -18,6 +18,12 @@ struct reload_statistics {
 	uint64_t last_realtime_ns; /* of the last attempt; the start counts as one */
 };
 
+/* Recordings that took the place of a used up one. */
+struct renewal_statistics {
+	uint64_t renewals, failures;
+	uint64_t not_before; /* the next attempt, CLOCK_MONOTONIC ns */
+};
+
 /* What the last interval was. */
 struct interval_figures {
 	uint64_t duration_ns; /* 0: none has ended yet */
@@ -42,6 +48,7 @@ struct daemon {
 	uint64_t start_realtime_ns;
 	struct kill_switch kill_switch;
 	struct reload_statistics reload;
+	struct renewal_statistics renewal;
 	struct recording_statistics last; /* at the end of the last interval */
 	struct interval_figures interval_figures;
 };
@@ -62,6 +69,10 @@ int daemon_load_recording(struct daemon *daemon, struct configuration *new, stru
 /* Puts it there; the interval ends before. Uses `new` up. Returns 0 or -errno, which was logged; then the old one goes
  * on, or one by the configuration in force, or daemon->recording is NULL and the daemon has to end. */
 int daemon_exchange_recording(struct daemon *daemon, struct recording *new);
+
+/* Where the recording is used up, another by the configuration in force takes its place; to be called between two
+ * intervals. As daemon_exchange_recording() where that fails, which is logged and tried again later. */
+void daemon_renew_recording(struct daemon *daemon);
 
 /* What there was to export in all; with the exporters' own accounts it shows where each sample went. */
 void daemon_tell_account(struct daemon *daemon);

@@ -81,6 +81,8 @@ static void write_metrics(const struct local_server *local, struct exporter_stat
 		.resident_bytes = resident_bytes(),
 		.exporters = exporters,
 		.exporter_count = count,
+		.renewals = daemon->renewal.renewals,
+		.renewal_failures = daemon->renewal.failures,
 		.reloads = daemon->reload.reloads,
 		.reload_failures = daemon->reload.failures,
 		.last_reload_successful = daemon->reload.last_successful,

@@ -59,6 +59,8 @@ static void write_sampling(const struct daemon *daemon, const struct recording_s
 	json_real(json, "captured_seconds", seconds(s->captured_ns));
 	json_number(json, "processes", s->tracked_processes);
 	json_number(json, "binaries", s->binaries);
+	json_number(json, "renewals", daemon->renewal.renewals);
+	json_number(json, "renewal_failures", daemon->renewal.failures);
 	json_number(json, "growth_samples", s->growth_samples);
 	json_number(json, "growth_bytes", s->growth_bytes);
 	json_number(json, "heap_places", s->heap_places);

@@ -422,6 +422,10 @@ static void write_state(const struct metrics *m, struct text *out)
 	single(out, "sampling_paused_seconds_total", "counter",
 	       "Time in which sampling was off because somebody stopped it.",
 	       seconds(m->recording->paused_ns));
+	family(out, "recording_renewals_total", "counter",
+	       "Times a new recording was begun because the one before had met millions of files.");
+	sample(out, "recording_renewals_total", "result", "success", m->renewals);
+	sample(out, "recording_renewals_total", "result", "failure", m->renewal_failures);
 	single(out, "config_last_reload_successful", "gauge",
 	       "Is the configuration that was last read in force?", m->last_reload_successful);
 	single(out, "config_last_reload_timestamp_seconds", "gauge",

@@ -33,6 +33,7 @@ struct metrics {
 	uint64_t resident_bytes;
 	const struct exporter_state *exporters;
 	size_t exporter_count;
+	uint64_t renewals, renewal_failures; /* of the recording, when it was used up */
 	uint64_t reloads, reload_failures;
 	bool last_reload_successful;
 	double last_reload_time; /* seconds since 1970 */

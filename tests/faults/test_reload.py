@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A reload that needs a new recording when the host has no room for one: the daemon samples on by the old
-configuration, and every sample reaches its exporter; only when the old one cannot go on either it ends.
+configuration, and every sample reaches its exporter; only when the old one cannot go on either it ends. And the new
+recording that the daemon begins by itself when the numbers for files are used up.
 
-Usage: test_reload.py BOLOMETER WORKLOAD REFUSED_RINGS [TEST...]"""
+Usage: test_reload.py BOLOMETER WORKLOAD REFUSED_RINGS FEW_SLOTS [TEST...]"""
 import contextlib
 import os
 import pathlib
 import resource
+import shutil
 import signal
+import subprocess
 import sys
 
 from daemon_process import PATIENCE, Backend, accounts, check_balance, descriptors, expect, main, status
 from verdict import Undecided
 
+SLOTS = os.path.abspath(sys.argv.pop(4))
 RINGS = os.path.abspath(sys.argv.pop(3))
 # Few files are open, and no process's heap is meant: what is looked at is whether the recording begins.
 HEAP = "selection: {{comm: [split]}}\nmemory: {{heap: {{enabled: true, interval: {}KiB, exe: [/nothing/has/this/name]}}}}\n"
@@ -96,4 +100,35 @@ def no_room_for_rings(world):
         check_accounts(daemon, backend, 3)
 
 
-main([no_descriptors, no_room_for_rings])
+def run_copies(world, name, count):
+    """Each copy of the program is a file that no process had mapped before its first sample."""
+    for number in range(count):
+        path = f"{world.directory}/{name}{number}"
+        shutil.copy(world.workload, path)
+        subprocess.run([path, "0.05"], stdout=subprocess.DEVNULL, check=True)
+
+
+def slots_run_out(world):
+    """Once they are nearly gone a new recording has them all again: files that are new then have their names."""
+    with Backend() as backend:
+        daemon = world.daemon(backend.url, frequency=499, more="selection: {comm: ['early*', 'late*']}\n",
+                              environment={"LD_PRELOAD": SLOTS})
+        daemon.until(lambda: run_copies(world, "early", 3) or status(world)["sampling"]["renewals"], "a new recording")
+        expect("a new recording begins" in daemon.messages(), daemon.messages()[-1500:])
+        before = len(backend.requests)
+
+        def has_names():
+            run_copies(world, "late", 1)
+            profiles = b"".join(request.content() for request in backend.requests[before:])
+            return b"late0" in profiles and b"split_" in profiles
+
+        daemon.until(has_names, "a file that came after it has names")
+        state = status(world)["sampling"]
+        expect(not state["renewal_failures"], f"{state}")
+        daemon.process.send_signal(signal.SIGTERM)
+        expect(daemon.process.wait(PATIENCE) == 0, daemon.messages()[-1500:])
+        check_accounts(daemon, backend, daemon.messages().count("a new recording begins") + 1)
+        return f"{state['renewals']} times"
+
+
+main([no_descriptors, no_room_for_rings, slots_run_out])
