@@ -23,6 +23,9 @@
  * fills up, what comes is taken with a larger one; the daemon then raises it for good, and thin_heap() drops those
  * that the new one would not have taken.
  *
+ * How long an object lived is known when it is freed, from the time that it carries, and added up at its place. What is
+ * found out late, because its free was not seen, lived no longer than that.
+ *
  * What outlives a window stays in `heap_live`, so that later windows may see it freed, or its address given out
  * again.
  *
@@ -145,6 +148,37 @@ static __always_inline bool forget_block(const struct heap_block_key *key)
 	return true;
 }
 
+/*
+ * What one sampled object stands for, and where it is added when it is freed. Found out before it leaves `heap_live`, whose
+ * memory of it may be another's from then on; added after that, by the one who took it out.
+ */
+struct heap_death {
+	struct heap_sum *sum; /* of its place and the time it lived; 0: its place is not known */
+	u64 objects, bytes;
+};
+
+static __always_inline struct heap_death death_of(const struct heap_block *block)
+{
+	struct heap_death death = {.objects = heap_weight(block->size, block->interval), .bytes = block->size};
+	struct heap_site *site = bpf_map_lookup_elem(&heap_sites, &block->site);
+	u32 class = heap_lifetime_class(bpf_ktime_get_ns() - block->time);
+
+	if (death.objects > HEAP_WEIGHT_ONE)
+		death.bytes += death.bytes * (death.objects - HEAP_WEIGHT_ONE) >> 16;
+	asm volatile("" : "+r"(class)); /* the index itself is compared: the verifier of 6.1 sees no other bound */
+	if (site && class < HEAP_LIFETIMES)
+		death.sum = &site->freed[class];
+	return death;
+}
+
+static __always_inline void add_death(const struct heap_death *death)
+{
+	if (!death->sum)
+		return;
+	__sync_fetch_and_add(&death->sum->objects, death->objects);
+	__sync_fetch_and_add(&death->sum->bytes, death->bytes);
+}
+
 /* Takes a block out of those alive, into *ret. Returns whether it was known. */
 static __always_inline bool take_block(u64 address, struct heap_block *ret)
 {
@@ -158,7 +192,7 @@ static __always_inline bool take_block(u64 address, struct heap_block *ret)
 	return forget_block(&key);
 }
 
-/* As well, of which only the window is asked: no copy on the stack, which the walk needs. */
+/* As well, and it is freed. Only its window is asked: no copy on the stack, which the walk needs. */
 static __always_inline bool drop_block(u64 address, u64 *ret_window)
 {
 	struct heap_block_key key = heap_block_at(address);
@@ -167,7 +201,11 @@ static __always_inline bool drop_block(u64 address, u64 *ret_window)
 	if (!block)
 		return false;
 	*ret_window = block->window;
-	return forget_block(&key);
+	struct heap_death death = death_of(block);
+	if (!forget_block(&key))
+		return false;
+	add_death(&death);
+	return true;
 }
 
 static __always_inline bool keep_block(u64 address, const struct heap_block *block)
@@ -392,9 +430,9 @@ static __always_inline void forget_earlier(u64 address)
 	drop_block(address, &window);
 }
 
-static __always_inline void add_to_site(struct heap_site *site, const struct heap_call *call)
+static __always_inline void add_to_site(struct heap_site *site, const struct heap_call *call, bool is_watched)
 {
-	u64 weight = HEAP_WEIGHT(heap_chance(call->size, call->interval));
+	u64 weight = heap_weight(call->size, call->interval);
 	u64 coarse = weight >> 8, bytes = call->size;
 
 	__sync_fetch_and_add(&site->samples, 1);
@@ -408,6 +446,11 @@ static __always_inline void add_to_site(struct heap_site *site, const struct hea
 		__sync_fetch_and_add(&site->byte_variance, bytes * extra >> 10);
 	}
 	__sync_fetch_and_add(&site->bytes, bytes);
+	if (!is_watched)
+		return;
+	__sync_fetch_and_add(&site->watched, 1);
+	__sync_fetch_and_add(&site->watched_sum.objects, weight);
+	__sync_fetch_and_add(&site->watched_sum.bytes, bytes);
 }
 
 static __always_inline void sample_allocation(struct pt_regs *ctx, u64 address, const struct heap_call *call,
@@ -434,19 +477,18 @@ static __always_inline void sample_allocation(struct pt_regs *ctx, u64 address, 
 					    .exec_id = s->sample.exec_id},
 				   .size = call->size,
 				   .interval = call->interval,
+				   .time = begin,
 				   .window = window};
 	struct heap_site *site = heap_site_of(&block.site);
 	if (process)
 		process->process_start = block.site.process_start;
 	if (site) {
 		count_heap(COUNTER_HEAP_SAMPLES, 1);
-		add_to_site(site, call);
+		add_to_site(site, call, mode == HEAP_MODE_SURVIVORS);
 		if (mode == HEAP_MODE_ALL || mode == HEAP_MODE_SURVIVORS)
 			add_block(address, &block);
 		else
 			forget_earlier(address);
-		if (mode == HEAP_MODE_SURVIVORS)
-			__sync_fetch_and_add(&site->watched, 1);
 		if (!site->is_sent)
 			site->is_sent = send_sample(walk);
 	} else {
@@ -471,6 +513,16 @@ static __always_inline u64 allocated_address(struct pt_regs *ctx, const struct h
 	return address;
 }
 
+/* The old block of a realloc that succeeded is freed. */
+static __always_inline void count_realloc(u64 cookie, const struct heap_call *call)
+{
+	count_free(cookie, call->has_old);
+	if (!call->has_old)
+		return;
+	struct heap_death death = death_of(&call->old);
+	add_death(&death);
+}
+
 static __always_inline int end_heap_call(struct pt_regs *ctx, u64 cookie)
 {
 	u32 thread = (u32)bpf_get_current_pid_tgid();
@@ -490,7 +542,7 @@ static __always_inline int end_heap_call(struct pt_regs *ctx, u64 cookie)
 	u64 address = allocated_address(ctx, &call);
 	if (call.role == ALLOCATION_REALLOC && call.pointer) {
 		if (address || !call.size) /* to no bytes and NULL: it is freed */
-			count_free(cookie, call.has_old);
+			count_realloc(cookie, &call);
 		else if (call.has_old)
 			keep_block(call.pointer, &call.old);
 	}

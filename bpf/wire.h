@@ -367,12 +367,39 @@ static inline u64 heap_chance(u64 size, u64 interval)
 #define HEAP_WEIGHT_ONE (1ULL << 16)
 #define HEAP_WEIGHT(chance) ((1ULL << 48) / (chance))
 
+static inline u64 heap_weight(u64 size, u64 interval)
+{
+	return interval == HEAP_EXACT_INTERVAL ? HEAP_WEIGHT_ONE : HEAP_WEIGHT(heap_chance(size, interval));
+}
+
 /* Key of `heap_sites`: a place in a program that allocates. */
 struct heap_site_key {
 	u64 stack_id;	   /* as record_sample's */
 	u64 process_start; /* as record_sample's, with pid and exec_id */
 	u32 pid;
 	u32 exec_id;
+};
+
+/*
+ * How long an object lived, in classes of powers of four: class i holds what lived less than 4^i ms (and, but for the
+ * first, at least a quarter of that), the last one all that lived longer.
+ */
+#define HEAP_LIFETIMES 13
+#define HEAP_LIFETIME_BOUND_NS(class) (1000000ULL << 2 * (class))
+
+static inline u32 heap_lifetime_class(u64 lived_ns)
+{
+	u32 class = 0;
+
+	while (class < HEAP_LIFETIMES - 1 && lived_ns >= HEAP_LIFETIME_BOUND_NS(class))
+		class++;
+	return class;
+}
+
+/* Samples, each with its weight. */
+struct heap_sum {
+	u64 objects; /* units of HEAP_WEIGHT_ONE */
+	u64 bytes;
 };
 
 /* What was allocated since the probes were set, each sample with its weight. */
@@ -383,6 +410,8 @@ struct heap_site {
 	u64 byte_variance;   /* of `bytes`, units of 1024 */
 	u64 samples;
 	u64 watched; /* of them, taken in windows that look at frees too */
+	struct heap_sum watched_sum; /* what these stand for */
+	struct heap_sum freed[HEAP_LIFETIMES]; /* seen to be freed, by how long it lived */
 	u32 is_sent; /* its stack */
 	u32 padding;
 };
@@ -398,6 +427,7 @@ struct heap_block {
 	struct heap_site_key site;
 	u64 size;
 	u64 interval; /* it stands for others by that one: heap_chance(size, interval) */
+	u64 time;     /* when it was allocated, CLOCK_MONOTONIC ns */
 	u64 window;   /* of its process in which it was allocated, with HEAP_OUTLIVED; 0: its probes stay */
 };
 
@@ -408,7 +438,8 @@ struct heap_block {
 struct heap_call {
 	u64 sp;	  /* at the outermost call: calls it makes have lower ones */
 	u64 ip;	  /* of its probe */
-	u64 role; /* enum allocation_role */
+	u32 role; /* enum allocation_role */
+	u32 tid;  /* as the daemon sees it */
 	u64 size;
 	u64 pointer;
 	u64 interval; /* with which it was sampled; 0: it was not */
@@ -416,7 +447,6 @@ struct heap_call {
 	struct heap_block old;
 	u64 depth; /* calls inside it that have not returned */
 	u64 window; /* of the process, in which it began: with the probes, those of its return went */
-	u64 tid; /* as the daemon sees it */
 };
 
 /* What the probes of a process do at the moment. */

@@ -86,6 +86,8 @@ static int add_site(void *userdata, const void *key, const void *value)
 				   .bytes = (double)site->bytes,
 				   .byte_variance = (double)site->byte_variance * 1024,
 				   .samples = site->samples,
+				   .freed = heap_lifetimes_read(site),
+				   .watched = site->watched_sum,
 				   .outliving = {.watched = site->watched}};
 	memcpy(&total.key, key, sizeof(total.key));
 	if (array_add(&reader->totals->list, total) < 0)
@@ -136,7 +138,7 @@ static void note_current(struct heap_totals *totals)
 	for (size_t i = 0; i < totals->list.count; i++) {
 		struct heap_total *total = &totals->list.items[i];
 		total->current = (struct heap_amount){total->objects, total->object_variance, total->bytes,
-						      total->byte_variance};
+						      total->byte_variance, total->freed};
 	}
 }
 

@@ -27,6 +27,7 @@ static void add_total(struct heap_total *sum, const struct heap_total *more)
 	sum->held_object_variance += more->held_object_variance;
 	sum->held_bytes += more->held_bytes;
 	sum->held_byte_variance += more->held_byte_variance;
+	heap_lifetimes_add(&sum->freed, &more->freed);
 	heap_outliving_add(&sum->outliving, &more->outliving);
 	sum->samples += more->samples;
 	sum->held_samples += more->held_samples;

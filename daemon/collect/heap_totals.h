@@ -8,11 +8,13 @@
 #include "base/array.h"
 #include "base/hash.h"
 #include "bpf/wire.h"
+#include "collect/heap_lifetimes.h"
 
 /* A variance is that of the value before it, estimated from the same samples; 0: exact. */
 struct heap_amount {
 	double objects, object_variance;
 	double bytes, byte_variance;
+	struct heap_lifetimes freed;
 };
 
 /* What windows that look at frees tell of what a place still holds. */
@@ -30,8 +32,10 @@ struct heap_total {
 	double bytes, byte_variance;
 	double held_objects, held_object_variance; /* of them, alive */
 	double held_bytes, held_byte_variance;
+	struct heap_lifetimes freed; /* and freed */
+	struct heap_sum watched;     /* what `freed` is seen of, of what was seen in windows; see wire.h */
 	struct heap_outliving outliving; /* of what was seen in windows; `held` is 0 then */
-	struct heap_amount current; /* of what was allocated, what the kernel still has */
+	struct heap_amount current; /* of what was allocated and freed, what the kernel still has */
 	uint64_t samples, held_samples;
 	bool is_final; /* the kernel has nothing of it any more */
 };

@@ -209,6 +209,7 @@ void heap_windows_scale(void *windows, struct heap_total *total)
 		total->bytes *= factor;
 		total->object_variance *= factor * factor;
 		total->byte_variance *= factor * factor;
+		heap_lifetimes_scale(&total->freed, &total->watched, total->objects, total->bytes);
 	}
 	pthread_mutex_unlock(&w->lock);
 }

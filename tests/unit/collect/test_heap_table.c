@@ -97,11 +97,13 @@ static struct bolometer_bpf__bss bss;
 static struct bolometer_bpf skeleton;
 static struct programs programs = {.skeleton = &skeleton};
 
-/* A place of that process where 10 objects of 100 bytes were allocated, one of which is alive. */
+/* A place of that process where 10 objects of 100 bytes were allocated, one of which is alive, the others lived some
+ * milliseconds. */
 static void add_place(uint64_t process_start, uint32_t exec_id)
 {
 	struct heap_site_key key = {.stack_id = 5, .pid = PID, .process_start = process_start, .exec_id = exec_id};
 	struct heap_site site = {.objects = 10 * HEAP_WEIGHT_ONE, .bytes = 1000, .samples = 10};
+	site.freed[1] = (struct heap_sum){9 * HEAP_WEIGHT_ONE, 900};
 	struct heap_block_key at = {.address = 0x1000, .host_pid = PID, .program = (uint32_t)process_start};
 	struct heap_block block = {.site = key, .size = 100, .interval = HEAP_EXACT_INTERVAL};
 	put(SITES, &key, &site);
@@ -154,6 +156,8 @@ static void expect_place(struct heap_table *table, uint64_t process_start, doubl
 	assert_float_equal(total->bytes, bytes, 0);
 	assert_float_equal(total->held_bytes, held, 0);
 	assert_int_equal(total->is_final, is_final);
+	assert_float_equal(total->freed.objects[1], bytes / 1000 * 9, 0);
+	assert_float_equal(total->current.freed.bytes[1], is_final ? 0 : 900, 0);
 	array_free(&totals.list);
 }
 
