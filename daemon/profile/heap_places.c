@@ -51,21 +51,48 @@ void heap_places_subtract(const struct heap_places *places, struct heap_totals *
 	}
 }
 
+bool heap_values_any(const struct heap_values *values)
+{
+	bool any = values->objects || values->bytes || values->held_objects || values->held_bytes ||
+		   values->estimated_bytes;
+	for (unsigned i = 0; i < HEAP_LIFETIMES && !any; i++)
+		any = values->freed.objects[i] || values->freed.bytes[i];
+	return any;
+}
+
+/* What there is to tell of a sum of which so much was told. */
+static int64_t not_told(double sum, int64_t told, bool in_all)
+{
+	int64_t all = MAX_OF(llround(sum), told);
+	return in_all ? all : all - told;
+}
+
+static struct heap_freed freed_of(const struct heap_place *place, const struct heap_total *total, bool in_all)
+{
+	struct heap_lifetimes sum = place->freed;
+	struct heap_freed freed;
+	heap_lifetimes_add(&sum, &total->freed);
+	for (unsigned i = 0; i < HEAP_LIFETIMES; i++) {
+		freed.objects[i] = not_told(sum.objects[i], place->told_freed.objects[i], in_all);
+		freed.bytes[i] = not_told(sum.bytes[i], place->told_freed.bytes[i], in_all);
+	}
+	return freed;
+}
+
 static struct heap_values values_of(const struct heap_place *place, const struct heap_total *total, bool in_all)
 {
-	int64_t objects = MAX_OF(llround(place->objects + total->objects) - place->told_objects, 0);
-	int64_t bytes = MAX_OF(llround(place->bytes + total->bytes) - place->told_bytes, 0);
 	const struct heap_outliving *o = &total->outliving;
-	int64_t most = place->told_bytes + bytes;
+	int64_t most = not_told(place->bytes + total->bytes, place->told_bytes, true);
 	return (struct heap_values){
-		.objects = objects + (in_all ? place->told_objects : 0),
-		.bytes = bytes + (in_all ? place->told_bytes : 0),
+		.objects = not_told(place->objects + total->objects, place->told_objects, in_all),
+		.bytes = not_told(place->bytes + total->bytes, place->told_bytes, in_all),
 		.held_objects = llround(total->held_objects),
 		.held_bytes = llround(total->held_bytes),
 		.estimated_bytes = MIN_OF(llround(o->bytes), most),
 		.least_bytes = MIN_OF(llround(o->least), most),
 		.watched = (int64_t)MAX_OF(o->watched, o->samples),
 		.outlived = (int64_t)o->samples,
+		.freed = freed_of(place, total, in_all),
 	};
 }
 
@@ -88,6 +115,7 @@ static void tell_quiet(const struct heap_places *places, const struct hash *entr
 			continue;
 		told->values[*entry].objects = place->told_objects;
 		told->values[*entry].bytes = place->told_bytes;
+		told->values[*entry].freed = place->told_freed;
 	}
 }
 
@@ -138,6 +166,12 @@ static struct heap_place go_on(struct heap_place place, const struct heap_total 
 	place.bytes += total->bytes;
 	place.told_objects += values->objects;
 	place.told_bytes += values->bytes;
+	heap_lifetimes_add(&place.freed, &total->freed);
+	heap_lifetimes_subtract(&place.freed, &total->current.freed);
+	for (unsigned i = 0; i < HEAP_LIFETIMES; i++) {
+		place.told_freed.objects[i] += values->freed.objects[i];
+		place.told_freed.bytes[i] += values->freed.bytes[i];
+	}
 	return place;
 }
 
@@ -172,6 +206,10 @@ static int take_quiet(const struct heap_places *places, const struct hash *entri
 			continue;
 		struct heap_place quiet = *place;
 		quiet.current = (struct heap_amount){0};
+		for (unsigned k = 0; k < HEAP_LIFETIMES; k++) { /* what was told of the kernel's part is final */
+			quiet.freed.objects[k] = (double)quiet.told_freed.objects[k];
+			quiet.freed.bytes[k] = (double)quiet.told_freed.bytes[k];
+		}
 		keep[*entry] = true;
 		r = add_place(next, &quiet);
 	}

@@ -15,19 +15,21 @@
 #include "collect/heap_table.h"
 #include "profile/aggregate.h"
 
+/* Of one place, by how long they lived: see struct heap_lifetimes. */
+struct heap_freed {
+	int64_t objects[HEAP_LIFETIMES], bytes[HEAP_LIFETIMES];
+};
+
 /* Of one place, in one profile. */
 struct heap_values {
 	int64_t objects, bytes;	     /* allocated */
 	int64_t held_objects, held_bytes; /* alive at the end, of all that were ever allocated */
 	int64_t estimated_bytes, least_bytes; /* that may be, and that are at least, see struct heap_outliving */
 	int64_t watched, outlived; /* samples of it */
+	struct heap_freed freed;
 };
 
-static inline bool heap_values_any(const struct heap_values *values)
-{
-	return values->objects || values->bytes || values->held_objects || values->held_bytes ||
-	       values->estimated_bytes;
-}
+bool heap_values_any(const struct heap_values *values);
 
 /* Of each entry of a window of the heap, in its order. */
 struct heap_told {
@@ -44,6 +46,8 @@ struct heap_place {
 	struct heap_amount current; /* as of heap_total, then */
 	double objects, bytes;	    /* estimated by then, in all */
 	int64_t told_objects, told_bytes;
+	struct heap_lifetimes freed; /* of it, what had become final by then */
+	struct heap_freed told_freed;
 };
 
 /* Zero-initialise; free with heap_places_free(). */

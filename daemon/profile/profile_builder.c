@@ -24,7 +24,8 @@
 #define KERNEL_NOTES "/sys/kernel/notes"
 #define MAX_KERNEL_NOTES 65536
 #define MAX_FRAMES_AT_ADDRESS 64
-#define EXACT_HEAP_TYPES 4 /* sample types of a heap profile without estimates */
+#define EXACT_HEAP_TYPES 6 /* sample types of a heap profile without estimates */
+#define FREED_HEAP_TYPE 4  /* freed_objects among them; then freed_space */
 
 static const char *const end_texts[] = {
 #define STACK_END_TEXT(id, text) "[" text "]",
@@ -416,6 +417,7 @@ static void add_heap_values(struct builder *b, const struct aggregate_entry *ent
 	const struct heap_told *heap = b->options->heap;
 	const struct heap_values *values = &heap->values[entry - b->window->entries.items];
 	int64_t in_order[] = {values->objects, values->bytes, values->held_objects, values->held_bytes,
+			      0, 0, /* freed: see add_freed_samples() */
 			      values->estimated_bytes, values->least_bytes, values->watched, values->outlived};
 	size_t count = heap->has_estimates ? ARRAY_LENGTH(in_order) : EXACT_HEAP_TYPES;
 	for (size_t i = 0; i < count; i++)
@@ -437,6 +439,43 @@ static void add_values(struct builder *b, const struct aggregate_entry *entry)
 	for (unsigned event = EVENT_GROWTH; event <= EVENT_COPIED; event++)
 		CHECK(b, array_add(&b->profile->values,
 				   entry->event == event ? (int64_t)entry->weight : 0));
+}
+
+/* In the order of add_header()'s sample types. */
+static void add_freed_values(struct builder *b, int64_t objects, int64_t bytes)
+{
+	for (size_t i = 0; i < b->profile->sample_types.count; i++)
+		CHECK(b, array_add(&b->profile->values, i == FREED_HEAP_TYPE	   ? objects
+							: i == FREED_HEAP_TYPE + 1 ? bytes
+										   : 0));
+}
+
+/* A class of lifetimes is told by what all in it lived less than; the last one, which has no such time, by what it
+ * would be. */
+static int64_t lifetime_of_class(unsigned class)
+{
+	return (int64_t)(HEAP_LIFETIME_BOUND_NS(class) / NS_PER_MS);
+}
+
+/* What was freed of a sample's place, as samples of their own with the same stack and labels and one label more. */
+static void add_freed_samples(struct builder *b, const struct profile_sample *of, const struct heap_freed *freed)
+{
+	for (unsigned class = 0; class < HEAP_LIFETIMES && !b->failed; class++) {
+		struct profile_sample sample = *of;
+		if (!freed->objects[class] && !freed->bytes[class])
+			continue;
+		sample.first_label = (uint32_t)b->profile->labels.count;
+		for (uint32_t i = 0; i < of->label_count && !b->failed; i++) {
+			struct profile_label copy = b->profile->labels.items[of->first_label + i];
+			CHECK(b, array_add(&b->profile->labels, copy));
+		}
+		add_label(b, &sample, "lifetime", NULL, lifetime_of_class(class));
+		if (b->failed)
+			return;
+		b->profile->labels.items[b->profile->labels.count - 1].unit = string(b, "milliseconds");
+		add_freed_values(b, freed->objects[class], freed->bytes[class]);
+		CHECK(b, array_add(&b->profile->samples, sample));
+	}
 }
 
 static void add_sample(struct builder *b, const struct aggregate_entry *entry)
@@ -471,6 +510,8 @@ static void add_sample(struct builder *b, const struct aggregate_entry *entry)
 	add_timestamps(b, &sample, entry);
 	add_values(b, entry);
 	CHECK(b, array_add(&b->profile->samples, sample));
+	if (b->window->kind == PROFILE_KIND_HEAP)
+		add_freed_samples(b, &sample, &b->options->heap->values[entry - b->window->entries.items].freed);
 }
 
 static struct profile_value_type add_sample_type(struct builder *b, const char *type, const char *unit)
@@ -488,6 +529,8 @@ static void add_header(struct builder *b)
 		add_sample_type(b, "alloc_space", "bytes");
 		add_sample_type(b, "inuse_objects", "count");
 		p->default_sample_type = add_sample_type(b, "inuse_space", "bytes").type;
+		add_sample_type(b, "freed_objects", "count");
+		add_sample_type(b, "freed_space", "bytes");
 		if (b->options->heap->has_estimates) {
 			add_sample_type(b, "inuse_estimated_space", "bytes");
 			add_sample_type(b, "inuse_estimated_least_space", "bytes");

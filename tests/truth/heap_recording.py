@@ -16,6 +16,7 @@ from profile_reader import Profile
 from recording import Failure, Program, Undecided, expect
 
 TYPES = ("alloc_objects", "alloc_space", "inuse_objects", "inuse_space")
+FREED_TYPES = ("freed_objects", "freed_space")
 ESTIMATED_TYPES = ("inuse_estimated_space", "inuse_estimated_least_space", "inuse_watched_samples",
                    "inuse_outlived_samples")
 LOST = ("heap_lost", "heap_sites_full", "heap_live_full", "heap_missed_frees")
@@ -82,7 +83,7 @@ class HeapRun:
     """What was recorded of a command that says its truth; it has ended."""
 
     def __init__(self, bolometer, command, environment=None, end=signal.SIGINT, file="libc", options=("--exact",),
-                 ends_first=False):
+                 ends_first=False, probes_stay=True):
         with tempfile.TemporaryDirectory() as directory, \
                 Program(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                         env={**os.environ, **(environment or {})}) as workload:
@@ -93,7 +94,7 @@ class HeapRun:
                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as recorder:
                 try:
                     self.truth = json.loads(workload.stdout.readline())
-                    expect(changed_code(workload.pid, file) > 0 or not self.truth["probed"],
+                    expect(changed_code(workload.pid, file) > 0 or not self.truth["probed"] or not probes_stay,
                            "probes change the code")
                     if ends_first:
                         workload.stdin.close()
@@ -109,7 +110,9 @@ class HeapRun:
                     recorder.kill()
                     workload.kill()
             self.has_links = not lacks_links(self.errors)
-            self.profile = Profile.read(path) if end == signal.SIGINT and self.has_links else None
+            has_file = end == signal.SIGINT and self.has_links
+            self.profile = Profile.read(path) if has_file else None
+            self.file = path.read_bytes() if has_file else None
 
     def expect_probed(self):
         expect(self.status == 0, f"the program ended with {self.status}")
@@ -124,7 +127,7 @@ class HeapRun:
         for name in LOST:
             if int(counters.get(name, 0)):
                 raise Undecided(f"{name}: {counters[name]}")
-        expect(tuple(kind for kind, _ in profile.types) == TYPES, f"sample types {profile.types}")
+        expect(tuple(kind for kind, _ in profile.types) == TYPES + FREED_TYPES, f"sample types {profile.types}")
         wrong = wrong_places(profile, places)
         if wrong:
             raise Failure("; ".join(wrong))

@@ -17,7 +17,7 @@ import re
 import subprocess
 import tempfile
 
-from heap_recording import ESTIMATED_TYPES, NO_LINKS, TIMEOUT, TYPES, lacks_links, window_bounds
+from heap_recording import ESTIMATED_TYPES, FREED_TYPES, NO_LINKS, TIMEOUT, TYPES, lacks_links, window_bounds
 from profile_reader import Profile
 from recording import Failure, Program, Undecided, expect, main
 
@@ -91,7 +91,7 @@ def windows(bench):
     if opened < 5 or samples < 100:
         raise Undecided(f"{samples} samples in {opened} windows")
     expect("heap_method=windows" in profile.comments, "the method is said")
-    expect(tuple(kind for kind, _ in profile.types) == TYPES + ESTIMATED_TYPES, f"{profile.types}")
+    expect(tuple(kind for kind, _ in profile.types) == TYPES + FREED_TYPES + ESTIMATED_TYPES, f"{profile.types}")
     expect(profile.total("inuse_space") == 0, "what is held is not known")
     true = sum(bytes_ for _, bytes_ in places.values())
     low, high = window_bounds(recording.counters, "alloc_space")

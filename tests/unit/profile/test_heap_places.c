@@ -169,6 +169,64 @@ static void test_in_all(void **state)
 	end(&w);
 }
 
+/* As total(), where so much was freed after a moment, in the kernel and before. */
+static struct heap_total freed(double current, double ended)
+{
+	struct heap_total of = total(5, current, ended, 0);
+	of.freed.objects[2] = current + ended;
+	of.freed.bytes[2] = 10 * (current + ended);
+	of.current.freed.objects[2] = current;
+	of.current.freed.bytes[2] = 10 * current;
+	return of;
+}
+
+static void expect_freed(struct world *w, struct heap_total of, int64_t objects)
+{
+	struct heap_told told;
+	tell(w, &of, 1, &told);
+	assert_int_equal(told.values[0].freed.objects[2], objects);
+	assert_int_equal(told.values[0].freed.bytes[2], 10 * objects);
+	assert_int_equal(told.values[0].freed.objects[1], 0);
+	free(told.values);
+}
+
+/* As what is allocated: each profile tells what came since, also where what was in the kernel becomes final, and takes
+ * nothing back. */
+static void test_freed(void **state)
+{
+	struct world w;
+	struct heap_told told;
+	struct heap_totals totals = {.interval = 1, .first_interval = 1};
+	begin(&w);
+	meet(&w, 5);
+	expect_freed(&w, freed(100, 0), 100);
+	expect_freed(&w, freed(130, 0), 30);
+	expect_freed(&w, freed(0, 150), 20);
+	expect_freed(&w, freed(3, 0), 3);
+	expect_freed(&w, freed(2, 10), 9);
+	expect_freed(&w, freed(1, 0), 0);
+	expect_freed(&w, freed(4, 0), 2);
+	assert_int_equal(array_add(&totals.list, freed(5, 0)), 0);
+	heap_places_subtract(&w.places, &totals);
+	assert_int_equal(heap_places_tell(&w.places, &w.aggregate, w.window, &totals, true, &told), 0);
+	assert_int_equal(told.values[0].freed.objects[2], 165);
+	free(told.values);
+	array_free(&totals.list);
+	tell(&w, NULL, 0, &told); /* the kernel has nothing of it any more, unseen */
+	free(told.values);
+	expect_freed(&w, freed(6, 0), 6);
+	end(&w);
+}
+
+/* In an interval in which a place only frees it is told. */
+static void test_only_freed(void **state)
+{
+	struct heap_values values = {.freed.bytes[12] = 1};
+	assert_true(heap_values_any(&values));
+	values.freed.bytes[12] = 0;
+	assert_false(heap_values_any(&values));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +235,8 @@ int main(void)
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_unknown_stack),
 		cmocka_unit_test(test_in_all),
+		cmocka_unit_test(test_freed),
+		cmocka_unit_test(test_only_freed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
