@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `bolometer report`: a pprof file as tables and trees. */
 #include "format/leaks_text.h"
+#include "format/lifetimes_text.h"
 #include "format/report_json.h"
 #include "command/load.h"
 
@@ -14,7 +15,7 @@ struct report_options {
 	struct load_options load;
 	const char *function;
 	uint64_t rows;
-	bool cumulative, tree, leaks, json;
+	bool cumulative, tree, leaks, lifetimes, json;
 };
 
 #define AT(field) offsetof(struct report_options, field)
@@ -28,6 +29,9 @@ static const struct option_spec report_specs[] = {
 	OPTION(FLAG, 0, "leaks", NULL, AT(leaks),
 	       "of a heap profile: the places whose memory was not given back,\n"
 	       "and how sure that is"),
+	OPTION(FLAG, 0, "lifetimes", NULL, AT(lifetimes),
+	       "of a heap profile: how long the memory of each place is kept, places that\n"
+	       "take much for a moment only first"),
 	OPTION(NUMBER, 'n', "rows", "N", AT(rows), "at most N rows; 0 for all (default: 40)",
 	       .high = UINT32_MAX),
 	OPTION(FLAG, 0, "json", NULL, AT(json), "for programs"),
@@ -144,6 +148,23 @@ static int report_leaks(const struct report_options *options, const struct profi
 	return command_error(self, "%s", strerror(-r));
 }
 
+static int report_lifetimes(const struct report_options *options, const struct profile *profile)
+{
+	_cleanup_(lifetimes_free) struct lifetimes lifetimes;
+	struct text out = {0};
+	int r = lifetimes_find(profile, &lifetimes);
+	if (r == -ENODATA)
+		return command_error(self, "--lifetimes needs a heap profile with freed_objects and freed_space, as "
+					   "'bolometer record -e heap' writes it");
+	if (r == 0)
+		r = options->json ? lifetimes_json(profile, &lifetimes, options->rows, &out)
+				  : lifetimes_text(profile, &lifetimes, options->rows, &out);
+	if (r == 0)
+		return command_print(&out);
+	text_free(&out);
+	return command_error(self, "%s", strerror(-r));
+}
+
 static int report_run(int argc, char **argv)
 {
 	struct report_options options = {.rows = 40};
@@ -152,15 +173,16 @@ static int report_run(int argc, char **argv)
 	size_t value;
 	int status;
 	bool go = command_parse(self, &options, argc, argv, &words, &status);
-	if (go && options.tree + options.leaks + (options.function != NULL) > 1) {
-		status = command_usage_error(self, "--tree, --leaks and --function exclude each other");
+	if (go && options.tree + options.leaks + options.lifetimes + (options.function != NULL) > 1) {
+		status = command_usage_error(self, "--tree, --leaks, --lifetimes and --function exclude each other");
 		go = false;
 	}
 	if (go)
 		status = load_view(self, words.list.items[0], &options.load, &profile, &value);
 	if (go && status == STATUS_OK)
-		status = options.leaks ? report_leaks(&options, profile)
-				       : report_profile(&options, profile, value);
+		status = options.leaks	     ? report_leaks(&options, profile)
+			 : options.lifetimes ? report_lifetimes(&options, profile)
+					     : report_profile(&options, profile, value);
 	option_words_free(&words);
 	return status;
 }

@@ -3,45 +3,12 @@
 #include "format/leaks_text.h"
 
 #include "base/arithmetic.h"
+#include "format/site_stack.h"
 
 #include <errno.h>
 #include <inttypes.h>
 
-#define STACK_ROWS 12 /* frames of a site, from the allocation on */
-
-/* Calls `add` for the frames of the site, leaf first, inlined ones too; true when none was left out. */
-static bool each_frame(const struct profile *profile, const struct leak_site *site, size_t limit,
-		       void (*add)(struct text *out, size_t index, const char *name), struct text *out)
-{
-	const struct profile_sample *sample = &profile->samples.items[site->sample];
-	char buffer[64];
-	size_t count = 0;
-	for (uint32_t i = 0; i < sample->location_count; i++) {
-		uint32_t index = profile->stack_locations.items[sample->first_location + i];
-		const struct profile_location *location = &profile->locations.items[index];
-		for (uint32_t k = 0; k < MAX_OF(location->line_count, 1U); k++) {
-			if (limit && count == limit)
-				return false;
-			add(out, count++,
-			    profile_frame_name(profile, location, k, buffer, sizeof(buffer)));
-		}
-	}
-	return true;
-}
-
-static void add_text_frame(struct text *out, size_t index, const char *name)
-{
-	text_add(out, "%36s", "");
-	text_add_printable(out, name);
-	text_add_char(out, '\n');
-}
-
-static void add_json_frame(struct text *out, size_t index, const char *name)
-{
-	text_add_string(out, index ? ",\"" : "\"");
-	text_add_json(out, name);
-	text_add_char(out, '"');
-}
+#define STACK_COLUMN 36
 
 static size_t rows_of(const struct leaks *leaks, size_t rows)
 {
@@ -100,8 +67,7 @@ int leaks_text(const struct profile *profile, const struct leaks *leaks, size_t 
 	for (size_t i = 0; i < rows_of(leaks, rows); i++) {
 		const struct leak_site *site = &leaks->sites.items[i];
 		add_row(leaks, site, out);
-		if (!each_frame(profile, site, STACK_ROWS, add_text_frame, out))
-			add_text_frame(out, 0, "…");
+		site_stack_text(profile, site->sample, STACK_COLUMN, out);
 	}
 	if (rows_of(leaks, rows) < leaks->sites.count)
 		text_add(out, "… and %zu more places (-n 0 shows all)\n",
@@ -127,7 +93,7 @@ int leaks_json(const struct profile *profile, const struct leaks *leaks, size_t 
 			 site->allocated_bytes, site->allocated_objects, site->estimated_bytes,
 			 site->least_bytes, site->watched, site->outlived, site->survival,
 			 site->survival_low, site->is_certain ? "true" : "false");
-		each_frame(profile, site, 0, add_json_frame, out);
+		site_stack_json(profile, site->sample, out);
 		text_add_string(out, "]}");
 	}
 	text_add_string(out, "\n]}\n");

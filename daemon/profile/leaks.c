@@ -48,13 +48,8 @@ static bool find_columns(const struct profile *profile, int at[static COLUMNS])
 static int site_of(struct leaks *leaks, struct strings *stacks, const struct profile *profile,
 		   uint32_t sample, struct leak_site **ret)
 {
-	const struct profile_sample *s = &profile->samples.items[sample];
 	uint32_t index;
-	static const uint32_t nothing;
-	const uint32_t *stack = s->location_count
-					? &profile->stack_locations.items[s->first_location]
-					: &nothing;
-	int r = strings_add(stacks, (const char *)stack, s->location_count * sizeof(*stack), &index);
+	int r = profile_number_stack(profile, sample, stacks, &index);
 	if (r == 0 && index == leaks->sites.count)
 		r = array_add(&leaks->sites, (struct leak_site){.sample = sample});
 	if (r == 0)

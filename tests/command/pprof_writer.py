@@ -28,9 +28,9 @@ def packed(field, values):
     return nested(field, b"".join(map(varint, values)))
 
 
-def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds")), period=None):
+def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds")), period=None, labelled=()):
     """The message. `stacks`: {("main", "work"): (3, 30)}, frames from the root. `period`: ("space",
-    "bytes", 524288)."""
+    "bytes", 524288). `labelled`: more samples, [(("main", "work"), (3, 30), ("lifetime", 4, "milliseconds"))]."""
     strings = [""]
 
     def text(string):
@@ -45,6 +45,10 @@ def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds")), period=
     for stack, values in stacks.items():
         ids = [functions.index(name) + 1 for name in reversed(stack)]
         out += nested(2, packed(1, ids) + packed(2, values))
+    for stack, values, label in labelled:
+        ids = [functions.index(name) + 1 for name in reversed(stack)]
+        out += nested(2, packed(1, ids) + packed(2, values) + nested(
+            3, number(1, text(label[0])) + number(3, label[1]) + number(4, text(label[2]))))
     for index, name in enumerate(functions):
         address = zlib.crc32(name.encode())  # the same in every file, as code of one binary is
         line = nested(4, number(1, index + 1) + number(2, len(name)))

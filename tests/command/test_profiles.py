@@ -114,6 +114,40 @@ def report_leaks(bolometer, directory):
 
 
 @in_directory
+def report_lifetimes(bolometer, directory):
+    freed = (("freed_objects", "count"), ("freed_space", "bytes"))
+    write(directory + "/heap.pb.gz", {
+        ("main", "leak", "malloc"): (2000, 200000, 2000, 200000, 0, 0),
+        ("main", "mixed", "malloc"): (100, 10000, 20, 2000, 0, 0),
+        ("main", "churn", "malloc"): (50000, 5000000, 0, 0, 0, 0),
+    }, types=(*HEAP_TYPES, *freed), labelled=[
+        (("main", "churn", "malloc"), (0, 0, 0, 0, 50000, 5000000), ("lifetime", 1, "milliseconds")),
+        (("main", "mixed", "malloc"), (0, 0, 0, 0, 30, 3000), ("lifetime", 16, "milliseconds")),
+        (("main", "mixed", "malloc"), (0, 0, 0, 0, 50, 5000), ("lifetime", 4096, "milliseconds"))])
+    result = bolometer.run("report", "--lifetimes", "--json", "heap.pb.gz", cwd=directory)
+    expect(result.returncode == 0 and not result.stderr, "succeeds", result)
+    seen = json.loads(result.stdout)
+    expect((seen["allocated_bytes"], seen["freed_within_second_bytes"]) == (5210000, 5003000), "sums", result)
+    sites = [(s["stack"][1], s["median_below_ms"], s["within_millisecond"], s["within_second"], s["within_minute"],
+              s["held"], s["unseen"]) for s in seen["sites"]]
+    expect(sites == [("churn", 1, 1, 1, 1, 0, 0), ("mixed", 4096, 0, 0.3, 0.8, 0.2, 0),
+                     ("leak", None, 0, 0, 0, 1, 0)], f"what is kept for a moment first: {sites}")
+    expect(seen["bounds_ms"][:3] == [1, 4, 16] and seen["bounds_ms"][-1] is None
+           and [len(site["freed_bytes"]) for site in seen["sites"]] == [len(seen["bounds_ms"])] * 3, "classes", result)
+    expect(seen["sites"][1]["freed_bytes"][2] == 3000, "a class of its own", result)
+    text = bolometer.run("report", "--lifetimes", "-n", "2", "heap.pb.gz", cwd=directory).stdout.decode()
+    expect("<1 ms   100.0%" in text and "<4 s     0.0%    30.0%    80.0%    20.0%" in text and "leak" not in text
+           and "1 more places" in text, f"rows: {text}")
+    result = bolometer.run("merge", "-o", "sum.pb.gz", "heap.pb.gz", "heap.pb.gz", cwd=directory)
+    expect(result.returncode == 0, "merges", result)
+    seen = json.loads(bolometer.run("report", "--lifetimes", "--json", "sum.pb.gz", cwd=directory).stdout)
+    expect(seen["sites"][1]["freed_bytes"][2] == 6000 and seen["sites"][1]["within_second"] == 0.3, f"adds up: {seen}")
+    write(directory + "/old.pb.gz", HEAP, types=HEAP_TYPES)
+    result = bolometer.run("report", "--lifetimes", "old.pb.gz", cwd=directory)
+    expect(result.returncode == 1 and b"freed_objects" in result.stderr, "no lifetimes in it", result)
+
+
+@in_directory
 def report_selects(bolometer, directory):
     for options, names in ((["--focus", "lea."], {"main", "walk", "leaf"}),
                            (["--ignore", "^walk$"], {"main", "idle"}),
@@ -306,6 +340,6 @@ def bomb_is_bounded(bolometer, directory):
 
 
 if __name__ == "__main__":
-    main([report_counts, report_leaks, report_selects, report_tree, report_neighbours,
+    main([report_counts, report_leaks, report_lifetimes, report_selects, report_tree, report_neighbours,
           report_takes_lines_and_labels_apart, names_cannot_steer_a_terminal, flame_pages, difference, conversions, merging,
           broken_files_are_refused, missing_files, bomb_is_bounded])

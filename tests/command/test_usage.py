@@ -38,7 +38,7 @@ WRONG = [
     (["record", "-o", "%z.html"], "only %h, %p, %t, %e and %% have a meaning"),
     (["record", "-o", "-", "--format", "svg"], "unknown format 'svg'"),
     (["report"], "missing argument; usage: bolometer report [options] FILE"),
-    (["report", "--tree", "--function", "x", "a.pb.gz"], "--tree, --leaks and --function exclude each other"),
+    (["report", "--tree", "--function", "x", "a.pb.gz"], "--tree, --leaks, --lifetimes and --function exclude each other"),
     (["report", "-n", "x", "a.pb.gz"], "--rows: 'x' is not a whole number"),
     (["diff", "a.pb.gz"], "missing argument; usage: bolometer diff [options] A B"),
     (["merge", "a.pb.gz"], "missing -o FILE"),
