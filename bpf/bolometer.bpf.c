@@ -17,6 +17,7 @@
 #include "context.bpf.h"
 #include "event_clock.bpf.h"
 #include "fetch.bpf.h"
+#include "left_out.bpf.h"
 #include "select.bpf.h"
 #include "unwind.bpf.h"
 
@@ -368,7 +369,7 @@ __noinline int send_sample(u32 walk)
 	return 1;
 }
 
-/* Takes the sample of a tick if its task is selected, and returns whether it is. */
+/* Takes the sample of a tick if its task is selected and not left out; returns whether it is selected. */
 static __noinline int sample_tick(struct bpf_perf_event_data *ctx, struct cpu_clock *clock,
 				  struct task_struct *task, u32 walk, u64 weight)
 {
@@ -382,8 +383,11 @@ static __noinline int sample_tick(struct bpf_perf_event_data *ctx, struct cpu_cl
 	struct task_numbers numbers = number_task(task_id(task));
 	if (!select_number(clock, settings, numbers) || !select_cgroup())
 		return false;
+	u64 time = clock->previous_tick + clock->monotonic_offset;
+	if (settings->leaves_out && leave_out(walk, task, numbers.pid, time, weight))
+		return true;
 	fetch_for_walk(s, walk);
-	describe_sample(s, walk, EVENT_CPU, clock->previous_tick + clock->monotonic_offset, weight);
+	describe_sample(s, walk, EVENT_CPU, time, weight);
 	describe_task(s, walk, task, numbers);
 	enum selected selected = select_task(walk);
 	if (selected == SELECTED_NO)

@@ -7,8 +7,8 @@
 
 /*
  * COUNTER(id, name, what it counts). The tick identity, exact at any moment the programs rest:
- *	ticks = samples + lost_* + unselected + idle + missed
- * of which userspace takes the samples that it does not select or take after all.
+ *	ticks = samples + lost_* + unselected + not_taken + idle + missed
+ * of whose samples userspace makes those unselected or not taken that it finds to be.
  * and of the page faults, in steps of the event's period:
  *	growth_faults = growth_new + growth_copied + growth_file + growth_unselected + growth_thinned
  */
@@ -31,6 +31,8 @@
 	COUNTER(FRAMES, "frames", "user frames unwound")                                          \
 	COUNTER(BINARIES_FULL, "binaries_full", "frames in a binary the full table refused")      \
 	COUNTER(NOTICES_LOST, "notices_lost", "notices of a new binary the full ring refused")    \
+	COUNTER(NOT_TAKEN, "not_taken", "ticks that a sampling strategy leaves out")               \
+	COUNTER(NOT_TAKEN_NS, "not_taken_ns", "time of the ticks not taken, ns")                  \
 	COUNTER(GROWTH_FAULTS, "growth_faults", "minor page faults the event counted")            \
 	COUNTER(GROWTH_NEW, "growth_new", "of them, new memory")                                  \
 	COUNTER(GROWTH_COPIED, "growth_copied", "of them, pages written after a fork")            \

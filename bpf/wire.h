@@ -245,6 +245,7 @@ struct tick_settings {
 	u64 generation; /* changed: so did the selected processes */
 	u8 kernel_only;
 	u8 user_only;
+	u8 leaves_out; /* some processes may be in `left_out_processes` */
 };
 
 /* Processes that forks selected; the programs alone write here. */
@@ -324,6 +325,32 @@ struct executable_key {
 };
 
 enum verdict { VERDICT_NO = 1, VERDICT_YES = 2 };
+
+/* ---- Processes left out ---------------------------------------------------------------------- */
+
+#define LEFT_OUT_SETS 2048   /* power of two */
+#define LEFT_OUT_REASONS 64  /* what is counted apart: the daemon says what each means */
+#define LEFT_OUT_LOOK_NS 10000000000ULL
+
+/* A process of which no tick is taken; the daemon writes all but `look_at`, which both do. */
+struct left_out_process {
+	u64 pid_and_reason; /* record_sample's pid, the reason << 32; 0: none */
+	u64 process_start;  /* record_sample's, as exec_id */
+	u64 exec_id;
+	u64 look_at; /* the first tick from then on is taken, CLOCK_MONOTONIC ns */
+};
+
+/* Value of `left_out_processes`: of the processes whose numbers have the same low bits. One line of the cache. */
+struct left_out_set {
+	struct left_out_process processes[2];
+};
+
+/* Value of `left_out_counts`: what a CPU left out. Never begins anew. */
+struct left_out_counts {
+	struct {
+		u64 ticks, ns;
+	} by_reason[LEFT_OUT_REASONS];
+};
 
 /* ---- Heap ------------------------------------------------------------------------------------ */
 
@@ -579,4 +606,5 @@ _Static_assert(sizeof(struct record_sample) == 104, "record_sample");
 _Static_assert(sizeof(struct binary_key) == 32, "binary_key");
 _Static_assert(sizeof(struct unwind_rule) == 8, "unwind_rule");
 _Static_assert(sizeof(struct binary_entry) == 32, "binary_entry");
+_Static_assert(sizeof(struct left_out_set) == 64, "left_out_set");
 #endif

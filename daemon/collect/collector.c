@@ -107,6 +107,7 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 		.select_children = c->selection->children,
 		.select_by_name = c->options.selection_may_change || c->selection->comm_patterns.count ||
 				  c->selection->exe_patterns.count,
+		.leave_out = c->options.leave_out,
 		.growth = c->options.growth,
 		.heap = c->options.heap,
 		.heap_interval = c->options.heap_interval,
@@ -325,6 +326,23 @@ int collector_set_paused(struct collector *c, bool paused)
 int collector_select_pid(struct collector *c, uint32_t pid)
 {
 	return programs_select_pid(&c->programs, pid);
+}
+
+void collector_set_leaving_out(struct collector *c, bool leaves_out)
+{
+	programs_set_leaving_out(&c->programs, leaves_out);
+}
+
+/* Where threads are selected by their names, some of a process may not be selected at all. */
+void collector_leave_out(struct collector *c, const struct record_sample *sample, int reason)
+{
+	if (sample->event == EVENT_CPU)
+		left_out_judge(&c->programs.left_out, sample, c->selection->comm_patterns.count ? -1 : reason);
+}
+
+void collector_read_left_out(const struct collector *c, struct left_out_counts *ret)
+{
+	left_out_read(&c->programs.left_out, ret);
 }
 
 void collector_forget_stacks(struct collector *c)

@@ -49,6 +49,7 @@ struct collector_options {
 	bool safe_mode;		 /* on any kernel */
 	bool detached; /* begin as after collector_detach() */
 	bool selection_may_change; /* collector_apply_selection() will be called */
+	bool leave_out; /* so may collector_set_leaving_out() */
 	bool environment; /* look at what processes declare in it: declared_attributes.h */
 	const char *cache_directory; /* as of artifact_cache_options */
 	struct opener *opener; /* opens the events, stays the caller's; NULL: this process does */
@@ -160,6 +161,18 @@ void collector_note_heap_told(struct collector *collector);
 void collector_forget_stacks(struct collector *collector);
 
 int collector_select_pid(struct collector *collector, uint32_t pid);
+
+/* Are there processes of which no tick need be taken? All are sampled at first, and again when this is called. Nothing
+ * without options.leave_out. */
+void collector_set_leaving_out(struct collector *collector, bool leaves_out);
+
+/* The process of a sample that was just delivered is left out whole, from now on as a rule, for a reason below
+ * LEFT_OUT_REASONS; -1: not (any more). No tick of it is a sample then, but one in ten seconds, for it to be judged
+ * anew. */
+void collector_leave_out(struct collector *collector, const struct record_sample *sample, int reason);
+
+/* Ticks that were left out since the start, by reason. */
+void collector_read_left_out(const struct collector *collector, struct left_out_counts *ret);
 
 struct binaries *collector_binaries(struct collector *collector);
 struct binary_store *collector_binary_store(struct collector *collector);

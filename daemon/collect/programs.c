@@ -145,6 +145,8 @@ static void size_maps(const struct programs *programs, const struct programs_opt
 				 options->select_by_pid ? SELECTED_PIDS : 1);
 	bpf_map__set_max_entries(s->maps.context_places, options->contexts ? CONTEXTS_MAX_PROCESSES : 1);
 	uint32_t verdicts = options->select_by_name ? VERDICTS : 1;
+	bpf_map__set_max_entries(s->maps.left_out_processes, options->leave_out ? LEFT_OUT_SETS : 1);
+	bpf_map__set_max_entries(s->maps.left_out_counts, options->leave_out ? cpus : 1);
 	bpf_map__set_max_entries(s->maps.executable_verdicts, verdicts);
 	bpf_map__set_max_entries(s->maps.comm_verdicts, verdicts);
 	if (probe_hash_on_demand()) {
@@ -239,6 +241,7 @@ int programs_select(struct programs *programs, const struct programs_selection *
 	r = told < 0 ? told : r;
 	forget_verdicts(s->maps.executable_verdicts);
 	forget_verdicts(s->maps.comm_verdicts);
+	left_out_clear(&programs->left_out);
 	return r;
 }
 
@@ -260,6 +263,13 @@ int programs_start_clock(struct programs *programs, int cpu)
 void programs_set_period(struct programs *programs, uint64_t period_ns)
 {
 	programs->tick_settings.period_ns = period_ns;
+	publish_to_ticks(programs);
+}
+
+void programs_set_leaving_out(struct programs *programs, bool leaves_out)
+{
+	left_out_clear(&programs->left_out);
+	programs->tick_settings.leaves_out = leaves_out && programs->left_out.sets;
 	publish_to_ticks(programs);
 }
 
@@ -427,6 +437,10 @@ int programs_open(const struct programs_options *options, struct programs *ret,
 	if (r == 0)
 		r = bolometer_bpf__load(programs.skeleton);
 	if (r == 0)
+		r = left_out_open(programs.skeleton->maps.left_out_processes,
+				  programs.skeleton->maps.left_out_counts, (uint32_t)programs.cpu_count,
+				  &programs.left_out);
+	if (r == 0)
 		r = publish_to_ticks(&programs);
 	if (r < 0) {
 		fail_load(failure, r);
@@ -440,6 +454,7 @@ int programs_open(const struct programs_options *options, struct programs *ret,
 void programs_close(struct programs *programs)
 {
 	programs_detach_tracepoints(programs);
+	left_out_close(&programs->left_out);
 	bolometer_bpf__destroy(programs->skeleton);
 	free(programs->settings);
 	*programs = (struct programs){0};
@@ -499,7 +514,10 @@ static int read_walk(const struct programs *programs, uint32_t walk, uint64_t re
 	const struct bolometer_bpf *s = programs->skeleton;
 	if (bpf_map_lookup_elem(bpf_map__fd(s->maps.counters), &walk, ret) < 0)
 		return -errno;
-	return walk < (uint32_t)programs->cpu_count ? tick_state_add_counters(s->maps.ticks, walk, ret) : 0;
+	if (walk >= (uint32_t)programs->cpu_count)
+		return 0;
+	left_out_add_counters(&programs->left_out, walk, ret);
+	return tick_state_add_counters(s->maps.ticks, walk, ret);
 }
 
 void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX])

@@ -7,6 +7,7 @@
 #include "base/attributes.h"
 #include "bpf/wire.h"
 #include "collect/failure.h"
+#include "collect/left_out.h"
 #include "process/cgroup_paths.h"
 
 struct bolometer_bpf;
@@ -20,6 +21,7 @@ struct programs_options {
 	uint32_t binaries;	  /* known at once */
 	bool select_by_pid, select_children;
 	bool select_by_name; /* or may be, later */
+	bool leave_out;	     /* programs_set_leaving_out() may be called */
 	bool heap;
 	uint64_t heap_interval;	  /* bytes between two samples, up to HEAP_MAX_INTERVAL; 1: everything is taken */
 	uint32_t heap_blocks;	  /* sampled objects that are followed at once; 0: default */
@@ -39,6 +41,7 @@ struct programs {
 	struct bolometer_bpf *skeleton;
 	void *settings; /* owned: what the programs were told last, the skeleton's .data.settings */
 	struct tick_settings tick_settings; /* the same, for what every tick asks */
+	struct left_out left_out; /* with options.leave_out */
 	int cpu_count; /* possible */
 	uint32_t walk_count; /* see enum walk_class */
 	bool select_children;
@@ -74,6 +77,9 @@ int programs_start_clock(struct programs *programs, int cpu);
 
 /* The time between two ticks by which the programs tell a late tick from a missed one. */
 void programs_set_period(struct programs *programs, uint64_t period_ns);
+
+/* Do ticks ask whether their process is left out? Nobody is at first. Nothing without options.leave_out. */
+void programs_set_leaving_out(struct programs *programs, bool leaves_out);
 
 /* How many user frames of a stack are taken. */
 void programs_set_depth(struct programs *programs, uint32_t frames);

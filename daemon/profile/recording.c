@@ -42,11 +42,22 @@ static void leave_out(struct recording *r, const struct record_sample *sample, c
 	aggregate_keep_stack(&r->aggregate, sample, frames);
 }
 
+/* Is it taken, and what does it weigh more? The kernel side is told of processes that are left out whole. */
+static double offer(struct recording *r, const struct record_sample *sample, const struct process *process)
+{
+	if (!r->strategies)
+		return 1;
+	double factor = strategies_offer(r->strategies, sample, process, r->pod_names);
+	int reason = factor > 0 ? -1 : strategies_reason(r->strategies, sample, process, r->pod_names);
+	collector_leave_out(r->collector, sample, reason);
+	return factor;
+}
+
 static void on_sample(void *userdata, const struct record_sample *sample, const uint64_t *frames,
 		      const struct record_trace *trace, struct process *process)
 {
 	struct recording *r = userdata;
-	double factor = r->strategies ? strategies_offer(r->strategies, sample, process, r->pod_names) : 1;
+	double factor = offer(r, sample, process);
 	if (factor == 0) {
 		leave_out(r, sample, frames);
 		return;
@@ -157,6 +168,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.safe_mode = r->options.safe_mode,
 		.detached = r->options.detached,
 		.selection_may_change = r->options.selection_may_change,
+		.leave_out = r->options.has_strategies,
 		.environment = r->options.labels && r->options.environment,
 		.cache_directory = r->options.cache_directory,
 		.opener = r->options.opener,
@@ -262,16 +274,33 @@ int recording_set_selection(struct recording *r, struct selection *selection,
 	return 0;
 }
 
+/* Tells the strategies what the kernel side left out for them. */
+static void count_left_out(struct recording *r)
+{
+	struct left_out_counts now;
+	if (!r->strategies)
+		return;
+	collector_read_left_out(r->collector, &now);
+	for (int i = 0; i < LEFT_OUT_REASONS; i++)
+		strategies_count_left_out(r->strategies, i,
+					  now.by_reason[i].ticks - r->left_out_told.by_reason[i].ticks,
+					  now.by_reason[i].ns - r->left_out_told.by_reason[i].ns);
+	r->left_out_told = now;
+}
+
 void recording_set_strategies(struct recording *r, struct strategies *strategies)
 {
 	if (r->running)
 		collector_drain(r->collector);
+	collector_set_leaving_out(r->collector, strategies_leave_out(strategies));
+	count_left_out(r);
 	strategies_free(r->strategies);
 	r->strategies = strategies;
 }
 
-struct strategies *recording_strategies(const struct recording *r)
+struct strategies *recording_strategies(struct recording *r)
 {
+	count_left_out(r);
 	return r->strategies;
 }
 

@@ -68,6 +68,7 @@ struct recording_options {
 	bool cpus;		   /* tell samples of different CPUs apart, with a label */
 	bool detached;		   /* begin as after recording_detach() */
 	bool selection_may_change; /* recording_set_selection() will be called */
+	bool has_strategies; /* recording_set_strategies() will be: it may leave processes out in the kernel */
 	bool ignore_kernel_bugs;   /* no safe mode on kernels that are known to hang */
 	bool safe_mode;		   /* on any kernel: collect/safe_mode.h */
 	struct opener *opener;	   /* opens events for us, stays the caller's; NULL: this process does */
@@ -172,7 +173,7 @@ int recording_set_selection(struct recording *recording, struct selection *selec
 void recording_set_strategies(struct recording *recording, struct strategies *strategies);
 
 /* To look at them or reset them; NULL: there are none. Valid until the next recording_set_strategies(). */
-struct strategies *recording_strategies(const struct recording *recording);
+struct strategies *recording_strategies(struct recording *recording);
 
 /* Stops the ticks for a while, and takes the probes off allocators: processes are followed, intervals and windows go
  * on without samples. */

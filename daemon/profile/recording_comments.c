@@ -100,10 +100,6 @@ int recording_add_comments(const struct recording_statistics *now,
 	for (size_t i = 0; i < COUNTER_MAX; i++)
 		if (tells_about(kind, i))
 			ADD_COUNTED(counter_names[i], counters[i]);
-	if (kind == PROFILE_KIND_CPU && now->not_taken > since->not_taken) {
-		ADD_COUNTED("not_taken", not_taken);
-		ADD_COUNTED("not_taken_ns", not_taken_ns);
-	}
 	if (kind == PROFILE_KIND_GROWTH && now->growth_not_taken > since->growth_not_taken) {
 		ADD_COUNTED("growth_not_taken", growth_not_taken);
 		ADD_COUNTED("growth_not_taken_bytes", growth_not_taken_bytes);

@@ -60,7 +60,8 @@ struct recording {
 	bool without_lines;
 	double weight;	       /* of a CPU sample, times its time */
 	struct strategies *strategies; /* NULL: none */
-	struct recording_left_out left_out[PROFILE_KIND_COUNT];
+	struct recording_left_out left_out[PROFILE_KIND_COUNT]; /* of those sent by the kernel side */
+	struct left_out_counts left_out_told; /* what that left out itself, as far as the strategies know of it */
 	bool is_resting;       /* without ticks, as chance and the budget have it */
 	bool running;
 };

@@ -91,8 +91,8 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.growth_bytes = growth->weight,
 		.heap_places = r->heap.told,
 		.dropped_samples = ticks->dropped + growth->dropped + c.bad_records,
-		.not_taken = left_out[PROFILE_KIND_CPU].samples,
-		.not_taken_ns = left_out[PROFILE_KIND_CPU].weight,
+		.not_taken = left_out[PROFILE_KIND_CPU].samples + c.counters[COUNTER_NOT_TAKEN],
+		.not_taken_ns = left_out[PROFILE_KIND_CPU].weight + c.counters[COUNTER_NOT_TAKEN_NS],
 		.growth_not_taken = left_out[PROFILE_KIND_GROWTH].samples,
 		.growth_not_taken_bytes = left_out[PROFILE_KIND_GROWTH].weight,
 		.untimed_samples = r->aggregate.untimed,
@@ -142,8 +142,10 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 	ret->counters[COUNTER_GROWTH_SAMPLES] -= c.rejected_growth;
 	ret->counters[COUNTER_GROWTH_BYTES] -= c.rejected_growth_bytes;
 	/* No samples of the profile either: ticks = samples + ... + not_taken. */
-	ret->counters[COUNTER_SAMPLES] -= ret->not_taken;
-	ret->counters[COUNTER_CAPTURED_NS] -= ret->not_taken_ns;
+	ret->counters[COUNTER_SAMPLES] -= left_out[PROFILE_KIND_CPU].samples;
+	ret->counters[COUNTER_CAPTURED_NS] -= left_out[PROFILE_KIND_CPU].weight;
+	ret->counters[COUNTER_NOT_TAKEN] = ret->not_taken;
+	ret->counters[COUNTER_NOT_TAKEN_NS] = ret->not_taken_ns;
 	ret->counters[COUNTER_GROWTH_SAMPLES] -= ret->growth_not_taken;
 	ret->counters[COUNTER_GROWTH_BYTES] -= ret->growth_not_taken_bytes;
 }

@@ -29,6 +29,9 @@ struct strategies {
 	struct hash by_process; /* number -> index into decisions */
 	ARRAY(struct decision) decisions;
 	uint64_t since_ns;
+	/* Why processes are left out: bit i: their samples come to rule i, which takes them, but for the last. */
+	uint64_t reasons[LEFT_OUT_REASONS];
+	int reason_count;
 };
 
 void strategy_rule_free(struct strategy_rule *rule)
@@ -208,6 +211,63 @@ double strategies_offer(struct strategies *s, const struct record_sample *sample
 		factor *= strategy_offer(strategy, &offered);
 	}
 	return factor;
+}
+
+/* ---- Processes that are left out whole --------------------------------------------------------- */
+
+bool strategies_leave_out(const struct strategies *s)
+{
+	for (size_t i = 0; s && i < s->count; i++) {
+		const struct strategy_rule *rule = &s->rules[i].rule;
+		if (rule->kind == PROFILE_KIND_CPU &&
+		    (rule->options.kind == STRATEGY_NEVER || rule->options.by == STRATEGY_BY_PROCESS))
+			return true;
+	}
+	return false;
+}
+
+static int number_reason(struct strategies *s, uint64_t rules)
+{
+	int i = 0;
+	while (i < s->reason_count && s->reasons[i] != rules)
+		i++;
+	if (i == LEFT_OUT_REASONS)
+		return -1;
+	if (i == s->reason_count)
+		s->reasons[s->reason_count++] = rules;
+	return i;
+}
+
+int strategies_reason(struct strategies *s, const struct record_sample *sample, const struct process *process,
+		      struct pod_names *names)
+{
+	if (profile_kind_of_event(sample->event) != PROFILE_KIND_CPU)
+		return -1;
+	struct decision decision = decision_of(s, process, names, sample->header.time);
+	uint64_t passed = 0;
+	for (uint64_t left = decision.rules[PROFILE_KIND_CPU]; left; left &= left - 1) {
+		double factor;
+		passed |= left & -left;
+		if (!strategy_decides_process(&s->rules[__builtin_ctzll(left)].strategy, process->life, &factor))
+			return -1;
+		if (factor == 0)
+			return number_reason(s, passed);
+	}
+	return -1;
+}
+
+void strategies_count_left_out(struct strategies *s, int reason, uint64_t samples, uint64_t weight)
+{
+	double factor = 1;
+	if (!samples || reason >= s->reason_count) /* of strategies that were before */
+		return;
+	for (uint64_t left = s->reasons[reason]; left; left &= left - 1) {
+		struct strategy *strategy = &s->rules[__builtin_ctzll(left)].strategy;
+		bool is_last = !(left & (left - 1));
+		double own = is_last ? 0 : strategy->options.kind == STRATEGY_ALWAYS ? 1 : 1 / strategy->options.ratio;
+		strategy_count(strategy, samples, (uint64_t)(factor * (double)weight + 0.5), own);
+		factor *= own;
+	}
 }
 
 void strategies_forget_processes(struct strategies *s)

@@ -54,6 +54,23 @@ struct strategies *strategies_free(struct strategies *strategies); /* accepts NU
 double strategies_offer(struct strategies *strategies, const struct record_sample *sample,
 			const struct process *process, struct pod_names *names);
 
+/*
+ * Processes that are left out whole. Where the first rules that a process falls under decide about it as a whole, and
+ * one of them takes none of it, no sample of its CPU time need be made (collector_leave_out()): it is enough to count
+ * them. Which rules they come to is told by a number, since what each of them is offered has to be counted.
+ */
+
+/* May there be such processes? */
+bool strategies_leave_out(const struct strategies *strategies); /* accepts NULL */
+
+/* Why the process of a sample is left out: a number below LEFT_OUT_REASONS; -1: it is not, or there are too many
+ * reasons. `names` as above. */
+int strategies_reason(struct strategies *strategies, const struct record_sample *sample,
+		      const struct process *process, struct pod_names *names);
+
+/* So many samples, of so much CPU time together, were left out for a reason. */
+void strategies_count_left_out(struct strategies *strategies, int reason, uint64_t samples, uint64_t weight);
+
 /* Processes are matched anew. */
 void strategies_forget_processes(struct strategies *strategies);
 

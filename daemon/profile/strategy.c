@@ -62,12 +62,17 @@ static double roll_for(const struct strategy *strategy, uint64_t key)
 	return in_unit_interval(hash_mix(hash_mix(key + 0x9e3779b97f4a7c15ULL) ^ strategy->options.seed));
 }
 
+static bool is_process_taken(const struct strategy *strategy, uint64_t process)
+{
+	return roll_for(strategy, process) < strategy->options.ratio;
+}
+
 static bool draw(struct strategy *strategy, const struct strategy_sample *sample)
 {
 	const struct strategy_options *o = &strategy->options;
 	switch (o->by) {
 	case STRATEGY_BY_PROCESS:
-		return roll_for(strategy, sample->process) < o->ratio;
+		return is_process_taken(strategy, sample->process);
 	case STRATEGY_BY_INTERVAL:
 		return roll_for(strategy, sample->time_ns / MAX_OF(o->interval_ns, (uint64_t)1)) < o->ratio;
 	default:
@@ -157,16 +162,34 @@ static double factor_of(struct strategy *strategy, const struct strategy_sample 
 	}
 }
 
-double strategy_offer(struct strategy *strategy, const struct strategy_sample *sample)
+bool strategy_decides_process(const struct strategy *strategy, uint64_t process, double *ret)
+{
+	const struct strategy_options *o = &strategy->options;
+	if (o->kind == STRATEGY_ALWAYS || o->kind == STRATEGY_NEVER) {
+		*ret = o->kind == STRATEGY_ALWAYS;
+		return true;
+	}
+	if (o->kind != STRATEGY_PROBABILISTIC || o->by != STRATEGY_BY_PROCESS)
+		return false;
+	*ret = is_process_taken(strategy, process) ? 1 / o->ratio : 0;
+	return true;
+}
+
+void strategy_count(struct strategy *strategy, uint64_t samples, uint64_t weight, double factor)
 {
 	struct strategy_statistics *s = &strategy->statistics;
-	double factor = factor_of(strategy, sample);
-	s->offered++;
-	s->offered_weight += sample->weight;
+	s->offered += samples;
+	s->offered_weight += weight;
 	if (factor > 0) {
-		s->taken++;
-		s->taken_weight += sample->weight;
-		s->counted_weight += factor * (double)sample->weight;
+		s->taken += samples;
+		s->taken_weight += weight;
+		s->counted_weight += factor * (double)weight;
 	}
+}
+
+double strategy_offer(struct strategy *strategy, const struct strategy_sample *sample)
+{
+	double factor = factor_of(strategy, sample);
+	strategy_count(strategy, 1, sample->weight, factor);
 	return factor;
 }

@@ -86,6 +86,13 @@ const char *strategy_name(enum strategy_kind kind);
 void strategy_init(struct strategy *strategy, const struct strategy_options *options);
 void strategy_deinit(struct strategy *strategy);
 
+/* Does it take or leave a process (strategy_sample's) whole, whatever comes before? Then *ret is the factor of all its
+ * samples. */
+bool strategy_decides_process(const struct strategy *strategy, uint64_t process, double *ret);
+
+/* Counts so many samples of a process that has such a factor, of so much weight together. */
+void strategy_count(struct strategy *strategy, uint64_t samples, uint64_t weight, double factor);
+
 /* The factor on the weight of a sample, 1 or more; 0: it is not taken. */
 double strategy_offer(struct strategy *strategy, const struct strategy_sample *sample);
 

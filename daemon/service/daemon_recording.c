@@ -119,7 +119,7 @@ static int new_recording(struct daemon *daemon, const struct configuration *conf
 	if (r == 0) {
 		options.opener = daemon->opener;
 		options.detached = detached;
-		options.selection_may_change = true;
+		options.selection_may_change = options.has_strategies = true;
 		options.on_rate_change = on_rate_change;
 		options.rate_userdata = daemon;
 	}

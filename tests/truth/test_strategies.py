@@ -3,7 +3,8 @@
 """
 A daemon with a strategy for each of several programs: the weights of what is taken add up to the weights of what was
 offered, within the bound of what chance does, and to the byte to what the daemon says of itself; what "never" leaves
-out is in no profile; and with what was not taken no tick goes astray.
+out is in no profile; and with what was not taken no tick goes astray. Processes that are left out whole are counted,
+and not unwound.
 
 The bound. A sample of weight w that is taken with chance p and then counts w/p has the variance w^2 (1/p - 1): of n
 samples the sum's error is 3.89 w sqrt(n (1/p - 1)) at 99.99 %. Where the chance changes its mean is somewhat less
@@ -42,14 +43,25 @@ strategies:
   - {{name: adaptive, strategy: adaptive, samples: 18000, match: {{exe: "strategy_*"}}}}
 """
 PROGRAMS = ("never", "quarter", "rate", "both", "adaptive")
+WHOLE_CONFIGURATION = """
+selection: {{exe: ["strategy_*"]}}
+exporters: [{{type: pprof-directory, name: recorder, directory: {directory}/recorder}}]
+strategies:
+  - {{name: all, strategy: always, then_next: true}}
+  - {{name: never, strategy: never, match: {{exe: strategy_never}}}}
+  - {{name: half, strategy: probabilistic, ratio: 50%, by: process, then_next: true}}
+  - {{name: rest, strategy: always}}
+"""
+WHOLE_PROGRAMS = ("never", "some", "some", "some", "some")
 
 
-def start_programs(bench, directory, running_programs):
+def start_programs(bench, directory, names, running_programs):
     """Copies of one workload, so that each is an executable of its own."""
     command = bench.workload("split", 60)
-    for name in PROGRAMS:
+    for name in names:
         copy = directory / f"strategy_{name}"
-        shutil.copy(command[0], copy)
+        if not copy.exists():
+            shutil.copy(command[0], copy)
         running_programs.append(Program([copy, *map(str, command[1:])], stdout=subprocess.DEVNULL))
         os.setpriority(os.PRIO_PROCESS, running_programs[-1].pid, NICE)
 
@@ -131,12 +143,10 @@ def all_at_once(bench):
     programs = []
     with running(types.SimpleNamespace(path=bench.bolometer), extra=CONFIGURATION, frequency=FREQUENCY) as daemon:
         try:
-            start_programs(bench, daemon.directory, programs)
+            start_programs(bench, daemon.directory, PROGRAMS, programs)
             time.sleep(SECONDS)
         finally:
-            for program in programs:
-                program.kill()
-                program.wait()
+            end(programs)
         status = check_ticks(daemon)
         strategies = {strategy["name"]: strategy for strategy in status["strategies"]}
         metrics = daemon.health("/metrics").text
@@ -153,5 +163,49 @@ def all_at_once(bench):
                      for name, strategy in strategies.items())
 
 
+def end(programs):
+    for program in programs:
+        program.kill()
+        program.wait()
+
+
+def check_not_unwound(daemon):
+    """While nothing runs that is not left out whole: each tick that is unwound has a frame in main() at least, and one
+    in whoever calls that."""
+    before = daemon.status()["counters"]
+    time.sleep(2)
+    after = daemon.status()["counters"]
+    ticks, frames = (after[name] - before[name] for name in ("not_taken", "frames"))
+    if ticks < FEWEST:
+        raise Undecided(f"{ticks} ticks: the program hardly ran")
+    expect(frames < ticks, f"{frames} frames were unwound in {ticks} ticks that are left out")
+    return ticks
+
+
+def left_out_whole(bench):
+    programs = []
+    with running(types.SimpleNamespace(path=bench.bolometer), extra=WHOLE_CONFIGURATION,
+                 frequency=FREQUENCY) as daemon:
+        try:
+            start_programs(bench, daemon.directory, WHOLE_PROGRAMS, programs)
+            time.sleep(2)
+            end(programs[1:])
+            time.sleep(1)  # what was sampled of them is read
+            ticks = check_not_unwound(daemon)
+        finally:
+            end(programs)
+        strategies = {strategy["name"]: strategy for strategy in check_ticks(daemon)["strategies"]}
+        daemon.end()
+        profiles = [Profile.read(path) for path in sorted((daemon.directory / "recorder").rglob("*.pb.gz"))]
+    everything, never, half, rest = (strategies[name] for name in ("all", "never", "half", "rest"))
+    left_out = sum(int(comments(profile)["not_taken"]) for profile in profiles)
+    expect(everything["offered"] == everything["taken"] == never["offered"] + half["offered"], f"{strategies}")
+    expect(never["taken"] == 0 and left_out == never["offered"] + half["not_taken"], f"{left_out} left out, {strategies}")
+    expect(half["taken"] == rest["offered"] == rest["taken"] and half["counted_weight"] == 2 * half["taken_weight"] ==
+           rest["counted_weight"], f"{strategies}")
+    expect(sum(profile.total("cpu") for profile in profiles) == rest["counted_weight"], f"{strategies} but the files")
+    return f"{ticks} ticks left out without their stacks, half of {half['offered']}: {half['taken']}"
+
+
 if __name__ == "__main__":
-    main([all_at_once])
+    main([all_at_once, left_out_whole])

@@ -167,6 +167,67 @@ static void test_combined(void **state)
 	assert_true(fabs(mean - true_sum) <= 3.89 * sqrt(squares / (RUNS - 1) / RUNS));
 }
 
+static struct strategy_statistics statistics_of(const struct strategies *strategies, size_t index)
+{
+	struct strategy_report report;
+	strategies_get(strategies, index, &report);
+	return report.statistics;
+}
+
+/* A process is left out whole where all that its samples come to before decide about processes, too: what is counted
+ * for that reason is what the rules would have been offered. */
+static void test_left_out_whole(void **state)
+{
+	enum { ALL, HALF, RATE, NEVER, COUNT };
+	struct strategy_rule rules[] = {rule_named("all", STRATEGY_ALWAYS), rule_named("half", STRATEGY_PROBABILISTIC),
+					rule_named("rate", STRATEGY_RATE), rule_named("never", STRATEGY_NEVER)};
+	for (size_t i = ALL; i < NEVER; i++)
+		rules[i].goes_on = true;
+	rules[HALF].options.by = STRATEGY_BY_PROCESS;
+	rules[RATE].match.executable = strdup("app");
+	struct strategies *strategies = strategies_of(rules, COUNT);
+	struct record_sample sample = {.header.time = NS_PER_SECOND, .event = EVENT_CPU, .weight = 10};
+	assert_true(strategies_leave_out(strategies));
+	int refused = -1, passed = -1;
+	for (uint64_t life = 1; life < 100; life++) {
+		/* Half of them end at "half", those that go on at "never", or by chance. */
+		struct process process = {.number = 100 + life, .life = life, .executable_name = "kworker"};
+		int reason = strategies_reason(strategies, &sample, &process, NULL);
+		assert_in_range(reason, 0, 1);
+		struct process app = {.number = 1000 + life, .life = life, .executable_name = "app"};
+		int of_app = strategies_reason(strategies, &sample, &app, NULL);
+		strategies_reset(strategies, 0);
+		assert_true(strategies_offer(strategies, &sample, &process, NULL) == 0);
+		bool is_refused = statistics_of(strategies, HALF).taken == 0;
+		assert_int_equal(of_app, is_refused ? reason : -1);
+		int *known = is_refused ? &refused : &passed;
+		assert_true(*known < 0 || *known == reason);
+		*known = reason;
+	}
+	assert_int_equal(refused + passed, 1);
+	strategies_reset(strategies, 0);
+	strategies_count_left_out(strategies, refused, 5, 50);
+	strategies_count_left_out(strategies, passed, 3, 30);
+	strategies_count_left_out(strategies, 2, 7, 70); /* of strategies that were before */
+	assert_int_equal(statistics_of(strategies, ALL).taken, 8);
+	assert_true(statistics_of(strategies, ALL).counted_weight == 80);
+	assert_int_equal(statistics_of(strategies, HALF).offered, 8);
+	assert_int_equal(statistics_of(strategies, HALF).taken, 3);
+	assert_true(statistics_of(strategies, HALF).counted_weight == 60);
+	assert_int_equal(statistics_of(strategies, NEVER).offered, 3);
+	assert_int_equal(statistics_of(strategies, NEVER).offered_weight, 60);
+	assert_int_equal(statistics_of(strategies, NEVER).taken, 0);
+	assert_int_equal(statistics_of(strategies, RATE).offered, 0);
+	sample.event = EVENT_GROWTH;
+	assert_int_equal(strategies_reason(strategies, &sample, &nginx, NULL), -1);
+	strategies_free(strategies);
+	struct strategy_rule none[] = {rule_named("all", STRATEGY_ALWAYS), rule_named("growth", STRATEGY_NEVER)};
+	none[1].kind = PROFILE_KIND_GROWTH;
+	strategies = strategies_of(none, 2);
+	assert_false(strategies_leave_out(strategies) || strategies_leave_out(NULL));
+	strategies_free(strategies);
+}
+
 static void test_too_many(void **state)
 {
 	struct strategy_rule rules[STRATEGIES_MAX + 1] = {{0}};
@@ -181,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_attributes),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_combined),
+		cmocka_unit_test(test_left_out_whole),
 		cmocka_unit_test(test_too_many),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
