@@ -28,6 +28,9 @@ typedef void (*collector_callback)(void *userdata, const struct record_sample *s
 typedef void (*collector_oom_callback)(void *userdata, const struct record_oom_victim *victim,
 				       const char *cgroup_path);
 
+/* May the allocator of a selected process be probed? Its cgroup is known, as far as it can be. */
+typedef bool (*collector_heap_callback)(void *userdata, const struct process *process);
+
 /* What was there is read: a time for work that comes now and then, without a wake-up of its own. */
 typedef void (*collector_drained_callback)(void *userdata);
 
@@ -59,6 +62,7 @@ struct collector_options {
 	collector_callback on_sample;
 	collector_drained_callback on_drained; /* five times a second; once where nothing new is met */
 	collector_oom_callback on_oom; /* NULL: nobody asks */
+	collector_heap_callback wants_heap; /* asked again and again; NULL: all are probed */
 	void *userdata;
 };
 

@@ -45,7 +45,7 @@ static bool is_meant_for_heap_alone(const struct collector *c, const struct proc
 
 /* Does the selection mean the process? As the kernel side judges its samples, but by its main thread's
  * name. The host as a whole is meant without us. */
-static bool is_selected_for_heap(void *userdata, const struct process *process)
+static bool is_selected_for_heap(void *userdata, struct process *process)
 {
 	const struct collector *c = userdata;
 	const struct selection *selection = c->selection;
@@ -55,9 +55,14 @@ static bool is_selected_for_heap(void *userdata, const struct process *process)
 					  &value) < 0
 		    : process->pid == own || process->parent_pid == own)
 		return false;
-	return selection_matches_comm(selection, process->comm) &&
-	       selection_matches_executable(selection, process->executable_path) &&
-	       is_in_cgroups(selection, &c->cgroup_pids, process) && is_meant_for_heap_alone(c, process);
+	if (!selection_matches_comm(selection, process->comm) ||
+	    !selection_matches_executable(selection, process->executable_path) ||
+	    !is_in_cgroups(selection, &c->cgroup_pids, process) || !is_meant_for_heap_alone(c, process))
+		return false;
+	if (!c->options.wants_heap)
+		return true;
+	process_table_resolve_cgroup(c->processes, process, 0);
+	return c->options.wants_heap(c->options.userdata, process);
 }
 
 static bool process_runs(void *table, uint32_t pid, uint64_t start_time)

@@ -250,7 +250,7 @@ struct forks {
 	ARRAY(const struct process *) found;
 };
 
-static void find_fork(void *userdata, const struct process *process)
+static void find_fork(void *userdata, struct process *process)
 {
 	struct forks *forks = userdata;
 	const uint64_t *known = hash_get(&forks->parents, process->parent_pid);
@@ -279,7 +279,7 @@ static void look_for_forks(struct contexts *contexts)
 	array_free(&forks.found);
 }
 
-static void note_pid(void *userdata, const struct process *process)
+static void note_pid(void *userdata, struct process *process)
 {
 	struct contexts *contexts = userdata;
 	if (!process->kernel_task)

@@ -181,7 +181,7 @@ static bool is_brief(struct heap_probes *heap, const struct process *process)
 }
 
 /* Adds it, if it is selected, old enough, and there is room. */
-static struct probed_process *judge_process(struct heap_probes *heap, const struct process *process)
+static struct probed_process *judge_process(struct heap_probes *heap, struct process *process)
 {
 	const struct heap_probes_options *options = &heap->options;
 	if (process->kernel_task || !options->is_selected(options->userdata, process))
@@ -216,7 +216,7 @@ static void add_file(struct probed_process *p, uint32_t device, uint64_t inode)
 		log_warning("a file that process %u maps is not looked into: there is no room", p->pid);
 }
 
-bool heap_probes_on_mapping(struct heap_probes *heap, const struct process *process,
+bool heap_probes_on_mapping(struct heap_probes *heap, struct process *process,
 			    const struct process_mapping *mapping)
 {
 	if (!heap->options.windows)
@@ -229,7 +229,7 @@ bool heap_probes_on_mapping(struct heap_probes *heap, const struct process *proc
 	return p != NULL;
 }
 
-static void on_alive(void *userdata, const struct process *process)
+static void on_alive(void *userdata, struct process *process)
 {
 	struct heap_probes *heap = userdata;
 	const struct heap_probes_options *options = &heap->options;

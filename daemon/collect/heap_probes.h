@@ -44,7 +44,7 @@ struct heap_probes_options {
 	size_t processes; /* at most; 0: HEAP_DEFAULT_PROCESSES */
 	uint64_t least_age_ns; /* of a program; 0: it is probed at once */
 	/* Is the process one to look at? */
-	bool (*is_selected)(void *userdata, const struct process *process);
+	bool (*is_selected)(void *userdata, struct process *process);
 	void *userdata;
 };
 
@@ -76,7 +76,7 @@ struct heap_probes {
 void heap_probes_begin(struct heap_probes *heap, const struct heap_probes_options *options, uint64_t now_ns);
 
 /* A process maps a file. Returns whether the process is one that is looked at. */
-bool heap_probes_on_mapping(struct heap_probes *heap, const struct process *process,
+bool heap_probes_on_mapping(struct heap_probes *heap, struct process *process,
 			    const struct process_mapping *mapping);
 
 /* Judges anew, and probes what has become known since; call it several times a second. */

@@ -86,7 +86,7 @@ int process_table_scan(struct process_table *table, bool read_maps);
 
 /* Calls `visit` for each process that runs, in no order; it must not change the table. */
 void process_table_each_alive(const struct process_table *table,
-			      void (*visit)(void *userdata, const struct process *process),
+			      void (*visit)(void *userdata, struct process *process),
 			      void *userdata);
 
 /* Does a process run that has that number and started then (as struct process: `start_time`)? By /proc. */

@@ -211,10 +211,10 @@ int process_table_read_maps(struct process_table *table, uint32_t pid)
 }
 
 void process_table_each_alive(const struct process_table *table,
-			      void (*visit)(void *userdata, const struct process *process),
+			      void (*visit)(void *userdata, struct process *process),
 			      void *userdata)
 {
-	for (const struct process *p = table->alive.first; p; p = p->aged_next)
+	for (struct process *p = table->alive.first; p; p = p->aged_next)
 		visit(userdata, p);
 }
 

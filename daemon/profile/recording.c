@@ -53,6 +53,12 @@ static double offer(struct recording *r, const struct record_sample *sample, con
 	return factor;
 }
 
+static bool wants_heap(void *userdata, const struct process *process)
+{
+	struct recording *r = userdata;
+	return !r->strategies || strategies_want_heap(r->strategies, process, r->pod_names, monotonic_ns());
+}
+
 static void on_sample(void *userdata, const struct record_sample *sample, const uint64_t *frames,
 		      const struct record_trace *trace, struct process *process)
 {
@@ -177,6 +183,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.table_bytes = r->options.limits.table_bytes,
 		.on_sample = on_sample,
 		.on_drained = on_drained,
+		.wants_heap = r->options.has_strategies ? wants_heap : NULL,
 		.on_oom = r->options.on_victim ? recording_on_victim : NULL,
 		.userdata = r,
 	};

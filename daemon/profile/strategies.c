@@ -27,6 +27,7 @@ struct strategies {
 	struct rule *rules;
 	size_t count;
 	struct hash by_process; /* number -> index into decisions */
+	struct hash heap_judged; /* number of a program that the rules of the heap have counted -> 1 */
 	ARRAY(struct decision) decisions;
 	uint64_t since_ns;
 	/* Why processes are left out: bit i: their samples come to rule i, which takes them, but for the last. */
@@ -85,6 +86,7 @@ struct strategies *strategies_free(struct strategies *s)
 		strategy_deinit(&s->rules[i].strategy);
 	}
 	hash_free(&s->by_process);
+	hash_free(&s->heap_judged);
 	array_free(&s->decisions);
 	free(s->rules);
 	free(s);
@@ -198,7 +200,7 @@ double strategies_offer(struct strategies *s, const struct record_sample *sample
 			const struct process *process, struct pod_names *names)
 {
 	int kind = profile_kind_of_event(sample->event);
-	if (kind < 0)
+	if (kind < 0 || kind == PROFILE_KIND_HEAP) /* a place of a process that was chosen */
 		return 1;
 	struct decision decision = decision_of(s, process, names, sample->header.time);
 	struct strategy_sample offered = {.time_ns = sample->header.time,
@@ -211,6 +213,29 @@ double strategies_offer(struct strategies *s, const struct record_sample *sample
 		factor *= strategy_offer(strategy, &offered);
 	}
 	return factor;
+}
+
+/* Is it the first time? Past MAX_PROCESSES those that are there are counted once more. */
+static bool note_heap_judged(struct strategies *s, uint64_t number)
+{
+	if (hash_get(&s->heap_judged, number))
+		return false;
+	if (s->heap_judged.count >= MAX_PROCESSES)
+		hash_clear(&s->heap_judged);
+	return hash_put(&s->heap_judged, number, 1) == 0;
+}
+
+bool strategies_want_heap(struct strategies *s, const struct process *process, struct pod_names *names, uint64_t now_ns)
+{
+	struct decision decision = decision_of(s, process, names, now_ns);
+	bool is_new = decision.rules[PROFILE_KIND_HEAP] && note_heap_judged(s, process->number), is_wanted = true;
+	for (uint64_t left = decision.rules[PROFILE_KIND_HEAP]; left && is_wanted; left &= left - 1) {
+		struct strategy *strategy = &s->rules[__builtin_ctzll(left)].strategy;
+		is_wanted = strategy->options.kind != STRATEGY_NEVER;
+		if (is_new)
+			strategy_count(strategy, 1, 0, is_wanted);
+	}
+	return is_wanted;
 }
 
 /* ---- Processes that are left out whole --------------------------------------------------------- */

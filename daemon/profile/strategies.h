@@ -34,7 +34,7 @@ struct strategy_match {
 
 struct strategy_rule {
 	char *name; /* for people and metrics */
-	enum profile_kind kind; /* whose samples; not the heap's */
+	enum profile_kind kind; /* whose samples; of the heap, whose allocators are probed: always or never */
 	struct strategy_match match;
 	bool goes_on; /* what is taken is offered to the next rule that matches, weighing what it does by then */
 	struct strategy_options options; /* but for the seed */
@@ -70,6 +70,11 @@ int strategies_reason(struct strategies *strategies, const struct record_sample 
 
 /* So many samples, of so much CPU time together, were left out for a reason. */
 void strategies_count_left_out(struct strategies *strategies, int reason, uint64_t samples, uint64_t weight);
+
+/* Is the process one whose allocator may be probed? Of such rules statistics count programs, each once, when it is
+ * judged first. `now_ns`: CLOCK_MONOTONIC. */
+bool strategies_want_heap(struct strategies *strategies, const struct process *process, struct pod_names *names,
+			  uint64_t now_ns);
 
 /* Processes are matched anew. */
 void strategies_forget_processes(struct strategies *strategies);

@@ -106,7 +106,7 @@ struct exporter_configuration {
 	unsigned line, column; /* where it stands in the file; 0: not from a file */
 };
 
-enum strategy_event { STRATEGY_OF_CPU, STRATEGY_OF_GROWTH };
+enum strategy_event { STRATEGY_OF_CPU, STRATEGY_OF_GROWTH, STRATEGY_OF_HEAP };
 
 /* Which samples are taken of the processes that match. */
 struct strategy_configuration {

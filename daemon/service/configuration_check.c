@@ -205,6 +205,11 @@ static void check_strategy_values(const struct check *c, const struct strategy_c
 	snprintf(key, sizeof(key), "%sevent", place);
 	if (s->event == STRATEGY_OF_GROWTH && !c->configuration->memory.growth)
 		COMPLAIN(c, s, key, "means nothing without memory.growth");
+	if (s->event == STRATEGY_OF_HEAP && !c->configuration->memory.heap.enabled)
+		COMPLAIN(c, s, key, "means nothing without memory.heap.enabled");
+	if (s->event == STRATEGY_OF_HEAP && s->strategy != STRATEGY_ALWAYS && s->strategy != STRATEGY_NEVER)
+		COMPLAIN(c, s, key, "a heap is looked at always or never: %s would thin what is a state; "
+			 "memory.heap.interval, .budget and .processes say how closely", name);
 }
 
 static int check_strategy(const struct check *c, size_t index)

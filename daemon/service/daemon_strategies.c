@@ -29,10 +29,18 @@ static int copy_attributes(const struct sink_pairs *pairs, struct strategy_match
 	return r;
 }
 
+static enum profile_kind kind_of(enum strategy_event event)
+{
+	static const enum profile_kind kinds[] = {[STRATEGY_OF_CPU] = PROFILE_KIND_CPU,
+						  [STRATEGY_OF_GROWTH] = PROFILE_KIND_GROWTH,
+						  [STRATEGY_OF_HEAP] = PROFILE_KIND_HEAP};
+	return kinds[event];
+}
+
 static int make_rule(const struct strategy_configuration *c, struct strategy_rule *ret)
 {
 	*ret = (struct strategy_rule){
-		.kind = c->event == STRATEGY_OF_GROWTH ? PROFILE_KIND_GROWTH : PROFILE_KIND_CPU,
+		.kind = kind_of(c->event),
 		.goes_on = c->then_next,
 		.options = {.kind = c->strategy,
 			    .by = c->by,

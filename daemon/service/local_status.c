@@ -362,10 +362,11 @@ static void describe_strategies(const struct strategies *strategies, struct text
 		struct strategy_report report;
 		strategies_get(strategies, i, &report);
 		strategy_rule_describe(report.rule, description, sizeof(description));
-		text_add(out, "strategy    %s (%s, %s): %llu of %llu samples taken (%.2f %%) since %s\n",
+		text_add(out, "strategy    %s (%s, %s): %llu of %llu %s taken (%.2f %%) since %s\n",
 			 report.rule->name, profile_kind_word(report.rule->kind), description,
 			 (unsigned long long)report.statistics.taken,
 			 (unsigned long long)report.statistics.offered,
+			 report.rule->kind == PROFILE_KIND_HEAP ? "programs" : "samples",
 			 100 * ratio(report.statistics.taken, report.statistics.offered),
 			 format_time(time, sizeof(time), report.since_ns));
 	}

@@ -143,7 +143,7 @@ static void write_strategies(const struct strategies *strategies, struct text *o
 	if (!strategies)
 		return;
 	EACH_STRATEGY("strategy_offered_samples_total", "counter",
-		      "Samples that fell under a strategy, since its statistics began.", (double)s->offered);
+		      "Samples (of the heap: programs) that fell under a strategy, since its statistics began.", (double)s->offered);
 	EACH_STRATEGY("strategy_taken_samples_total", "counter", "Of them, those it took.", (double)s->taken);
 	EACH_STRATEGY("strategy_effective_ratio", "gauge", "The share it took.",
 		      s->offered ? (double)s->taken / (double)s->offered : 0);

@@ -194,8 +194,10 @@ const struct setting strategy_settings[] = {
 		"rate: `samples` a second. adaptive: `samples` an hour, of each service. What is taken\n"
 		"weighs more by as much as less is taken: sums stay right, but for never.",
 		WORDS("always", "never", "probabilistic", "rate", "adaptive")),
-	SETTING(CHOICE, "event", event, "cpu", "Which samples: CPU time, or growth of memory.",
-		WORDS("cpu", "growth")),
+	SETTING(CHOICE, "event", event, "cpu",
+		"Which samples: CPU time, or growth of memory. heap: always or never, whose allocators\n"
+		"are probed.",
+		WORDS("cpu", "growth", "heap")),
 	SETTING(TEXT, "match.exe", executable, NULL,
 		"Only processes whose executable matches this pattern, by path or by base name. What\n"
 		"is given of these must all match; without any, every process does."),

@@ -12,6 +12,7 @@ import contextlib
 import gzip
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,11 @@ selection: {{exe: [heap_*]}}
 kill_switch: {{file: {directory}/off}}
 exporters: [{{type: pprof-directory, name: recorder, directory: {directory}/recorder}}]
 """
+NEVER = """
+strategies:
+  - {{name: left, event: heap, strategy: never, match: {{exe: heap_never}}}}
+  - {{name: others, event: heap, strategy: always}}
+"""
 PATIENT_INTERVALS = 30
 LAST_INTERVALS = 8  # ended processes are looked for every two seconds
 
@@ -41,9 +47,13 @@ def links_exist(bench):
 
 
 @contextlib.contextmanager
-def stepping(bench):
-    """The program, waiting for its first step; what it says of each."""
-    with Program(bench.workload("heap_steps"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+def stepping(bench, path=None):
+    """The program, or a copy of it, waiting for its first step; what it says of each."""
+    command = bench.workload("heap_steps")
+    if path:
+        shutil.copy(command[0], path)
+        command = [path, *command[1:]]
+    with Program(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
         program.truth = lambda: json.loads(program.stdout.readline())
 
         def step(count):
@@ -57,8 +67,8 @@ def stepping(bench):
             program.kill()
 
 
-def heap_daemon(bench):
-    return running(types.SimpleNamespace(path=bench.bolometer), extra=CONFIGURATION)
+def heap_daemon(bench, configuration=CONFIGURATION):
+    return running(types.SimpleNamespace(path=bench.bolometer), extra=configuration)
 
 
 def switch_by_reload(daemon, is_on):
@@ -254,4 +264,27 @@ def follows(bench):
     return f"{count} profiles"
 
 
-main([follows])
+def left_out(bench):
+    """A process that a strategy never looks at gets no probe, beside one that does the same."""
+    if not links_exist(bench):
+        return NO_LINKS
+    configuration = CONFIGURATION.replace("[heap_steps]", "[heap_steps, heap_never]") + NEVER
+    with heap_daemon(bench, configuration) as daemon, stepping(bench, daemon.directory / "heap_never") as never, \
+            stepping(bench) as program:
+        if not program.truth()["probed"]:
+            raise Undecided("the probes came too late for the program")
+        program.step(10)
+        wait_for_profile(daemon, 0, lambda profile: has_process(profile, program.pid))
+        expect(changed_code(program.pid), "no probes on the one that is looked at")
+        expect(not changed_code(never.pid), "probes on the one that is not")
+        expect(not any(has_process(profile, never.pid) for profile in heap_profiles(daemon)), "it is in a profile")
+        strategies = {strategy["name"]: strategy for strategy in daemon.status()["strategies"]}
+        seen = {name: (strategies[name]["offered"], strategies[name]["taken"]) for name in ("left", "others")}
+        expect(seen == {"left": (1, 0), "others": (1, 1)}, f"programs that strategies were offered and took: {seen}")
+        expect(comments(heap_profiles(daemon)[-1])["strategy.left"] == "never", "the profile does not say so")
+        daemon.unix("/api/reset", "POST")
+        expect(daemon.status()["strategies"][0]["offered"] == 0, "not reset")
+    return f"left: {seen['left']}, others: {seen['others']}"
+
+
+main([follows, left_out])

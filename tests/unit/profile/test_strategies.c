@@ -228,6 +228,30 @@ static void test_left_out_whole(void **state)
 	strategies_free(strategies);
 }
 
+/* Whose allocators are probed: each program is counted once, at the first rule of the heap that it falls under. */
+static void test_heap(void **state)
+{
+	struct strategy_rule rules[] = {rule_named("cpu", STRATEGY_NEVER), rule_named("left", STRATEGY_NEVER),
+					rule_named("others", STRATEGY_ALWAYS)};
+	rules[1].kind = rules[2].kind = PROFILE_KIND_HEAP;
+	rules[1].match.unit = strdup("nginx.service");
+	struct strategies *strategies = strategies_of(rules, 3);
+	struct record_sample place = {.header.time = NS_PER_SECOND, .event = EVENT_ALLOCATION};
+	for (int i = 0; i < 3; i++) {
+		assert_false(strategies_want_heap(strategies, &nginx, NULL, NS_PER_SECOND));
+		assert_true(strategies_want_heap(strategies, &unknown, NULL, NS_PER_SECOND));
+		assert_true(strategies_want_heap(strategies, &in_container, NULL, NS_PER_SECOND));
+		/* A place of one that was chosen is no sample. */
+		assert_true(strategies_offer(strategies, &place, &nginx, NULL) == 1);
+	}
+	assert_int_equal(statistics_of(strategies, 0).offered, 0);
+	assert_int_equal(statistics_of(strategies, 1).offered, 1);
+	assert_int_equal(statistics_of(strategies, 1).taken, 0);
+	assert_int_equal(statistics_of(strategies, 2).offered, 2);
+	assert_int_equal(statistics_of(strategies, 2).taken, 2);
+	strategies_free(strategies);
+}
+
 static void test_too_many(void **state)
 {
 	struct strategy_rule rules[STRATEGIES_MAX + 1] = {{0}};
@@ -243,6 +267,7 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_combined),
 		cmocka_unit_test(test_left_out_whole),
+		cmocka_unit_test(test_heap),
 		cmocka_unit_test(test_too_many),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
