@@ -86,11 +86,10 @@ static int read_heap(struct recording *r, const struct recording_statistics *sin
 }
 
 static int add_heap_comments(struct recording *r, const struct heap_totals *totals, const struct heap_told *told,
-			     const struct recording_statistics *since, struct profile *profile)
+			     const struct recording_statistics *now, const struct recording_statistics *since,
+			     struct profile *profile)
 {
-	struct recording_statistics now;
-	recording_get_statistics(r, &now);
-	struct heap_windows_statistics windows = now.heap_windows;
+	struct heap_windows_statistics windows = now->heap_windows;
 	heap_windows_statistics_subtract(&windows, &since->heap_windows);
 	int error = heap_add_comments(totals, told, &windows, profile);
 	return error < 0 ? error
@@ -120,10 +119,10 @@ static int take_heap(struct recording *r, const struct recording_statistics *sin
 	return error;
 }
 
-/* The profile of a window from `start_ns` to `end_ns`, with the names known by now; *since is what was
- * counted at its start; `heap` of one of the heap; `only_pid` 0: of all processes. */
+/* The profile of a window from `start_ns` to `end_ns`, with the names known by now; *now is what was counted at its
+ * end, *since at its start; `heap` of one of the heap; `only_pid` 0: of all processes. */
 static int build_profile(struct recording *r, const struct aggregate_window *window,
-			 uint64_t start_ns, uint64_t end_ns,
+			 uint64_t start_ns, uint64_t end_ns, const struct recording_statistics *now,
 			 const struct recording_statistics *since, const struct heap_reading *heap,
 			 uint32_t only_pid, struct profile **ret)
 {
@@ -140,14 +139,12 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 	int error = profile_build(&r->aggregate, window, collector_binaries(r->collector), &options, &r->built,
 				  &profile);
 	if (error == 0 && window->kind == PROFILE_KIND_HEAP)
-		error = add_heap_comments(r, &heap->totals, &heap->told, since, profile);
+		error = add_heap_comments(r, &heap->totals, &heap->told, now, since, profile);
 	if (error < 0)
 		return error;
 	profile->time_ns = (int64_t)start_ns + options.realtime_offset_ns;
 	profile->duration_ns = (int64_t)(end_ns - start_ns);
-	struct recording_statistics now;
-	recording_get_statistics(r, &now);
-	error = recording_add_comments(&now, since, window->kind, r->options.times, profile);
+	error = recording_add_comments(now, since, window->kind, r->options.times, profile);
 	if (error == 0)
 		error = recording_add_strategies(r->strategies, window->kind, profile);
 	if (error == 0 && window->kind == PROFILE_KIND_GROWTH)
@@ -187,20 +184,22 @@ static void wait_for_names(struct recording *r)
 }
 
 /* The profiles of all kinds that are looked at. */
-static int build_profiles(struct recording *r, uint64_t end, const struct heap_reading *heap,
+static int build_profiles(struct recording *r, uint64_t end, const struct recording_statistics *now,
+			  const struct heap_reading *heap,
 			  struct profile *ret[PROFILE_KIND_COUNT])
 {
 	int error = 0;
 	r->built = (struct profile_builder_statistics){0};
 	for (int kind = 0; kind < PROFILE_KIND_COUNT && error == 0; kind++)
 		if (recording_looks_at(r, (enum profile_kind)kind))
-			error = build_profile(r, &r->aggregate.current[kind], r->interval_ns, end, &r->counted, heap, 0,
+			error = build_profile(r, &r->aggregate.current[kind], r->interval_ns, end, now, &r->counted, heap, 0,
 					      &ret[kind]);
 	return error;
 }
 
-/* The next ones begin where these end. */
-static int begin_next(struct recording *r, uint64_t end, const struct heap_reading *heap)
+/* The next ones begin where these end: what the kernel side has counted since *now is theirs. */
+static int begin_next(struct recording *r, uint64_t end, const struct recording_statistics *now,
+		      const struct heap_reading *heap)
 {
 	if (recording_looks_at(r, PROFILE_KIND_HEAP)) {
 		int error = heap_places_next(&r->heap, &r->aggregate, &r->aggregate.current[PROFILE_KIND_HEAP],
@@ -209,7 +208,8 @@ static int begin_next(struct recording *r, uint64_t end, const struct heap_readi
 			return error;
 		collector_note_heap_told(r->collector);
 	}
-	recording_get_statistics(r, &r->counted);
+	r->counted = *now;
+	r->counted.heap_places = r->heap.told;
 	r->interval_ns = end;
 	aggregate_next(&r->aggregate);
 	recording_forget_old(r);
@@ -232,10 +232,12 @@ int recording_take_profiles(struct recording *r, struct profile *ret[PROFILE_KIN
 	if (!r->running && r->symbolizer)
 		wait_for_names(r);
 	int error = recording_looks_at(r, PROFILE_KIND_HEAP) ? take_heap(r, &r->counted, false, &heap) : 0;
+	struct recording_statistics now;
+	recording_get_statistics(r, &now);
 	if (error == 0)
-		error = build_profiles(r, end, &heap, profiles);
+		error = build_profiles(r, end, &now, &heap, profiles);
 	if (error == 0)
-		error = begin_next(r, end, &heap);
+		error = begin_next(r, end, &now, &heap);
 	if (error < 0) {
 		for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
 			profile_free(profiles[kind]);
@@ -260,8 +262,10 @@ int recording_build_heap(struct recording *r, uint32_t pid, uint64_t end, struct
 	_cleanup_(heap_reading_free) struct heap_reading heap = {0};
 	struct profile_builder_statistics built = r->built; /* of the intervals */
 	int error = take_heap(r, &r->counted, true, &heap);
+	struct recording_statistics now;
+	recording_get_statistics(r, &now);
 	if (error == 0)
-		error = build_profile(r, &r->aggregate.current[PROFILE_KIND_HEAP], r->start_ns, end, &none, &heap, pid,
+		error = build_profile(r, &r->aggregate.current[PROFILE_KIND_HEAP], r->start_ns, end, &now, &none, &heap, pid,
 				      ret);
 	r->built = built;
 	return error;
@@ -310,7 +314,9 @@ int recording_close_window(struct recording *r, struct recording_window *window,
 		recording_wait_for_jit(r);
 		/* What is told of frames is of the intervals. */
 		struct profile_builder_statistics built = r->built;
-		error = build_profile(r, &window->window, window->start_ns, end, &window->counted, NULL, 0, ret);
+		struct recording_statistics now;
+		recording_get_statistics(r, &now);
+		error = build_profile(r, &window->window, window->start_ns, end, &now, &window->counted, NULL, 0, ret);
 		r->built = built;
 	}
 	aggregate_close(&r->aggregate, &window->window);
