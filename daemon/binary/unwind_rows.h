@@ -39,6 +39,12 @@ struct unwind_range {
 	uint32_t source : 4; /* enum unwind_source */
 };
 
+/* Was the code described by its makers? Otherwise it was only recognised. */
+static inline bool unwind_range_describes(const struct unwind_range *range)
+{
+	return range->source != UNWIND_FROM_CODE && range->source != UNWIND_FROM_ENTRY;
+}
+
 #define UNWIND_MAX_RANGES (8U << 20)
 
 /* Executable ones of a file: programs have one, some three. Each range's is searched for among them. */
