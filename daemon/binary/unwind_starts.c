@@ -67,7 +67,7 @@ static int add_symbols(struct starts *s, uint32_t type)
 		    flow_has(s->flow, symbol.st_value) && !is_cold_part(&table, &symbol)) {
 			const char *name;
 			size_t length = symbol_table_name(&table, &symbol, &name);
-			if (is_never(name, length))
+			if (length && is_never(name, length))
 				r = flow_add_never(s->flow, symbol.st_value);
 			if (r == 0)
 				r = flow_add_start(s->flow, symbol.st_value, true);
