@@ -105,10 +105,12 @@ __noinline int search_rule(u32 walk, u64 offset)
 
 	/* Row 0 of this search is the one before the page's first: the rule the page starts with. */
 	u32 row_size = 2 + 2 * wide, shift = 7 + 16 * wide;
-	at = (u64)b->rows * ARENA_UNIT + (u64)(word >> 9) * 2 - row_size;
+	at = (u64)b->rows * ARENA_UNIT + (u64)(word >> 9) * 2;
+	/* Of a page that begins a chunk the row before is in another one; such a page has a row at its offset 0. */
 	chunk = arena_chunk(at);
 	if (!chunk)
 		return -1;
+	at -= row_size;
 	u32 in_page = offset & (UNWIND_PAGE_SIZE - 1);
 	u32 low = search_row(chunk, at, wide, rows, in_page);
 	u32 row = load_row(chunk, at + low * row_size, mask_greater(wide, 0));
