@@ -26,7 +26,7 @@ struct top_screen {
 };
 
 static const char *const help[] = {
-	"1 2 3 4 5   functions, processes, threads, containers, stacks; Tab: the next one",
+	"1 to 5      functions, processes, threads, containers, stacks; Tab: the next",
 	"up down     select a row; also j k, Page Up, Page Down, Home End, g G",
 	"Enter       function: its callers and callees; process, thread, container: its",
 	"            functions (1 to 5 then show only it); stack: its frames",
@@ -75,14 +75,17 @@ static void draw_state(struct top_screen *screen)
 		snprintf(part, sizeof(part), "%u %s", i + 1, top_view_names[i]);
 		column = top_terminal_write(STATE_LINE, column, part,
 					    i == page->question.view ? A_BOLD | A_UNDERLINE : A_NORMAL);
-		column = top_terminal_write(STATE_LINE, column, "  ", A_NORMAL);
+		column = top_terminal_write(STATE_LINE, column, " ", A_NORMAL);
 	}
-	snprintf(part, sizeof(part), "by %s  every %s", top_order_names[page->question.order],
-		 text_duration(delay, sizeof(delay), browser->delay_ns));
+	snprintf(part, sizeof(part), " by %s  ", top_order_names[page->question.order]);
 	column = top_terminal_write(STATE_LINE, column, part, A_NORMAL);
-	if (browser->is_frozen)
-		top_terminal_write(STATE_LINE, MAX_OF(MIN_OF(column + 2, COLS - 6), 0), "FROZEN",
+	if (browser->is_frozen) {
+		top_terminal_write(STATE_LINE, MAX_OF(MIN_OF(column, COLS - 6), 0), "FROZEN",
 				   A_REVERSE | A_BOLD);
+		return;
+	}
+	snprintf(part, sizeof(part), "every %s", text_duration(delay, sizeof(delay), browser->delay_ns));
+	top_terminal_write(STATE_LINE, column, part, A_NORMAL);
 }
 
 static void draw_row(struct top_screen *screen, size_t index, int line)
@@ -295,8 +298,8 @@ static int enter_terminal(void)
 	const char *type = getenv("TERM");
 	if (r == -ENOTTY)
 		return command_error(&command_top,
-				     "the terminal's type '%s' ($TERM) is not known here; --batch "
-				     "needs none",
+				     "a terminal of type '%s' ($TERM) is not known here, or cannot "
+				     "place text; --batch needs none",
 				     type ? type : "");
 	return r < 0 ? command_error(&command_top, "%s", strerror(-r)) : STATUS_OK;
 }

@@ -134,6 +134,11 @@ int top_terminal_enter(void)
 	screen = newterm(NULL, stdout, stdin);
 	if (!screen)
 		return -ENOTTY;
+	if (!cursor_address) { /* "dumb": everything would land on one line */
+		endwin();
+		delscreen(take_pointer(screen));
+		return -ENOTTY;
+	}
 	signal(SIGTSTP, SIG_DFL); /* not ncurses's: the event loop's */
 	prepare_way_back();
 	hold_messages();

@@ -12,7 +12,7 @@
 static void header_what(const struct top_facts *facts, const char *source, unsigned cpus,
 			struct text *out)
 {
-	char clock[16], length[32], taken[32], processes[32];
+	char clock[16], length[32], processes[32];
 	time_t end = (time_t)((facts->time_ns + facts->duration_ns) / (int64_t)NS_PER_SECOND);
 	struct tm local;
 	localtime_r(&end, &local);
@@ -20,9 +20,8 @@ static void header_what(const struct top_facts *facts, const char *source, unsig
 	text_add(out, "bolometer top  %s  %s of %s", clock,
 		 text_duration(length, sizeof(length), (uint64_t)facts->duration_ns), source);
 	if (facts->cpu_ns && facts->duration_ns > 0)
-		text_add(out, "  %.2f of %u CPUs used, %s",
-			 (double)facts->cpu_ns / (double)facts->duration_ns, cpus,
-			 text_duration(taken, sizeof(taken), (uint64_t)facts->cpu_ns));
+		text_add(out, "  %.2f of %u CPUs used", (double)facts->cpu_ns / (double)facts->duration_ns,
+			 cpus);
 	else
 		text_add_string(out, "  nothing ran");
 	text_add(out, "  %s process%s", text_count(processes, sizeof(processes), facts->processes),

@@ -311,11 +311,13 @@ def keys(bolometer):
 
 
 def frozen_picture(bolometer):
-    with tempfile.TemporaryDirectory() as directory, workload(), Screen(directory) as screen:
+    with tempfile.TemporaryDirectory() as directory, workload(), Screen(directory, 80) as screen:
         screen.run(f"{bolometer.path} top --own -d 200ms")
         screen.sees("burn_hot", "the function")
+        screen.sees(r"\d process(es)?$", "80 columns hold the first line")
+        screen.sees(r" by self  every 200.0 ms$", "and the third")
         screen.press("Space")
-        screen.sees("FROZEN", "frozen")
+        screen.sees(r" by self  FROZEN$", "frozen")
         before = screen.seen()
         time.sleep(1.5)
         expect(screen.seen() == before, "a frozen picture does not change")
@@ -411,6 +413,9 @@ def errors_on_a_terminal(bolometer):
         screen.run(f"TERM=unheard-of {bolometer.path} top --own")
         screen.sees("unheard-of.*--batch", "an unknown terminal")
         screen.is_whole("an unknown terminal")
+        screen.run(f"TERM=dumb {bolometer.path} top --own")
+        screen.sees("'dumb'.*cannot place text.*", "a terminal without a cursor to place")
+        screen.is_whole("a terminal without a cursor to place")
         screen.press("C-l")
         screen.run(f"{bolometer.path} top --socket {directory}/nobody")
         screen.sees("no daemon runs here", "no daemon")
