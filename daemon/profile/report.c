@@ -170,7 +170,7 @@ double report_change(const struct report *report, int64_t a, int64_t b)
 
 struct ranked {
 	uint32_t function;
-	double weight;
+	double weight, size; /* the second orders what the first leaves equal */
 };
 
 static double weight_of(const struct report *report, enum report_order order,
@@ -192,11 +192,25 @@ static double weight_of(const struct report *report, enum report_order order,
 	return change < 0 ? -change : change;
 }
 
+/* Of a difference: what does not change is told by size. */
+static double size_of(const struct report *report, enum report_order order, uint32_t function)
+{
+	const struct report_function *f = &report->functions.items[function];
+	const struct call_node *root = &report->tree->nodes.items[CALL_TREE_ROOT];
+	bool is_flat = order == REPORT_BY_FLAT_CHANGE;
+	if (!is_flat && order != REPORT_BY_CUMULATIVE_CHANGE)
+		return 0;
+	return share(is_flat ? f->flat : f->cumulative, root->total) +
+	       share(is_flat ? f->flat_b : f->cumulative_b, root->total_b);
+}
+
 static int compare_ranked(const void *left, const void *right, void *userdata)
 {
 	const struct ranked *a = left, *b = right;
 	if (a->weight != b->weight)
 		return a->weight > b->weight ? -1 : 1;
+	if (a->size != b->size)
+		return a->size > b->size ? -1 : 1;
 	int names = strcmp(report_name(userdata, a->function), report_name(userdata, b->function));
 	return names ? names : (a->function > b->function) - (a->function < b->function);
 }
@@ -210,7 +224,8 @@ int report_sort(const struct report *report, enum report_order order, uint32_t *
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++)
 		ranked[i] = (struct ranked){
-			i, weight_of(report, order, &report->functions.items[i])};
+			i, weight_of(report, order, &report->functions.items[i]),
+			size_of(report, order, i)};
 	qsort_r(ranked, count, sizeof(*ranked), compare_ranked, (void *)report);
 	for (size_t i = 0; i < count; i++)
 		sorted[i] = ranked[i].function;

@@ -109,7 +109,7 @@ static void difference_is_of_shares(void **state)
 	assert_true(report_change(report, x->flat, x->flat_b) == 0);
 	assert_true(report_change(report, z->flat, z->flat_b) == 0.2);
 	expect_order(report, REPORT_BY_FLAT_CHANGE,
-		     (const char *const[]){"z", "w", "y", "main", "x"});
+		     (const char *const[]){"z", "w", "y", "x", "main"});
 }
 
 static void filters(void **state)
