@@ -39,7 +39,7 @@ static const struct option_spec dump_specs[] = {
 	       "cpu (the default), growth or heap: what the daemon records, one of them"),
 	OPTION(TEXT, 'o', "output", "FILE", AT(path),
 	       "where to, the format by its ending (default: dump.pb.gz); '-' is standard\noutput"),
-	OPTION(TEXT, 0, "format", "FORMAT", AT(format), "instead of the ending: " FORMAT_WORDS),
+	OPTION(TEXT, 0, "format", "FORMAT", AT(format), "where no ending tells: " FORMAT_WORDS),
 	DAEMON_SOCKET_OPTION(AT(socket)),
 	OPTIONS_END,
 };
@@ -135,7 +135,7 @@ static int write_dump(struct output *output, const struct text *body)
 		r = output_write(output, profile);
 	if (r == 0)
 		return STATUS_OK;
-	return command_error(&command_dump, "cannot write %s: %s", output->path,
+	return command_error(&command_dump, "cannot write %s: %s", output_title(output->path),
 			     failure.text[0] ? failure.text : strerror(-r));
 }
 

@@ -78,15 +78,13 @@ static int write_page(const char *path, const struct flame_side *a, const struct
 {
 	struct output output;
 	struct text page = {0};
-	int r = 0, status = command_open_output(self, path, "html", &output);
-	if (status == STATUS_OK && output.format != FILE_FORMAT_HTML)
-		status = command_usage_error(self, "%s: a flame graph's name ends in .html", path);
+	int r = 0, status = command_open_page(self, path, &output);
 	if (status == STATUS_OK)
 		r = flame_difference_write(a, b, &page);
 	if (status == STATUS_OK && r == 0)
 		r = output_write_bytes(&output, &page);
 	if (r < 0)
-		status = command_error(self, "cannot write %s: %s", path, strerror(-r));
+		status = command_error(self, "cannot write %s: %s", output_title(path), strerror(-r));
 	text_free(&page);
 	output_close(&output);
 	return status;

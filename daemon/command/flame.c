@@ -56,7 +56,7 @@ static int write_page(const struct profile *profile, size_t value, const char *t
 		r = output_write_bytes(output, &page);
 	text_free(&page);
 	if (r < 0)
-		return command_error(self, "cannot write %s: %s", output->path, strerror(-r));
+		return command_error(self, "cannot write %s: %s", output_title(output->path), strerror(-r));
 	char size[32];
 	if (strcmp(output->path, "-") != 0)
 		fprintf(stderr, "wrote %s (%s): open it in a browser\n", output->path,
@@ -76,9 +76,7 @@ static int flame_file(const struct flame_options *options, const char *input)
 	if (!path)
 		return command_error(self, "%s", strerror(ENOMEM));
 	struct output output;
-	status = command_open_output(self, path, "html", &output);
-	if (status == STATUS_OK && output.format != FILE_FORMAT_HTML)
-		status = command_usage_error(self, "%s: a flame graph's name ends in .html", path);
+	status = command_open_page(self, path, &output);
 	if (status == STATUS_OK)
 		status = write_page(profile, value, options->title ? options->title : base_name(input),
 				    &output);

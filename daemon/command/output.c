@@ -16,15 +16,15 @@
 
 static int choose_format(struct output *output, const char *word, struct text *error)
 {
-	int format = format_from_path(output->path);
-	if (format < 0 && word) {
-		format = format_from_word(word);
-		if (format < 0)
-			text_add(error, "unknown format '%s'; there are " FORMAT_WORDS, word);
+	int named = word ? format_from_word(word) : FILE_FORMAT_PPROF;
+	if (named < 0) {
+		text_add(error, "unknown format '%s'; there are " FORMAT_WORDS, word);
+		return -EINVAL;
 	}
-	output->format = format < 0 ? FILE_FORMAT_PPROF : (enum file_format)format;
+	int format = format_from_path(output->path);
+	output->format = (enum file_format)(format < 0 ? named : format);
 	if (format >= 0 || word)
-		return MIN_OF(format, 0);
+		return 0;
 	if (strcmp(output->path, "-") == 0)
 		return 0;
 	struct stat facts; /* a pipe or device has no extension to read */
@@ -111,6 +111,11 @@ static int open_path(struct output *output)
 	return r < 0 ? r : check_space(output->fd);
 }
 
+const char *output_title(const char *path)
+{
+	return strcmp(path, "-") == 0 ? "standard output" : path;
+}
+
 int output_open(struct output *output, const char *path, const char *format_word,
 		struct text *error)
 {
@@ -121,8 +126,7 @@ int output_open(struct output *output, const char *path, const char *format_word
 	if (r == 0)
 		r = strcmp(path, "-") == 0 ? open_stdout(output, error) : open_path(output);
 	if (r < 0 && !error->length)
-		text_add(error, "cannot write %s: %s", strcmp(path, "-") == 0 ? "to standard output" : path,
-			 strerror(-r));
+		text_add(error, "cannot write %s: %s", output_title(path), strerror(-r));
 	return r;
 }
 
@@ -137,6 +141,16 @@ int command_open_output(const struct command *command, const char *path, const c
 	if (r == -EINVAL)
 		status = STATUS_USAGE;
 	text_free(&error);
+	return status;
+}
+
+int command_open_page(const struct command *command, const char *path, struct output *output)
+{
+	int status = command_open_output(command, path, "html", output);
+	bool has_ending = format_from_path(path) == FILE_FORMAT_HTML;
+	if (status == STATUS_OK && output->is_regular && !has_ending)
+		status = command_usage_error(command, "%s: a flame graph is a page for the browser: its "
+						      "name ends in .html", path);
 	return status;
 }
 

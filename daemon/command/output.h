@@ -52,6 +52,12 @@ int output_open(struct output *output, const char *path, const char *format_word
 int command_open_output(const struct command *command, const char *path, const char *format_word,
 			struct output *output);
 
+/* The same for a command that writes nothing but flame graphs: a file's name must end as one of theirs. */
+int command_open_page(const struct command *command, const char *path, struct output *output);
+
+/* How messages call a file to write: its path, or "standard output" for "-". */
+const char *output_title(const char *path);
+
 /* Encodes the profile in the output's format and gives the file its name. Returns 0 or -errno. */
 int output_write(struct output *output, const struct profile *profile);
 

@@ -13,6 +13,13 @@ static void add_time(struct text *text, time_t time)
 	text_add_string(text, buffer);
 }
 
+/* A host's name may have any byte; it is no way into another directory. */
+static void add_host(struct text *text, const char *host)
+{
+	for (const char *c = host; *c; c++)
+		text_add_char(text, *c == '/' ? '_' : *c);
+}
+
 bool output_tells_kind(const char *pattern)
 {
 	for (const char *p = pattern; *p; p++) {
@@ -37,7 +44,7 @@ int output_expand(const char *pattern, const struct output_names *names, char **
 		}
 		switch (*++p) {
 		case 'h':
-			text_add_string(&text, names->host);
+			add_host(&text, names->host);
 			break;
 		case 'p':
 			text_add(&text, "%u", names->pid);

@@ -23,8 +23,9 @@
 #include <unistd.h>
 
 #define PROGRESS_INTERVAL_NS (500 * NS_PER_MS)
-#define DEFAULT_OUTPUT "bolometer-%h-%t.pb.gz"
-#define DEFAULT_OUTPUT_OF_KIND "bolometer-%h-%t-%e.pb.gz"
+/* With the ending of the format behind it. */
+#define DEFAULT_OUTPUT "bolometer-%h-%t"
+#define DEFAULT_OUTPUT_OF_KIND "bolometer-%h-%t-%e"
 
 static const struct {
 	int number;
@@ -112,15 +113,26 @@ static int open_kinds(struct record *record, const char *pattern, struct output_
 	return status;
 }
 
+static int open_default(struct record *record, struct output_names *names)
+{
+	const char *word = record->options.format;
+	int format = word ? format_from_word(word) : FILE_FORMAT_PPROF;
+	bool is_cpu_alone = record->options.kinds == PROFILE_KIND_BIT(PROFILE_KIND_CPU);
+	/* An unknown word is refused with the file. */
+	_cleanup_free_ char *pattern =
+		text_format("%s%s", is_cpu_alone ? DEFAULT_OUTPUT : DEFAULT_OUTPUT_OF_KIND,
+			    format_ending(format < 0 ? FILE_FORMAT_PPROF : (enum file_format)format));
+	return pattern ? open_kinds(record, pattern, names)
+		       : command_error(&command_record, "%s", strerror(ENOMEM));
+}
+
 static int open_outputs(struct record *record)
 {
 	char host[256] = "host";
 	gethostname(host, sizeof(host) - 1);
 	struct output_names names = {host, named_pid(record), time(NULL), NULL};
-	bool is_cpu_alone = record->options.kinds == PROFILE_KIND_BIT(PROFILE_KIND_CPU);
 	if (!record->options.outputs.list.count)
-		return open_kinds(record, is_cpu_alone ? DEFAULT_OUTPUT : DEFAULT_OUTPUT_OF_KIND,
-				  &names);
+		return open_default(record, &names);
 	for (size_t i = 0; i < record->options.outputs.list.count; i++) {
 		int status = open_kinds(record, record->options.outputs.list.items[i], &names);
 		if (status != STATUS_OK)
@@ -349,10 +361,10 @@ static int tell_written(const struct output_job *job, bool is_first, struct text
 	const struct output *output = job->output;
 	char size[32];
 	if (job->result < 0)
-		return command_error(&command_record, "cannot write %s: %s", output->path,
+		return command_error(&command_record, "cannot write %s: %s", output_title(output->path),
 				     strerror(-job->result));
 	text_add(out, "%s %s  %s  (%s)\n", is_first ? "wrote     " : "          ",
-		 strcmp(output->path, "-") == 0 ? "standard output" : output->path,
+		 output_title(output->path),
 		 text_size(size, sizeof(size), output->bytes), viewing_hint(output->format));
 	return STATUS_OK;
 }

@@ -171,11 +171,13 @@ static int on_batch_profile(struct profile *profile, const char *problem, void *
 	}
 	int r = write_interval(top, profile, &out);
 	profile_free(profile);
-	if (r == 0 && (fwrite(out.bytes, 1, out.length, stdout) < out.length || fflush(stdout) != 0))
-		r = -errno;
-	text_free(&out);
-	if (r < 0 && r != -EPIPE)
+	if (r < 0)
 		snprintf(top->problem, sizeof(top->problem), "%s", strerror(-r));
+	else if (fwrite(out.bytes, 1, out.length, stdout) < out.length || fflush(stdout) != 0) {
+		r = -errno;
+		snprintf(top->problem, sizeof(top->problem), "cannot write to standard output: %s", strerror(-r));
+	}
+	text_free(&out);
 	if (r == 0 && ++top->intervals == top->options.intervals)
 		loop_stop(top->loop, 0);
 	return r;

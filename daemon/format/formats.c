@@ -30,6 +30,20 @@ int format_from_path(const char *path)
 	return -EINVAL;
 }
 
+const char *format_ending(enum file_format format)
+{
+	static const char *const endings[FILE_FORMAT_MAX] = {
+		[FILE_FORMAT_PPROF] = ".pb.gz",
+		[FILE_FORMAT_PPROF_RAW] = ".pb",
+		[FILE_FORMAT_OTLP] = ".otlp",
+		[FILE_FORMAT_FOLDED] = ".folded",
+		[FILE_FORMAT_HTML] = ".html",
+		[FILE_FORMAT_SPEEDSCOPE] = ".speedscope.json",
+		[FILE_FORMAT_TEXT] = ".txt",
+	};
+	return endings[format];
+}
+
 int format_from_word(const char *word)
 {
 	static const struct {

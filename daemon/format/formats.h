@@ -19,6 +19,9 @@ enum file_format {
  * ending. Capitals do not matter. */
 int format_from_path(const char *path);
 
+/* The ending that names of this format usually have: ".pb.gz". */
+const char *format_ending(enum file_format format);
+
 /* Returns the format that a person named ("html"), or -EINVAL. */
 int format_from_word(const char *word);
 

@@ -57,6 +57,10 @@ def default_output(bolometer):
         names = os.listdir(directory)
         expect(len(names) == 1 and names[0].startswith("bolometer-")
                and names[0].endswith(".pb.gz"), f"one pprof file: {names}")
+    with tempfile.TemporaryDirectory() as directory:
+        bolometer.run("record", "-q", "-d", "200ms", "--format", "html", cwd=directory)
+        names = os.listdir(directory)
+        expect(len(names) == 1 and names[0].endswith(".html"), f"a page, as its name says: {names}")
 
 
 def standard_output(bolometer):

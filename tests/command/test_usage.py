@@ -37,6 +37,8 @@ WRONG = [
     (["record", "-o", "x.svg"], "x.svg: the extension names no format"),
     (["record", "-o", "%z.html"], "only %h, %p, %t, %e and %% have a meaning"),
     (["record", "-o", "-", "--format", "svg"], "unknown format 'svg'"),
+    (["record", "--format", "svg"], "unknown format 'svg'"),
+    (["record", "--format", "svg", "-o", "x.html"], "unknown format 'svg'"),
     (["report"], "missing argument; usage: bolometer report [options] FILE"),
     (["report", "--tree", "--function", "x", "a.pb.gz"], "--tree, --leaks, --lifetimes and --function exclude each other"),
     (["report", "-n", "x", "a.pb.gz"], "--rows: 'x' is not a whole number"),

@@ -30,6 +30,10 @@ static void percent_signs(void **state)
 		assert_int_equal(output_expand(cases[i].pattern, &names, &path), 0);
 		assert_string_equal(path, cases[i].path);
 	}
+	const struct output_names hostile = {"../etc/x", 42, 100, "growth"};
+	_cleanup_free_ char *below = NULL;
+	assert_int_equal(output_expand("/tmp/%h.html", &hostile, &below), 0);
+	assert_string_equal(below, "/tmp/.._etc_x.html");
 	char *path = NULL;
 	assert_int_equal(output_expand("%x", &names, &path), -EINVAL);
 	assert_int_equal(output_expand("100%", &names, &path), -EINVAL);
