@@ -104,12 +104,25 @@ static int choose_sample_type(const struct command *command, const struct profil
 	return status;
 }
 
-static int filter(const struct command *command, const struct load_options *options,
+/* No failure, of one side of a difference for instance; but nothing must not look like no cost. */
+static void tell_empty(const struct command *command, const char *path, const struct load_options *options)
+{
+	if (options->ignore)
+		command_error(command, "--ignore leaves no stack of %s", input_name(path));
+	else
+		command_error(command, "no stack of %s has a function that matches '%s'", input_name(path),
+			      options->focus);
+}
+
+static int filter(const struct command *command, const char *path, const struct load_options *options,
 		  struct profile *profile)
 {
 	struct text error = {0};
 	int status = STATUS_OK;
+	size_t before = profile->samples.count;
 	int r = profile_filter(profile, options->focus, options->ignore, &error);
+	if (r == 0 && before && !profile->samples.count)
+		tell_empty(command, path, options);
 	if (r == -EINVAL && error.bytes)
 		status = command_usage_error(command, "%s", error.bytes);
 	else if (r < 0)
@@ -122,10 +135,18 @@ static int filter(const struct command *command, const struct load_options *opti
 static int group(const struct command *command, const struct load_options *options,
 		 struct profile *profile)
 {
-	int r = options->lines ? profile_split_lines(profile) : 0;
+	struct text error = {0};
+	int status = STATUS_OK, r = options->lines ? profile_split_lines(profile) : 0;
+	if (r == 0 && options->by)
+		r = profile_check_grouping(profile, options->by, &error);
 	if (r == 0 && options->by)
 		r = profile_group_by(profile, options->by);
-	return r < 0 ? command_error(command, "%s", strerror(-r)) : STATUS_OK;
+	if (r == -EINVAL && error.bytes)
+		status = command_usage_error(command, "--by: %s", error.bytes);
+	else if (r < 0)
+		status = command_error(command, "%s", strerror(-r));
+	text_free(&error);
+	return status;
 }
 
 int load_view(const struct command *command, const char *path, const struct load_options *options,
@@ -135,6 +156,6 @@ int load_view(const struct command *command, const char *path, const struct load
 	if (status == STATUS_OK)
 		status = choose_sample_type(command, *ret, options->type, ret_value);
 	if (status == STATUS_OK)
-		status = filter(command, options, *ret);
+		status = filter(command, path, options, *ret);
 	return status == STATUS_OK ? group(command, options, *ret) : status;
 }

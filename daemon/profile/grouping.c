@@ -138,6 +138,52 @@ static int group_by_word(struct profile *profile, const struct group_word *word)
 	return r;
 }
 
+static bool is_label_of_some_sample(const struct profile *profile, const char *key)
+{
+	for (size_t i = 0; i < profile->labels.count; i++)
+		if (strcmp(profile_text(profile, profile->labels.items[i].key), key) == 0)
+			return true;
+	return false;
+}
+
+/* ": process.pid, thread.id", each once, in the order of the file. */
+static int add_label_keys(const struct profile *profile, struct text *out)
+{
+	_cleanup_(hash_free) struct hash told = {0};
+	for (size_t i = 0; i < profile->labels.count; i++) {
+		uint32_t key = profile->labels.items[i].key;
+		if (hash_get(&told, key))
+			continue;
+		if (hash_put(&told, key, 1) < 0)
+			return -ENOMEM;
+		text_add_string(out, told.count == 1 ? ": " : ", ");
+		text_add_printable(out, profile_text(profile, key));
+	}
+	return 0;
+}
+
+static int check_word(const struct profile *profile, const char *word, struct text *error)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(group_words); i++)
+		if (strcmp(group_words[i].word, word) == 0)
+			return 0;
+	if (is_label_of_some_sample(profile, word))
+		return 0;
+	text_add(error, "there is no label '%s'; the profile has %s", word,
+		 profile->labels.count ? "these" : "none");
+	return add_label_keys(profile, error) < 0 ? -ENOMEM : -EINVAL;
+}
+
+int profile_check_grouping(const struct profile *profile, const char *by, struct text *error)
+{
+	_cleanup_free_ char *words = strdup(by);
+	int r = words ? 0 : -ENOMEM;
+	char *rest = words;
+	for (char *word; r == 0 && (word = strsep(&rest, ","));)
+		r = check_word(profile, word, error);
+	return r;
+}
+
 int profile_group_by(struct profile *profile, const char *by)
 {
 	_cleanup_free_ char *words = strdup(by);

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/text.h"
 #include "profile/profile.h"
 
 /*
@@ -16,6 +17,12 @@
  * the profile can only be freed.
  */
 int profile_group_by(struct profile *profile, const char *by);
+
+/*
+ * Whether `by` can be told of this profile: a word that is none of the above must be the key of some sample's label.
+ * Returns 0; -EINVAL with a message in *error that names the keys there are; or -ENOMEM.
+ */
+int profile_check_grouping(const struct profile *profile, const char *by, struct text *error);
 
 /* Makes each line of a function a function of its own, named "function file.c:12"; what has no line number
  * stays. Returns 0 or -ENOMEM, as above. */

@@ -195,15 +195,17 @@ def report_takes_lines_and_labels_apart(bolometer, directory):
     result = bolometer.run("report", "--json", "--lines", "a.pb.gz", cwd=directory)
     expect(set(functions(result)) == {"main line:4", "walk line:4", "leaf line:4", "idle line:4"},
            "the writer gives each function the line of its length", result)
-    tree = bolometer.run("report", "--tree", "--by", "process,thread.name", "a.pb.gz", cwd=directory)
+    tree = bolometer.run("report", "--tree", "--by", "process,thread", "a.pb.gz", cwd=directory)
     rows = [line[36:] for line in tree.stdout.decode().splitlines()[2:5]]
     expect(rows == ["  all", "   [no process.executable.name]", "    [no thread.name]"],
            f"the outermost first: {rows}", tree)
-    flat = bolometer.run("report", "--by", "process,thread.name", "-n", "1", "a.pb.gz", cwd=directory)
+    flat = bolometer.run("report", "--by", "process,thread", "-n", "1", "a.pb.gz", cwd=directory)
     lines = flat.stdout.decode().splitlines()
-    expect(lines[1].split() == ["total", "by", "process,thread.name"] and
+    expect(lines[1].split() == ["total", "by", "process,thread"] and
            lines[2].endswith("  [no process.executable.name]") and "1 more groups" in lines[3] and
            "function" in lines[5], "the groups stand before the functions", flat)
+    unknown = bolometer.run("report", "--by", "process,nonsense", "a.pb.gz", cwd=directory)
+    expect(unknown.returncode == 2 and b"--by: there is no label 'nonsense'" in unknown.stderr, "a slip", unknown)
 
 
 @in_directory
@@ -228,6 +230,10 @@ def flame_pages(bolometer, directory):
            "to a pipe, filtered", result)
     result = bolometer.run("flame", "-o", "x.txt", "a.pb.gz", cwd=directory)
     expect(result.returncode == 2 and not os.path.exists(directory + "/x.txt"), "only .html", result)
+    result = bolometer.run("flame", "-o", "x.svg", "a.pb.gz", cwd=directory)
+    expect(result.returncode == 2 and not os.path.exists(directory + "/x.svg"), "and no picture", result)
+    result = bolometer.run("flame", "-o", "/dev/null", "a.pb.gz", cwd=directory)
+    expect(result.returncode == 0, "what is no file has no ending", result)
 
 
 @in_directory

@@ -11,6 +11,8 @@
 #include "profile/grouping.h"
 #include "tests/unit/profile/stacks.h"
 
+#include <errno.h>
+
 static const struct test_stack stacks[] = {{"main;work", 3}, {"main;idle", 4}, {"main;work", 5}};
 
 static void add_labels(struct profile *profile, size_t sample, const char *name, int64_t pid)
@@ -68,6 +70,22 @@ static void words_nest_and_equal_names_are_one_frame(void **state)
 	assert_int_equal(profile->locations.count, locations + 2);
 }
 
+static void slips_are_told_from_labels_that_are_not_there(void **state)
+{
+	_cleanup_profile_ struct profile *profile = test_profile(stacks, 3);
+	struct text error = {0};
+	assert_int_equal(profile_check_grouping(profile, "process,container", &error), 0);
+	assert_int_equal(profile_check_grouping(profile, "tenant", &error), -EINVAL);
+	assert_string_equal(error.bytes, "there is no label 'tenant'; the profile has none");
+	text_free(&error);
+	add_labels(profile, 1, "server", 8);
+	assert_int_equal(profile_check_grouping(profile, "process.pid", &error), 0);
+	assert_int_equal(profile_check_grouping(profile, "process,procces.pid", &error), -EINVAL);
+	assert_string_equal(error.bytes, "there is no label 'procces.pid'; the profile has these: "
+					 "process.executable.name, process.pid");
+	text_free(&error);
+}
+
 static void lines_become_functions(void **state)
 {
 	_cleanup_profile_ struct profile *profile = test_profile(stacks, 3);
@@ -89,6 +107,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(processes_stand_at_the_root),
 		cmocka_unit_test(words_nest_and_equal_names_are_one_frame),
+		cmocka_unit_test(slips_are_told_from_labels_that_are_not_there),
 		cmocka_unit_test(lines_become_functions),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
