@@ -25,9 +25,13 @@ int collector_require_heap(unsigned safe_mode, struct collect_failure *failure)
 	int r = uprobe_trials_link(UPROBE_MULTI);
 	if (r == 0)
 		return 0;
+	if (r == -EPERM || r == -EACCES)
+		return collect_fail(failure, r,
+				    "cannot set probes on allocators: %s. Run as root, or with the capabilities "
+				    "BPF and PERFMON", strerror(-r));
 	return collect_fail(failure, r,
 			    "cannot set probes on allocators: %s; heap profiles need uprobe_multi links "
-			    "(Linux 6.6 or newer) and CAP_BPF, CAP_PERFMON; `record -e growth` works without",
+			    "(Linux 6.6 or newer); `record -e growth` works without",
 			    strerror(-r));
 }
 

@@ -2,6 +2,7 @@
 /* What was found out about a process's memory, for people and for programs. */
 #include "command/doctor_memory.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,15 @@ static const char *const tier_names[] = {"growth", "sampler", "always", "windows
 static const char *yes_no(int error)
 {
 	return error == 0 ? "yes" : strerror(-error);
+}
+
+/* Why calls cannot be seen in windows: links of many uprobes are refused to this user, or are not there. */
+static const char *without_windows(const struct doctor_memory *m)
+{
+	if (m->trials.multi == -EPERM || m->trials.multi == -EACCES)
+		return "tier       growth: this user may set no probes, so allocations cannot be looked at; as root "
+		       "they could\n";
+	return "tier       growth: this kernel has no links of many uprobes, so there are no windows\n";
 }
 
 static void add_kernel(const struct doctor_memory *m, struct text *out)
@@ -97,8 +107,7 @@ static void add_judgement(const struct doctor_memory *m, struct text *out)
 				     : "tier       windows: all calls all the time cost more than half the budget\n");
 		break;
 	case TIER_GROWTH:
-		text_add_string(out, m->probe_count ? "tier       growth: this kernel has no links of many uprobes, "
-						"so there are no windows\n"
+		text_add_string(out, m->probe_count ? without_windows(m)
 				     : "tier       growth: there is no allocator to look at\n");
 	}
 }
