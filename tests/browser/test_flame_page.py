@@ -262,6 +262,12 @@ class FlamePage(unittest.TestCase):
         ratio = "canvas.width / canvas.clientWidth"
         self.assertAlmostEqual(self.browser.evaluate(ratio), 2, 1)
         self.shot("narrow")
+        hidden = self.browser.evaluate("document.querySelector('#panel').hidden")
+        if hidden:
+            self.browser.key("t")
+        self.browser.frame()
+        self.assertGreater(self.browser.evaluate("document.querySelector('#table-scroll').clientHeight"), 200, "rows of the table")
+        self.assertTrue(self.browser.evaluate(fits))
 
     def test_values(self):
         self.browser.evaluate("view.value = 0; view.dispatchEvent(new Event('change'))")
@@ -273,7 +279,7 @@ class FlamePage(unittest.TestCase):
         self.assertEqual(state["totalB"], self.diff_truth["total_b"])
         self.assertEqual(state["nodes"], self.diff_truth["nodes"])
         self.assertIn("only in A", self.text("#legend"))
-        self.assertIn("before.pb.gz", self.text("#facts"))
+        self.assertRegex(self.text("#facts"), r"before\.pb\.gz.*·.*\d[^·]*→[^·]*\d.*cpu", "both totals")
         changes = self.text("#rows tr:first-child")
         self.assertRegex(changes, r"[+−]\d+\.\d\d")
         root = self.browser.evaluate("flameGraph.placeOf(0)")

@@ -10,7 +10,8 @@ function showHeading() {
 	if (profile.host) facts.push(profile.host);
 	if (profile.time_ns) facts.push(formatTime(profile.time_ns));
 	if (profile.duration_ns) facts.push(formatValue(profile.duration_ns, 'nanoseconds'));
-	facts.push(`${formatValue(view.tree.total[0], view.unit)} ${view.type || ''}`.trim());
+	const totals = isDiff ? [view.tree.total[0], view.tree.totalB[0]] : [view.tree.total[0]];
+	facts.push(`${totals.map((total) => formatValue(total, view.unit)).join('   →   ')} ${view.type || ''}`.trim());
 	byId('facts').textContent = facts.join('  ·  ');
 	byId('comments').replaceChildren(
 		...profile.comments.map((line) => element('p', { textContent: line })));
