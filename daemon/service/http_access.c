@@ -52,6 +52,11 @@ bool http_host_is_ours(const char *host)
 	return name[0] && strcasecmp(bare, name) == 0;
 }
 
+bool http_host_is_local(const char *host)
+{
+	return !host || !strchr(host, '.');
+}
+
 /* The password of "user:password" in base64. */
 static bool basic_password(const char *encoded, char *password)
 {

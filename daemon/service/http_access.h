@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may ask: the two tests that a request over TCP passes before it is looked at. */
+/* Who may ask: the two tests that a request passes before it is looked at. */
 #pragma once
 
 #include "base/attributes.h"
@@ -10,6 +10,10 @@
  * (HTTP/1.0) is not ours.
  */
 bool http_host_is_ours(const char *host);
+
+/* Is it a name without a dot, or none at all? Nobody can make such a name resolve elsewhere than the client's own
+ * host or network does. */
+bool http_host_is_local(const char *host);
 
 /*
  * Does the Authorization header ("Bearer TOKEN", or "Basic" with any user and the token as password)

@@ -199,6 +199,12 @@ static const struct http_route *find_route(const struct http_server_options *opt
 	return NULL;
 }
 
+static bool serves_host(enum http_hosts hosts, const char *host)
+{
+	return hosts == HTTP_HOSTS_ANY || http_host_is_ours(host) ||
+	       (hosts == HTTP_HOSTS_LOCAL && http_host_is_local(host));
+}
+
 /* Finds the route, or prepares the refusal. */
 static void judge(struct http_exchange *exchange, const char *path, const char *method)
 {
@@ -208,8 +214,7 @@ static void judge(struct http_exchange *exchange, const char *path, const char *
 			: strcmp(method, "POST") == 0				  ? HTTP_POST
 										  : 0;
 	exchange->is_post = kind == HTTP_POST;
-	if (!options->any_host &&
-	    !http_host_is_ours(http_header(exchange, MHD_HTTP_HEADER_HOST))) {
+	if (!serves_host(options->hosts, http_header(exchange, MHD_HTTP_HEADER_HOST))) {
 		http_respond_text(exchange, MHD_HTTP_MISDIRECTED_REQUEST,
 				  "the Host of this request is not a name of this host");
 	} else if (options->token_file &&

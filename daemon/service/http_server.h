@@ -27,11 +27,19 @@ struct http_route {
 	http_handler handle; /* answers now, or calls http_defer() */
 };
 
+/* Whose Host header is served (http_access.h). */
+enum http_hosts {
+	HTTP_HOSTS_OURS,
+	HTTP_HOSTS_LOCAL, /* also none, and names that nobody can register: of a unix socket, which a tunnel may
+			   * bring before a browser */
+	HTTP_HOSTS_ANY,
+};
+
 struct http_server_options {
 	const struct http_route *routes;
 	size_t route_count;
 	void *userdata;		/* of the handlers */
-	bool any_host;		/* do not look at Host: a unix socket has none worth the name */
+	enum http_hosts hosts;
 	const char *token_file; /* NULL: no token. Else its first line is asked for, as bearer token or
 				 * as password of basic authentication; read anew for each request */
 };

@@ -118,8 +118,9 @@ static int open_listeners(struct local_server *local)
 	local->health_options = local->tcp_options = local->unix_options = all;
 	local->health_options.route_count = HEALTH_ROUTES;
 	/* Beyond this host it has names that nobody here knows: that of a Kubernetes service. */
-	local->health_options.any_host = http->health_address && !is_loopback(http->health_address);
-	local->unix_options.any_host = true;
+	if (http->health_address && !is_loopback(http->health_address))
+		local->health_options.hosts = HTTP_HOSTS_ANY;
+	local->unix_options.hosts = HTTP_HOSTS_LOCAL;
 	local->tcp_options.token_file = http->token_file;
 	if (http->socket)
 		r = serve(local, "http.socket", http->socket, listen_unix(local, http),

@@ -89,7 +89,7 @@ static int serve(struct world *world, int listen_fd, int token_fd, int unix_fd)
 					    .userdata = loop};
 	struct http_server_options with_token = plain, local = plain;
 	with_token.token_file = world->token_file;
-	local.any_host = true;
+	local.hosts = HTTP_HOSTS_LOCAL;
 	if (http_server_new(loop, listen_fd, &plain, &servers[0]) < 0 ||
 	    http_server_new(loop, token_fd, &with_token, &servers[1]) < 0 ||
 	    http_server_new(loop, unix_fd, &local, &servers[2]) < 0)
@@ -319,6 +319,11 @@ static void test_unix_socket(void **state)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(status_of(ask_on(fd, request, strlen(request))), 200);
+	/* a page of the web, through a tunnel to the socket and a name of its own that leads to the tunnel's port */
+	static const char rebound[] = "GET /hello HTTP/1.1\r\nHost: evil.example:7070\r\nConnection: close\r\n\r\n";
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(status_of(ask_on(fd, rebound, strlen(rebound))), 421);
 	/* somebody listens there */
 	assert_int_equal(http_listen_unix(world->socket_path, 0660), -EADDRINUSE);
 	/* what a killed server left behind is in nobody's way; another file is */
