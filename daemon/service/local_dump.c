@@ -70,8 +70,10 @@ static void refuse(struct dump_request *request)
 {
 	if (request->error == -ENOENT)
 		http_respond_text(request->exchange, 404,
-				  "no %s profile of an interval of that time has been written to %s yet",
-				  profile_kind_word(request->kind), request->directory);
+				  "no %s profile of an interval of that time has been written to %s yet%s%s",
+				  profile_kind_word(request->kind), request->directory,
+				  request->kind == PROFILE_KIND_CPU ? "" : ": is it on? see memory.",
+				  request->kind == PROFILE_KIND_CPU ? "" : profile_kind_word(request->kind));
 	else
 		http_respond_text(request->exchange, 500, "cannot read %s: %s",
 				  request->directory ? request->directory : "the last interval",
