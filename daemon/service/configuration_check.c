@@ -158,8 +158,10 @@ static int check_exporter(const struct check *c, size_t index)
 	snprintf(place, sizeof(place), "exporters[%zu].", index);
 	if (!exporter->type) {
 		struct text types = {0};
-		setting_write_range(setting_find(exporter_settings, "type"), &types);
 		snprintf(key, sizeof(key), "%stype", place);
+		if (problem_is_told(c->problems, key))
+			return 0;
+		setting_write_range(setting_find(exporter_settings, "type"), &types);
 		COMPLAIN(c, exporter, key, "missing, wanted %s",
 			 types.bytes ? types.bytes : "a type");
 		text_free(&types);

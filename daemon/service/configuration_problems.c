@@ -32,6 +32,14 @@ void problem_add(struct configuration_problems *problems, const struct setting_o
 	problems->failed = true;
 }
 
+bool problem_is_told(const struct configuration_problems *problems, const char *key)
+{
+	for (size_t i = 0; i < problems->count; i++)
+		if (problems->items[i].key && strcmp(problems->items[i].key, key) == 0)
+			return true;
+	return false;
+}
+
 void configuration_problems_free(struct configuration_problems *problems)
 {
 	for (size_t i = 0; i < problems->count; i++) {

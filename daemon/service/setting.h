@@ -87,3 +87,6 @@ struct setting_origin {
 
 void problem_add(struct configuration_problems *problems, const struct setting_origin *origin,
 		 const char *key, const char *format, ...) _printf_(4, 5);
+
+/* Is something wrong with that key already told? */
+bool problem_is_told(const struct configuration_problems *problems, const char *key);

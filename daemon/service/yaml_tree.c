@@ -126,6 +126,26 @@ static yaml_mark_t mark_of_offset(const char *bytes, size_t size, size_t offset)
 	return mark;
 }
 
+static bool begins_with_tab(const char *bytes, size_t size, size_t line)
+{
+	size_t at = 0;
+	for (; at < size && line; at++)
+		line -= bytes[at] == '\n';
+	while (at < size && bytes[at] == ' ')
+		at++;
+	return at < size && bytes[at] == '\t';
+}
+
+/* What people do most often when the parser says this. */
+static const char *hint_for(const yaml_parser_t *parser, const char *bytes, size_t size)
+{
+	if (begins_with_tab(bytes, size, parser->problem_mark.line))
+		return ": the line begins with a tab, YAML wants spaces";
+	if (parser->problem && strcmp(parser->problem, "mapping values are not allowed in this context") == 0)
+		return ": is the line indented too far, or a text with ': ' without quotes?";
+	return "";
+}
+
 static int fail_syntax(struct build *b, const yaml_parser_t *parser, const char *bytes, size_t size)
 {
 	char what[200];
@@ -134,8 +154,9 @@ static int fail_syntax(struct build *b, const yaml_parser_t *parser, const char 
 		return -ENOMEM;
 	if (parser->error == YAML_READER_ERROR)
 		mark = mark_of_offset(bytes, size, parser->problem_offset);
-	snprintf(what, sizeof(what), "%s%s%s", parser->problem ? parser->problem : "not YAML",
-		 parser->context ? " " : "", parser->context ? parser->context : "");
+	snprintf(what, sizeof(what), "%s%s%s%s", parser->problem ? parser->problem : "not YAML",
+		 parser->context ? " " : "", parser->context ? parser->context : "",
+		 parser->error == YAML_READER_ERROR ? "" : hint_for(parser, bytes, size));
 	return fail_at(b, &mark, what);
 }
 

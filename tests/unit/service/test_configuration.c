@@ -147,6 +147,15 @@ static void each_mistake_has_its_place(void **state)
 		       "3:1 interval: given twice, first in line 1");
 	assert_problem("log:\n  level: info\n  level: info\n",
 		       "3:3 log.level: given twice, first in line 2");
+	assert_problem("exporters:\n  - type: nonsense\n    endpoint: http://x\n",
+		       "2:11 exporters[0].type: 'nonsense' is not otlp-grpc, otlp-http, pyroscope-ingest, "
+		       "pyroscope-push or pprof-directory");
+	assert_problem("log:\n\tlevel: info\n",
+		       "2:1 -: found character that cannot start any token while scanning for the next token: the line "
+		       "begins with a tab, YAML wants spaces");
+	assert_problem("log:\n  level: info\n   x: 1\n",
+		       "3:5 -: mapping values are not allowed in this context: is the line indented too far, or a text "
+		       "with ': ' without quotes?");
 	assert_problem("resource: {attributes: {a: 1, a: 2}}\n",
 		       "1:31 resource.attributes: a is given twice");
 	assert_problem("resource: {attributes: [a]}\n",
