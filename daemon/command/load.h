@@ -28,7 +28,8 @@ struct load_options {
 	       "no stacks with a function that matches"),                                          \
 	OPTION(TEXT, 0, "by", "WORD[,WORD]", (at) + offsetof(struct load_options, by),             \
 	       "a frame below each stack that says whose it is: process,\nexecutable, thread, "     \
-	       "container, pod, service, or a label's key"),                                       \
+	       "container, pod, service, or a label's key",                                        \
+	       .words = "process, executable, thread, container, pod, service"),                   \
 	OPTION(FLAG, 0, "lines", NULL, (at) + offsetof(struct load_options, lines),                \
 	       "each source line apart, not each function")
 

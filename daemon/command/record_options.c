@@ -20,7 +20,7 @@ const struct option_spec record_option_specs[] = {
 	OPTIONS_UNDER("How"),
 	OPTION(TEXT, 'e', "events", "KIND[,KIND]", AT(events),
 	       "cpu (time, the default), growth (where memory grows), heap (what\n"
-	       "allocates and holds memory); one profile each"),
+	       "allocates and holds memory); one profile each", .words = "cpu, growth, heap"),
 	OPTION(NUMBER, 'F', "frequency", "HZ", AT(frequency),
 	       "samples a second and CPU (default 99)", .low = 1, .high = 10000),
 	OPTION(DURATION, 'd', "duration", "TIME", AT(duration_ns),

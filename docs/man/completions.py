@@ -130,6 +130,21 @@ esac
 """
 
 
+# Of a command that takes "-- CMD": what stands behind the dashes is that command's.
+ZSH_REST = """    local -i dashes=${words[(i)--]}
+    if ((CURRENT > dashes)); then
+        shift $dashes words
+        ((CURRENT -= dashes))
+        if ((CURRENT == 1)); then
+            _command_names -e
+        else
+            _normal
+        fi
+        return
+    fi
+"""
+
+
 def zsh_text(text):
     for character in "\\[]:":
         text = text.replace(character, "\\" + character)
@@ -158,9 +173,11 @@ def zsh(description):
     cases = []
     for command in description["commands"]:
         lines = [zsh_option(option, description) for option in options_of(command)]
-        rest = "'*::command:_normal'" if "[-- " in command["arguments"] else "'*:file:_files'"
-        cases.append(f"{command['name']})\n    _arguments -s \\\n        "
-                     + " \\\n        ".join([*lines, rest]) + "\n    ;;")
+        takes_rest = "[-- " in command["arguments"]
+        if not takes_rest:
+            lines.append("'*:file:_files'")
+        cases.append(f"{command['name']})\n{ZSH_REST if takes_rest else ''}    _arguments -s \\\n        "
+                     + " \\\n        ".join(lines) + "\n    ;;")
     return ZSH.replace("@COMMANDS@", commands).replace("@OPTIONS@", "\n".join(cases))
 
 
@@ -169,6 +186,12 @@ def zsh(description):
 FISH = """# SPDX-License-Identifier: Apache-2.0
 # Completions of bolometer for fish, made from the program's own tables.
 complete -c bolometer -n __fish_use_subcommand -f
+function __bolometer_after_dashes
+    set -l words (commandline -opc)
+    set -l dashes (contains -i -- -- $words)
+    complete -C (string join ' ' -- $words[(math $dashes + 1)..] (commandline -ct))
+end
+complete -c bolometer -n 'contains -- -- (commandline -opc)' -x -a '(__bolometer_after_dashes)'
 """
 
 
