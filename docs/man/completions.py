@@ -114,17 +114,18 @@ def bash(description):
 ZSH = """#compdef bolometer
 # SPDX-License-Identifier: Apache-2.0
 # Completions of bolometer for zsh, made from the program's own tables.
-local -a commands=(
+# Not "commands": that is zsh's own, and what completes a command's name looks there.
+local -a bolometer_commands=(
 @COMMANDS@
 )
 if ((CURRENT == 2)); then
-    _describe command commands
+    _describe command bolometer_commands
     return
 fi
-local command=$words[2]
+local bolometer_command=$words[2]
 shift words
 ((CURRENT--))
-case $command in
+case $bolometer_command in
 @OPTIONS@
 esac
 """
