@@ -11,7 +11,7 @@ let isStarted = false;
 let isFrozen = false;
 
 async function ask(path) {
-	const answer = await fetch(path, { cache: 'no-store' });
+	const answer = await fetch(location.origin + path, { cache: 'no-store' });
 	if (!answer.ok) throw new Error(`${path}: ${answer.status} ${(await answer.text()).trim()}`);
 	return answer.json();
 }
