@@ -20,7 +20,7 @@ static void header_what(const struct top_facts *facts, const char *source, unsig
 	text_add(out, "bolometer top  %s  %s of %s", clock,
 		 text_duration(length, sizeof(length), (uint64_t)facts->duration_ns), source);
 	if (facts->cpu_ns && facts->duration_ns > 0)
-		text_add(out, "  %.2f of %u CPUs used", (double)facts->cpu_ns / (double)facts->duration_ns,
+		text_add(out, "  %.2f of %u CPUs", (double)facts->cpu_ns / (double)facts->duration_ns,
 			 cpus);
 	else
 		text_add_string(out, "  nothing ran");
