@@ -14,8 +14,6 @@
 
 #include "maps.bpf.h"
 
-#define CACHE_LINE 64
-
 #define FETCH(address) ((void)*(const volatile u64 *)(address))
 
 /* What every tick needs. The kernel's function that tells the task is code that is not in the cache: these come
@@ -62,6 +60,6 @@ static __always_inline void fetch_for_walk(const struct scratch *s, u32 walk)
 	for (u32 i = 0; i < RECENT_RULES; i++) {
 		if (i >= count)
 			break;
-		FETCH(&s->rules[s->recent_rules[i] & (RULE_CACHE_SIZE - 1)]);
+		FETCH(&s->rules[s->recent_rules[i] & (RULE_SETS - 1)]);
 	}
 }

@@ -13,12 +13,13 @@
 
 #define MAPPING_CACHE_SIZE 8   /* mappings one stack runs through; power of two */
 #define RECENT_RULES 32	       /* of them, those that are fetched before a walk; power of two */
-#define RULE_CACHE_SIZE 512    /* recent (binary, offset) -> rule, direct mapped; power of two */
+#define RULE_SETS 512	       /* of two recent (binary, offset) -> rule each; power of two */
 #define STACK_WINDOW_SIZE 1024 /* bytes of user stack read at once */
 #define STACK_WINDOW_BELOW 64  /* of them below the address asked for: saved registers lie there */
 #define STACKS_SENT_SIZE 16384 /* recent stack ids, direct mapped; 128 KiB in all */
 #define RECENT_STACKS 32       /* of them, those that a walk finds in its scratch; power of two */
 #define MAX_SAMPLE_WORDS (MAX_KERNEL_FRAMES + MAX_USER_FRAMES + 1)
+#define CACHE_LINE 64
 #define KERNEL_BLOCK_WORDS 32 /* a node of the maple tree; power of two */
 
 /* An executable mapping of the sampled process with what is known of its file. */
@@ -34,6 +35,11 @@ struct cached_mapping {
 struct cached_rule {
 	u64 frame; /* file frame word, 0 = empty */
 	struct unwind_rule rule; /* merge applied */
+};
+
+/* Two rules whose frames share a place, the later one first. */
+struct rule_set {
+	struct cached_rule rules[2];
 };
 
 /* Everything one walk up a stack needs. */
@@ -102,15 +108,16 @@ struct scratch {
 	struct binary_key key;
 	struct record_new_binary notice;
 
-	struct cached_rule rules[RULE_CACHE_SIZE];
-
-	u64 users; /* see begin_walk() */
+	u64 users __attribute__((aligned(CACHE_LINE))); /* see begin_walk() */
+	struct rule_set rules[RULE_SETS];
 } __attribute__((aligned(4096)));
+
+_Static_assert(__builtin_offsetof(struct scratch, rules) % CACHE_LINE == 8, "a set is on one line of the cache");
 
 /* Of the front of a scratch, what every walk reads before it has written it. */
 #define HOT_SCRATCH_SIZE __builtin_offsetof(struct scratch, mappings[4])
 
-/* Key: number of the walk, see enum walk_class. Size: walk_count. Five pages each, with the front in one. */
+/* Key: number of the walk, see enum walk_class. Size: walk_count. Eight pages each, with the front in one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

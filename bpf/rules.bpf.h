@@ -133,15 +133,18 @@ __noinline int search_rule(u32 walk, u64 offset)
  * damaged. */
 static __always_inline const struct unwind_rule *find_rule(u32 walk, struct scratch *s, u32 depth, u64 frame)
 {
-	u32 place = (frame ^ frame >> 9 ^ frame >> FRAME_OFFSET_BITS) & (RULE_CACHE_SIZE - 1);
-	struct cached_rule *cached = &s->rules[place];
+	u32 place = (frame ^ frame >> 9 ^ frame >> FRAME_OFFSET_BITS) & (RULE_SETS - 1);
+	struct cached_rule *first = &s->rules[place].rules[0], *second = &s->rules[place].rules[1];
 
 	s->recent_rules[depth & (RECENT_RULES - 1)] = place;
-	if (cached->frame != frame) {
-		if (search_rule(walk, frame & FRAME_OFFSET_MASK) < 0)
-			return 0;
-		cached->frame = frame;
-		cached->rule = s->rule;
-	}
-	return &cached->rule;
+	if (first->frame == frame)
+		return &first->rule;
+	if (second->frame == frame)
+		return &second->rule;
+	if (search_rule(walk, frame & FRAME_OFFSET_MASK) < 0)
+		return 0;
+	*second = *first;
+	first->frame = frame;
+	first->rule = s->rule;
+	return &first->rule;
 }
