@@ -9,6 +9,9 @@
  * fail or find nothing; the stack then ends with a reason, it is never wrong silently, because the
  * mapping found must contain the address.
  *
+ * What was found is kept for the process's next sample. When its mappings have changed since, as they do at every
+ * mmap() and brk(), most are what they were: each is asked for by what it lies in (prove_mapping()), not searched for.
+ *
  * A file is known by struct binary_key. One that nobody announced gets a slot here, so that its frames
  * keep their meaning, and a notice asks the daemon for its tables.
  */
@@ -162,6 +165,7 @@ __noinline int read_area(u32 walk)
 		s->area_flags = FIELD_OF_AREA(s, area, vm_flags);
 	s->area_page_offset = FIELD_OF_AREA(s, area, vm_pgoff);
 	s->area_file = (struct file *)FIELD_OF_AREA(s, area, vm_file);
+	s->area = area;
 	return 0;
 }
 
@@ -299,6 +303,114 @@ __noinline int find_cached_mapping(u32 walk)
 	return -1;
 }
 
+/* Does what the first bytes of the area tell, in scratch->block, say that it is the mapping it was? */
+static __always_inline bool is_same_area(const struct scratch *s, const struct cached_mapping *m,
+					 const struct mapping_proof *proof)
+{
+	const struct vm_area_struct *area = proof->area;
+	const struct vm_area_struct___with_references *counted = (void *)area;
+	const struct vm_area_struct___with_flag *flagged = (void *)area;
+
+	if (bpf_core_field_exists(counted->vm_refcnt)) {
+		if (!field_u32(s, AREA_READ_SIZE, area,
+			       bpf_core_field_offset(struct vm_area_struct___with_references, vm_refcnt)))
+			return false;
+	} else if (bpf_core_field_exists(flagged->detached)) {
+		u32 at = bpf_core_field_offset(struct vm_area_struct___with_flag, detached);
+		if (field_u32(s, AREA_READ_SIZE, area, at & ~3U) >> (at & 3) * 8 & 0xff)
+			return false;
+	} else {
+		return false;
+	}
+	return FIELD_OF_AREA(s, area, vm_start) == m->start &&
+	       FIELD_OF_AREA(s, area, vm_end) == m->start + proof->length &&
+	       FIELD_OF_AREA(s, area, vm_mm) == (u64)s->mm &&
+	       FIELD_OF_AREA(s, area, vm_pgoff) == proof->page_offset &&
+	       FIELD_OF_AREA(s, area, vm_file) == (u64)proof->file &&
+	       (!bpf_core_field_exists(area->vm_flags) || FIELD_OF_AREA(s, area, vm_flags) & VM_EXEC);
+}
+
+/* Is the file of that mapping the one it was? */
+static __always_inline bool is_same_file(const struct scratch *s, const struct mapping_proof *proof)
+{
+	struct inode *inode = proof->inode;
+
+	return FIELD_OF_INODE(s, inode, struct inode, i_sb) == (u64)proof->super &&
+	       FIELD_OF_INODE(s, inode, struct inode, i_ino) == proof->key.inode &&
+	       FIELD_OF_INODE(s, inode, struct inode, i_size) == proof->key.size &&
+	       inode_mtime_ns(s, inode) == proof->key.mtime_ns;
+}
+
+/*
+ * Index of a mapping that was cached before the process's mappings changed and still is what it was, cached again;
+ * or -1. Most changes are of other mappings. Down the tree and on to the file each read waits for the one before
+ * it; here all addresses are known. An area that is in the tree of this process and holds the address is the one
+ * that would be found there; one that was freed has lost its start.
+ */
+__noinline int prove_mapping(u32 walk)
+{
+	struct scratch *s = scratch_of(walk);
+	u32 i;
+
+	if (!s)
+		return -1;
+	u64 address = s->lookup_pc;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < MAPPING_CACHE_SIZE; i++)
+		if (address - s->mappings[i].start < s->proofs[i].length)
+			break;
+	if (i >= MAPPING_CACHE_SIZE) {
+		/* Another mapping will be found and take this place. */
+		s->proofs[s->next_mapping & (MAPPING_CACHE_SIZE - 1)].length = 0;
+		return -1;
+	}
+	struct cached_mapping *m = &s->mappings[i];
+	struct mapping_proof *proof = &s->proofs[i];
+	bool proven = read_block(s, AREA_READ_SIZE, proof->area) == 0 && is_same_area(s, m, proof);
+	struct file *file = proof->file;
+	if (proven && file)
+		proven = BPF_CORE_READ(file, f_inode) == proof->inode &&
+			 read_block(s, INODE_READ_SIZE, proof->inode) == 0 && is_same_file(s, proof);
+	if (proven)
+		m->length = proof->length;
+	proof->length = 0;
+	if (!proven) {
+		s->next_mapping = i; /* what is found instead takes its place */
+		return -1;
+	}
+	s->last_mapping = i;
+	return i;
+}
+
+/* Makes the mapping that was just described, at the next place, one that is cached, with what told of it. Returns its
+ * index. A function of its own: find_mapping() has no room on the stack. */
+__noinline int keep_mapping(u32 walk)
+{
+	struct scratch *s = scratch_of(walk);
+
+	if (!s)
+		return -STACK_END_NO_MAPPING;
+	u32 next = s->next_mapping & (MAPPING_CACHE_SIZE - 1);
+	struct cached_mapping *m = &s->mappings[next];
+	struct mapping_proof *proof = &s->proofs[next];
+	struct file *file = s->area_file;
+	proof->page_offset = s->area_page_offset;
+	proof->area = s->area;
+	proof->file = file;
+	proof->inode = 0;
+	if (file) {
+		struct inode *inode = BPF_CORE_READ(file, f_inode);
+		proof->inode = inode;
+		proof->super = (void *)FIELD_OF_INODE(s, inode, struct inode, i_sb); /* the block still holds it */
+	}
+	proof->key = s->key;
+	m->start = s->area_start;
+	m->length = s->area_end - s->area_start;
+	s->next_mapping = next + 1;
+	s->last_mapping = next;
+	return next;
+}
+
 /* Index of the mapping that holds scratch->lookup_pc, cached now, or the negative enum stack_end. */
 __noinline int find_mapping(u32 walk)
 {
@@ -307,40 +419,43 @@ __noinline int find_mapping(u32 walk)
 	if (!s)
 		return -STACK_END_NO_MAPPING;
 	int cached = find_cached_mapping(walk);
+	if (cached < 0)
+		cached = prove_mapping(walk);
 	if (cached >= 0)
 		return cached;
 	if (is_vsyscall(s->lookup_pc)) {
 		s->area_start = VSYSCALL_ADDRESS;
 		s->area_end = VSYSCALL_ADDRESS + VSYSCALL_SIZE;
 		s->area_file = 0;
+		s->area = 0;
 	} else if (read_area(walk) < 0 || !(s->area_flags & VM_EXEC)) {
 		return -STACK_END_NO_MAPPING;
 	}
-	u32 next = s->next_mapping & (MAPPING_CACHE_SIZE - 1);
-	struct cached_mapping *m = &s->mappings[next];
+	struct cached_mapping *m = &s->mappings[s->next_mapping & (MAPPING_CACHE_SIZE - 1)];
 	m->length = 0;
 	int r = describe_mapping(walk, s, m);
 	if (r < 0)
 		return r;
-	m->start = s->area_start;
-	m->length = s->area_end - s->area_start;
-	s->next_mapping = next + 1;
-	s->last_mapping = next;
-	return next;
+	return keep_mapping(walk);
 }
 
 /* Keeps the mappings of the last sample on this CPU only if the kernel says that they cannot have
- * changed and it is the same process; tables that became ready count as a change. */
+ * changed and it is the same process; tables that became ready count as a change. Those of the same process that
+ * may have changed are to be proven. */
 static __always_inline void revalidate_mappings(struct scratch *s)
 {
 	u64 sequence = s->sequence;
+	bool same = sequence != 0 && s->mappings_mm == s->mm && s->mappings_pid == s->sample.pid &&
+		    s->mappings_epoch == binaries_epoch && s->mappings_start_time == s->sample.process_start;
 
-	if (sequence != 0 && sequence == s->mappings_sequence && s->mappings_mm == s->mm &&
-	    s->mappings_pid == s->sample.pid && s->mappings_epoch == binaries_epoch &&
-	    s->mappings_start_time == s->sample.process_start)
+	if (same && sequence == s->mappings_sequence)
 		return;
-	for (u32 i = 0; i < MAPPING_CACHE_SIZE; i++)
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < MAPPING_CACHE_SIZE; i++) {
+		if (!same || s->mappings[i].length)
+			s->proofs[i].length = same ? s->mappings[i].length : 0;
 		s->mappings[i].length = 0;
+	}
 	s->mappings_sequence = sequence;
 	s->mappings_mm = s->mm;
 	s->mappings_pid = s->sample.pid;

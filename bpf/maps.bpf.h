@@ -32,6 +32,17 @@ struct cached_mapping {
 	u32 has_tables; /* and the file's offsets fit into a frame word */
 };
 
+/* What told of a cached mapping; see prove_mapping(). */
+struct mapping_proof {
+	u64 length; /* of the mapping, 0: no proof */
+	u64 page_offset;
+	struct vm_area_struct *area;
+	struct file *file;
+	struct inode *inode;
+	struct super_block *super;
+	struct binary_key key;
+};
+
 struct cached_rule {
 	u64 frame; /* file frame word, 0 = empty */
 	struct unwind_rule rule; /* merge applied */
@@ -101,6 +112,8 @@ struct scratch {
 	/* the mapping found */
 	u64 area_start, area_end, area_page_offset, area_flags;
 	struct file *area_file;
+	struct vm_area_struct *area;
+	struct mapping_proof proofs[MAPPING_CACHE_SIZE];
 	u64 fault_address;
 	u64 shift; /* a sample of growth stands for 2^shift of them */
 	u64 fault_weight; /* faults it stands for */

@@ -81,6 +81,18 @@ struct mm_struct___with_lock_seqcount {
 	struct seqcount___any mm_lock_seq;
 };
 
+/* Was a mapping taken out of the tree, and is about to be freed? A flag since 457f67be5910 ("mm: introduce
+ * vma detached flag", 6.4), a count of references that is 0 then since 3104138517fc ("mm: make vma cache
+ * SLAB_TYPESAFE_BY_RCU", 6.15), with the commits before it. */
+struct vm_area_struct___with_flag {
+	bool detached;
+};
+struct vm_area_struct___with_references {
+	struct {
+		int any;
+	} vm_refcnt; /* refcount_t */
+};
+
 /* Pages of a process by kind: an array of numbers, counters by CPU since f1a7941243c1 ("mm: convert mm's rss
  * stats into percpu_counter", 6.2), whose count lacks what each CPU has not added yet. */
 #define MM_FILE_PAGES 0
