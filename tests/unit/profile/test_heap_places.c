@@ -211,6 +211,10 @@ static void test_freed(void **state)
 	assert_int_equal(heap_places_tell(&w.places, &w.aggregate, w.window, &totals, true, &told), 0);
 	assert_int_equal(told.values[0].freed.objects[2], 165);
 	free(told.values);
+	totals.list.count = 0; /* of a place that is quiet, what was told */
+	assert_int_equal(heap_places_tell(&w.places, &w.aggregate, w.window, &totals, true, &told), 0);
+	assert_int_equal(told.values[0].freed.objects[2], 164);
+	free(told.values);
 	array_free(&totals.list);
 	tell(&w, NULL, 0, &told); /* the kernel has nothing of it any more, unseen */
 	free(told.values);
