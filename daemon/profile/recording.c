@@ -43,11 +43,12 @@ static void leave_out(struct recording *r, const struct record_sample *sample, c
 }
 
 /* Is it taken, and what does it weigh more? The kernel side is told of processes that are left out whole. */
-static double offer(struct recording *r, const struct record_sample *sample, const struct process *process)
+static double offer(struct recording *r, const struct record_sample *sample, const struct record_trace *trace,
+		    const struct process *process)
 {
 	if (!r->strategies)
 		return 1;
-	double factor = strategies_offer(r->strategies, sample, process, r->pod_names);
+	double factor = strategies_offer(r->strategies, sample, trace, process, r->pod_names);
 	int reason = factor > 0 ? -1 : strategies_reason(r->strategies, sample, process, r->pod_names);
 	collector_leave_out(r->collector, sample, reason);
 	return factor;
@@ -63,7 +64,7 @@ static void on_sample(void *userdata, const struct record_sample *sample, const 
 		      const struct record_trace *trace, struct process *process)
 {
 	struct recording *r = userdata;
-	double factor = offer(r, sample, process);
+	double factor = offer(r, sample, trace, process);
 	if (factor == 0) {
 		leave_out(r, sample, frames);
 		return;

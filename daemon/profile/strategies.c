@@ -197,7 +197,7 @@ static struct decision decision_of(struct strategies *s, const struct process *p
 }
 
 double strategies_offer(struct strategies *s, const struct record_sample *sample,
-			const struct process *process, struct pod_names *names)
+			const struct record_trace *trace, const struct process *process, struct pod_names *names)
 {
 	int kind = profile_kind_of_event(sample->event);
 	if (kind < 0 || kind == PROFILE_KIND_HEAP) /* a place of a process that was chosen */
@@ -205,7 +205,10 @@ double strategies_offer(struct strategies *s, const struct record_sample *sample
 	struct decision decision = decision_of(s, process, names, sample->header.time);
 	struct strategy_sample offered = {.time_ns = sample->header.time,
 					  .process = process->life,
-					  .service = decision.service};
+					  .service = decision.service,
+					  .has_trace = trace != NULL};
+	if (trace)
+		offered.trace_randomness = strategy_trace_randomness(trace->trace_id);
 	double factor = 1;
 	for (uint64_t left = decision.rules[kind]; left && factor > 0; left &= left - 1) {
 		struct strategy *strategy = &s->rules[__builtin_ctzll(left)].strategy;
@@ -326,7 +329,7 @@ void strategies_get(const struct strategies *s, size_t index, struct strategy_re
 
 void strategy_rule_describe(const struct strategy_rule *rule, char *buffer, size_t size)
 {
-	static const char *const choices[] = {"sample", "process", "interval"};
+	static const char *const choices[] = {"sample", "process", "interval", "trace"};
 	const struct strategy_options *o = &rule->options;
 	const char *name = strategy_name(o->kind), *then = rule->goes_on ? ", then the next" : "";
 	if (o->kind == STRATEGY_PROBABILISTIC)

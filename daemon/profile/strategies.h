@@ -50,9 +50,10 @@ int strategies_new(struct strategy_rule *rules, size_t count, uint64_t seed, uin
 		   struct strategies **ret);
 struct strategies *strategies_free(struct strategies *strategies); /* accepts NULL, returns NULL */
 
-/* The factor on a sample's weight, 1 or more; 0: it is not taken. `names` may be NULL. */
+/* The factor on a sample's weight, 1 or more; 0: it is not taken. `trace` is NULL where its thread was in no span;
+ * `names` may be NULL. */
 double strategies_offer(struct strategies *strategies, const struct record_sample *sample,
-			const struct process *process, struct pod_names *names);
+			const struct record_trace *trace, const struct process *process, struct pod_names *names);
 
 /*
  * Processes that are left out whole. Where the first rules that a process falls under decide about it as a whole, and

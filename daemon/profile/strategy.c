@@ -14,6 +14,7 @@
 #define REPAID_IN 12.0	   /* steps: two minutes */
 #define LEAST_ALLOWED 0.25 /* of a step's part, whatever is owed: the chance is never 0 */
 #define MOST_ALLOWED 4.0
+#define TRACE_RANDOMNESS_LIMIT 72057594037927936.0 /* 2^56 */
 
 static const char *const names[] = {
 #define STRATEGY_WORD(id, word) word,
@@ -67,6 +68,13 @@ static bool is_process_taken(const struct strategy *strategy, uint64_t process)
 	return roll_for(strategy, process) < strategy->options.ratio;
 }
 
+/* Is the trace among those of this ratio? */
+static bool has_trace_of(const struct strategy_sample *sample, double ratio)
+{
+	/* Whole numbers: a double has fewer bits than they. */
+	return sample->trace_randomness >= (uint64_t)((1 - ratio) * TRACE_RANDOMNESS_LIMIT + 0.5);
+}
+
 static bool draw(struct strategy *strategy, const struct strategy_sample *sample)
 {
 	const struct strategy_options *o = &strategy->options;
@@ -75,6 +83,8 @@ static bool draw(struct strategy *strategy, const struct strategy_sample *sample
 		return is_process_taken(strategy, sample->process);
 	case STRATEGY_BY_INTERVAL:
 		return roll_for(strategy, sample->time_ns / MAX_OF(o->interval_ns, (uint64_t)1)) < o->ratio;
+	case STRATEGY_BY_TRACE:
+		return sample->has_trace ? has_trace_of(sample, o->ratio) : roll(strategy) < o->ratio;
 	default:
 		return roll(strategy) < o->ratio;
 	}

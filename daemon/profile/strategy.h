@@ -15,6 +15,11 @@
  *
  * The numbers kept are of samples a second (the steps are seconds, each by itself), or of samples of each
  * service an hour (steps of ten seconds; what was taken too much or too little is made up for within minutes).
+ * By trace, no chance is rolled: the trace's own id decides, by the rule by which tracers that sample consistently
+ * decide too, with a ratio of their own. Of a trace that is taken here at a ratio no higher than theirs the spans are
+ * there, on every host. Ids are random in the bits that count (W3C Trace Context, level 2), so each is taken with the
+ * chance that is asked for. A sample outside of any span is taken by itself, with the same chance.
+ *
  * Several hosts share the number of a service: each takes its part by itself, with chances of its own, so that
  * what is merged has the means of what each would have without a strategy.
  */
@@ -38,7 +43,7 @@ enum strategy_kind { BOLOMETER_STRATEGIES(STRATEGY_ENUM) STRATEGY_COUNT };
 #undef STRATEGY_ENUM
 
 /* Of a probabilistic one: what is taken or not as a whole. */
-enum strategy_choice { STRATEGY_BY_SAMPLE, STRATEGY_BY_PROCESS, STRATEGY_BY_INTERVAL };
+enum strategy_choice { STRATEGY_BY_SAMPLE, STRATEGY_BY_PROCESS, STRATEGY_BY_INTERVAL, STRATEGY_BY_TRACE };
 
 struct strategy_options {
 	enum strategy_kind kind;
@@ -55,6 +60,8 @@ struct strategy_sample {
 	uint64_t process; /* equal for samples of one process */
 	uint64_t service; /* equal for samples of one service */
 	uint64_t weight;  /* in the unit of its event */
+	bool has_trace;	  /* its thread was in a span */
+	uint64_t trace_randomness; /* then: 56 bits, see strategy_trace_randomness() */
 };
 
 struct strategy_statistics {
@@ -79,6 +86,19 @@ struct strategy {
 	struct hash services;	   /* service -> index into flows */
 	ARRAY(struct strategy_flow) flows;
 };
+
+/*
+ * The bits of a trace id that are random, by W3C Trace Context level 2: the last seven bytes. A trace is taken at a
+ * ratio p when they are, as a number, at least (1 - p) * 2^56. Source: OpenTelemetry specification, "TraceState:
+ * Probability Sampling".
+ */
+static inline uint64_t strategy_trace_randomness(const uint8_t trace_id[static 16])
+{
+	uint64_t randomness = 0;
+	for (int i = 9; i < 16; i++)
+		randomness = randomness << 8 | trace_id[i];
+	return randomness;
+}
 
 /* "probabilistic" and so on. */
 const char *strategy_name(enum strategy_kind kind);

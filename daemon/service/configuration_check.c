@@ -198,6 +198,10 @@ static void check_strategy_values(const struct check *c, const struct strategy_c
 	snprintf(key, sizeof(key), "%sby", place);
 	if (!has_ratio && s->by != STRATEGY_BY_SAMPLE)
 		COMPLAIN(c, s, key, "means nothing for %s", name);
+	else if (s->by == STRATEGY_BY_TRACE && s->event == STRATEGY_OF_GROWTH)
+		COMPLAIN(c, s, key, "samples of growth have no trace");
+	else if (s->by == STRATEGY_BY_TRACE && !c->configuration->sampling.trace_contexts)
+		COMPLAIN(c, s, key, "trace needs sampling.trace_contexts: true");
 	snprintf(key, sizeof(key), "%sexpected_hosts", place);
 	if (s->strategy != STRATEGY_ADAPTIVE && s->expected_hosts != 1)
 		COMPLAIN(c, s, key, "means nothing for %s", name);

@@ -209,8 +209,9 @@ const struct setting strategy_settings[] = {
 		"Patterns on what is known of the process: {k8s.namespace.name: \"prod-*\"}."),
 	SETTING(CHOICE, "by", by, "sample",
 		"probabilistic: what is taken or not as a whole. interval: everything on this host, one\n"
-		"interval after the other.",
-		WORDS("sample", "process", "interval")),
+		"interval after the other. trace: as OpenTelemetry's tracers sample consistently, by the\n"
+		"trace's id; samples outside of spans each by itself.",
+		WORDS("sample", "process", "interval", "trace")),
 	SETTING(SHARE, "ratio", ratio_ppm, "none", "probabilistic: the chance.", .low = 100,
 		.high = 1000000, .traits = SETTING_ZERO_IS_AUTO),
 	SETTING(DURATION, "interval", interval_ns, "1m", "by: interval: how long one is.",

@@ -32,7 +32,7 @@ static struct strategies *strategies_of(struct strategy_rule *rules, size_t coun
 static bool is_taken(struct strategies *strategies, const struct process *process)
 {
 	struct record_sample sample = {.header.time = NS_PER_SECOND, .event = EVENT_CPU, .weight = 10};
-	return strategies_offer(strategies, &sample, process, NULL) > 0;
+	return strategies_offer(strategies, &sample, NULL, process, NULL) > 0;
 }
 
 /* Is a process that matches left out by a rule "never" with this one pattern? */
@@ -109,7 +109,7 @@ static void test_order(void **state)
 	struct record_sample growth = {.header.time = NS_PER_SECOND, .event = EVENT_GROWTH, .weight = 10};
 	assert_true(is_taken(strategies, &nginx));
 	assert_false(is_taken(strategies, &changed));
-	assert_true(strategies_offer(strategies, &growth, &changed, NULL) == 1);
+	assert_true(strategies_offer(strategies, &growth, NULL, &changed, NULL) == 1);
 	changed.executable_name = "nginx";
 	assert_false(is_taken(strategies, &changed));
 	strategies_forget_processes(strategies);
@@ -148,7 +148,7 @@ static void test_combined(void **state)
 			struct record_sample sample = {.header.time = (1000 * A_SECOND + i) * (NS_PER_SECOND / A_SECOND),
 						       .event = EVENT_CPU,
 						       .weight = 10};
-			sums[run] += 10 * strategies_offer(strategies, &sample, &nginx, NULL);
+			sums[run] += 10 * strategies_offer(strategies, &sample, NULL, &nginx, NULL);
 		}
 		strategies_get(strategies, 0, &first);
 		strategies_get(strategies, 2, &limit);
@@ -197,7 +197,7 @@ static void test_left_out_whole(void **state)
 		struct process app = {.number = 1000 + life, .life = life, .executable_name = "app"};
 		int of_app = strategies_reason(strategies, &sample, &app, NULL);
 		strategies_reset(strategies, 0);
-		assert_true(strategies_offer(strategies, &sample, &process, NULL) == 0);
+		assert_true(strategies_offer(strategies, &sample, NULL, &process, NULL) == 0);
 		bool is_refused = statistics_of(strategies, HALF).taken == 0;
 		assert_int_equal(of_app, is_refused ? reason : -1);
 		int *known = is_refused ? &refused : &passed;
@@ -242,7 +242,7 @@ static void test_heap(void **state)
 		assert_true(strategies_want_heap(strategies, &unknown, NULL, NS_PER_SECOND));
 		assert_true(strategies_want_heap(strategies, &in_container, NULL, NS_PER_SECOND));
 		/* A place of one that was chosen is no sample. */
-		assert_true(strategies_offer(strategies, &place, &nginx, NULL) == 1);
+		assert_true(strategies_offer(strategies, &place, NULL, &nginx, NULL) == 1);
 	}
 	assert_int_equal(statistics_of(strategies, 0).offered, 0);
 	assert_int_equal(statistics_of(strategies, 1).offered, 1);

@@ -171,6 +171,64 @@ static void test_whole_processes_and_intervals(void **state)
 	}
 }
 
+/* The examples are those of the rule itself: at 50 % the threshold is 0x80000000000000, at 25 % 0xc0000000000000. */
+static void test_traces_are_taken_consistently(void **state)
+{
+	static const struct {
+		uint8_t last_bytes[7];
+		bool at_half, at_quarter;
+	} traces[] = {
+		{{0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, false, false},
+		{{0x80}, true, false},
+		{{0xbf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, true, false},
+		{{0xc0}, true, true},
+		{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, true, true},
+		{{0}, false, false},
+	};
+	struct strategy_options options = {.kind = STRATEGY_PROBABILISTIC, .by = STRATEGY_BY_TRACE};
+	for (size_t i = 0; i < ARRAY_LENGTH(traces); i++) {
+		uint8_t id[16];
+		memset(id, 0xff, sizeof(id)); /* the first nine bytes do not count */
+		memcpy(id + 9, traces[i].last_bytes, 7);
+		struct strategy_sample sample = {.has_trace = true, .trace_randomness = strategy_trace_randomness(id)};
+		for (uint64_t seed = 0; seed < 5; seed++) { /* whatever the host */
+			struct strategy half, quarter;
+			options.seed = seed;
+			options.ratio = 0.5;
+			strategy_init(&half, &options);
+			options.ratio = 0.25;
+			strategy_init(&quarter, &options);
+			assert_true(strategy_offer(&half, &sample) == (traces[i].at_half ? 2 : 0));
+			assert_true(strategy_offer(&quarter, &sample) == (traces[i].at_quarter ? 4 : 0));
+			strategy_deinit(&half);
+			strategy_deinit(&quarter);
+		}
+	}
+}
+
+/* Sums over random traces, and over samples outside of any, have the mean they have without a strategy. */
+static void test_traces_are_unbiased(void **state)
+{
+	enum { SAMPLES = 40000 };
+	struct strategy_options options = {.kind = STRATEGY_PROBABILISTIC, .by = STRATEGY_BY_TRACE, .ratio = 0.25,
+					   .seed = 11};
+	for (int has_trace = 0; has_trace < 2; has_trace++) {
+		struct strategy strategy;
+		double sum = 0;
+		strategy_init(&strategy, &options);
+		for (uint64_t n = 0; n < SAMPLES; n++) {
+			struct strategy_sample sample = {.has_trace = has_trace,
+							 .trace_randomness = hash_mix(n + 1) >> 8};
+			sum += strategy_offer(&strategy, &sample);
+		}
+		/* A sample counts 4 with the chance 1/4: its variance is 3. */
+		assert_true(fabs(sum - SAMPLES) < BOUND * sqrt(3.0 * SAMPLES));
+		assert_int_equal(strategy.statistics.offered, SAMPLES);
+		assert_true(strategy.statistics.taken * 4 == (uint64_t)sum);
+		strategy_deinit(&strategy);
+	}
+}
+
 static void test_rate_is_kept_and_unbiased(void **state)
 {
 	struct strategy_options options = {.kind = STRATEGY_RATE, .samples = 20, .seed = 5};
@@ -282,6 +340,8 @@ int main(void)
 		cmocka_unit_test(test_all_and_nothing),
 		cmocka_unit_test(test_probabilistic_is_unbiased),
 		cmocka_unit_test(test_whole_processes_and_intervals),
+		cmocka_unit_test(test_traces_are_taken_consistently),
+		cmocka_unit_test(test_traces_are_unbiased),
 		cmocka_unit_test(test_rate_is_kept_and_unbiased),
 		cmocka_unit_test(test_adaptive_keeps_its_target),
 		cmocka_unit_test(test_services_are_told_apart),
