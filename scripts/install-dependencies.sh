@@ -3,7 +3,7 @@
 # Installs the Debian packages that are missing, and only those: nothing is asked of the network when
 # all are there. Mirrors and suites are the machine's own configuration.
 #
-# Usage: install-dependencies.sh [build] [package] [tests]
+# Usage: install-dependencies.sh [build] [package] [tests] [peers]
 set -eu
 
 # To build: compiler, Meson, the BPF toolchain, the libraries of meson.build.
@@ -27,6 +27,9 @@ tests="libcmocka-dev libclang-rt-dev shellcheck valgrind binutils elfutils
  gcc-aarch64-linux-gnu libc6-dev-arm64-cross
  man-db mandoc zsh fish lintian mmdebstrap systemd systemd-container
  libcap2-bin util-linux procps tmux"
+
+# To compare with in tests/bench: other profilers, and programs to profile. Nothing needs them.
+peers="heaptrack bpfcc-tools libjemalloc2 sqlite3 redis-server redis-tools g++"
 
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -56,8 +59,9 @@ for list in "$@"; do
     build) wanted="$wanted $build" ;;
     package) wanted="$wanted $package" ;;
     tests) wanted="$wanted $package $tests" ;;
+    peers) wanted="$wanted $peers" ;;
     *)
-        echo "usage: $0 [build] [package] [tests]" >&2
+        echo "usage: $0 [build] [package] [tests] [peers]" >&2
         exit 2
         ;;
     esac
