@@ -182,9 +182,8 @@ def note_of(run):
     method = run.comments.get("heap_method", "")
     if method != "windows":
         return method
-    share_error = int(run.comments.get("windows_share_error_95_ppm", 0)) / 1e4
     return (f"{run.comments['heap_windows']} windows, {run.comments['heap_samples']} samples; by its bounds bytes "
-            f"{low / run.times / 1e6:.1f} to {high / run.times / 1e6:.1f} MB, shares to {share_error:.1f} points")
+            f"{low / run.times / 1e6:.1f} to {high / run.times / 1e6:.1f} MB")
 
 
 def tell_totals(runs):
