@@ -97,6 +97,7 @@ static int begin_probing(struct collector *c)
 		.table = c->processes,
 		.processes = c->options.heap_processes,
 		.least_age_ns = least_age(c),
+		.keep_places = c->options.heap_budget >= 1,
 		.is_selected = is_selected_for_heap,
 		.userdata = c,
 	};

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "bolometer.skel.h"
+#include "collect/task_clock.h"
 #include "process/process_state.h"
 
 #include <bpf/bpf.h>
@@ -29,6 +30,11 @@
 #define MAX_FILES 4096 /* of a process */
 #define LEADERLESS_JUDGEMENTS 2
 #define TABLES_TIMEOUT_NS (5 * NS_PER_SECOND)
+/* Between two judgements a process that waits for a place has run so long, and one that is idle no longer than: */
+#define RUNS_NS (10 * NS_PER_MS)
+#define IDLE_NS NS_PER_MS
+#define IDLE_JUDGEMENTS 3
+#define STAYING_IDLE_JUDGEMENTS 60 /* whose blocks are all known: with its place, that goes */
 
 /* Which word of struct user_registers (bpf/kernel_types.bpf.h) holds the register with a DWARF number. */
 static uint64_t register_word(uint8_t number)
@@ -202,7 +208,8 @@ static struct probed_process *judge_process(struct heap_probes *heap, struct pro
 	p->pid = process->pid;
 	note_program(p, process);
 	p->index = take_index(heap);
-	p->seen = heap->judgement;
+	p->seen = p->ran = heap->judgement;
+	p->cpu_ns = process_clock_read(p->pid);
 	return p;
 }
 
@@ -229,14 +236,69 @@ bool heap_probes_on_mapping(struct heap_probes *heap, struct process *process,
 	return p != NULL;
 }
 
+/* ---- Places ---------------------------------------------------------------------------------- */
+
+static void note_run(const struct heap_probes *heap, struct probed_process *p)
+{
+	uint64_t cpu = process_clock_read(p->pid);
+	if (cpu > p->cpu_ns + IDLE_NS)
+		p->ran = heap->judgement;
+	p->cpu_ns = cpu;
+}
+
+/* Has one that found no place run since the last judgement? */
+static bool runs(struct heap_probes *heap, uint32_t pid)
+{
+	const uint64_t *known = hash_get(&heap->refused_cpu, pid);
+	uint64_t cpu = process_clock_read(pid), before = known ? *known : cpu;
+	hash_put(&heap->refused_cpu, pid, cpu); /* without: it waits a judgement longer */
+	return cpu >= before + RUNS_NS;
+}
+
+static bool is_idle(const struct heap_probes *heap, const struct probed_process *p)
+{
+	uint64_t least = heap_windows_stays(heap->options.windows, p->pid) ? STAYING_IDLE_JUDGEMENTS : IDLE_JUDGEMENTS;
+	return heap->judgement >= p->ran + least;
+}
+
+/* The one that has been idle for longest loses its place. Returns whether there is one. */
+static bool yield_place(struct heap_probes *heap)
+{
+	struct hash_slot *slot;
+	struct probed_process *idlest = NULL;
+	for (size_t i = 0; (slot = hash_next(&heap->by_pid, &i));) {
+		struct probed_process *p = (struct probed_process *)(uintptr_t)slot->value;
+		if ((!idlest || p->ran < idlest->ran) && is_idle(heap, p))
+			idlest = p;
+	}
+	if (!idlest)
+		return false;
+	log_debug("process %u does not run, and is not probed any more", idlest->pid);
+	remove_process(heap, idlest);
+	heap->statistics.processes_yielded++;
+	return true;
+}
+
+static void judge_again(struct heap_probes *heap, struct process *process)
+{
+	if (judge_process(heap, process) || heap->options.keep_places)
+		return;
+	const uint64_t *refused = hash_get(&heap->refused, process->pid);
+	if (refused && *refused == heap->judgement && runs(heap, process->pid) && yield_place(heap))
+		judge_process(heap, process);
+}
+
 static void on_alive(void *userdata, struct process *process)
 {
 	struct heap_probes *heap = userdata;
 	const struct heap_probes_options *options = &heap->options;
 	struct probed_process *p = find_process(heap, process);
-	if (!p)
-		judge_process(heap, process);
-	else if (options->is_selected(options->userdata, process))
+	if (!p) {
+		judge_again(heap, process);
+		return;
+	}
+	note_run(heap, p);
+	if (options->is_selected(options->userdata, process))
 		p->seen = heap->judgement;
 }
 
@@ -281,8 +343,10 @@ static bool forget_one_refused(struct heap_probes *heap)
 {
 	struct hash_slot *slot;
 	for (size_t i = 0; (slot = hash_next(&heap->refused, &i));)
-		if (slot->value != heap->judgement)
+		if (slot->value != heap->judgement) {
+			hash_remove(&heap->refused_cpu, slot->key, NULL);
 			return hash_remove(&heap->refused, slot->key, NULL);
+		}
 	return false;
 }
 
@@ -426,6 +490,7 @@ void heap_probes_end(struct heap_probes *heap)
 	}
 	hash_free(&heap->by_pid);
 	hash_free(&heap->refused);
+	hash_free(&heap->refused_cpu);
 	hash_free(&heap->young);
 	hash_free(&heap->ended);
 	hash_free(&heap->leaderless);

@@ -5,7 +5,8 @@
  * process but the one it is for, and in copies that it forks, where nothing is counted.
  *
  * Processes are judged when they map a file, and once a second, since names, cgroups and programs change.
- * Their number is bounded: one hit goes by the probes of all processes that are probed in that file.
+ * Their number is bounded: one hit goes by the probes of all processes that are probed in that file. Where more are
+ * selected, those that run have the places: one that has not run for some seconds yields its own to one that does.
  *
  * Setting and removing probes takes milliseconds of the kernel's time. Where many processes are selected most are too
  * short to be worth it: a program is not probed before it has run for `least_age_ns`; those that end before are counted.
@@ -33,6 +34,7 @@ struct probed_process {
 	uint64_t seen;	/* the last judgement at which it was there */
 	bool maps_read; /* its files from before it was selected are known */
 	bool is_added;	/* to the windows: it has an allocator */
+	uint64_t cpu_ns, ran; /* its CPU time at the last judgement; the last one before which it used some */
 	ARRAY(struct probed_file) files;
 };
 
@@ -43,6 +45,7 @@ struct heap_probes_options {
 	struct heap_windows *windows;
 	size_t processes; /* at most; 0: HEAP_DEFAULT_PROCESSES */
 	uint64_t least_age_ns; /* of a program; 0: it is probed at once */
+	bool keep_places; /* what was probed first stays so: every call is to be seen */
 	/* Is the process one to look at? */
 	bool (*is_selected)(void *userdata, struct process *process);
 	void *userdata;
@@ -51,6 +54,7 @@ struct heap_probes_options {
 struct heap_probes_statistics {
 	uint64_t processes;	    /* that are probed now, or will be */
 	uint64_t processes_refused; /* for there were too many */
+	uint64_t processes_yielded; /* that did not run, and left their places to others that did */
 	uint64_t probes;	    /* set so far */
 	uint64_t failed;	    /* files of a process whose probes the kernel refused */
 	uint64_t missed;	    /* processes that ended before their files were looked into */
@@ -63,6 +67,7 @@ struct heap_probes {
 	struct hash by_pid;	  /* pid -> struct probed_process *, owned */
 	struct hash indices;	  /* in use, of `heap_processes` */
 	struct hash refused;	  /* pid -> the last judgement that refused it */
+	struct hash refused_cpu;  /* pid of one of these -> its CPU time at the last judgement, ns */
 	struct hash young;	  /* number of a program -> the last judgement at which it was too young */
 	struct hash ended;	  /* number of a program that the table still takes for alive -> the last judgement */
 	struct hash leaderless;	  /* pid -> the judgement that found it so; 0: it has been told */

@@ -275,8 +275,10 @@ static struct window_process *add_process(struct heap_windows *w, uint32_t pid, 
 	/* Its windows have other numbers than those of an earlier time: calls that were on their way when its probes
 	 * were taken away are still known to the program, and would hide all that are made below them. */
 	p->number = monotonic_ns() / 1000 * SURVIVOR_WINDOWS;
-	p->cpu_begin = p->cpu = (double)process_clock_read(pid);
+	p->turn_cpu = process_clock_read(pid);
+	p->cpu_begin = p->cpu = (double)p->turn_cpu;
 	p->wall_begin = p->wall = monotonic_ns();
+	p->due_ns = p->wall;
 	/* Where there is a limit, many that come at once may not cost more than it at once. */
 	if (!p->stays && isfinite(w->pace.allowed))
 		p->due_ns = p->wall + hash_mix(p->wall ^ pid) % p->period_ns;
@@ -317,6 +319,15 @@ void heap_windows_renew(struct heap_windows *w, uint32_t pid)
 		p->must_renew = true;
 	pthread_cond_signal(&w->changed);
 	pthread_mutex_unlock(&w->lock);
+}
+
+bool heap_windows_stays(struct heap_windows *w, uint32_t pid)
+{
+	pthread_mutex_lock(&w->lock);
+	const struct window_process *p = heap_windows_find(w, pid);
+	bool stays = p && p->stays;
+	pthread_mutex_unlock(&w->lock);
+	return stays;
 }
 
 void heap_windows_remove(struct heap_windows *w, uint32_t pid)

@@ -73,7 +73,10 @@ void heap_windows_allow(struct heap_windows *windows, double allowed);
 /* The process has become another program, maybe with another main thread: probes that stay are set anew. */
 void heap_windows_renew(struct heap_windows *windows, uint32_t pid);
 
-/* The process has ended. */
+/* Are its probes there all the time? */
+bool heap_windows_stays(struct heap_windows *windows, uint32_t pid);
+
+/* The process has ended, or is not looked at any more. */
 void heap_windows_remove(struct heap_windows *windows, uint32_t pid);
 
 /* Makes final what has to be; call it several times a second. */

@@ -353,6 +353,20 @@ static bool wait_for_room(struct heap_windows *w, struct window_process *p)
 	return true;
 }
 
+/* Where more windows are due than there is time for, a process that has not run since its last turn gives way. A window
+ * stands for the progress around it, of which there was none. Where there is time it gets its window: that it
+ * allocates rarely, and may be looked at always, is to be found out. */
+static bool gives_way(struct heap_windows *w, struct window_process *p)
+{
+	uint64_t cpu = process_clock_read(p->pid);
+	bool has_run = cpu != p->turn_cpu, is_late = monotonic_ns() > p->due_ns + p->period_ns / 2;
+	p->turn_cpu = cpu;
+	if (has_run || !is_late || !cpu)
+		return false;
+	draw_moment(w, p, p->window_ns);
+	return true;
+}
+
 /* What a window took of both sides since `own_ns` of our CPU time. */
 static void note_price(struct heap_windows *w, const struct window_process *p, const struct opened *o, uint64_t own_ns)
 {
@@ -442,7 +456,7 @@ void heap_windows_work_on(struct heap_windows *w, struct window_process *p, bool
 {
 	if (!p->stays) {
 		/* Else files came, in no window. */
-		if (p->due_ns <= monotonic_ns() && !wait_for_room(w, p))
+		if (p->due_ns <= monotonic_ns() && !wait_for_room(w, p) && !gives_way(w, p))
 			look_through_window(w, p);
 	} else if (files_came || !is_attached(p))
 		begin_to_stay(w, p);

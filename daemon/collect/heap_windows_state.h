@@ -63,6 +63,7 @@ struct window_process {
 	unsigned quiet_windows; /* one after another, with few hits */
 	bool was_busy; /* had a window with more */
 	uint64_t period_ns; /* between its windows since the phase began */
+	uint64_t turn_cpu; /* its CPU time at its last turn, ns */
 	struct heap_process judged; /* counts at the last judgement */
 	uint64_t judged_cpu, judged_ns;
 	unsigned looks; /* since then */

@@ -24,6 +24,8 @@
 	     "files of a process whose allocator could not be probed")                     \
 	LOSS(heap_processes_refused, c->heap.processes_refused,                            \
 	     "processes whose allocators were not probed because there were too many")     \
+	LOSS(heap_processes_yielded, c->heap.processes_yielded,                            \
+	     "processes that did not run, whose allocators were left for others that did")  \
 	LOSS(heap_processes_missed, c->heap.missed + c->heap_windows.missed,               \
 	     "processes that ended before their allocator was probed")                     \
 	LOSS(heap_processes_brief, c->heap.brief,                                          \

@@ -26,6 +26,7 @@ from test_children import cgroup_root
 
 WAIT = 20
 BRIEF = 300 # processes
+TURNS_SECONDS = 7
 YOUNG, YOUNG_SECONDS = 20, 0.9
 HELD, OWN = (500, 30011), (300, 20011)  # blocks, bytes of each
 FORKS = f"""
@@ -63,8 +64,9 @@ def programs(bench, *names):
 
 
 @contextlib.contextmanager
-def recording(bench, path, *options, symbolize=False):
-    with subprocess.Popen([bench.bolometer, "record", "-q", "-e", "heap", "--exact",
+def recording(bench, path, *options, symbolize=False, budget=None):
+    with subprocess.Popen([bench.bolometer, "record", "-q", "-e", "heap",
+                           *(["--heap-budget", budget] if budget else ["--exact"]),
                            *([] if symbolize else ["--no-symbolize"]),
                            "-d", f"{TIMEOUT}s", "-o", path, *map(str, options)],
                           stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as recorder:
@@ -233,6 +235,31 @@ def bounded(bench):
     return "2 of 3, and the third later"
 
 
+def turns(bench):
+    """Where there are more programs than places, one that runs gets the place of one that does not."""
+    with programs(bench, "chosen", "chosen") as (directory, _, idle):
+        path = f"{directory}/x.pb.gz"
+        with recording(bench, path, "--exe", "*/chosen", "--exe", "*/heap_pace", "--heap-processes", 2,
+                       budget="1%") as recorder:
+            time.sleep(1.5)  # both have places
+            with subprocess.Popen(list(map(str, bench.workload("heap_pace", 30, 20000))),
+                                  stdout=subprocess.DEVNULL) as busy:
+                time.sleep(TURNS_SECONDS)
+                has_links = finish(recorder)
+                busy.kill()
+            if not has_links:
+                return NO_LINKS
+        profile = Profile.read(path)
+    counters = dict(comment.rsplit("=", 1) for comment in profile.comments if "=" in comment)
+    if busy.pid not in {sample.labels.get("process.pid") for sample in profile.samples}:
+        if int(counters.get("heap_windows", 0)) < TURNS_SECONDS / 2:
+            raise Undecided("hardly any window could be opened")
+        expect(False, f"the program that runs is not in the profile: {counters}")
+    expect(int(counters.get("heap_processes_yielded", 0)) in range(1, len(idle) + 1),
+           f"an idle one has made room: {counters}")
+    return "1 of 2 places changed hands"
+
+
 def bytes_of(profile, pid, kind):
     return sum(sample.values[kind] for sample in profile.samples if sample.labels.get("process.pid") == pid)
 
@@ -343,4 +370,4 @@ def leaderless(bench):
 
 
 if __name__ == "__main__":
-    main([by_pid, by_comm, by_executable, by_cgroup, young, bounded, forked, brief, leaderless])
+    main([by_pid, by_comm, by_executable, by_cgroup, young, bounded, turns, forked, brief, leaderless])
