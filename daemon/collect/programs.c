@@ -43,16 +43,30 @@
 #define HEAP_BLOCKS (1U << 20)
 #define HEAP_PROCESSES 4096
 #define HEAP_CALLS 8192 /* threads within an allocator at one moment */
+#define MOST_LIBBPF_LINES 200 /* of one message */
 #define INITIAL_PID_NAMESPACE_INODE 0xeffffffcU /* PROC_PID_INIT_INO */
 
+/* Where the last so many lines of a text begin. */
+static const char *last_lines(const char *text, size_t count)
+{
+	const char *at = text + strlen(text);
+	while (at > text && (at[-1] != '\n' || at[0] == '\0' || --count))
+		at--;
+	return at;
+}
+
+/* The verifier's words come in one message, and why it refuses a program stands at their end. */
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
 {
-	if (log_get_level() < LOG_LEVEL_DEBUG)
+	char *text;
+	if (log_get_level() < LOG_LEVEL_DEBUG || vasprintf(&text, format, arguments) < 0)
 		return 0;
-	char line[1024];
-	vsnprintf(line, sizeof(line), format, arguments);
-	line[strcspn(line, "\n")] = '\0';
-	log_debug("%s", line);
+	for (const char *line = last_lines(text, MOST_LIBBPF_LINES); *line;) {
+		size_t length = strcspn(line, "\n");
+		log_debug("%.*s", (int)length, line);
+		line += length + (line[length] == '\n');
+	}
+	free(text);
 	return 0;
 }
 
