@@ -364,9 +364,10 @@ static int set_switches(struct bolometer_bpf *s)
 	return r;
 }
 
+/* -EACCES is the verifier's, also for root. */
 static int fail_load(struct collect_failure *failure, int error)
 {
-	if (error == -EPERM || error == -EACCES)
+	if (error == -EPERM)
 		return collect_fail(failure, error,
 				    "the kernel refused to load the BPF programs: %s. Run as root, or "
 				    "with the capabilities BPF and PERFMON; `bolometer doctor` says more",
