@@ -24,6 +24,7 @@ struct loop_source {
 	struct loop_source *next;
 	enum source_kind kind;
 	int fd;
+	int signal_code; /* of the signal that came last: SI_KERNEL, SI_USER, … */
 	bool removed;
 	loop_callback callback;
 	void *userdata;
@@ -167,6 +168,11 @@ int loop_add_signal(struct loop *loop, int signal, loop_callback callback, void 
 	return r;
 }
 
+bool loop_signal_is_from_kernel(const struct loop_source *source)
+{
+	return source->signal_code == SI_KERNEL;
+}
+
 struct loop_source *loop_remove(struct loop_source *source)
 {
 	if (!source || source->removed)
@@ -191,6 +197,7 @@ static int source_dispatch(struct loop_source *source, uint32_t events)
 		if (n != sizeof(info))
 			return n < 0 && errno != EAGAIN ? -errno : 0;
 		events = info.ssi_signo;
+		source->signal_code = info.ssi_code;
 	}
 	return source->callback(source, events, source->userdata);
 }

@@ -35,6 +35,9 @@ int loop_set_timer(struct loop_source *source, uint64_t first_ns, uint64_t inter
 int loop_add_signal(struct loop *loop, int signal, loop_callback callback, void *userdata,
 		    struct loop_source **ret);
 
+/* In the callback of a signal: did the kernel send it (a key at the terminal), not a process? */
+bool loop_signal_is_from_kernel(const struct loop_source *source);
+
 /* Accepts NULL. Always returns NULL. */
 struct loop_source *loop_remove(struct loop_source *source);
 

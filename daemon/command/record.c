@@ -199,7 +199,7 @@ static int on_signal(struct loop_source *source, uint32_t signal, void *userdata
 	struct record *record = userdata;
 	bool ends = signal == SIGINT || signal == SIGTERM || signal == SIGHUP;
 	if (record->workload.pid > 0)
-		workload_signal(&record->workload, (int)signal);
+		workload_signal(&record->workload, (int)signal, loop_signal_is_from_kernel(source));
 	if (ends && (record->workload.pid <= 0 || ++record->interrupts > 1))
 		loop_stop(record->loop, 0);
 	return 0;

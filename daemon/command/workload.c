@@ -82,11 +82,11 @@ static bool is_in_foreground(void)
 	return terminal >= 0 && tcgetpgrp(terminal) == getpgrp();
 }
 
-void workload_signal(const struct workload *workload, int signal)
+void workload_signal(const struct workload *workload, int signal, bool is_from_kernel)
 {
 	if (workload->pid <= 0 || workload->ended)
 		return;
-	if (signal == SIGINT && is_in_foreground())
+	if (signal == SIGINT && is_from_kernel && is_in_foreground())
 		return;
 	kill(workload->pid, signal);
 }

@@ -30,9 +30,9 @@ int workload_fork(struct workload *workload, char **argv, bool keep_stdout_free)
 /* Lets the command run. Returns 0, or -errno of its exec (-ENOENT: not found). */
 int workload_start(struct workload *workload);
 
-/* Passes a signal on, unless the terminal has delivered it to the whole foreground group already.
- */
-void workload_signal(const struct workload *workload, int signal);
+/* Passes a signal on, unless it is the terminal's (`is_from_kernel`), which has delivered it to the whole foreground
+ * group already. */
+void workload_signal(const struct workload *workload, int signal, bool is_from_kernel);
 
 /* Collects the status; blocks until the command has ended. Returns 0 or -errno. */
 int workload_wait(struct workload *workload);

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`bolometer record` as a program: exit statuses, outputs, signals, rights. What is in the profiles is
 the truth tests' business."""
+import contextlib
 import os
+import pty
 import signal
 import subprocess
 import tempfile
@@ -158,6 +160,30 @@ def signals_reach_the_command(bolometer):
                    f"{number.name}: the command's status {status}, not {process.returncode}")
 
 
+def signals_on_a_terminal(bolometer):
+    """A key is the whole group's: the command has it from the terminal. What is sent to the recorder alone is passed on."""
+    script = "trap 'echo got it >>signals' INT; >ready; for i in 1 2 3; do sleep 0.5; done"
+    for by_key in (True, False):
+        with tempfile.TemporaryDirectory() as directory:
+            pid, terminal = pty.fork()
+            if pid == 0:
+                os.chdir(directory)
+                os.execv(bolometer.path, [bolometer.path, "record", "-q", "-o", "x.pb.gz", "--", "sh", "-c", script])
+            while not os.path.exists(directory + "/ready") and os.waitpid(pid, os.WNOHANG)[0] == 0:
+                time.sleep(0.05)
+            if by_key:
+                os.write(terminal, b"\x03")
+            else:
+                os.kill(pid, signal.SIGINT)
+            with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+                while os.read(terminal, 4096):
+                    pass
+            os.waitpid(pid, 0)
+            os.close(terminal)
+            with open(directory + "/signals", encoding="ascii") as file:
+                expect(file.read() == "got it\n", "the command gets SIGINT once")
+
+
 def duration_and_command(bolometer):
     with tempfile.TemporaryDirectory() as directory:
         result = bolometer.run("record", "-d", "200ms", "-o", "x.pb.gz", "--", "sh", "-c",
@@ -193,5 +219,5 @@ def without_rights(bolometer):
 if __name__ == "__main__":
     main([statuses_of_commands, command_that_cannot_start_leaves_no_file, several_outputs_and_names,
           default_output, standard_output, outputs_are_checked_before, longest_name, full_file_system,
-          old_file_survives_failure, signals_end_a_capture, signals_reach_the_command,
+          old_file_survives_failure, signals_end_a_capture, signals_reach_the_command, signals_on_a_terminal,
           duration_and_command, nothing_to_profile, without_rights], needs_root=True)
