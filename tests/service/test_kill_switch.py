@@ -3,6 +3,7 @@
 
     test_kill_switch.py BOLOMETER
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -24,19 +25,19 @@ def family(pid):
     """A process and what it started."""
     yield pid
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from family(int(child))
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            for child in (task / "children").read_text().split():
+                yield from family(int(child))
 
 
 def attached(daemon):
     """How many events, links and other ties to the kernel's ways the daemon and its children hold."""
     names = []
     for pid in family(daemon.process.pid):
-        for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                names.append(os.readlink(entry))
-            except OSError:
-                pass  # closed meanwhile
+        with contextlib.suppress(OSError):  # it has ended
+            for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):  # closed meanwhile
+                    names.append(os.readlink(entry))
     return sum(name in ATTACHED for name in names)
 
 
