@@ -148,10 +148,14 @@ def suite_of(test):
 
 
 def order(test):
+    """By suite; in the last of them those that run alone first, and of the others the longest (by its priority), so
+    that the CPUs are not left to one of them at the end."""
     suite = suite_of(test)
     if suite in FIRST:
-        return FIRST.index(suite)
-    return len(FIRST) + 1 + LAST.index(suite) if suite in LAST else len(FIRST)
+        return (FIRST.index(suite),)
+    if suite in LAST:
+        return len(FIRST) + 1 + LAST.index(suite), test.get("is_parallel", True), -test.get("priority", 0)
+    return (len(FIRST),)
 
 
 def build(directory, options, deadline, tally, suites=None):
@@ -209,6 +213,8 @@ def run_tests(tests, label, deadline, tally):
         batch.clear()
 
     for test in tests:
+        if batch and order(batch[-1])[0] != order(test)[0]:
+            flush()
         if test.get("is_parallel", True):
             batch.append(test)
             continue
