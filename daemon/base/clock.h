@@ -28,7 +28,8 @@ static inline uint64_t thread_cpu_ns(void)
 	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
-/* CPU time that a process which has not been waited for used so far; 0 when it cannot be told. */
+/* CPU time that a process which has not been waited for used so far, ns: of threads that run, as of the last tick of their
+ * CPUs; 0 when it cannot be told. */
 static inline uint64_t process_cpu_ns(pid_t pid)
 {
 	clockid_t clock;

@@ -19,7 +19,8 @@
 struct collector;
 
 /* `frames` holds the sample's frame words, or is NULL when the stack with this id was delivered
- * before; `trace` is NULL where its thread had no trace context. `process` lives during the call; take a reference to keep it. */
+ * before; `trace` is NULL where its thread had no trace context. `process` lives during the call; take a
+ * reference to keep it. */
 typedef void (*collector_callback)(void *userdata, const struct record_sample *sample,
 				   const uint64_t *frames, const struct record_trace *trace,
 				   struct process *process);

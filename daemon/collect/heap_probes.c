@@ -16,7 +16,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "bolometer.skel.h"
-#include "collect/task_clock.h"
 #include "process/process_state.h"
 
 #include <bpf/bpf.h>
@@ -209,7 +208,7 @@ static struct probed_process *judge_process(struct heap_probes *heap, struct pro
 	note_program(p, process);
 	p->index = take_index(heap);
 	p->seen = p->ran = heap->judgement;
-	p->cpu_ns = process_clock_read(p->pid);
+	p->cpu_ns = process_cpu_ns((pid_t)p->pid);
 	return p;
 }
 
@@ -240,7 +239,7 @@ bool heap_probes_on_mapping(struct heap_probes *heap, struct process *process,
 
 static void note_run(const struct heap_probes *heap, struct probed_process *p)
 {
-	uint64_t cpu = process_clock_read(p->pid);
+	uint64_t cpu = process_cpu_ns((pid_t)p->pid);
 	if (cpu > p->cpu_ns + IDLE_NS)
 		p->ran = heap->judgement;
 	p->cpu_ns = cpu;
@@ -250,7 +249,7 @@ static void note_run(const struct heap_probes *heap, struct probed_process *p)
 static bool runs(struct heap_probes *heap, uint32_t pid)
 {
 	const uint64_t *known = hash_get(&heap->refused_cpu, pid);
-	uint64_t cpu = process_clock_read(pid), before = known ? *known : cpu;
+	uint64_t cpu = process_cpu_ns((pid_t)pid), before = known ? *known : cpu;
 	hash_put(&heap->refused_cpu, pid, cpu); /* without: it waits a judgement longer */
 	return cpu >= before + RUNS_NS;
 }
@@ -266,13 +265,17 @@ static bool yield_place(struct heap_probes *heap)
 {
 	struct hash_slot *slot;
 	struct probed_process *idlest = NULL;
+	if (heap->all_run == heap->judgement)
+		return false;
 	for (size_t i = 0; (slot = hash_next(&heap->by_pid, &i));) {
 		struct probed_process *p = (struct probed_process *)(uintptr_t)slot->value;
 		if ((!idlest || p->ran < idlest->ran) && is_idle(heap, p))
 			idlest = p;
 	}
-	if (!idlest)
+	if (!idlest) {
+		heap->all_run = heap->judgement;
 		return false;
+	}
 	log_debug("process %u does not run, and is not probed any more", idlest->pid);
 	remove_process(heap, idlest);
 	heap->statistics.processes_yielded++;

@@ -73,6 +73,7 @@ struct heap_probes {
 	struct hash leaderless;	  /* pid -> the judgement that found it so; 0: it has been told */
 	uint64_t begin_ns, judged_ns, judgement;
 	uint64_t vain_ns; /* when ended ones were looked for last, and there was none */
+	uint64_t all_run; /* the judgement at which no place was found idle */
 	uint32_t last_index;
 	struct heap_probes_statistics statistics;
 };

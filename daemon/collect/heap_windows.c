@@ -12,7 +12,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "bolometer.skel.h"
-#include "collect/task_clock.h"
 #include "process/process_state.h"
 
 #include <bpf/libbpf.h>
@@ -275,7 +274,7 @@ static struct window_process *add_process(struct heap_windows *w, uint32_t pid, 
 	/* Its windows have other numbers than those of an earlier time: calls that were on their way when its probes
 	 * were taken away are still known to the program, and would hide all that are made below them. */
 	p->number = monotonic_ns() / 1000 * SURVIVOR_WINDOWS;
-	p->turn_cpu = process_clock_read(pid);
+	p->turn_cpu = process_cpu_ns((pid_t)pid);
 	p->cpu_begin = p->cpu = (double)p->turn_cpu;
 	p->wall_begin = p->wall = monotonic_ns();
 	p->due_ns = p->wall;

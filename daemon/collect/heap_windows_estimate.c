@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "collect/task_clock.h"
 #include "process/memory_usage.h"
 #include "process/process_state.h"
 
@@ -15,7 +14,7 @@
 /* With the lock held. */
 static void note_cpu(struct heap_windows *w, struct window_process *p)
 {
-	double cpu = (double)process_clock_read(p->pid);
+	double cpu = (double)process_cpu_ns((pid_t)p->pid);
 	if (cpu > p->cpu)
 		w->statistics.cpu_ns += cpu - p->cpu;
 	p->cpu = fmax(cpu, p->cpu);

@@ -358,7 +358,7 @@ static bool wait_for_room(struct heap_windows *w, struct window_process *p)
  * allocates rarely, and may be looked at always, is to be found out. */
 static bool gives_way(struct heap_windows *w, struct window_process *p)
 {
-	uint64_t cpu = process_clock_read(p->pid);
+	uint64_t cpu = process_cpu_ns((pid_t)p->pid);
 	bool has_run = cpu != p->turn_cpu, is_late = monotonic_ns() > p->due_ns + p->period_ns / 2;
 	p->turn_cpu = cpu;
 	if (has_run || !is_late || !cpu)
@@ -420,7 +420,7 @@ static void begin_to_stay(struct heap_windows *w, struct window_process *p)
 	int r = attach(w, p, true);
 	set_mode(w, p, HEAP_MODE_ALL);
 	p->judged = read_counts(w, p);
-	p->judged_cpu = process_clock_read(p->pid);
+	p->judged_cpu = process_cpu_ns((pid_t)p->pid);
 	p->judged_ns = monotonic_ns();
 	p->looks = 0;
 	p->due_ns = next_look();
@@ -435,7 +435,7 @@ static void judge_staying(struct heap_windows *w, struct window_process *p)
 	p->due_ns = next_look();
 	if (++p->looks < JUDGE_LOOKS && cost < BURST_NS)
 		return;
-	uint64_t cpu = process_clock_read(p->pid);
+	uint64_t cpu = process_cpu_ns((pid_t)p->pid);
 	double used = (double)(cpu - p->judged_cpu), elapsed = (double)(monotonic_ns() - p->judged_ns);
 	p->judged_ns += (uint64_t)elapsed;
 	p->looks = 0;

@@ -321,7 +321,10 @@ static void collect_places(const struct window_process *p, struct heap_totals *t
 		if (!is_of(total, p))
 			continue;
 		ret->held += total->held_bytes;
-		if (o->samples && array_add(&ret->list, ((struct place_left){o, share_at_least((double)o->samples, (double)o->watched)})) < 0)
+		if (!o->samples)
+			continue;
+		struct place_left left = {o, share_at_least((double)o->samples, (double)o->watched)};
+		if (array_add(&ret->list, left) < 0)
 			o->least = 0; /* it is not judged */
 	}
 	if (ret->list.count)

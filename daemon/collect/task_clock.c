@@ -57,18 +57,9 @@ uint64_t task_clock_read(const struct task_clock *clock)
 {
 	uint64_t sum = 0, ns;
 	if (!clock->events.count)
-		return process_clock_read(clock->pid);
+		return process_cpu_ns((pid_t)clock->pid);
 	for (size_t i = 0; i < clock->events.count; i++)
 		if (read(clock->events.items[i], &ns, sizeof(ns)) == sizeof(ns))
 			sum += ns;
 	return sum;
-}
-
-uint64_t process_clock_read(uint32_t pid)
-{
-	clockid_t clock;
-	struct timespec t;
-	if (clock_getcpuclockid((pid_t)pid, &clock) != 0 || clock_gettime(clock, &t) < 0)
-		return 0;
-	return (uint64_t)t.tv_sec * NS_PER_SECOND + (uint64_t)t.tv_nsec;
 }

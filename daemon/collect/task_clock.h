@@ -21,6 +21,3 @@ void task_clock_close(struct task_clock *clock);
 
 /* In ns, from an origin of its own. */
 uint64_t task_clock_read(const struct task_clock *clock);
-
-/* The POSIX clock: since the process began, to some milliseconds; 0: it has ended. */
-uint64_t process_clock_read(uint32_t pid);

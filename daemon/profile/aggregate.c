@@ -31,6 +31,7 @@ static void window_clear(struct aggregate_window *window)
 		process_unreference(window->entries.items[i].process);
 	array_shrink(&window->entries, window->entries.count);
 	array_shrink(&window->times, window->times.count);
+	array_shrink(&window->links, window->links.count);
 	window->entries.count = 0;
 	window->times.count = 0;
 	window->links.count = 0;
