@@ -23,6 +23,8 @@
 #define REPEAT_NS (30 * NS_PER_SECOND) /* after a look that found something */
 #define MAPS_AT_ONCE 16
 #define FORKS_INTERVAL_NS (2 * NS_PER_SECOND)
+#define REFUSED_INTERVAL_NS (60 * NS_PER_SECOND)
+#define REMEMBERED_REFUSED 65536 /* past it some are counted once more */
 
 struct context_process {
 	struct process *process; /* a reference */
@@ -41,9 +43,10 @@ struct contexts {
 	struct process_table *table;
 	struct offload *offload;
 	struct hash by_program; /* number of a program -> struct context_process *, owned */
+	struct hash refused; /* numbers of programs that found no room, since there was none -> 1 */
 	size_t files_seen; /* that have the variable, when processes were last looked for */
 	ARRAY(uint32_t) unlooked; /* pids of which it is not known whether they map one of these */
-	uint64_t looked_ns, forks_ns;
+	uint64_t looked_ns, forks_ns, refused_ns;
 	struct contexts_statistics statistics;
 };
 
@@ -75,6 +78,7 @@ struct contexts *contexts_free(struct contexts *contexts)
 		free(c);
 	}
 	hash_free(&contexts->by_program);
+	hash_free(&contexts->refused);
 	array_free(&contexts->unlooked);
 	free(contexts);
 	return NULL;
@@ -199,21 +203,33 @@ static void read_process(struct contexts *contexts, struct context_process *c, u
 
 /* ---- Which processes ------------------------------------------------------------------------- */
 
-/* Returns 0 or -errno; -ENOSPC: there are too many. */
-static int add_process(struct contexts *contexts, struct process *process,
-		       const struct thread_variable *variable, uint64_t bias)
+/* A program is met with each file that it maps, and as a fork again and again: it is counted once. */
+static void refuse(struct contexts *contexts, const struct process *process)
+{
+	if (hash_get(&contexts->refused, process->number))
+		return;
+	if (contexts->refused.count >= REMEMBERED_REFUSED)
+		hash_clear(&contexts->refused);
+	hash_put(&contexts->refused, process->number, 1); /* without: it is counted once more */
+	contexts->statistics.refused++;
+}
+
+static void add_process(struct contexts *contexts, struct process *process,
+			const struct thread_variable *variable, uint64_t bias)
 {
 	if (find_program(contexts, process->number))
-		return 0;
-	if (contexts->by_program.count >= CONTEXTS_MAX_PROCESSES)
-		return -ENOSPC;
+		return;
+	if (contexts->by_program.count >= CONTEXTS_MAX_PROCESSES) {
+		refuse(contexts, process);
+		return;
+	}
 	struct context_process *c = calloc(1, sizeof(*c));
 	if (!c || hash_put(&contexts->by_program, process->number, (uintptr_t)c) < 0) {
 		free(c);
-		return -ENOMEM;
+		refuse(contexts, process);
+		return;
 	}
 	*c = (struct context_process){.process = process_reference(process), .variable = *variable, .bias = bias};
-	return 0;
 }
 
 /* What is to be added to an address in the file where it is mapped. */
@@ -238,9 +254,8 @@ void contexts_on_mapping(struct contexts *contexts, struct process *process,
 		return;
 	const struct binary *binary = binaries_find_file(contexts->binaries, mapping->device, mapping->inode);
 	if (binary && binary->has_facts && binary->facts.context.access != THREAD_VARIABLE_NONE &&
-	    bias_of(&binary->facts, mapping, &bias) &&
-	    add_process(contexts, process, &binary->facts.context, bias) < 0)
-		contexts->statistics.refused++;
+	    bias_of(&binary->facts, mapping, &bias))
+		add_process(contexts, process, &binary->facts.context, bias);
 }
 
 /* Programs that were forked by one that is known, and run it still. */
@@ -317,6 +332,17 @@ static void forget_ended(struct contexts *contexts)
 	array_free(&ended);
 }
 
+/* Once there is room for them. Not often: what all processes map is read for it. */
+static void look_for_refused(struct contexts *contexts, uint64_t now)
+{
+	if (!contexts->refused.count || contexts->by_program.count >= CONTEXTS_MAX_PROCESSES ||
+	    now - contexts->refused_ns < REFUSED_INTERVAL_NS)
+		return;
+	contexts->refused_ns = now;
+	hash_clear(&contexts->refused);
+	contexts->files_seen = 0; /* look_for_mappings() begins anew */
+}
+
 static void look(struct contexts *contexts, uint64_t now)
 {
 	struct hash_slot *slot;
@@ -336,6 +362,7 @@ void contexts_update(struct contexts *contexts, uint64_t now)
 	if (!contexts->by_program.count)
 		return;
 	forget_ended(contexts);
+	look_for_refused(contexts, now);
 	if (now - contexts->forks_ns >= FORKS_INTERVAL_NS) {
 		contexts->forks_ns = now;
 		look_for_forks(contexts);
