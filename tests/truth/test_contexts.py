@@ -14,7 +14,7 @@ import struct
 import subprocess
 import tempfile
 
-from profile_reader import Profile
+from profile_reader import Profile, read_fields, read_varint
 from recording import Program, Stopwatch, expect, main
 
 SECONDS = 0.7
@@ -28,44 +28,21 @@ LEARNED_NS = 20e6
 
 def fields(message):
     """Of a protobuf message: number -> values, numbers or bytes."""
-    found, at = {}, 0
-
-    def number():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 0x7f) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while at < len(message):
-        tag = number()
-        if tag & 7 == 0:
-            value = number()
-        else:
-            size = {1: 8, 5: 4}.get(tag & 7) or number()
-            value = message[at:at + size]
-            at += size
-        found.setdefault(tag >> 3, []).append(value)
+    found = {}
+    for number, _, value in read_fields(message):
+        found.setdefault(number, []).append(value)
     return found
 
 
 def packed(values):
     numbers = []
     for value in values:
+        at = 0
+        while isinstance(value, bytes) and at < len(value):
+            number, at = read_varint(value, at)
+            numbers.append(number)
         if isinstance(value, int):
             numbers.append(value)
-            continue
-        at = shift = number = 0
-        for at in value:
-            number |= (at & 0x7f) << shift
-            shift += 7
-            if at < 0x80:
-                numbers.append(number)
-                number = shift = 0
     return numbers
 
 
