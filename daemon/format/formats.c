@@ -8,19 +8,21 @@
 #include <string.h>
 #include <strings.h>
 
+/* Of several endings of a format the first is the usual one. */
+static const struct {
+	const char *ending;
+	enum file_format format;
+} endings[] = {
+	{".pb.gz", FILE_FORMAT_PPROF},	    {".pprof", FILE_FORMAT_PPROF},
+	{".prof", FILE_FORMAT_PPROF},	    {".pb", FILE_FORMAT_PPROF_RAW},
+	{".otlp", FILE_FORMAT_OTLP},
+	{".folded", FILE_FORMAT_FOLDED},    {".collapsed", FILE_FORMAT_FOLDED},
+	{".html", FILE_FORMAT_HTML},	    {".htm", FILE_FORMAT_HTML},
+	{".speedscope.json", FILE_FORMAT_SPEEDSCOPE}, {".txt", FILE_FORMAT_TEXT},
+};
+
 int format_from_path(const char *path)
 {
-	static const struct {
-		const char *ending;
-		enum file_format format;
-	} endings[] = {
-		{".pb.gz", FILE_FORMAT_PPROF},	    {".pprof", FILE_FORMAT_PPROF},
-		{".prof", FILE_FORMAT_PPROF},	    {".pb", FILE_FORMAT_PPROF_RAW},
-		{".otlp", FILE_FORMAT_OTLP},
-		{".folded", FILE_FORMAT_FOLDED},    {".collapsed", FILE_FORMAT_FOLDED},
-		{".html", FILE_FORMAT_HTML},	    {".htm", FILE_FORMAT_HTML},
-		{".speedscope.json", FILE_FORMAT_SPEEDSCOPE}, {".txt", FILE_FORMAT_TEXT},
-	};
 	size_t length = strlen(path);
 	for (size_t i = 0; i < ARRAY_LENGTH(endings); i++) {
 		size_t ending = strlen(endings[i].ending);
@@ -32,16 +34,10 @@ int format_from_path(const char *path)
 
 const char *format_ending(enum file_format format)
 {
-	static const char *const endings[FILE_FORMAT_MAX] = {
-		[FILE_FORMAT_PPROF] = ".pb.gz",
-		[FILE_FORMAT_PPROF_RAW] = ".pb",
-		[FILE_FORMAT_OTLP] = ".otlp",
-		[FILE_FORMAT_FOLDED] = ".folded",
-		[FILE_FORMAT_HTML] = ".html",
-		[FILE_FORMAT_SPEEDSCOPE] = ".speedscope.json",
-		[FILE_FORMAT_TEXT] = ".txt",
-	};
-	return endings[format];
+	size_t i = 0;
+	while (endings[i].format != format) /* each has one */
+		i++;
+	return endings[i].ending;
 }
 
 int format_from_word(const char *word)
