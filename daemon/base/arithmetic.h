@@ -12,3 +12,9 @@ static inline int64_t add_saturating(int64_t a, int64_t b)
 		return a < 0 ? INT64_MIN : INT64_MAX;
 	return sum;
 }
+
+/* The number without its sign, or the nearest representable one. */
+static inline int64_t magnitude_of(int64_t number)
+{
+	return number >= 0 ? number : number == INT64_MIN ? INT64_MAX : -number;
+}

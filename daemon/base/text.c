@@ -189,26 +189,42 @@ int text_parse_u64(const char *string, uint64_t low, uint64_t high, uint64_t *re
 	return 0;
 }
 
-int text_parse_duration(const char *string, uint64_t *ret_ns)
+/* "30s" of "1m30s": a number and its unit, nanoseconds. Moves *string behind them. */
+static int parse_duration_part(const char **string, double *ret_ns)
 {
 	static const struct {
 		const char *unit;
 		double ns;
 	} units[] = {{"", 1e9}, {"s", 1e9}, {"ms", 1e6}, {"us", 1e3},
 		     {"m", 60e9}, {"min", 60e9}, {"h", 3600e9}};
-	if (*string < '0' || *string > '9')
+	if (**string < '0' || **string > '9')
 		return -EINVAL;
 	char *end;
-	double number = strtod(string, &end);
+	double number = strtod(*string, &end);
+	size_t length = strspn(end, "himnsu");
 	for (size_t i = 0; i < ARRAY_LENGTH(units); i++) {
-		if (strcmp(end, units[i].unit) != 0)
+		if (strlen(units[i].unit) != length || strncmp(end, units[i].unit, length) != 0)
 			continue;
-		if (!(number * units[i].ns < 9e18)) /* also refuses NaN */
-			return -ERANGE;
-		*ret_ns = (uint64_t)(number * units[i].ns);
+		*ret_ns = number * units[i].ns;
+		*string = end + length;
 		return 0;
 	}
 	return -EINVAL;
+}
+
+int text_parse_duration(const char *string, uint64_t *ret_ns)
+{
+	const char *rest = string;
+	double sum = 0, part;
+	do {
+		if (parse_duration_part(&rest, &part) < 0)
+			return -EINVAL;
+		sum += part;
+	} while (*rest);
+	if (!(sum < 9e18)) /* also refuses NaN */
+		return -ERANGE;
+	*ret_ns = (uint64_t)sum;
+	return 0;
 }
 
 int text_parse_share(const char *string, uint64_t *ret_ppm)
@@ -254,21 +270,27 @@ int text_parse_size(const char *string, uint64_t *ret_bytes)
 
 const char *text_duration(char *buffer, size_t size, uint64_t ns)
 {
-	if (ns >= 60000000000ULL)
+	if (ns >= 3600000000000ULL)
+		snprintf(buffer, size, "%lluh%02llum%02llus", (unsigned long long)(ns / 3600000000000ULL),
+			 (unsigned long long)(ns / 60000000000ULL % 60),
+			 (unsigned long long)(ns / 1000000000ULL % 60));
+	else if (ns >= 60000000000ULL)
 		snprintf(buffer, size, "%llum%02llus", (unsigned long long)(ns / 60000000000ULL),
 			 (unsigned long long)(ns / 1000000000ULL % 60));
 	else if (ns >= 1000000000ULL)
 		snprintf(buffer, size, "%.2f s", (double)ns / 1e9);
 	else if (ns >= 1000000ULL)
 		snprintf(buffer, size, "%.1f ms", (double)ns / 1e6);
-	else
+	else if (ns >= 1000)
 		snprintf(buffer, size, "%.1f us", (double)ns / 1e3);
+	else
+		snprintf(buffer, size, "%llu ns", (unsigned long long)ns);
 	return buffer;
 }
 
 const char *text_size(char *buffer, size_t size, uint64_t bytes)
 {
-	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 	double number = (double)bytes;
 	size_t unit = 0;
 	while (number >= 1024 && unit + 1 < ARRAY_LENGTH(units)) {

@@ -50,7 +50,7 @@ bool text_matches(const char *pattern, const char *string);
 /* Parses a whole decimal number in [low, high]. Returns 0, -EINVAL or -ERANGE. */
 int text_parse_u64(const char *string, uint64_t low, uint64_t high, uint64_t *ret);
 
-/* Parses "250ms", "10s", "2m", "1h"; a bare number is seconds. Result in nanoseconds. Returns 0,
+/* Parses "250ms", "10s", "2m", "1h", "1h30m"; a bare number is seconds. Result in nanoseconds. Returns 0,
  * -EINVAL or -ERANGE. */
 int text_parse_duration(const char *string, uint64_t *ret_ns);
 

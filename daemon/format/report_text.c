@@ -2,6 +2,8 @@
 /* See report_text.h. */
 #include "format/report_text.h"
 
+#include "base/arithmetic.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,16 +17,43 @@ static double share(int64_t part, int64_t whole)
 	return whole ? 100.0 * (double)part / (double)whole : 0;
 }
 
+/* Units that are written in steps a person reads, as pprof's own tool takes them. */
+static const struct value_unit {
+	const char *name;
+	bool is_time;	/* ns, else bytes */
+	uint64_t scale; /* of one of it */
+} value_units[] = {
+	{"nanoseconds", true, 1},	    {"microseconds", true, 1000},
+	{"milliseconds", true, 1000000},    {"seconds", true, 1000000000},
+	{"bytes", false, 1},		    {"kilobytes", false, 1 << 10},
+	{"megabytes", false, 1 << 20},	    {"gigabytes", false, 1 << 30},
+};
+
+static const struct value_unit *find_unit(const char *unit)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(value_units); i++)
+		if (strcmp(value_units[i].name, unit) == 0)
+			return &value_units[i];
+	return NULL;
+}
+
+static const char *unit_of(const struct report_view *view)
+{
+	return profile_text(view->profile, view->profile->sample_types.items[view->value].unit);
+}
+
 const char *report_value(const struct report_view *view, int64_t value, char *buffer, size_t size)
 {
-	const char *unit = profile_text(view->profile,
-					view->profile->sample_types.items[view->value].unit);
+	const struct value_unit *unit = find_unit(unit_of(view));
 	uint64_t magnitude = value < 0 ? -(uint64_t)value : (uint64_t)value;
 	char text[48];
-	if (strcmp(unit, "nanoseconds") == 0)
-		text_duration(text, sizeof(text), magnitude);
-	else if (strcmp(unit, "bytes") == 0)
-		text_size(text, sizeof(text), magnitude);
+	uint64_t scaled;
+	if (unit && __builtin_mul_overflow(magnitude, unit->scale, &scaled))
+		scaled = UINT64_MAX;
+	if (unit && unit->is_time)
+		text_duration(text, sizeof(text), scaled);
+	else if (unit)
+		text_size(text, sizeof(text), scaled);
 	else
 		snprintf(text, sizeof(text), "%" PRIu64, magnitude);
 	snprintf(buffer, size, "%s%s", value < 0 ? "-" : "", text);
@@ -50,7 +79,7 @@ static void add_value(const struct report_view *view, int64_t value, struct text
 {
 	char buffer[64];
 	text_add(out, "%10s %5.1f%%", report_value(view, value, buffer, sizeof(buffer)),
-		 share(value, root_of(view)->total));
+		 share(value, view->report->whole));
 }
 
 static void add_rest(size_t shown, size_t all, const char *what, struct text *out)
@@ -62,14 +91,21 @@ static void add_rest(size_t shown, size_t all, const char *what, struct text *ou
 int report_text_header(const struct report_view *view, struct text *out)
 {
 	const struct profile *profile = view->profile;
+	const char *unit = unit_of(view);
 	char total[64], duration[64];
 	text_add_printable(out, profile_text(profile, profile->sample_types.items[view->value].type));
-	text_add(out, ": %s in %zu different samples",
-		 report_value(view, root_of(view)->total, total, sizeof(total)),
-		 profile->samples.count);
+	text_add(out, ": %s", report_value(view, root_of(view)->total, total, sizeof(total)));
+	if (*unit && strcmp(unit, "count") != 0 && !find_unit(unit)) {
+		text_add_char(out, ' ');
+		text_add_printable(out, unit);
+	}
+	text_add(out, " in %zu different samples", profile->samples.count);
 	if (profile->duration_ns > 0)
 		text_add(out, ", %s long",
 			 text_duration(duration, sizeof(duration), (uint64_t)profile->duration_ns));
+	if (view->report->has_negative)
+		text_add(out, "; shares are of %s, the sum without signs",
+			 report_value(view, view->report->whole, total, sizeof(total)));
 	text_add_char(out, '\n');
 	return result(out);
 }
@@ -102,7 +138,7 @@ static int compare_descending(const void *left, const void *right)
 	return (a < b) - (a > b);
 }
 
-/* The smallest total that is still among the `rows` largest. */
+/* The smallest total that is still among the `rows` largest, without its sign. */
 static int find_threshold(const struct report_view *view, int64_t *ret)
 {
 	size_t count = view->report->tree->nodes.count;
@@ -110,7 +146,7 @@ static int find_threshold(const struct report_view *view, int64_t *ret)
 	if (!totals)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
-		totals[i] = view->report->tree->nodes.items[i].total;
+		totals[i] = magnitude_of(view->report->tree->nodes.items[i].total);
 	qsort(totals, count, sizeof(*totals), compare_descending);
 	*ret = totals[rows_of(view, count) - 1];
 	return 0;
@@ -140,7 +176,7 @@ int report_text_tree(const struct report_view *view, struct text *out)
 	unsigned depth = 0;
 	text_add(out, "%10s %6s  %10s %6s  function\n", "total", "", "self", "");
 	for (uint32_t node = CALL_TREE_ROOT; node != CALL_TREE_NONE && shown < rows;) {
-		bool is_shown = nodes[node].total >= threshold;
+		bool is_shown = node == CALL_TREE_ROOT || magnitude_of(nodes[node].total) >= threshold;
 		if (is_shown) {
 			add_node(view, node, depth, out);
 			shown++;
@@ -222,9 +258,9 @@ static void add_side(const struct report_view *view, int64_t *values, const char
 	for (size_t row = 0; row < rows; row++) {
 		uint32_t largest = 0;
 		for (uint32_t i = 1; i < count; i++)
-			if (values[i] > values[largest])
+			if (magnitude_of(values[i]) > magnitude_of(values[largest]))
 				largest = i;
-		if (values[largest] <= 0)
+		if (!values[largest])
 			return;
 		add_neighbour(view, largest, values[largest], arrow, out);
 		values[largest] = 0;

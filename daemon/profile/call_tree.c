@@ -336,8 +336,8 @@ static int compare_siblings(const void *left, const void *right, void *userdata)
 	const struct call_node *a = &by->tree->nodes.items[a_index];
 	const struct call_node *b = &by->tree->nodes.items[b_index];
 	if (by->order == CALL_TREE_BY_TOTAL) {
-		int64_t a_total = add_saturating(a->total, a->total_b);
-		int64_t b_total = add_saturating(b->total, b->total_b);
+		int64_t a_total = magnitude_of(add_saturating(a->total, a->total_b));
+		int64_t b_total = magnitude_of(add_saturating(b->total, b->total_b));
 		if (a_total != b_total)
 			return a_total > b_total ? -1 : 1;
 	}

@@ -33,7 +33,7 @@ struct call_tree {
 /* Order of siblings. */
 enum call_tree_order {
 	CALL_TREE_BY_NAME,  /* as flame graphs are drawn */
-	CALL_TREE_BY_TOTAL, /* largest total + total_b first */
+	CALL_TREE_BY_TOTAL, /* largest total + total_b first, whatever its sign */
 };
 
 /* Builds the tree of the values of sample type `value`, siblings by name. Returns 0, -EINVAL when the

@@ -106,6 +106,15 @@ static int add_cumulative(struct report *report)
 	return 0;
 }
 
+static void find_whole(struct report *report)
+{
+	for (size_t i = 0; i < report->tree->nodes.count; i++) {
+		int64_t self = report->tree->nodes.items[i].self;
+		report->has_negative |= self < 0;
+		report->whole = add_saturating(report->whole, magnitude_of(self));
+	}
+}
+
 int report_new(const struct call_tree *tree, struct report **ret)
 {
 	_cleanup_report_ struct report *report = calloc(1, sizeof(*report));
@@ -115,6 +124,7 @@ int report_new(const struct call_tree *tree, struct report **ret)
 	report->function_of_node = calloc(tree->nodes.count + 1, sizeof(uint32_t));
 	if (!report->function_of_node || number_functions(report) < 0)
 		return -ENOMEM;
+	find_whole(report);
 	add_flat(report);
 	if (add_cumulative(report) < 0)
 		return -ENOMEM;
@@ -179,9 +189,9 @@ static double weight_of(const struct report *report, enum report_order order,
 	double change;
 	switch (order) {
 	case REPORT_BY_FLAT:
-		return (double)f->flat;
+		return (double)magnitude_of(f->flat);
 	case REPORT_BY_CUMULATIVE:
-		return (double)f->cumulative;
+		return (double)magnitude_of(f->cumulative);
 	case REPORT_BY_FLAT_CHANGE:
 		change = report_change(report, f->flat, f->flat_b);
 		break;

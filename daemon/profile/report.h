@@ -24,6 +24,10 @@ struct report {
 	const struct call_tree *tree; /* borrowed */
 	ARRAY(struct report_function) functions;
 	uint32_t *function_of_node; /* REPORT_NONE for the root */
+	/* What shares are of: the root's total, or where some values are negative, as those of a difference are, the
+	 * sum of all without their signs; `has_negative` says so. Of a tree of one profile. */
+	int64_t whole;
+	bool has_negative;
 };
 
 /* Returns 0 or -ENOMEM. The caller frees, before the tree. */
@@ -41,12 +45,12 @@ static inline void report_free_cleanup(struct report **report)
 enum report_order {
 	REPORT_BY_FLAT,
 	REPORT_BY_CUMULATIVE,
-	REPORT_BY_FLAT_CHANGE, /* of the share, largest first whatever its sign */
+	REPORT_BY_FLAT_CHANGE, /* of the share */
 	REPORT_BY_CUMULATIVE_CHANGE,
 	REPORT_ORDER_MAX
 };
 
-/* Indices of all functions in the order, equal ones by name. *ret has functions.count items; the
+/* Indices of all functions in the order, whatever the sign of their values, equal ones by name. *ret has functions.count items; the
  * caller frees. Returns 0 or -ENOMEM. */
 int report_sort(const struct report *report, enum report_order order, uint32_t **ret);
 

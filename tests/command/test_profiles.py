@@ -185,7 +185,7 @@ def report_neighbours(bolometer, directory):
     expect(callers == {"main": 400, "walk": 300} and callees == {"walk": 300, "leaf": 300},
            f"{callers} {callees}", result)
     text = bolometer.run("report", "--function", "^idle$", "a.pb.gz", cwd=directory).stdout
-    expect(b"from main" in text and b"(0.6 us of its own)" in text, f"as text: {text}")
+    expect(b"from main" in text and b"(600 ns of its own)" in text, f"as text: {text}")
     result = bolometer.run("report", "--function", "nobody", "a.pb.gz", cwd=directory)
     expect(result.returncode == 1 and b"no function matches 'nobody'" in result.stderr, "none", result)
 
@@ -206,6 +206,29 @@ def report_takes_lines_and_labels_apart(bolometer, directory):
            "function" in lines[5], "the groups stand before the functions", flat)
     unknown = bolometer.run("report", "--by", "process,nonsense", "a.pb.gz", cwd=directory)
     expect(unknown.returncode == 2 and b"--by: there is no label 'nonsense'" in unknown.stderr, "a slip", unknown)
+
+
+@in_directory
+def values_of_other_writers(bolometer, directory):
+    """Units of other profilers, and negative values, as `go tool pprof -diff_base … -proto` writes them."""
+    for unit, value, shown in (("microseconds", 1_234_567, "1.23 s"), ("milliseconds", 7_325_000, "2h02m05s"),
+                               ("kilobytes", 1536, "1.5 MiB"), ("bytes", 1 << 60, "1.0 EiB"),
+                               ("seconds", 1 << 62, "5124095h34m33s"), ("count", 1500, "1500"),
+                               ("cycles", 1500, "1500 cycles")):
+        write(directory + "/unit.pb.gz", {("main",): (value,)}, types=(("it", unit),))
+        text = bolometer.run("report", "unit.pb.gz", cwd=directory).stdout.decode()
+        expect(text.startswith(f"it: {shown} in 1 different"), f"{value} {unit} are {shown}: {text}")
+    write(directory + "/signs.pb.gz", {("main", "less", "least"): (0, -200), ("main", "less"): (0, -50),
+                                       ("main", "more"): (0, 30), ("main", "bit"): (0, 10)})
+    text = bolometer.run("report", "signs.pb.gz", cwd=directory).stdout.decode()
+    rows = [line.split() for line in text.splitlines()]
+    expect("cpu: -210 ns" in text and "shares are of 290 ns" in text and [row[-1] for row in rows[2:]] ==
+           ["least", "less", "more", "bit", "main"] and rows[2][:3] == ["-200", "ns", "-69.0%"] and "-0" not in text,
+           f"the largest first, whatever its sign: {text}")
+    text = bolometer.run("report", "--tree", "-n", "4", "signs.pb.gz", cwd=directory).stdout.decode()
+    expect([line.split()[-1] for line in text.splitlines()[2:6]] == ["all", "main", "less", "least"], f"tree: {text}")
+    text = bolometer.run("report", "--function", "main", "signs.pb.gz", cwd=directory).stdout.decode()
+    expect("-250 ns -86.2%    to   less" in text, f"callees that shrank are told: {text}")
 
 
 @in_directory
@@ -278,6 +301,9 @@ def conversions(bolometer, directory):
     with open(directory + "/a.pb.gz", "rb") as file:
         piped = bolometer.run("convert", "--format", "folded", "-", "-", stdin=file)
     expect(b"main;idle 600\n" in piped.stdout, "from and to a pipe", piped)
+    with open(directory + "/x.folded", "rb") as file:
+        piped = bolometer.run("report", "--json", "-", stdin=file)
+    expect(functions(piped)["walk"]["cumulative"] == 400, "folded stacks are known without a name", piped)
 
 
 @in_directory
@@ -300,7 +326,10 @@ def merging(bolometer, directory):
 def broken_files():
     whole = encode(STACKS)
     yield "empty", b"", "is empty"
-    yield "text", b"no profile at all\n", "not a valid pprof file"
+    yield "text", b"no profile at all\n", "not a valid pprof file, nor one of folded stacks: "
+    yield "perf.data", b"PERFILE2" + bytes(100), "a recording of perf"
+    yield "page", b"<!DOCTYPE html>\n<html>", "a page for the browser"
+    yield "speedscope", b'{"profiles":[]}', "it is JSON"
     yield "cut", whole[:-20], "not a valid pprof file"
     yield "cut.pb.gz", gzip.compress(whole)[:-12], "not a valid pprof file"
     yield "values.pb", whole.replace(b"\x12\x02\x03\x00", b"") + b"\x12\x02\x10\x01", "values"
@@ -347,5 +376,6 @@ def bomb_is_bounded(bolometer, directory):
 
 if __name__ == "__main__":
     main([report_counts, report_leaks, report_lifetimes, report_selects, report_tree, report_neighbours,
-          report_takes_lines_and_labels_apart, names_cannot_steer_a_terminal, flame_pages, difference, conversions, merging,
+          report_takes_lines_and_labels_apart, values_of_other_writers, names_cannot_steer_a_terminal, flame_pages,
+          difference, conversions, merging,
           broken_files_are_refused, missing_files, bomb_is_bounded])

@@ -131,6 +131,13 @@ static void test_durations(void **state)
 		{"2m", 0, 120000000000},
 		{"2min", 0, 120000000000},
 		{"1h", 0, 3600000000000},
+		{"1h30m", 0, 5400000000000},
+		{"1m30s", 0, 90000000000},
+		{"1m30", 0, 90000000000},
+		{"1s250ms", 0, 1250000000},
+		{"1m s", -EINVAL, 0},
+		{"1m-30s", -EINVAL, 0},
+		{"9e8h9e8h9e8h", -ERANGE, 0},
 		{"0", 0, 0},
 		{"9e9h", -ERANGE, 0},
 		{"", -EINVAL, 0},
@@ -169,14 +176,18 @@ static void shares(void **state)
 static void test_for_people(void **state)
 {
 	char buffer[32];
-	assert_string_equal(text_duration(buffer, sizeof(buffer), 500), "0.5 us");
+	assert_string_equal(text_duration(buffer, sizeof(buffer), 0), "0 ns");
+	assert_string_equal(text_duration(buffer, sizeof(buffer), 500), "500 ns");
+	assert_string_equal(text_duration(buffer, sizeof(buffer), 1500), "1.5 us");
 	assert_string_equal(text_duration(buffer, sizeof(buffer), 310000000), "310.0 ms");
 	assert_string_equal(text_duration(buffer, sizeof(buffer), 1500000000), "1.50 s");
 	assert_string_equal(text_duration(buffer, sizeof(buffer), 125000000000), "2m05s");
+	assert_string_equal(text_duration(buffer, sizeof(buffer), 7325000000000), "2h02m05s");
 	assert_string_equal(text_size(buffer, sizeof(buffer), 1023), "1023 B");
 	assert_string_equal(text_size(buffer, sizeof(buffer), 1536), "1.5 KiB");
 	assert_string_equal(text_size(buffer, sizeof(buffer), 5ULL << 40), "5.0 TiB");
-	assert_string_equal(text_size(buffer, sizeof(buffer), 5000ULL << 40), "5000.0 TiB");
+	assert_string_equal(text_size(buffer, sizeof(buffer), 5000ULL << 40), "4.9 PiB");
+	assert_string_equal(text_size(buffer, sizeof(buffer), UINT64_MAX), "16.0 EiB");
 }
 
 int main(void)

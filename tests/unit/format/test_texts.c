@@ -75,8 +75,8 @@ static void text_report(void **state)
 	_cleanup_profile_ struct profile *profile = example();
 	struct text out = {0};
 	assert_int_equal(report_text_write(profile, &out), 0);
-	assert_non_null(strstr(out.bytes, "  25.0%      0.1 us  25.0%  work\n"));
-	assert_non_null(strstr(out.bytes, "  20.0%      0.1 us  50.0%  main\n"));
+	assert_non_null(strstr(out.bytes, "  25.0%       50 ns  25.0%  work\n"));
+	assert_non_null(strstr(out.bytes, "  20.0%      100 ns  50.0%  main\n"));
 	assert_non_null(strstr(out.bytes, "  a ?[b\n"));
 	text_free(&out);
 }
