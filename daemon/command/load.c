@@ -17,6 +17,7 @@
 
 /* A file past this is no profile a person looks at: 10,000 Hz on 64 CPUs for an hour is less. */
 #define MAX_FILE_BYTES (1ULL << 30)
+#define LOOKED_AT_BYTES 4096 /* to tell text from pprof */
 
 static int open_input(const char *path)
 {
@@ -40,6 +41,42 @@ static const char *input_name(const char *path)
 	return strcmp(path, "-") == 0 ? "standard input" : path;
 }
 
+/* What people hand over that is no profile, by how it begins, and what to do instead. */
+static const struct {
+	const char *beginning, *what;
+} known_others[] = {
+	{"PERFILE2", "it is a recording of perf: 'perf script', folded by stackcollapse-perf.pl, can be read"},
+	{"<!DOCTYPE html", "it is a page for the browser; what it was drawn from can be read"},
+	{"<html", "it is a page for the browser; what it was drawn from can be read"},
+	{"<?xml", "it is a picture or XML; what it was drawn from can be read"},
+	{"{\"", "it is JSON, such as speedscope's; pprof and folded stacks can be read"},
+	{"{\n", "it is JSON, such as speedscope's; pprof and folded stacks can be read"},
+	{"\x7f" "ELF", "it is a program; 'bolometer record -- PROGRAM' profiles it"},
+	{"\x28\xb5\x2f\xfd", "it is compressed by zstd: unpack it, or compress it with gzip"},
+	{"\xfd" "7zXZ", "it is compressed by xz: unpack it, or compress it with gzip"},
+};
+
+static const char *known_other(const char *path, const char *bytes, size_t size)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(known_others); i++) {
+		size_t length = strlen(known_others[i].beginning);
+		if (size >= length && memcmp(bytes, known_others[i].beginning, length) == 0)
+			return known_others[i].what;
+	}
+	if (format_from_path(path) == FILE_FORMAT_OTLP)
+		return "OTLP is written only; pprof and folded stacks can be read";
+	return NULL;
+}
+
+/* No pprof message is: it begins with the numbers of fields and lengths. */
+static bool is_text(const char *bytes, size_t size)
+{
+	for (size_t i = 0; i < MIN_OF(size, (size_t)LOOKED_AT_BYTES); i++)
+		if ((unsigned char)bytes[i] < ' ' && !memchr("\t\n\r", bytes[i], 3))
+			return false;
+	return true;
+}
+
 static int decode_pprof(const struct command *command, const char *path, const char *bytes,
 			size_t size, struct profile **ret)
 {
@@ -47,6 +84,9 @@ static int decode_pprof(const struct command *command, const char *path, const c
 	int r = pprof_decode(bytes, size, 0, &failure, ret);
 	if (r == 0)
 		return STATUS_OK;
+	const char *other = r == -ENOMEM ? NULL : known_other(path, bytes, size);
+	if (other)
+		return command_error(command, "%s is not a valid pprof file: %s", input_name(path), other);
 	return command_error(command, "%s is not a valid pprof file: %s (at byte %zu)",
 			     input_name(path), failure.text[0] ? failure.text : strerror(-r),
 			     failure.offset);
@@ -59,8 +99,11 @@ static int decode_folded(const struct command *command, const char *path, const 
 	int r = folded_decode(bytes, size, &failure, ret);
 	if (r == 0)
 		return STATUS_OK;
-	return command_error(command, "%s is no file of folded stacks: %s (line %zu)",
-			     input_name(path), failure.text[0] ? failure.text : strerror(-r),
+	return command_error(command, "%s is %s folded stacks: %s (line %zu)", input_name(path),
+			     format_from_path(path) == FILE_FORMAT_FOLDED
+				     ? "no file of"
+				     : "not a valid pprof file, nor one of",
+			     failure.text[0] ? failure.text : strerror(-r),
 			     failure.line);
 }
 
@@ -75,7 +118,9 @@ int load_profile(const struct command *command, const char *path, struct profile
 		return command_error(command, "cannot read %s: %s", input_name(path), strerror(-r));
 	if (size == 0)
 		return command_error(command, "%s is empty", input_name(path));
-	return format_from_path(path) == FILE_FORMAT_FOLDED
+	bool is_folded = format_from_path(path) == FILE_FORMAT_FOLDED ||
+			 (is_text(bytes, size) && !known_other(path, bytes, size));
+	return is_folded
 		       ? decode_folded(command, path, bytes, size, ret)
 		       : decode_pprof(command, path, bytes, size, ret);
 }

@@ -6,8 +6,7 @@
 #include "profile/profile.h"
 
 /*
- * Reads any pprof file, gzipped or not, and folded stacks when the name ends so; "-" is standard
- * input. Returns STATUS_OK, or prints why not, with the path, and returns STATUS_ERROR. The caller
+ * Reads any pprof file, gzipped or not, and folded stacks, which are text; "-" is standard input. Returns STATUS_OK, or prints why not, with the path, and returns STATUS_ERROR. The caller
  * frees.
  */
 int load_profile(const struct command *command, const char *path, struct profile **ret);
