@@ -234,10 +234,20 @@ static int on_progress(struct loop_source *source, uint32_t events, void *userda
 	return 0;
 }
 
+/* As nohup(1) starts a program, which is to outlive its terminal. An ignored SIGINT is taken nevertheless: shells
+ * start what runs in the background so, and a script ends it by that. */
+static bool is_hangup_to_ignore(int signal)
+{
+	struct sigaction now;
+	return signal == SIGHUP && sigaction(signal, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 static int watch_signals(struct record *record)
 {
 	for (size_t i = 0; i < ARRAY_LENGTH(watched_signals); i++) {
 		if (!watched_signals[i].ends_capture && record->workload.pid <= 0)
+			continue;
+		if (is_hangup_to_ignore(watched_signals[i].number))
 			continue;
 		int r = loop_add_signal(record->loop, watched_signals[i].number, on_signal, record,
 					&record->signals[i]);

@@ -22,9 +22,9 @@ const struct option_spec record_option_specs[] = {
 	       "cpu (time, the default), growth (where memory grows), heap (what\n"
 	       "allocates and holds memory); one profile each", .words = "cpu, growth, heap"),
 	OPTION(NUMBER, 'F', "frequency", "HZ", AT(frequency),
-	       "samples a second and CPU (default 99)", .low = 1, .high = 10000),
+	       "samples a second and CPU (default 99)", .low = 1, .high = MAX_FREQUENCY),
 	OPTION(DURATION, 'd', "duration", "TIME", AT(duration_ns),
-	       "stop by itself: 10s, 500ms, 2m (default: at Ctrl-C)"),
+	       "stop by itself: 10s, 500ms, 1m30s (default: at Ctrl-C)"),
 	OPTION(SHARE, 0, "max-cpu", "SHARE", AT(max_cpu_ppm),
 	       "what this may cost of the CPU time of all CPUs: 0.5%. The rate goes\n"
 	       "down, to 11 Hz and then by chance to nothing, as long as it must"),
@@ -117,6 +117,7 @@ static int check_heap_options(const struct command *command, const struct record
 			    : options->heap_budget_ppm ? "heap-budget"
 			    : options->heap_objects    ? "heap-objects"
 			    : options->heap_processes  ? "heap-processes"
+			    : options->heap_age_ns     ? "heap-age"
 						       : NULL;
 	if (!(options->kinds & PROFILE_KIND_BIT(PROFILE_KIND_HEAP)))
 		return stray ? command_usage_error(command, "--%s needs --events heap", stray) : STATUS_OK;
@@ -230,7 +231,7 @@ int record_options_apply(const struct record_options *options, uint32_t command_
 	ret->frequency = (uint32_t)options->frequency;
 	ret->max_frames = (uint32_t)options->max_frames;
 	ret->limits.heap_processes = (uint32_t)options->heap_processes;
-	ret->limits.heap_age_ns = options->heap_age_ns;
+	ret->limits.heap_age_ns = options->heap_age_ns ? options->heap_age_ns : HEAP_AGE_NS;
 	ret->max_cpu = (double)options->max_cpu_ppm / 1e6;
 	ret->max_memory = options->max_memory;
 	ret->symbolize = options->symbolize;
@@ -238,6 +239,7 @@ int record_options_apply(const struct record_options *options, uint32_t command_
 	ret->labels = options->labels;
 	ret->ignore_kernel_bugs = options->ignore_kernel_bugs;
 	ret->safe_mode = options->safe_mode;
+	ret->pids_are_unborn = command_pid != 0;
 	ret->cache_directory = options->cache ? NULL : "";
 	return fill_selection(options, command_pid, &ret->selection);
 }

@@ -16,7 +16,7 @@ struct record_options {
 	uint64_t heap_budget_ppm; /* 0: default */
 	uint64_t heap_objects;	/* 0: default */
 	uint64_t heap_processes; /* 0: default */
-	uint64_t heap_age_ns;
+	uint64_t heap_age_ns; /* 0: HEAP_AGE_NS */
 	uint64_t max_memory; /* bytes; 0: no budget */
 	uint64_t max_cpu_ppm; /* of the host's CPU time; 0: no budget */
 	const char *events; /* as profile_kinds_parse() reads them */
@@ -25,9 +25,12 @@ struct record_options {
 	bool symbolize, inlines, labels, cache, quiet, verbose, ignore_kernel_bugs, safe_mode, exact;
 };
 
+#define MAX_FREQUENCY 10000 /* Hz */
+#define HEAP_AGE_NS 1000000000ULL
+
 #define RECORD_OPTIONS_DEFAULT                                                                     \
 	{                                                                                          \
-		.events = "cpu", .frequency = 99, .heap_age_ns = 1000000000, .symbolize = true, .inlines = true, \
+		.events = "cpu", .frequency = 99, .symbolize = true, .inlines = true, \
 		.labels = true, .cache = true                                                      \
 	}
 

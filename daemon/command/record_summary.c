@@ -6,6 +6,7 @@
 #include "base/arithmetic.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "command/record_options.h"
 #include "command/terminal.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #define TOP_FUNCTIONS 5
+#define FEW_TICKS 20
 #define MAX_REASONS 4 /* of truncation, the largest first */
 
 static const char *const end_names[] = {
@@ -28,6 +30,12 @@ static uint64_t lost_samples(const struct recording_statistics *s)
 	       s->counters[COUNTER_LOST_SCRATCH] + s->dropped_samples;
 }
 
+/* Our processes' CPU time began with them, before the capture did. */
+static double own_wall_ns(const struct recording_statistics *s)
+{
+	return (double)s->phases.load_ns + (double)s->elapsed_ns;
+}
+
 void summary_progress(const struct recording_statistics *s, struct text *out)
 {
 	char samples[32], lost[32], processes[32], own[32];
@@ -36,18 +44,21 @@ void summary_progress(const struct recording_statistics *s, struct text *out)
 		 text_count(samples, sizeof(samples), s->samples + s->growth_samples),
 		 text_count(lost, sizeof(lost), lost_samples(s)),
 		 text_count(processes, sizeof(processes), s->processes),
-		 text_share(own, sizeof(own), (double)s->own_cpu_ns, (double)s->elapsed_ns));
+		 text_share(own, sizeof(own), (double)s->own_cpu_ns, own_wall_ns(s)));
 }
 
-/* Why there is no sample: a host with nothing to do, or a selection that fits nothing that ran. */
-static void write_nothing(const struct recording_statistics *s, struct text *out)
+/* Why there is no sample: a host with nothing to do, a selection that fits nothing that ran, or no time. */
+static void write_nothing(const struct recording_statistics *s, uint32_t frequency, struct text *out)
 {
-	char idle[32], unselected[32];
+	char idle[32], unselected[32], elapsed[32];
 	if (s->samples)
 		return;
 	text_add(out, "nothing    %s ticks met an idle CPU, %s something that was not asked for\n",
 		 text_count(idle, sizeof(idle), s->counters[COUNTER_IDLE]),
 		 text_count(unselected, sizeof(unselected), s->counters[COUNTER_UNSELECTED]));
+	if (s->elapsed_ns < FEW_TICKS * (uint64_t)NS_PER_SECOND / frequency && frequency < MAX_FREQUENCY)
+		text_add(out, "           %s are short for %u Hz: a higher --frequency, up to %u, sees more\n",
+			 text_duration(elapsed, sizeof(elapsed), s->elapsed_ns), frequency, MAX_FREQUENCY);
 }
 
 static void write_loss(struct text *out, const char **separator, uint64_t count, const char *why)
@@ -140,7 +151,7 @@ static void write_own_cost(const struct recording_statistics *s, struct text *ou
 	char cpu[32], share[32], bpf[32], memory[32];
 	text_add(out, "own cost   %s CPU (%s of one CPU)",
 		 text_duration(cpu, sizeof(cpu), s->own_cpu_ns),
-		 text_share(share, sizeof(share), (double)s->own_cpu_ns, (double)s->elapsed_ns));
+		 text_share(share, sizeof(share), (double)s->own_cpu_ns, own_wall_ns(s)));
 	if (s->bpf_ns)
 		text_add(out, " + %s in the kernel", text_duration(bpf, sizeof(bpf), s->bpf_ns));
 	text_add(out, ", %s of memory\n", text_size(memory, sizeof(memory), s->memory_bytes));
@@ -354,7 +365,9 @@ static void write_heap_reconciled(const struct recording_statistics *s, const st
 	if (!s->watched_processes)
 		return;
 	write_resident(s, held, "held by allocations that were seen", out);
-	if (last <= first)
+	if (last <= first && !held)
+		text_add_string(out, "           it did not grow, and nothing that was seen allocated is held\n");
+	else if (last <= first)
 		text_add(out, "           it did not grow: what is held has the place of what was there before, or "
 			      "was not touched\n");
 	else if (last - first > held)
@@ -376,7 +389,7 @@ void summary_write(const struct recording_statistics *s,
 	char unnamed[32];
 	if (profiles[PROFILE_KIND_CPU]) {
 		write_ticks(s, frequency, colour, out);
-		write_nothing(s, out);
+		write_nothing(s, frequency, out);
 	}
 	if (profiles[PROFILE_KIND_GROWTH])
 		write_growth(s, profiles[PROFILE_KIND_GROWTH], colour, out);

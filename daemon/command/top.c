@@ -51,7 +51,7 @@ static const struct option_spec top_specs[] = {
 	OPTION(FLAG, 0, "own", NULL, AT(own), "a recording of its own in any case"),
 	SELECTION_OPTIONS(AT(record)),
 	OPTION(NUMBER, 'F', "frequency", "HZ", RECORD_AT(frequency),
-	       "samples a second and CPU (default 99)", .low = 1, .high = 10000),
+	       "samples a second and CPU (default 99)", .low = 1, .high = MAX_FREQUENCY),
 	OPTION(FLAG, 0, "ignore-kernel-bugs", NULL, RECORD_AT(ignore_kernel_bugs),
 	       "no safe mode on a kernel that is known to hang"),
 	OPTIONS_END,

@@ -6,10 +6,10 @@
 #include <errno.h>
 #include <stdio.h>
 
-void memory_watch_add(struct memory_watch *watch, uint32_t pid)
+void memory_watch_add(struct memory_watch *watch, uint32_t pid, bool is_unborn)
 {
 	if (watch->count < MEMORY_WATCH_PROCESSES)
-		watch->processes[watch->count++] = (struct watched_memory){.pid = pid};
+		watch->processes[watch->count++] = (struct watched_memory){.pid = pid, .is_unborn = is_unborn};
 }
 
 void memory_watch_update(struct memory_watch *watch, const char *proc_path)
@@ -21,12 +21,18 @@ void memory_watch_update(struct memory_watch *watch, const char *proc_path)
 		/* Its number may become another's: once gone, it is not asked for again. */
 		if (process->has_ended)
 			continue;
+		if (process->is_unborn) {
+			process->is_unborn = false;
+			process->has_first = true;
+			continue;
+		}
 		int r = memory_usage_read(proc_path, process->pid, &now);
 		process->has_ended = r == -ESRCH;
 		if (r < 0)
 			continue;
-		if (!process->is_known)
+		if (!process->has_first)
 			process->first = now;
+		process->has_first = true;
 		process->last = now;
 		process->is_known = true;
 	}

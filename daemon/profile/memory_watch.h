@@ -12,7 +12,8 @@
 
 struct watched_memory {
 	uint32_t pid;
-	bool is_known, has_ended;
+	bool is_unborn; /* does not run yet: what it has is still its parent's */
+	bool has_first, is_known, has_ended;
 	struct memory_usage first, last;
 };
 
@@ -22,8 +23,9 @@ struct memory_watch {
 	struct host_memory host;
 };
 
-/* Adds a process; past the limit it is left out. */
-void memory_watch_add(struct memory_watch *watch, uint32_t pid);
+/* Adds a process; past the limit it is left out. One that is unborn has nothing at first, whatever the next look,
+ * which is before it runs, would see. */
+void memory_watch_add(struct memory_watch *watch, uint32_t pid, bool is_unborn);
 
 /* Looks at all of them now. */
 void memory_watch_update(struct memory_watch *watch, const char *proc_path);

@@ -241,7 +241,8 @@ int recording_start(struct recording *r, struct recording_failure *failure)
 	r->start_ns = r->interval_ns = r->prepared_ns = monotonic_ns();
 	r->paused_since_ns = r->options.detached ? r->start_ns : 0;
 	for (size_t i = 0; i < r->options.selection.pids.count; i++)
-		memory_watch_add(&r->memory, r->options.selection.pids.items[i]);
+		memory_watch_add(&r->memory, r->options.selection.pids.items[i],
+				 r->options.pids_are_unborn);
 	if (recording_looks_at_memory(r))
 		memory_watch_update(&r->memory, "/proc");
 	r->phases.load_ns = r->start_ns - r->new_ns;

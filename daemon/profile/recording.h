@@ -67,6 +67,7 @@ struct recording_options {
 	bool trace_contexts;	   /* tell samples of different spans apart, with a link: where threads say theirs */
 	bool cpus;		   /* tell samples of different CPUs apart, with a label */
 	bool detached;		   /* begin as after recording_detach() */
+	bool pids_are_unborn;	   /* the processes of the selection wait to become the program that is looked at */
 	bool selection_may_change; /* recording_set_selection() will be called */
 	bool has_strategies; /* recording_set_strategies() will be: it may leave processes out in the kernel */
 	bool ignore_kernel_bugs;   /* no safe mode on kernels that are known to hang */

@@ -43,8 +43,8 @@ class Bolometer:
         finally:
             os.close(file)
 
-    def start(self, *arguments, cwd=None):
-        return subprocess.Popen([self.path, *map(str, arguments)], cwd=cwd,
+    def start(self, *arguments, cwd=None, under=()):
+        return subprocess.Popen([*under, self.path, *map(str, arguments)], cwd=cwd,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, start_new_session=True)
 

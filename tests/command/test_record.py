@@ -135,12 +135,16 @@ def old_file_survives_failure(bolometer):
 
 
 def signals_end_a_capture(bolometer):
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number, under in ((signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGHUP, []), (signal.SIGHUP, ["nohup"])):
         with tempfile.TemporaryDirectory() as directory:
-            process = bolometer.start("record", "-o", "x.pb.gz", cwd=directory)
+            process = bolometer.start("record", "-o", "x.pb.gz", cwd=directory, under=under)
             wait_for_sampling(process.pid)
             time.sleep(0.5)
             process.send_signal(number)
+            if under:
+                time.sleep(0.5)
+                expect(process.poll() is None, "under nohup the terminal may go")
+                process.send_signal(signal.SIGTERM)
             _, stderr = process.communicate(timeout=30)
             expect(process.returncode == 0, f"{number.name}: status {process.returncode} {stderr}")
             expect(os.listdir(directory) == ["x.pb.gz"], f"{number.name}: the file is there")

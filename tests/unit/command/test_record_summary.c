@@ -124,8 +124,21 @@ static void nothing_sampled_is_explained(void **state)
 	write_summary(&s, profile, &out);
 	assert_non_null(strstr(out.bytes,
 			       "\nnothing    150 ticks met an idle CPU, 48 something that was not asked for\n"));
+	assert_null(strstr(out.bytes, "short"));
 	text_free(&out);
 
+	/* A command of a moment; and ours, which began before it. */
+	s.elapsed_ns = 10 * NS_PER_MS;
+	s.phases.load_ns = 190 * NS_PER_MS;
+	s.own_cpu_ns = 50 * NS_PER_MS;
+	struct text brief = {0};
+	write_summary(&s, profile, &brief);
+	assert_non_null(strstr(brief.bytes,
+			       "\n           10.0 ms are short for 99 Hz: a higher --frequency, up to 10000, sees more\n"));
+	assert_non_null(strstr(brief.bytes, "\nown cost   50.0 ms CPU (25.0 % of one CPU)"));
+	text_free(&brief);
+
+	s = (struct recording_statistics){.elapsed_ns = NS_PER_SECOND};
 	struct text line = {0};
 	s.samples = 4321;
 	summary_progress(&s, &line);
