@@ -50,10 +50,12 @@ static int examine_memory(const struct doctor_options *options)
 					   options->budget);
 	int r = doctor_memory_read((uint32_t)options->memory, &memory);
 	if (r < 0) {
+		bool is_refused = r == -EACCES || r == -EPERM;
 		doctor_memory_free(&memory);
-		command_error(&command_doctor, "process %llu: %s", (unsigned long long)options->memory,
-			      r == -ESRCH ? "there is none" : strerror(-r));
-		return r == -EACCES || r == -EPERM ? STATUS_UNSUPPORTED : STATUS_ERROR;
+		command_error(&command_doctor, "process %llu: %s%s", (unsigned long long)options->memory,
+			      r == -ESRCH ? "there is none" : strerror(-r),
+			      is_refused ? ". Run as its user, as root, or with the capability SYS_PTRACE" : "");
+		return is_refused ? STATUS_UNSUPPORTED : STATUS_ERROR;
 	}
 	memory.budget = budget;
 	doctor_memory_count(&memory);

@@ -39,22 +39,18 @@ static int encode_otlp(const struct profile *profile, struct text *ret)
 	return r;
 }
 
-static int encode_page(const struct profile *profile, struct text *ret)
-{
-	return flame_profile_write(profile, profile_default_value(profile), NULL, ret);
-}
-
 static int (*const encoders[FILE_FORMAT_MAX])(const struct profile *, struct text *) = {
 	[FILE_FORMAT_PPROF] = encode_pprof,
 	[FILE_FORMAT_PPROF_RAW] = encode_pprof_raw,
 	[FILE_FORMAT_OTLP] = encode_otlp,
 	[FILE_FORMAT_FOLDED] = folded_encode,
-	[FILE_FORMAT_HTML] = encode_page,
 	[FILE_FORMAT_SPEEDSCOPE] = speedscope_encode,
 	[FILE_FORMAT_TEXT] = report_text_write,
 };
 
-int encode_profile(enum file_format format, const struct profile *profile, struct text *ret)
+int encode_profile(enum file_format format, const struct profile *profile, const char *title, struct text *ret)
 {
+	if (format == FILE_FORMAT_HTML)
+		return flame_profile_write(profile, profile_default_value(profile), title, ret);
 	return encoders[format](profile, ret);
 }

@@ -5,5 +5,5 @@
 #include "command/output.h"
 
 /* Appends the encoded profile to *ret. Returns 0, -EINVAL for a profile without sample types, -ENODATA
- * where the format cannot hold a profile without samples, or -ENOMEM. */
-int encode_profile(enum file_format format, const struct profile *profile, struct text *ret);
+ * where the format cannot hold a profile without samples, or -ENOMEM. `title` heads a page; NULL: none. */
+int encode_profile(enum file_format format, const struct profile *profile, const char *title, struct text *ret);

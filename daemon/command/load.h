@@ -26,9 +26,9 @@ struct load_options {
 	OPTION(TEXT, 0, "ignore", "REGEX", (at) + offsetof(struct load_options, ignore),           \
 	       "no stacks with a function that matches"),                                          \
 	OPTION(TEXT, 0, "by", "WORD[,WORD]", (at) + offsetof(struct load_options, by),             \
-	       "a frame below each stack that says whose it is: process,\nexecutable, thread, "     \
-	       "container, pod, service, or a label's key",                                        \
-	       .words = "process, executable, thread, container, pod, service"),                   \
+	       "a frame below each stack that says whose it is: process,\nexecutable, binary (whose code ran), thread, " \
+	       "container, pod,\nservice, or a label's key",                                       \
+	       .words = "process, executable, binary, thread, container, pod, service"),                   \
 	OPTION(FLAG, 0, "lines", NULL, (at) + offsetof(struct load_options, lines),                \
 	       "each source line apart, not each function")
 

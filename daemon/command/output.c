@@ -188,10 +188,17 @@ int output_write_bytes(struct output *output, const struct text *bytes)
 	return r == 0 && output->is_regular ? give_name(output) : r;
 }
 
+/* The heading of a page: among several in a browser each says which it is. */
+static const char *title_of(const struct output *output)
+{
+	const char *slash = strrchr(output->path, '/');
+	return strcmp(output->path, "-") == 0 ? NULL : slash ? slash + 1 : output->path;
+}
+
 int output_write(struct output *output, const struct profile *profile)
 {
 	struct text bytes = {0};
-	int r = encode_profile(output->format, profile, &bytes);
+	int r = encode_profile(output->format, profile, title_of(output), &bytes);
 	if (r == 0)
 		r = output_write_bytes(output, &bytes);
 	text_free(&bytes);

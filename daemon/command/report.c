@@ -80,14 +80,6 @@ static int write_neighbours(const struct report_options *options, const struct r
 	return r < 0 ? command_error(self, "%s", strerror(-r)) : STATUS_OK;
 }
 
-static unsigned words_of(const char *by)
-{
-	unsigned words = 1;
-	for (; *by; by++)
-		words += *by == ',';
-	return words;
-}
-
 static int write_report(const struct report_options *options, const struct report_view *view,
 			struct text *out)
 {
@@ -103,7 +95,7 @@ static int write_report(const struct report_options *options, const struct repor
 		r = report_json_functions(view, order, out);
 	else if (r == 0) {
 		if (options->load.by)
-			r = report_text_groups(view, words_of(options->load.by), options->load.by, out);
+			r = report_text_groups(view, view->profile->group_levels, options->load.by, out);
 		if (r == 0)
 			r = report_text_functions(view, order, out);
 	}

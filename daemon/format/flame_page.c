@@ -32,8 +32,8 @@ static void metadata_write(const struct flame_page *page, struct text *out)
 	member(out, "version", BOLOMETER_VERSION);
 	text_add(out, "\"time_ns\":%" PRId64 ",\"duration_ns\":%" PRId64 ",", page->time_ns,
 		 page->duration_ns);
-	text_add(out, "\"is_diff\":%s,\"first_view\":%zu,", page->is_diff ? "true" : "false",
-		 page->first_view);
+	text_add(out, "\"is_diff\":%s,\"first_view\":%zu,\"group_levels\":%u,", page->is_diff ? "true" : "false",
+		 page->first_view, page->group_levels);
 	text_add_string(out, "\"comments\":[");
 	for (size_t i = 0; i < page->comment_count; i++) {
 		text_add_string(out, i ? ",\"" : "\"");

@@ -26,6 +26,7 @@ struct flame_page {
 	const struct flame_view *views;
 	size_t view_count; /* at least 1 */
 	size_t first_view; /* shown first */
+	unsigned group_levels; /* outermost frames of each stack that say whose it is */
 	bool is_diff;	   /* the trees are pairs: self_b and total_b count */
 	const char *name_a, *name_b; /* of the two profiles of a difference */
 };

@@ -76,6 +76,7 @@ int flame_profile_write(const struct profile *profile, size_t value, const char 
 		.time_ns = profile->time_ns,
 		.duration_ns = profile->duration_ns,
 		.first_view = value,
+		.group_levels = profile->group_levels,
 	};
 	return write_page(&parts, &page, out);
 }

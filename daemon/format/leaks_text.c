@@ -63,6 +63,12 @@ int leaks_text(const struct profile *profile, const struct leaks *leaks, size_t 
 		 text_size(size, sizeof(size), (uint64_t)leaks->kept_bytes), leaks->kept_objects,
 		 leaks->sites.count);
 	add_estimated(leaks, out);
+	if (!leaks->sites.count) {
+		text_add_string(out, "Of what was seen allocated in this time nothing was in use at its end. Memory that was there "
+				     "before is not seen;\nwindows see a part (--heap-budget, --exact: more); -e growth sees all "
+				     "that comes, whatever allocates it.\n");
+		return out->failed ? -ENOMEM : 0;
+	}
 	text_add_string(out, "      kept          at least survives  at least\n");
 	for (size_t i = 0; i < rows_of(leaks, rows); i++) {
 		const struct leak_site *site = &leaks->sites.items[i];

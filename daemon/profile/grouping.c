@@ -11,12 +11,13 @@
 
 struct group_word {
 	const char *word;
-	const char *keys[2]; /* the second one behind the first, in parentheses */
+	const char *keys[2]; /* of labels, the second one behind the first, in parentheses; none: the binary */
 };
 
 static const struct group_word group_words[] = {
 	{"process", {"process.executable.name", "process.pid"}},
 	{"executable", {"process.executable.name"}},
+	{"binary", {NULL}},
 	{"thread", {"thread.name"}},
 	{"container", {"container.id"}},
 	{"pod", {"k8s.pod.name"}},
@@ -52,9 +53,30 @@ static void add_value(const struct profile *profile, const struct profile_label 
 		text_add(name, "%lld", (long long)label->number);
 }
 
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+/* The file of the code that ran, which is the leaf's: a program, a library, the kernel, one of its modules. */
+static void name_binary(const struct profile *profile, const struct profile_sample *sample, struct text *name)
+{
+	uint32_t mapping = PROFILE_NONE;
+	if (sample->location_count)
+		mapping = profile->locations.items[profile->stack_locations.items[sample->first_location]].mapping;
+	const char *file =
+		mapping == PROFILE_NONE ? "" : profile_text(profile, profile->mappings.items[mapping].file);
+	text_add_string(name, *file ? base_name(file) : "[no binary]");
+}
+
 static void name_group(const struct profile *profile, const struct profile_sample *sample,
 		       const struct group_word *word, struct text *name)
 {
+	if (!word->keys[0]) {
+		name_binary(profile, sample, name);
+		return;
+	}
 	const struct profile_label *label = find_label(profile, sample, word->keys[0]);
 	if (!label) {
 		text_add(name, "[no %s]", word->keys[0]);
@@ -193,6 +215,7 @@ int profile_group_by(struct profile *profile, const char *by)
 		comma = strrchr(words, ',');
 		struct group_word word = find_word(comma ? comma + 1 : words);
 		r = group_by_word(profile, &word);
+		profile->group_levels++;
 		if (!comma)
 			break;
 		*comma = '\0';
@@ -201,12 +224,6 @@ int profile_group_by(struct profile *profile, const char *by)
 }
 
 /* ---- Lines ----------------------------------------------------------------------------------- */
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
-}
 
 static int function_of_line(struct profile *profile, const struct profile_line *line,
 			    struct hash *known, uint32_t *ret)

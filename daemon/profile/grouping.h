@@ -12,8 +12,8 @@
 /*
  * Puts frames below the root of every stack that tell what its sample belongs to: one for each word of the
  * comma-separated `by`, the first outermost. A word is "process" (executable and process id), "executable",
- * "thread" (its name), "container", "pod", "service", or the key of any label the file has. A sample without
- * that label gets "[no KEY]". The added frames are FRAME_TYPE_MARK. Returns 0, or -ENOMEM: then
+ * "binary" (the file whose code ran: the leaf's), "thread" (its name), "container", "pod", "service", or the key of any
+ * label the file has. A sample without that gets "[no KEY]", "[no binary]". The added frames are FRAME_TYPE_MARK. Returns 0, or -ENOMEM: then
  * the profile can only be freed.
  */
 int profile_group_by(struct profile *profile, const char *by);

@@ -122,6 +122,7 @@ struct profile {
 	ARRAY(struct profile_link) links;
 	ARRAY(int64_t) timestamps; /* CLOCK_REALTIME ns, ascending within a sample */
 	ARRAY(uint32_t) comments; /* strings */
+	uint32_t group_levels; /* outermost frames of each stack that profile_group_by() put there */
 	struct profile_value_type period_type;
 	int64_t period;
 	int64_t time_ns;     /* start, CLOCK_REALTIME */

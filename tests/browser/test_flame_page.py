@@ -279,6 +279,7 @@ class FlamePage(unittest.TestCase):
         self.assertEqual(state["totalB"], self.diff_truth["total_b"])
         self.assertEqual(state["nodes"], self.diff_truth["nodes"])
         self.assertIn("only in A", self.text("#legend"))
+        self.assertEqual(self.browser.evaluate("document.title"), "before.pb.gz → after.pb.gz")
         self.assertRegex(self.text("#facts"), r"before\.pb\.gz.*·.*\d[^·]*→[^·]*\d.*cpu", "both totals")
         changes = self.text("#rows tr:first-child")
         self.assertRegex(changes, r"[+−]\d+\.\d\d")

@@ -86,6 +86,9 @@ def report_leaks(bolometer, directory):
     for site in seen["sites"]:
         low = wilson_low(site["kept_objects"], site["allocated_objects"])
         expect(abs(site["survival_low"] - low) < 1e-4, f"the interval of {site}: {low}")
+    write(directory + "/kept.pb.gz", {("main", "malloc"): (1, 1, 0, 0)}, types=HEAP_TYPES)
+    text = bolometer.run("report", "--leaks", "kept.pb.gz", cwd=directory).stdout.decode()
+    expect("kept: 0 B" in text and "nothing was in use" in text, f"an empty table is explained: {text}")
     text = bolometer.run("report", "--leaks", "-n", "1", "heap.pb.gz", cwd=directory).stdout.decode()
     expect("leak" in text and "cache" not in text and "2 more places" in text, f"rows: {text}")
     expect("estimated" not in text, f"nothing is estimated: {text}")
@@ -251,6 +254,11 @@ def flame_pages(bolometer, directory):
     result = bolometer.run("flame", "-o", "-", "--ignore", "idle", "a.pb.gz", cwd=directory)
     expect(b"</html>" in result.stdout and b'"idle"' not in result.stdout and not result.stderr,
            "to a pipe, filtered", result)
+    result = bolometer.run("flame", "-o", "-", "--by", "process,binary", "a.pb.gz", cwd=directory)
+    expect(b'"group_levels":2' in result.stdout and b'"[no binary]"' in result.stdout, "groups are no marks", result)
+    bolometer.run("convert", "a.pb.gz", "own.html", cwd=directory)
+    with open(directory + "/own.html", encoding="utf-8") as file:
+        expect('"title":"own.html"' in file.read(), "a page says which it is")
     result = bolometer.run("flame", "-o", "x.txt", "a.pb.gz", cwd=directory)
     expect(result.returncode == 2 and not os.path.exists(directory + "/x.txt"), "only .html", result)
     result = bolometer.run("flame", "-o", "x.svg", "a.pb.gz", cwd=directory)

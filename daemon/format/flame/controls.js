@@ -2,8 +2,8 @@
 // Mouse, touch, keyboard, buttons; the heading and the legend; and how a page starts.
 
 function showHeading() {
-	const title = profile.title || 'Flame graph';
-	document.title = title;
+	const title = profile.title || (isDiff ? 'Difference' : 'Flame graph');
+	document.title = isDiff && profile.name_a ? `${profile.name_a} → ${profile.name_b}` : title;
 	byId('title').textContent = title;
 	const facts = [];
 	if (isDiff) facts.push(`A: ${profile.name_a || 'first'}   →   B: ${profile.name_b || 'second'}`);
@@ -12,6 +12,8 @@ function showHeading() {
 	if (profile.duration_ns) facts.push(formatValue(profile.duration_ns, 'nanoseconds'));
 	const totals = isDiff ? [view.tree.total[0], view.tree.totalB[0]] : [view.tree.total[0]];
 	facts.push(`${totals.map((total) => formatValue(total, view.unit)).join('   →   ')} ${view.type || ''}`.trim());
+	const below = view.tree.self.reduce((sum, value) => sum + Math.min(value, 0), 0);
+	if (below < 0 && !isDiff) facts.push(`${formatValue(below, view.unit)} of it below zero: not drawn`);
 	byId('facts').textContent = facts.join('  ·  ');
 	byId('comments').replaceChildren(
 		...profile.comments.map((line) => element('p', { textContent: line })));
@@ -26,13 +28,17 @@ function swatch(colour, text) {
 }
 
 // Per kind that occurs the part of the samples that ran in it; marks do not run, and count for the
-// stacks they are in, wherever they are in them.
+// stacks they are in, wherever they are in them; the groups at the root are none.
 function kindParts(tree) {
 	const parts = new Array(KINDS.length);
 	const isMarked = new Uint8Array(tree.count);
 	for (let i = 1; i < tree.count; i++) {
 		const kind = kindOf(view.kinds[tree.frame[i]]);
 		const wasMarked = isMarked[tree.parent[i]];
+		if (tree.depth[i] <= profile.group_levels) {
+			if (tree.self[i]) parts[MARK] = (parts[MARK] || 0) + tree.self[i] / (tree.total[0] || 1);
+			continue;
+		}
 		isMarked[i] = wasMarked || kind === MARK ? 1 : 0;
 		const value = kind !== MARK ? tree.self[i] : wasMarked ? 0 : tree.total[i];
 		parts[kind] = (parts[kind] || 0) + value / (tree.total[0] || 1);

@@ -70,6 +70,30 @@ static void words_nest_and_equal_names_are_one_frame(void **state)
 	assert_int_equal(profile->locations.count, locations + 2);
 }
 
+static void binaries_are_those_whose_code_ran(void **state)
+{
+	_cleanup_profile_ struct profile *profile = test_profile(stacks, 3);
+	bool failed = false;
+	for (size_t i = 0; i < 3; i++)
+		add_labels(profile, i, "server", 7);
+	array_add(&profile->mappings,
+		  (struct profile_mapping){.file = profile_string(profile, "/usr/lib/libwork.so.1", &failed)});
+	array_add(&profile->mappings, (struct profile_mapping){.file = profile_string(profile, "/bin/server", &failed)});
+	for (size_t i = 0; i < profile->samples.count; i++) {
+		uint32_t leaf = profile->samples.items[i].first_location;
+		profile->locations.items[profile->stack_locations.items[leaf]].mapping = i == 1 ? PROFILE_NONE : 0;
+		profile->locations.items[profile->stack_locations.items[leaf + 1]].mapping = 1; /* main */
+	}
+	assert_int_equal(profile_group_by(profile, "process,binary"), 0);
+	assert_int_equal(profile_check(profile), 0);
+	assert_int_equal(profile->group_levels, 2);
+	assert_string_equal(frame(profile, 0, 0), "server (7)");
+	assert_string_equal(frame(profile, 0, 1), "libwork.so.1");
+	assert_string_equal(frame(profile, 0, 2), "main");
+	assert_string_equal(frame(profile, 1, 1), "[no binary]");
+	assert_string_equal(frame(profile, 2, 1), "libwork.so.1");
+}
+
 static void slips_are_told_from_labels_that_are_not_there(void **state)
 {
 	_cleanup_profile_ struct profile *profile = test_profile(stacks, 3);
@@ -107,6 +131,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(processes_stand_at_the_root),
 		cmocka_unit_test(words_nest_and_equal_names_are_one_frame),
+		cmocka_unit_test(binaries_are_those_whose_code_ran),
 		cmocka_unit_test(slips_are_told_from_labels_that_are_not_there),
 		cmocka_unit_test(lines_become_functions),
 	};
