@@ -48,7 +48,7 @@ struct record {
 	struct workload workload;
 	ARRAY(struct record_output) outputs;
 	struct loop_source *signals[ARRAY_LENGTH(watched_signals)];
-	bool has_progress; /* standard error is a terminal */
+	struct loop_source *progress; /* NULL: standard error is no terminal, or the capture is over */
 	unsigned interrupts;
 };
 
@@ -56,6 +56,7 @@ static void record_free(struct record *record)
 {
 	for (size_t i = 0; i < ARRAY_LENGTH(watched_signals); i++)
 		loop_remove(record->signals[i]);
+	loop_remove(record->progress);
 	recording_free(record->recording);
 	loop_free(record->loop);
 	workload_close(&record->workload);
@@ -278,10 +279,9 @@ static int watch(struct record *record)
 	if (r == 0 && record->options.duration_ns)
 		r = loop_add_timer(record->loop, record->options.duration_ns, 0, on_duration,
 				   record, &source);
-	record->has_progress = !record->options.quiet && isatty(STDERR_FILENO);
-	if (r == 0 && record->has_progress)
+	if (r == 0 && !record->options.quiet && isatty(STDERR_FILENO))
 		r = loop_add_timer(record->loop, PROGRESS_INTERVAL_NS, PROGRESS_INTERVAL_NS,
-				   on_progress, record, &source);
+				   on_progress, record, &record->progress);
 	return r;
 }
 
@@ -338,8 +338,9 @@ static int capture(struct record *record)
 			return status;
 	}
 	r = loop_run(record->loop);
-	if (record->has_progress)
+	if (record->progress)
 		fputs("\r\033[K", stderr);
+	record->progress = loop_remove(record->progress); /* the command may go on: it is waited for */
 	if (r == 0)
 		r = recording_stop(record->recording);
 	if (r < 0)

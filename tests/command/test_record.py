@@ -190,10 +190,19 @@ def signals_on_a_terminal(bolometer):
 
 def duration_and_command(bolometer):
     with tempfile.TemporaryDirectory() as directory:
-        result = bolometer.run("record", "-d", "200ms", "-o", "x.pb.gz", "--", "sh", "-c",
-                               "sleep 1.5; exit 7", cwd=directory)
-        expect(result.returncode == 7 and b"waiting for 'sh'" in result.stderr,
-               "the capture ends first, the status is the command's", result)
+        ours, terminal = pty.openpty()
+        process = subprocess.Popen([bolometer.path, "record", "-d", "700ms", "-o", "x.pb.gz", "--", "sh", "-c",
+                                    "sleep 2; exit 7"], cwd=directory, stderr=terminal)
+        os.close(terminal)
+        said = b""
+        with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+            while part := os.read(ours, 4096):
+                said += part
+        os.close(ours)
+        expect(process.wait(timeout=30) == 7, f"the status is the command's: {process.returncode} {said}")
+        before, _, after = said.partition(b"waiting for 'sh'")
+        expect(b" lost  " in before and after and b"samples" not in after,
+               f"progress while there is some, and none while the command is waited for: {said}")
 
 
 def nothing_to_profile(bolometer):
