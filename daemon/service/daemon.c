@@ -11,6 +11,7 @@
 #include "service/oom_files.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -102,6 +103,8 @@ int daemon_flush(struct daemon *daemon)
 	keep_figures(daemon, &now, profile->duration_ns);
 	tell_status(daemon);
 	local_server_keep(daemon->local, profiles);
+	/* The last interval's profiles are gone, and their pages, between what stays, would be kept. */
+	malloc_trim(0);
 	return 0;
 }
 
