@@ -168,13 +168,14 @@ static int open_window(struct heap_windows *w, struct window_process *p, bool su
 	struct task_clock clock;
 	ret->before = read_counts(w, p);
 	set_mode(w, p, HEAP_MODE_RESTING);
-	task_clock_open(p->pid, &clock);
+	task_clock_open(p->pid, 0, &clock);
 	int r = attach(w, p, survivors);
 	if (r < 0) {
 		task_clock_close(&clock);
 		return r;
 	}
 	__atomic_store_n(&w->counts[p->index].window, ++p->number, __ATOMIC_SEQ_CST);
+	task_clock_start(&clock);
 	struct clock_reading clock_begin = read_clock(&clock);
 	ret->begin = read_counts(w, p);
 	ret->begin_ns = monotonic_ns();

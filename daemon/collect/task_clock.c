@@ -4,26 +4,84 @@
 #include "base/clock.h"
 #include "base/file.h"
 
+#include <asm/perf_regs.h>
 #include <dirent.h>
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int open_event(pid_t thread)
+#ifdef __x86_64__
+#define REGISTER_OF_ADDRESS PERF_REG_X86_IP
+#else
+#define REGISTER_OF_ADDRESS PERF_REG_ARM64_PC
+#endif
+
+#define BATCHES 9
+#define WORK 300000U /* rounds: some 0.2 ms */
+#define TRIAL_TICK_NS 50000
+
+#define PAGE 4096U
+#define RING_SIZE (4 * PAGE) /* a power of two, as the kernel wants it */
+
+/* What the kernel writes at a tick, with the address of a thread of the program: perf_event_open(2). */
+struct tick {
+	struct perf_event_header header;
+	uint64_t abi; /* PERF_SAMPLE_REGS_ABI_NONE: a thread of the kernel's, without an address */
+	uint64_t address;
+};
+
+_Static_assert(TASK_CLOCK_MOST_TICKS * sizeof(struct tick) <= RING_SIZE, "they are in the ring");
+
+static int open_event(pid_t thread, uint64_t tick_ns)
 {
 	struct perf_event_attr attributes = {
 		.size = sizeof(attributes),
 		.type = PERF_TYPE_SOFTWARE,
 		.config = PERF_COUNT_SW_TASK_CLOCK,
+		.disabled = 1,
+		.sample_period = tick_ns,
+		.sample_type = tick_ns ? PERF_SAMPLE_REGS_USER : 0,
+		.sample_regs_user = tick_ns ? 1ULL << REGISTER_OF_ADDRESS : 0,
 	};
 	long fd = syscall(SYS_perf_event_open, &attributes, thread, -1, -1, PERF_FLAG_FD_CLOEXEC);
 	return fd < 0 ? -errno : (int)fd;
 }
 
-void task_clock_open(uint32_t pid, struct task_clock *ret)
+static void *map_ring(int fd)
+{
+	void *ring = mmap(NULL, PAGE + RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return ring == MAP_FAILED ? NULL : ring;
+}
+
+static void close_event(const struct task_clock_event *event)
+{
+	if (event->ring)
+		munmap(event->ring, PAGE + RING_SIZE);
+	close_fd(event->fd);
+}
+
+/* Returns 0 or -errno. */
+static int add_thread(struct task_clock *clock, pid_t thread, uint64_t tick_ns)
+{
+	struct task_clock_event event = {.fd = open_event(thread, tick_ns)};
+	if (event.fd < 0)
+		return event.fd == -ESRCH ? 0 : event.fd; /* it has ended */
+	if (tick_ns)
+		event.ring = map_ring(event.fd);
+	if (clock->events.count < TASK_CLOCK_THREADS && array_add(&clock->events, event) == 0)
+		return 0;
+	close_event(&event);
+	return -ENOMEM;
+}
+
+void task_clock_open(uint32_t pid, uint64_t tick_ns, struct task_clock *ret)
 {
 	char path[64];
 	struct dirent *entry;
@@ -33,12 +91,7 @@ void task_clock_open(uint32_t pid, struct task_clock *ret)
 	bool failed = !tasks;
 	while (!failed && (entry = readdir(tasks))) {
 		int thread = atoi(entry->d_name);
-		int event = thread > 0 ? open_event(thread) : -ESRCH;
-		if (event == -ESRCH)
-			continue; /* not a thread, or it has ended */
-		failed = event < 0 || ret->events.count >= TASK_CLOCK_THREADS || array_add(&ret->events, event) < 0;
-		if (failed)
-			close_fd(event);
+		failed = thread > 0 && add_thread(ret, thread, tick_ns) < 0;
 	}
 	if (tasks)
 		closedir(tasks);
@@ -46,10 +99,26 @@ void task_clock_open(uint32_t pid, struct task_clock *ret)
 		task_clock_close(ret);
 }
 
+static void control(const struct task_clock *clock, unsigned long request)
+{
+	for (size_t i = 0; i < clock->events.count; i++)
+		ioctl(clock->events.items[i].fd, request, 0);
+}
+
+void task_clock_start(const struct task_clock *clock)
+{
+	control(clock, PERF_EVENT_IOC_ENABLE);
+}
+
+void task_clock_stop(const struct task_clock *clock)
+{
+	control(clock, PERF_EVENT_IOC_DISABLE);
+}
+
 void task_clock_close(struct task_clock *clock)
 {
 	for (size_t i = 0; i < clock->events.count; i++)
-		close_fd(clock->events.items[i]);
+		close_event(&clock->events.items[i]);
 	array_free(&clock->events);
 }
 
@@ -59,7 +128,66 @@ uint64_t task_clock_read(const struct task_clock *clock)
 	if (!clock->events.count)
 		return process_cpu_ns((pid_t)clock->pid);
 	for (size_t i = 0; i < clock->events.count; i++)
-		if (read(clock->events.items[i], &ns, sizeof(ns)) == sizeof(ns))
+		if (read(clock->events.items[i].fd, &ns, sizeof(ns)) == sizeof(ns))
 			sum += ns;
 	return sum;
+}
+
+/* What was not read stays, so the ring has only been filled once: records begin at its begin, and none is cut. */
+static void each_tick_in(const char *ring, task_tick_callback callback, void *userdata)
+{
+	const struct perf_event_mmap_page *page = (const void *)ring;
+	uint64_t head = __atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE);
+	struct tick tick;
+	for (uint64_t at = 0; at + sizeof(tick.header) <= head; at += tick.header.size) {
+		memcpy(&tick.header, ring + PAGE + at, sizeof(tick.header));
+		if (tick.header.size < sizeof(tick.header) || at + tick.header.size > MIN_OF(head, (uint64_t)RING_SIZE))
+			return;
+		if (tick.header.type != PERF_RECORD_SAMPLE || tick.header.size < sizeof(tick))
+			continue;
+		memcpy(&tick, ring + PAGE + at, sizeof(tick));
+		if (tick.abi != PERF_SAMPLE_REGS_ABI_NONE)
+			callback(userdata, tick.address);
+	}
+}
+
+void task_clock_each_tick(const struct task_clock *clock, task_tick_callback callback, void *userdata)
+{
+	for (size_t i = 0; i < clock->events.count; i++)
+		if (clock->events.items[i].ring)
+			each_tick_in(clock->events.items[i].ring, callback, userdata);
+}
+
+/* ---- Cost ------------------------------------------------------------------------------------ */
+
+static int compare_times(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* The same work: the median of some times. */
+static double time_work(void)
+{
+	uint64_t times[BATCHES];
+	for (unsigned batch = 0; batch < BATCHES; batch++) {
+		uint64_t begin = thread_cpu_ns();
+		for (volatile unsigned i = 0; i < WORK; i++)
+			;
+		times[batch] = thread_cpu_ns() - begin;
+	}
+	qsort(times, BATCHES, sizeof(*times), compare_times);
+	return (double)times[BATCHES / 2];
+}
+
+double task_clock_tick_cost(void)
+{
+	int fd = open_event(0, TRIAL_TICK_NS);
+	if (fd < 0)
+		return 0;
+	double without = time_work();
+	ioctl(fd, PERF_EVENT_IOC_ENABLE, 0);
+	double with = time_work();
+	close_fd(fd);
+	return fmax(with - without, 0) / fmax(with / TRIAL_TICK_NS, 1);
 }
