@@ -26,6 +26,9 @@
  * How long an object lived is known when it is freed, from the time that it carries, and added up at its place. What is
  * found out late, because its free was not seen, lived no longer than that.
  *
+ * What a window shows stands for more where probes slow the program down more, and by how much is known when it is over. So
+ * it is added up by itself, in `heap_window_sites`, until the daemon takes it. One window is open at a time.
+ *
  * What outlives a window stays in `heap_live`, so that later windows may see it freed, or its address given out
  * again.
  *
@@ -44,6 +47,14 @@ struct {
 	__type(key, struct heap_site_key);
 	__type(value, struct heap_site);
 } heap_sites SEC(".maps");
+
+/* Of the window that is open, or of the last one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct heap_site_key);
+	__type(value, struct heap_site);
+} heap_window_sites SEC(".maps");
 
 /* Key: an object alive. Size: configuration. */
 struct {
@@ -79,6 +90,9 @@ const volatile u64 heap_live_size = 1; /* of `heap_live` */
 /* Changed while running: bytes between two samples; how many objects are in `heap_live`. */
 volatile u64 heap_interval = HEAP_EXACT_INTERVAL;
 volatile u64 heap_live_count;
+
+/* Where calls went on whose return was seen, of all processes. */
+volatile u64 heap_returned_to[HEAP_RETURN_POINTS];
 
 /* Several of these programs may run on one CPU by turns: one's addition must not undo another's. */
 static __always_inline void count_heap(enum counter counter, u64 more)
@@ -246,6 +260,20 @@ static __always_inline void on_heap_free(u64 cookie, u64 mode, u64 address)
 		count_free(cookie, drop_block(address, &window));
 }
 
+/* Keeps an address. Its slot may be another's, then the next one is tried. */
+static __always_inline void note_point(volatile u64 *points, u32 slots, u64 address)
+{
+	u32 slot = heap_point_slot(address, slots);
+
+	asm volatile("" : "+r"(slot)); /* the index itself is compared: the verifier of 6.1 sees no other bound */
+	if (slot >= slots - 1)
+		return;
+	if (points[slot] && points[slot] != address)
+		slot++;
+	if (points[slot] != address)
+		points[slot] = address;
+}
+
 /* One of T / S, by chance. */
 static __always_inline bool takes_sample(u64 size, u64 interval)
 {
@@ -257,16 +285,20 @@ static __always_inline bool takes_sample(u64 size, u64 interval)
 /*
  * The interval for an allocation that comes now. Between two looks of the daemon the table of objects alive could
  * fill up, and what it then refuses would be missing. So in its last quarter the interval doubles with each 1/32 of
- * the table.
+ * the table. And where a window sees more than the last one, walks of samples would take most of it: each time that
+ * so many were taken, one of four is.
  */
 static __always_inline u64 interval_now(const struct heap_process *process)
 {
 	u64 interval = process && process->interval ? process->interval : heap_interval;
-	u64 step = heap_live_size / 32, live = heap_live_count;
+	u64 step = heap_live_size / 32, live = heap_live_count, shift = 0;
 
-	if (!step || live < 24 * step)
+	if (process && process->most)
+		shift = 2 * (process->taken / process->most);
+	if (step && live >= 24 * step)
+		shift += (live - 24 * step) / step + 1;
+	if (!shift)
 		return interval;
-	u64 shift = (live - 24 * step) / step + 1;
 	interval <<= shift < 16 ? shift : 16;
 	return interval < HEAP_MAX_INTERVAL ? interval : HEAP_MAX_INTERVAL;
 }
@@ -324,8 +356,10 @@ static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 	struct heap_process *process = heap_process_of(cookie);
 	u64 mode = heap_mode_of(process), window = heap_window_of(process);
 
-	if (process)
+	if (process) {
 		__sync_fetch_and_add(role == ALLOCATION_FREE ? &process->frees : &process->calls, 1);
+		note_point(process->called_at, HEAP_CALL_POINTS, ip);
+	}
 	if (mode == HEAP_MODE_RESTING)
 		return 1;
 	if (pending && pending->window == window && is_over(pending, sp, ip, role)) {
@@ -400,15 +434,21 @@ static __always_inline struct scratch *begin_probe_walk(u32 *walk)
 	return 0;
 }
 
-static __always_inline struct heap_site *heap_site_of(const struct heap_site_key *key)
+static __always_inline struct heap_site *heap_site_in(void *sites, const struct heap_site_key *key)
 {
 	static const struct heap_site none; /* not on the stack, which the walk needs */
-	struct heap_site *site = bpf_map_lookup_elem(&heap_sites, key);
+	struct heap_site *site = bpf_map_lookup_elem(sites, key);
 
 	if (site)
 		return site;
-	bpf_map_update_elem(&heap_sites, key, &none, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&heap_sites, key);
+	bpf_map_update_elem(sites, key, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(sites, key);
+}
+
+/* Of calls that have begun in a window. */
+static __always_inline bool is_of_window(u64 mode)
+{
+	return mode == HEAP_MODE_ALLOCATIONS || mode == HEAP_MODE_SURVIVORS || mode == HEAP_MODE_FREES;
 }
 
 static __always_inline void add_block(u64 address, const struct heap_block *block)
@@ -430,7 +470,8 @@ static __always_inline void forget_earlier(u64 address)
 	drop_block(address, &window);
 }
 
-static __always_inline void add_to_site(struct heap_site *site, const struct heap_call *call, bool is_watched)
+/* `watched`: the place, where it is looked what of it is freed; or 0. */
+static __always_inline void add_to_site(struct heap_site *site, struct heap_site *watched, const struct heap_call *call)
 {
 	u64 weight = heap_weight(call->size, call->interval);
 	u64 coarse = weight >> 8, bytes = call->size;
@@ -446,11 +487,11 @@ static __always_inline void add_to_site(struct heap_site *site, const struct hea
 		__sync_fetch_and_add(&site->byte_variance, bytes * extra >> 10);
 	}
 	__sync_fetch_and_add(&site->bytes, bytes);
-	if (!is_watched)
+	if (!watched)
 		return;
-	__sync_fetch_and_add(&site->watched, 1);
-	__sync_fetch_and_add(&site->watched_sum.objects, weight);
-	__sync_fetch_and_add(&site->watched_sum.bytes, bytes);
+	__sync_fetch_and_add(&watched->watched, 1);
+	__sync_fetch_and_add(&watched->watched_sum.objects, weight);
+	__sync_fetch_and_add(&watched->watched_sum.bytes, bytes);
 }
 
 static __always_inline void sample_allocation(struct pt_regs *ctx, u64 address, const struct heap_call *call,
@@ -479,12 +520,16 @@ static __always_inline void sample_allocation(struct pt_regs *ctx, u64 address, 
 				   .interval = call->interval,
 				   .time = begin,
 				   .window = window};
-	struct heap_site *site = heap_site_of(&block.site);
+	struct heap_site *site = heap_site_in(&heap_sites, &block.site), *sums = site;
+	if (is_of_window(mode))
+		sums = heap_site_in(&heap_window_sites, &block.site);
 	if (process)
 		process->process_start = block.site.process_start;
-	if (site) {
+	if (process)
+		__sync_fetch_and_add(&process->taken, 1);
+	if (site && sums) {
 		count_heap(COUNTER_HEAP_SAMPLES, 1);
-		add_to_site(site, call, mode == HEAP_MODE_SURVIVORS);
+		add_to_site(sums, mode == HEAP_MODE_SURVIVORS ? site : 0, call);
 		if (mode == HEAP_MODE_ALL || mode == HEAP_MODE_SURVIVORS)
 			add_block(address, &block);
 		else
@@ -529,6 +574,7 @@ static __always_inline int end_heap_call(struct pt_regs *ctx, u64 cookie)
 	struct heap_call *pending = bpf_map_lookup_elem(&heap_pending, &thread);
 	struct heap_process *process = heap_process_of(cookie);
 
+	note_point(heap_returned_to, HEAP_RETURN_POINTS, heap_instruction_pointer(ctx));
 	if (process)
 		__sync_fetch_and_add(&process->returns, 1);
 	if (!pending || pending->window != heap_window_of(process))

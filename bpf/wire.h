@@ -399,7 +399,7 @@ static inline u64 heap_weight(u64 size, u64 interval)
 	return interval == HEAP_EXACT_INTERVAL ? HEAP_WEIGHT_ONE : HEAP_WEIGHT(heap_chance(size, interval));
 }
 
-/* Key of `heap_sites`: a place in a program that allocates. */
+/* Key of `heap_sites` and `heap_window_sites`: a place in a program that allocates. */
 struct heap_site_key {
 	u64 stack_id;	   /* as record_sample's */
 	u64 process_start; /* as record_sample's, with pid and exec_id */
@@ -486,6 +486,15 @@ enum heap_mode {
 	HEAP_MODE_TRIAL = 5,	   /* sample nothing: what does the probe cost? */
 };
 
+/* Addresses that probes tell of: so many at the most, each in its own slot, or in the next one. */
+#define HEAP_CALL_POINTS 16U
+#define HEAP_RETURN_POINTS 1024U
+
+static inline u32 heap_point_slot(u64 address, u32 slots)
+{
+	return (u32)(address ^ address >> 4 ^ address >> 9) % (slots - 1);
+}
+
 /* Value of `heap_processes`: what the probes of a process saw, sampled or not. */
 struct heap_process {
 	u64 calls;	 /* of functions that allocate, with those made by others */
@@ -495,8 +504,11 @@ struct heap_process {
 	u64 bytes;	 /* those asked for */
 	u64 walk_ns;	 /* time that the program spent on those that were sampled */
 	u64 process_start; /* as in its places; 0: it has none yet */
+	u64 called_at[HEAP_CALL_POINTS];     /* addresses of probes that were hit; 0: none */
 	/* set by the daemon */
 	u64 interval; /* bytes between two samples; 0: `heap_interval` */
+	u64 most;     /* samples in the window, before fewer are taken; 0: it does not matter */
+	u64 taken;    /* in the window */
 	u64 window;   /* number of the one that is open; 0: none was yet */
 	u64 mode;     /* enum heap_mode */
 };

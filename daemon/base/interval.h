@@ -8,6 +8,12 @@
 
 #define NORMAL_95 1.96 /* quantile of the normal distribution for a 95 % interval */
 
+/* The same of Student's t with so many degrees of freedom (1 or more), by its expansion: Abramowitz and Stegun, 26.7.5. */
+static inline double student_95(double freedom)
+{
+	return NORMAL_95 + 2.372 / freedom + 2.823 / (freedom * freedom) + 5.5 / (freedom * freedom * freedom);
+}
+
 /* Lower end of the 95 % interval of a share of which `hits` of `looks` (above 0) were seen, 0 to 1: Wilson's score
  * interval (E. B. Wilson, Journal of the American Statistical Association 22, 1927). More hits than looks are all. */
 static inline double share_at_least(double hits, double looks)

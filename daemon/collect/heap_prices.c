@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "bolometer.skel.h"
 #include "collect/heap_probes.h"
+#include "collect/task_clock.h"
 #include "collect/uprobe_trials.h"
 
 #include <bpf/bpf.h>
@@ -14,6 +15,7 @@
 #define GUESSED_CALL_NS 700
 #define GUESSED_RETURN_NS 500
 #define GUESSED_STEP_NS 5500
+#define TICK_FACTOR 1.4 /* in a program, whose caches it empties, and between probes */
 #define FIRST_ARGUMENT_DWARF_X86 5
 
 /* The last index, which no process is given. */
@@ -77,10 +79,11 @@ void heap_prices_measure(const struct programs *programs, struct heap_prices *re
 		ret->stepped = stepped - ret->call;
 	if (ret->call <= 0)
 		ret->call = GUESSED_CALL_NS;
+	ret->tick = TICK_FACTOR * task_clock_tick_cost();
 	set_trial_process(programs, HEAP_MODE_RESTING);
 	clear_counters(programs);
-	log_debug("heap: a probe costs %.0f ns, with its return %.0f ns more, where it is stepped %.0f ns more",
-		  ret->call, ret->returned, ret->stepped);
+	log_debug("heap: a probe costs %.0f ns, with its return %.0f ns more, where it is stepped %.0f ns more; a tick %.0f ns",
+		  ret->call, ret->returned, ret->stepped, ret->tick);
 }
 
 double heap_prices_cost(const struct heap_prices *prices, const struct heap_hits *hits, bool is_stepped)

@@ -8,6 +8,7 @@
 struct heap_prices {
 	double call;	 /* of a function that allocates or frees, not sampled */
 	double returned; /* on top, when its return is looked at */
+	double tick;	 /* of its clock: task_clock.h; 0: it has none */
 	double stepped;	 /* on top, on an instruction that the kernel does not emulate */
 };
 

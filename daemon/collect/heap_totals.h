@@ -50,6 +50,8 @@ struct heap_totals {
 	uint64_t windows;	 /* in which some of it was seen; 0: probes stayed */
 	/* Between which the sums of what was seen in windows are since the last profile, with 95 % */
 	double objects_low, objects_high, bytes_low, bytes_high;
+	double share_error;   /* of the bytes, as a part of 1: how far off a place's share may be, with 95 % */
+	double share_seconds; /* so long was looked for that; 0: not at all */
 };
 
 /* Places of processes that have ended, and what was known of a place when something became final. */

@@ -234,7 +234,7 @@ void heap_windows_free_process(struct heap_windows *w, struct window_process *p)
 		close_foreign(p->added.items[i].file);
 	close_files(w, p);
 	array_free(&p->added);
-	array_free(&p->followed);
+	array_free(&p->places);
 	hash_free(&p->place_of_site);
 	array_free(&p->cohorts);
 	free(p);
@@ -276,14 +276,12 @@ static struct window_process *add_process(struct heap_windows *w, uint32_t pid, 
 	p->number = monotonic_ns() / 1000 * SURVIVOR_WINDOWS;
 	p->turn_cpu = process_cpu_ns((pid_t)pid);
 	p->cpu_begin = p->cpu = (double)p->turn_cpu;
-	p->wall_begin = p->wall = monotonic_ns();
+	p->turn_ns = p->wall_begin = p->wall = monotonic_ns();
 	p->due_ns = p->wall;
 	/* Where there is a limit, many that come at once may not cost more than it at once. */
 	if (!p->stays && isfinite(w->pace.allowed))
 		p->due_ns = p->wall + hash_mix(p->wall ^ pid) % p->period_ns;
-	/* At its first window little is known of it. */
-	w->counts[index] = (struct heap_process){.interval = p->stays ? 0 : HEAP_LEAST_SIZE * WINDOW_SAMPLES,
-						 .mode = HEAP_MODE_RESTING};
+	w->counts[index] = (struct heap_process){.interval = p->stays ? 0 : HEAP_LEAST_SIZE * WINDOW_SAMPLES, .mode = HEAP_MODE_RESTING};
 	if (array_add(&w->processes, p) < 0) {
 		free(p);
 		return NULL;

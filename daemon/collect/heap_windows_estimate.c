@@ -26,7 +26,7 @@ static void note_cpu(struct heap_windows *w, struct window_process *p)
 static void note_memory(struct window_process *p, uint64_t now)
 {
 	struct memory_usage usage;
-	if ((p->stays && !p->followed.count) || now - p->memory_read_ns < p->period_ns)
+	if ((p->stays && !p->places.count) || now - p->memory_read_ns < p->period_ns)
 		return;
 	p->memory_read_ns = now;
 	if (memory_usage_read("/proc", p->pid, &usage) == 0)
@@ -83,10 +83,11 @@ static void add_errors(struct window_errors *errors, const struct window_process
 static void end_phase(struct heap_windows *w, struct window_process *p)
 {
 	double factor = survivor_factor(p);
-	for (size_t i = 0; i < p->followed.count; i++) {
-		p->followed.items[i].final_bytes += factor * p->followed.items[i].bytes;
-		p->followed.items[i].bytes = 0;
+	for (size_t i = 0; i < p->places.count; i++) {
+		p->places.items[i].final_bytes += factor * p->places.items[i].bytes;
+		p->places.items[i].bytes = 0;
 	}
+	heap_windows_forget_seen(p);
 	add_errors(&w->final_errors, p);
 	p->phase = (struct heap_phase){0};
 	p->told = (struct heap_phase_state){0};
@@ -99,8 +100,10 @@ static void end_phase(struct heap_windows *w, struct window_process *p)
 static void keep_final(struct heap_windows *w, const struct window_process *p, struct heap_ended *ended)
 {
 	struct heap_totals totals = {0};
-	for (size_t i = 0; i < p->followed.count; i++) {
-		const struct followed_place *place = &p->followed.items[i];
+	for (size_t i = 0; i < p->places.count; i++) {
+		const struct window_place *place = &p->places.items[i];
+		if (!place->outlived && !place->watched)
+			continue;
 		struct heap_total total = {.key = place->site, .outliving = heap_windows_conclude(place, 0, 0)};
 		w->statistics.survivors_lost += array_add(&totals.list, total) < 0;
 	}
@@ -132,7 +135,7 @@ static void forget_unscaled(struct heap_windows *w, struct heap_ended *ended)
 {
 	for (size_t i = w->processes.count; i-- > 0;) {
 		const struct window_process *p = w->processes.items[i];
-		if (p->is_closed && !p->must_fold && !p->phase.all.windows && !is_running(p))
+		if (p->is_closed && !p->must_fold && !p->phase.windows && !is_running(p))
 			forget_process(w, i, ended);
 	}
 }
@@ -191,7 +194,7 @@ static const struct window_process *find_scaled(struct heap_windows *w, const st
 	for (size_t i = 0; i < w->processes.count; i++) {
 		struct window_process *p = w->processes.items[i];
 		heap_windows_note_start(w, p);
-		if (p->pid == site->pid && p->process_start == site->process_start && p->phase.all.windows)
+		if (p->pid == site->pid && p->process_start == site->process_start && p->phase.windows)
 			return p;
 	}
 	return NULL;
@@ -203,11 +206,8 @@ void heap_windows_scale(void *windows, struct heap_total *total)
 	pthread_mutex_lock(&w->lock);
 	const struct window_process *p = find_scaled(w, &total->key);
 	if (p && !total->is_final) {
-		double factor = scale_of(p).factor;
-		total->objects *= factor;
-		total->bytes *= factor;
-		total->object_variance *= factor * factor;
-		total->byte_variance *= factor * factor;
+		struct heap_phase_scale of_all = scale_of(p);
+		heap_windows_add_seen(p, &of_all, total);
 		heap_lifetimes_scale(&total->freed, &total->watched, total->objects, total->bytes);
 	}
 	pthread_mutex_unlock(&w->lock);
@@ -222,15 +222,41 @@ static int index_places(const struct heap_totals *totals, struct hash *ret)
 	return r;
 }
 
-static void add_followed(const struct hash *places, struct heap_totals *totals, const struct window_process *p)
+static void add_outliving(const struct hash *places, struct heap_totals *totals, const struct window_process *p)
 {
 	double factor = survivor_factor(p);
-	for (size_t i = 0; i < p->followed.count; i++) {
-		const struct followed_place *place = &p->followed.items[i];
+	for (size_t i = 0; i < p->places.count; i++) {
+		const struct window_place *place = &p->places.items[i];
 		const uint64_t *at = hash_get(places, heap_site_mix(&place->site));
 		struct heap_total *total = at ? &totals->list.items[*at - 1] : NULL;
 		if (total)
 			total->outliving = heap_windows_conclude(place, total->outliving.watched, factor);
+	}
+}
+
+static double bytes_of(const struct heap_totals *totals, const struct window_process *p)
+{
+	double sum = 0;
+	for (size_t i = 0; i < totals->list.count; i++)
+		if (totals->list.items[i].key.pid == p->pid && totals->list.items[i].key.process_start == p->process_start)
+			sum += totals->list.items[i].bytes;
+	return sum;
+}
+
+/* Of all bytes, the process that is seen worst. */
+static void judge_shares(const struct heap_windows *w, struct heap_totals *totals)
+{
+	double all = 0;
+	for (size_t i = 0; i < totals->list.count; i++)
+		all += totals->list.items[i].bytes;
+	for (size_t i = 0; i < w->processes.count; i++) {
+		const struct window_process *p = w->processes.items[i];
+		double bytes = p->shares.windows ? bytes_of(totals, p) : 0;
+		double error = bytes > 0 ? heap_windows_share_error(p) * bytes / all : 0;
+		if (error <= totals->share_error)
+			continue;
+		totals->share_error = error;
+		totals->share_seconds = (double)p->shares.opened * (double)p->period_ns / NS_PER_SECOND;
 	}
 }
 
@@ -244,10 +270,11 @@ int heap_windows_estimate(struct heap_windows *w, struct heap_totals *totals)
 	errors = w->final_errors;
 	for (size_t i = 0; i < w->processes.count && r == 0; i++) {
 		const struct window_process *p = w->processes.items[i];
-		add_followed(&places, totals, p);
+		add_outliving(&places, totals, p);
 		heap_windows_judge(p, totals);
 		add_errors(&errors, p);
 	}
+	judge_shares(w, totals);
 	pthread_mutex_unlock(&w->lock);
 	totals->objects_low = errors.objects_low;
 	totals->objects_high = errors.objects_high;
@@ -257,12 +284,18 @@ int heap_windows_estimate(struct heap_windows *w, struct heap_totals *totals)
 	return r;
 }
 
+static void begin_profile(struct window_process *p)
+{
+	p->told = state_of(p);
+	heap_windows_begin_shares(p);
+}
+
 void heap_windows_next_profile(struct heap_windows *w)
 {
 	pthread_mutex_lock(&w->lock);
 	w->final_errors = (struct window_errors){0};
 	for (size_t i = 0; i < w->processes.count; i++)
-		w->processes.items[i]->told = state_of(w->processes.items[i]);
+		begin_profile(w->processes.items[i]);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -300,6 +333,7 @@ void heap_windows_statistics_subtract(struct heap_windows_statistics *s, const s
 	s->late -= earlier->late;
 	s->unopened -= earlier->unopened;
 	s->survivors_lost -= earlier->survivors_lost;
+	s->unplaced -= earlier->unplaced;
 	s->missed -= earlier->missed;
 	s->promoted -= earlier->promoted;
 	s->demoted -= earlier->demoted;
@@ -314,6 +348,7 @@ void heap_windows_statistics_add(struct heap_windows_statistics *s, const struct
 	s->late += earlier->late;
 	s->unopened += earlier->unopened;
 	s->survivors_lost += earlier->survivors_lost;
+	s->unplaced += earlier->unplaced;
 	s->missed += earlier->missed;
 	s->promoted += earlier->promoted;
 	s->demoted += earlier->demoted;

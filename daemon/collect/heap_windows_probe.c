@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "bolometer.skel.h"
 #include "collect/task_clock.h"
 
 #include <errno.h>
@@ -19,6 +20,13 @@
 #define LONGEST_SLICE_NS (8 * NS_PER_MS)
 #define FEW_HITS 50	/* in a window: the next one may be longer */
 #define QUIET_WINDOWS 3	/* one after another, of a process that had others: then the next one is */
+#define SHORTEST_TICK_NS 20000
+#define TICKS_PART 0.1 /* of a window, for ticks */
+#define BUSY 0.2 /* CPUs */
+#define MOST_TICKS 100 /* of a thread, about */
+#define MOST_SAMPLES 50 /* in a window, before fewer are taken */
+#define MOST_WATCHED 200 /* in one that looks at frees */
+#define PROBED_BYTES 4 /* of the instruction, and of what stands behind it */
 #define JUDGED_ARMED_NS (50 * NS_PER_MS) /* of windows, before all calls are taken to be few */
 #define LOOK_NS (50 * NS_PER_MS)   /* at probes that stay */
 #define JUDGE_LOOKS 10
@@ -138,6 +146,8 @@ struct opened {
 	struct heap_process before, begin, end, after;
 	double cpu;
 	uint64_t begin_ns, armed_ns; /* CLOCK_MONOTONIC; how long it was open */
+	uint64_t ticks, own_ticks; /* of its CPU time; of them, those that found no probe */
+	const volatile uint64_t *returned_to; /* HEAP_RETURN_POINTS addresses */
 };
 
 /* A process's CPU time and the moment for which that holds. */
@@ -161,14 +171,52 @@ static double cpu_in_window(const struct clock_reading *begin, const struct cloc
 	return between > 0 ? cpu * fmin((double)armed_ns / between, 1) : 0;
 }
 
+/* Where the kernel lets a probed instruction be stepped through, and calls return to whose return is seen: the page it
+ * asks for first (xol_add_vma() in kernel/events/uprobes.c). */
+#ifdef __x86_64__
+#define PROBES_PAGE 0x7fffffffeULL
+#else
+#define PROBES_PAGE 0xfffffffffULL
+#endif
+
+static bool is_point(const volatile uint64_t *points, uint32_t slots, uint64_t address)
+{
+	uint32_t slot = heap_point_slot(address, slots);
+	return points[slot] == address || points[slot + 1] == address;
+}
+
+/* The program stands still there while the kernel works for a probe, or has just gone on. */
+static bool is_at_probe(const struct opened *o, uint64_t address)
+{
+	bool is_at = address >> 12 == PROBES_PAGE || is_point(o->returned_to, HEAP_RETURN_POINTS, address);
+	for (uint64_t behind = 0; behind <= PROBED_BYTES && !is_at; behind++)
+		is_at = is_point(o->end.called_at, HEAP_CALL_POINTS, address - behind);
+	return is_at;
+}
+
+static void count_tick(void *userdata, uint64_t address)
+{
+	struct opened *o = userdata;
+	o->ticks++;
+	o->own_ticks += !is_at_probe(o, address);
+}
+
+/* CPU time between two ticks, of which they may take a part; 0: none. */
+static uint64_t tick_for(const struct heap_windows *w, uint64_t length)
+{
+	double least = fmax(w->prices.tick / TICKS_PART, SHORTEST_TICK_NS);
+	return w->prices.tick > 0 ? (uint64_t)fmax(least, (double)length / MOST_TICKS) : 0;
+}
+
 /* Returns 0 or -errno: not opened. */
 static int open_window(struct heap_windows *w, struct window_process *p, bool survivors, uint64_t length,
 		       struct opened *ret)
 {
 	struct task_clock clock;
+	ret->returned_to = w->options.programs->skeleton->bss->heap_returned_to;
 	ret->before = read_counts(w, p);
 	set_mode(w, p, HEAP_MODE_RESTING);
-	task_clock_open(p->pid, 0, &clock);
+	task_clock_open(p->pid, tick_for(w, length), &clock);
 	int r = attach(w, p, survivors);
 	if (r < 0) {
 		task_clock_close(&clock);
@@ -179,13 +227,17 @@ static int open_window(struct heap_windows *w, struct window_process *p, bool su
 	struct clock_reading clock_begin = read_clock(&clock);
 	ret->begin = read_counts(w, p);
 	ret->begin_ns = monotonic_ns();
+	w->counts[p->index].most = survivors ? MOST_WATCHED : MOST_SAMPLES;
+	w->counts[p->index].taken = 0;
 	set_mode(w, p, survivors ? HEAP_MODE_SURVIVORS : HEAP_MODE_ALLOCATIONS);
 	keep_open(w, p, length, &ret->begin);
 	set_mode(w, p, survivors ? HEAP_MODE_FREES : HEAP_MODE_RESTING);
 	ret->end = read_counts(w, p);
 	ret->armed_ns = monotonic_ns() - ret->begin_ns;
 	struct clock_reading clock_end = read_clock(&clock);
+	task_clock_stop(&clock);
 	ret->cpu = cpu_in_window(&clock_begin, &clock_end, ret->armed_ns);
+	task_clock_each_tick(&clock, count_tick, ret);
 	if (survivors)
 		keep_open(w, p, length, &ret->end);
 	set_mode(w, p, HEAP_MODE_RESTING);
@@ -225,14 +277,22 @@ static void begin_other_lengths(struct heap_windows *w, struct window_process *p
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* It waited for a CPU that others had: that it did nothing says nothing of it. */
+static bool was_waiting(const struct window_process *p, const struct opened *o)
+{
+	return p->turn_share >= BUSY && o->cpu < BUSY / 4 * (double)o->armed_ns;
+}
+
 static void plan_next(struct heap_windows *w, struct window_process *p, uint64_t length, const struct opened *o)
 {
 	uint64_t hits = o->end.calls - o->begin.calls;
 	bool was_late = o->armed_ns > length + MAX_OF(length / 2, WINDOW_NS / 2) && hits > FEW_HITS;
 	bool was_long = p->window_ns > WINDOW_NS;
-	p->quiet_windows = hits < FEW_HITS ? p->quiet_windows + 1 : 0;
-	p->was_busy |= hits >= FEW_HITS;
-	p->window_ns = next_length(p, hits, was_late);
+	if (!was_waiting(p, o)) {
+		p->quiet_windows = hits < FEW_HITS ? p->quiet_windows + 1 : 0;
+		p->was_busy |= hits >= FEW_HITS;
+		p->window_ns = next_length(p, hits, was_late);
+	}
 	pthread_mutex_lock(&w->lock);
 	w->statistics.late += was_late;
 	pthread_mutex_unlock(&w->lock);
@@ -273,28 +333,34 @@ static bool is_affordable(struct heap_windows *w, struct window_process *p)
 	return has_room;
 }
 
-static void note_window(struct heap_windows *w, struct window_process *p, bool survivors, const struct opened *o)
+/* Returns its stratum. */
+static unsigned note_window(struct heap_windows *w, struct window_process *p, bool survivors, const struct opened *o)
 {
-	double cost = cost_between(w, p, &o->begin, &o->end), all = cost_between(w, p, &o->before, &o->after);
-	struct heap_window_reading reading = {.cpu = o->cpu, .cost = cost, .wall = (double)o->armed_ns,
+	double ticks = fmin((double)o->ticks * w->prices.tick, o->cpu / 2);
+	double cost = cost_between(w, p, &o->begin, &o->end), all = cost_between(w, p, &o->before, &o->after) + ticks;
+	struct heap_window_reading reading = {.cpu = o->cpu, .cost = cost, .tick_cost = ticks,
+					      .wall = (double)o->armed_ns,
 					      .objects = (double)(o->end.allocations - o->begin.allocations),
-					      .bytes = (double)(o->end.bytes - o->begin.bytes)};
-	log_debug("heap: process %u, window %llu at %.3f s: open for %.3f ms, %.3f ms CPU, %.3f ms of them for probes, %.0f objects",
-		  p->pid, (unsigned long long)p->number, (double)o->begin_ns / 1e9, (double)o->armed_ns / 1e6, o->cpu / 1e6, cost / 1e6,
-		  reading.objects);
+					      .bytes = (double)(o->end.bytes - o->begin.bytes),
+					      .ticks = (double)o->ticks, .own_ticks = (double)o->own_ticks};
+	log_debug("heap: process %u, window %llu at %.3f s: open for %.3f ms, %.3f ms CPU, %.3f ms of them for probes, "
+		  "%llu of %llu ticks its own, %.0f objects",
+		  p->pid, (unsigned long long)p->number, (double)o->begin_ns / 1e9, (double)o->armed_ns / 1e6, o->cpu / 1e6,
+		  cost / 1e6, (unsigned long long)o->own_ticks, (unsigned long long)o->ticks, reading.objects);
 	double calls = (double)(o->end.calls - o->begin.calls);
 	struct heap_hits frees = {.calls = survivors ? 0 : calls};
 	p->armed_ns += o->armed_ns;
 	/* Without samples' walks: always probed, they are rare. */
 	p->recent_cost += cost - (double)(o->end.walk_ns - o->begin.walk_ns) +
 			  heap_prices_cost(&w->prices, &frees, p->is_stepped);
-	p->recent_cpu += fmax(o->cpu - cost, 0);
+	p->recent_cpu += fmax(o->cpu - ticks - cost, 0);
 	pthread_mutex_lock(&w->lock);
-	heap_phase_add(&p->phase, &reading, survivors);
+	unsigned stratum = heap_phase_add(&p->phase, &reading, survivors);
 	p->cost += all;
 	w->statistics.windows++;
 	w->statistics.cost_ns += all;
 	pthread_mutex_unlock(&w->lock);
+	return stratum;
 }
 
 /* What is known becomes final; then the other tier begins. */
@@ -337,7 +403,7 @@ static void follow_pace(struct heap_windows *w, struct window_process *p)
 	pthread_mutex_lock(&w->lock);
 	bool has_changed = p->period_ns != w->pace.period_ns;
 	p->period_ns = w->pace.period_ns;
-	p->must_fold |= has_changed && p->phase.all.windows;
+	p->must_fold |= has_changed && p->phase.windows;
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -359,8 +425,10 @@ static bool wait_for_room(struct heap_windows *w, struct window_process *p)
  * allocates rarely, and may be looked at always, is to be found out. */
 static bool gives_way(struct heap_windows *w, struct window_process *p)
 {
-	uint64_t cpu = process_cpu_ns((pid_t)p->pid);
-	bool has_run = cpu != p->turn_cpu, is_late = monotonic_ns() > p->due_ns + p->period_ns / 2;
+	uint64_t cpu = process_cpu_ns((pid_t)p->pid), now = monotonic_ns();
+	bool has_run = cpu != p->turn_cpu, is_late = now > p->due_ns + p->period_ns / 2;
+	p->turn_share = (double)(cpu - MIN_OF(p->turn_cpu, cpu)) / (double)MAX_OF(now - p->turn_ns, (uint64_t)1);
+	p->turn_ns = now;
 	p->turn_cpu = cpu;
 	if (has_run || !is_late || !cpu)
 		return false;
@@ -371,7 +439,8 @@ static bool gives_way(struct heap_windows *w, struct window_process *p)
 /* What a window took of both sides since `own_ns` of our CPU time. */
 static void note_price(struct heap_windows *w, const struct window_process *p, const struct opened *o, uint64_t own_ns)
 {
-	double cost = (double)(thread_cpu_ns() - own_ns) + cost_between(w, p, &o->before, &o->after);
+	double cost = (double)(thread_cpu_ns() - own_ns) + cost_between(w, p, &o->before, &o->after) +
+		      (double)o->ticks * w->prices.tick;
 	pthread_mutex_lock(&w->lock);
 	heap_pace_note_window(&w->pace, cost);
 	pthread_mutex_unlock(&w->lock);
@@ -392,7 +461,7 @@ static void look_through_window(struct heap_windows *w, struct window_process *p
 		note_unopened(w, p, r);
 		return;
 	}
-	note_window(w, p, survivors, &opened);
+	heap_windows_take_places(w, p, note_window(w, p, survivors, &opened));
 	if (survivors)
 		heap_windows_mark_survivors(w, p);
 	note_price(w, p, &opened, own_ns);
@@ -416,6 +485,7 @@ static void begin_to_stay(struct heap_windows *w, struct window_process *p)
 	if (!is_attached(p))
 		__atomic_store_n(&w->counts[p->index].window, ++p->number, __ATOMIC_SEQ_CST);
 	w->counts[p->index].interval = 0;
+	w->counts[p->index].most = 0;
 	/* At one moment for all functions: they are probed one after another, and a block of which the allocation is
 	 * seen and the free is not would be in use for good. */
 	int r = attach(w, p, true);

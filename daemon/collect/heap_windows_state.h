@@ -7,6 +7,7 @@
 #include "collect/heap_pace.h"
 #include "collect/heap_phase.h"
 #include "collect/heap_prices.h"
+#include "collect/heap_shares.h"
 #include "collect/heap_windows.h"
 
 #include <pthread.h>
@@ -24,9 +25,18 @@ struct window_file {
 	struct heap_attached attached;
 };
 
-/* Of the samples of one place that were taken in windows that look at frees. */
-struct followed_place {
+/* A variance is that of the value before it. */
+struct heap_sums {
+	double objects, object_variance, bytes, byte_variance;
+};
+
+/* Of the samples of one place that were taken in windows. */
+struct window_place {
 	struct heap_site_key site;
+	struct heap_sums seen[HEAP_STRATA]; /* since the phase began, in windows of each stratum */
+	uint64_t samples;	 /* of that */
+	struct heap_share share;
+	/* In windows that look at frees: */
 	double bytes; /* with their weights, those that outlived their window, since the phase began */
 	double final_bytes; /* before, scaled */
 	uint64_t watched;   /* before, how many were taken */
@@ -36,7 +46,7 @@ struct followed_place {
 
 /* Of one window and place, how many samples outlived it. */
 struct cohort {
-	uint64_t window, place; /* index of the place in `followed` */
+	uint64_t window, place; /* index of the place in `places` */
 	uint64_t outlived;
 	uint64_t frees; /* of the process, seen by then */
 };
@@ -63,7 +73,8 @@ struct window_process {
 	unsigned quiet_windows; /* one after another, with few hits */
 	bool was_busy; /* had a window with more */
 	uint64_t period_ns; /* between its windows since the phase began */
-	uint64_t turn_cpu; /* its CPU time at its last turn, ns */
+	uint64_t turn_cpu, turn_ns; /* its CPU time at its last turn, and when that was, ns */
+	double turn_share; /* CPUs it used between the last two */
 	struct heap_process judged; /* counts at the last judgement */
 	uint64_t judged_cpu, judged_ns;
 	unsigned looks; /* since then */
@@ -82,8 +93,9 @@ struct window_process {
 	uint64_t memory; /* bytes it has without a file, some swapped out; lately; 0: not known */
 	uint64_t memory_read_ns; /* CLOCK_MONOTONIC */
 	struct memory_readings readings; /* since the first window that looked at frees */
-	ARRAY(struct followed_place) followed;
-	struct hash place_of_site; /* heap_site_mix() -> index of `followed` */
+	ARRAY(struct window_place) places;
+	struct hash place_of_site; /* heap_site_mix() -> index of `places` */
+	struct heap_share_sums shares; /* since the last profile */
 };
 
 struct heap_windows {
@@ -112,6 +124,27 @@ struct window_process *heap_windows_find(const struct heap_windows *w, uint32_t 
 /* Whose places are whose is told by when the processes started: numbers come again. With the lock held. */
 void heap_windows_note_start(const struct heap_windows *w, struct window_process *p);
 
+/* ---- heap_windows_places.c ----------------------------------------------------------------------- */
+
+/* Index of the place in `places`, or -ENOMEM, also where it would be one too many. With the lock held. */
+ssize_t heap_windows_place_of(struct window_process *p, const struct heap_site_key *site);
+
+/* Takes what the last window, which was of that stratum, has seen out of the kernel. */
+void heap_windows_take_places(struct heap_windows *w, struct window_process *p, unsigned stratum);
+
+/* Adds what was seen of the place in this phase, scaled. With the lock held. */
+void heap_windows_add_seen(const struct window_process *p, const struct heap_phase_scale *scale,
+			   struct heap_total *total);
+
+/* It has become final: the next phase begins with nothing. With the lock held. */
+void heap_windows_forget_seen(struct window_process *p);
+
+/* How far off the share of one of the process's places may be, the largest such error. With the lock held. */
+double heap_windows_share_error(const struct window_process *p);
+
+/* A profile has told the shares. With the lock held. */
+void heap_windows_begin_shares(struct window_process *p);
+
 /* ---- heap_windows_survivors.c -------------------------------------------------------------------- */
 
 /* The process has so much memory without a file now; call it about as often as it has windows. With the lock held. */
@@ -124,7 +157,7 @@ void heap_windows_mark_survivors(struct heap_windows *w, struct window_process *
 void heap_windows_settle(struct heap_windows *w, struct window_process *p);
 
 /* What is left of a place of which so many samples were watched in this phase, with a factor for its bytes. */
-struct heap_outliving heap_windows_conclude(const struct followed_place *place, uint64_t watched, double factor);
+struct heap_outliving heap_windows_conclude(const struct window_place *place, uint64_t watched, double factor);
 
 /* Of what is left of the process's places in `totals`, what it may hold and what it does hold. */
 void heap_windows_judge(const struct window_process *p, struct heap_totals *totals);

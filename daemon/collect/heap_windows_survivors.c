@@ -23,7 +23,6 @@
 #include <string.h>
 
 #define MOST_FOLLOWED 1024 /* samples of a process; past it the oldest count as held for good */
-#define MOST_PLACES 16384 /* of a process; the samples of others are lost */
 #define LEAST_GROWTH 0.5 /* of what is left */
 #define LATER_FREES 500 /* seen later, before that something is left says that it is alive */
 
@@ -34,7 +33,7 @@ void heap_windows_note_memory(struct window_process *p, uint64_t bytes)
 {
 	struct memory_readings *m = &p->readings;
 	p->memory = bytes;
-	if (!p->phase.with_frees.windows && !m->count)
+	if (!p->phase.windows && !m->count)
 		return;
 	if (m->skipped++ % (m->every + 1))
 		return;
@@ -104,23 +103,6 @@ static int look(const struct heap_windows *w, const struct window_process *p, st
 	return r;
 }
 
-/* Its index, or -ENOMEM, also where it would be one too many. */
-static ssize_t place_of(struct window_process *p, const struct heap_site_key *site)
-{
-	uint64_t key = heap_site_mix(site);
-	const uint64_t *known = hash_get(&p->place_of_site, key);
-	if (known)
-		return (ssize_t)*known;
-	size_t at = p->followed.count;
-	if (at == MOST_PLACES || array_add(&p->followed, (struct followed_place){.site = *site}) < 0)
-		return -ENOMEM;
-	if (hash_put(&p->place_of_site, key, at) < 0) {
-		p->followed.count--;
-		return -ENOMEM;
-	}
-	return (ssize_t)at;
-}
-
 static int add_to_cohort(struct window_process *p, uint64_t window, size_t place, uint64_t frees)
 {
 	for (size_t i = p->cohorts.count; i-- > 0 && p->cohorts.items[i].window == window;) {
@@ -143,12 +125,12 @@ static uint64_t frees_of(const struct heap_windows *w, const struct window_proce
 static int begin_to_follow(struct heap_windows *w, struct window_process *p, struct followed *f)
 {
 	double weight = 4294967296.0 / (double)heap_chance(f->block.size, f->block.interval);
-	ssize_t place = place_of(p, &f->block.site);
+	ssize_t place = heap_windows_place_of(p, &f->block.site);
 	int r = place < 0 ? (int)place : add_to_cohort(p, f->block.window, (size_t)place, frees_of(w, p));
 	if (r < 0)
 		return r;
-	p->followed.items[place].bytes += (double)f->block.size * weight;
-	p->followed.items[place].outlived++;
+	p->places.items[place].bytes += (double)f->block.size * weight;
+	p->places.items[place].outlived++;
 	f->block.window |= HEAP_OUTLIVED;
 	return heap_table_change_block(w->options.programs, &f->key, &f->block);
 }
@@ -191,15 +173,15 @@ static uint64_t older_until(const struct window_process *p, uint64_t frees)
 static void count_alive(const struct heap_windows *w, struct window_process *p, const struct survey *survey)
 {
 	uint64_t until = older_until(p, frees_of(w, p));
-	for (size_t i = 0; i < p->followed.count; i++)
-		p->followed.items[i].older = p->followed.items[i].alive = 0;
+	for (size_t i = 0; i < p->places.count; i++)
+		p->places.items[i].older = p->places.items[i].alive = 0;
 	for (size_t i = 0; i < p->cohorts.count; i++)
 		if (p->cohorts.items[i].window <= until)
-			p->followed.items[p->cohorts.items[i].place].older += p->cohorts.items[i].outlived;
+			p->places.items[p->cohorts.items[i].place].older += p->cohorts.items[i].outlived;
 	for (size_t i = 0; i < survey->found.count && window_of(&survey->found.items[i]) <= until; i++) {
-		ssize_t place = place_of(p, &survey->found.items[i].block.site);
+		ssize_t place = heap_windows_place_of(p, &survey->found.items[i].block.site);
 		if (place >= 0)
-			p->followed.items[place].alive++;
+			p->places.items[place].alive++;
 	}
 }
 
@@ -235,11 +217,11 @@ static int note_watched(void *userdata, const struct heap_site_key *key, const s
 	struct window_process *p = watching->process;
 	if (key->pid != p->pid || key->process_start != p->process_start || !site->watched)
 		return 0;
-	ssize_t place = place_of(p, key);
+	ssize_t place = heap_windows_place_of(p, key);
 	if (place < 0)
 		watching->lost += site->watched;
 	else
-		p->followed.items[place].watched += site->watched;
+		p->places.items[place].watched += site->watched;
 	return 0;
 }
 
@@ -268,7 +250,7 @@ void heap_windows_settle(struct heap_windows *w, struct window_process *p)
 
 /* ---- Estimates ------------------------------------------------------------------------------- */
 
-struct heap_outliving heap_windows_conclude(const struct followed_place *place, uint64_t watched, double factor)
+struct heap_outliving heap_windows_conclude(const struct window_place *place, uint64_t watched, double factor)
 {
 	double bytes = place->final_bytes + factor * place->bytes;
 	watched = MAX_OF(watched + place->watched, place->outlived);
@@ -334,7 +316,7 @@ static void collect_places(const struct window_process *p, struct heap_totals *t
 void heap_windows_judge(const struct window_process *p, struct heap_totals *totals)
 {
 	struct places_left places;
-	if (!p->followed.count)
+	if (!p->places.count)
 		return;
 	collect_places(p, totals, &places);
 	const struct place_left *list = places.list.items;

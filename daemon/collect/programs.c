@@ -40,6 +40,7 @@
 #define KERNEL_TYPES "/sys/kernel/btf/vmlinux"
 #define MAX_KERNEL_TYPES (256UL << 20)
 #define HEAP_SITES 65536
+#define HEAP_WINDOW_SITES 4096 /* in one window */
 #define HEAP_BLOCKS (1U << 20)
 #define HEAP_PROCESSES 4096
 #define HEAP_CALLS 8192 /* threads within an allocator at one moment */
@@ -149,6 +150,7 @@ static void size_maps(const struct programs *programs, const struct programs_opt
 	bpf_map__set_max_entries(s->maps.growth_rates, options->growth ? cpus : 1);
 	bpf_map__set_max_entries(s->maps.growth_periods, options->growth ? cpus : 1);
 	bpf_map__set_max_entries(s->maps.heap_sites, options->heap ? HEAP_SITES : 1);
+	bpf_map__set_max_entries(s->maps.heap_window_sites, options->heap ? HEAP_WINDOW_SITES : 1);
 	uint32_t blocks = options->heap_blocks ? options->heap_blocks : HEAP_BLOCKS;
 	bpf_map__set_max_entries(s->maps.heap_live, options->heap ? blocks : 1);
 	bpf_map__set_max_entries(s->maps.heap_processes, programs->heap_processes);
@@ -168,6 +170,7 @@ static void size_maps(const struct programs *programs, const struct programs_opt
 		bpf_map__set_map_flags(s->maps.selected_pids, BPF_F_NO_PREALLOC);
 		bpf_map__set_map_flags(s->maps.context_places, BPF_F_NO_PREALLOC);
 		bpf_map__set_map_flags(s->maps.heap_sites, BPF_F_NO_PREALLOC);
+		bpf_map__set_map_flags(s->maps.heap_window_sites, BPF_F_NO_PREALLOC);
 		bpf_map__set_map_flags(s->maps.heap_live, BPF_F_NO_PREALLOC);
 	}
 }

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#define SHARE_ERROR_WANTED 0.02
 #define QUANTILE_95 1.96 /* of the normal distribution, both sides */
 
 bool heap_is_exact(const struct heap_totals *totals)
@@ -84,6 +85,16 @@ static void add_errors(const struct heap_totals *totals, struct profile *profile
 	    heap_error_95(sums.held_byte_variance, interval));
 }
 
+/* The error goes down with the square root of the time. */
+static void add_share_error(const struct heap_totals *totals, struct profile *profile, bool *failed)
+{
+	double wanted = totals->share_error / SHARE_ERROR_WANTED;
+	if (totals->share_seconds <= 0)
+		return;
+	add(profile, failed, "windows_share_error_95_ppm", totals->share_error * 1e6);
+	add(profile, failed, "windows_share_seconds_wanted", ceil(totals->share_seconds * wanted * wanted));
+}
+
 int heap_add_comments(const struct heap_totals *totals, const struct heap_told *told,
 		      const struct heap_windows_statistics *windows, struct profile *profile)
 {
@@ -107,6 +118,7 @@ int heap_add_comments(const struct heap_totals *totals, const struct heap_told *
 		add(profile, &failed, "windows_objects_high_95", totals->objects_high);
 		add(profile, &failed, "windows_space_low_95_bytes", totals->bytes_low);
 		add(profile, &failed, "windows_space_high_95_bytes", totals->bytes_high);
+		add_share_error(totals, profile, &failed);
 	}
 	add(profile, &failed, "heap_lost_places", (double)told->lost_places);
 	add(profile, &failed, "heap_lost_bytes", (double)told->lost_bytes);
@@ -115,6 +127,7 @@ int heap_add_comments(const struct heap_totals *totals, const struct heap_told *
 	add(profile, &failed, "heap_windows_late", (double)windows->late);
 	add(profile, &failed, "heap_windows_unopened", (double)windows->unopened);
 	add(profile, &failed, "heap_survivors_lost", (double)windows->survivors_lost);
+	add(profile, &failed, "heap_windows_unplaced", (double)windows->unplaced);
 	add(profile, &failed, "heap_promoted", (double)windows->promoted);
 	add(profile, &failed, "heap_demoted", (double)windows->demoted);
 	add(profile, &failed, "heap_cost_ns", windows->cost_ns);

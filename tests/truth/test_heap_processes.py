@@ -27,6 +27,7 @@ from test_children import cgroup_root
 WAIT = 20
 BRIEF = 300 # processes
 TURNS_SECONDS = 7
+LEAST_SAMPLES = 10 # of a program that runs
 YOUNG, YOUNG_SECONDS = 20, 0.9
 HELD, OWN = (500, 30011), (300, 20011)  # blocks, bytes of each
 FORKS = f"""
@@ -254,6 +255,8 @@ def turns(bench):
     if busy.pid not in {sample.labels.get("process.pid") for sample in profile.samples}:
         if int(counters.get("heap_windows", 0)) < TURNS_SECONDS / 2:
             raise Undecided("hardly any window could be opened")
+        if int(counters.get("heap_samples", 0)) < LEAST_SAMPLES:
+            raise Undecided("in windows the program waited for a CPU")
         expect(False, f"the program that runs is not in the profile: {counters}")
     expect(int(counters.get("heap_processes_yielded", 0)) in range(1, len(idle) + 1),
            f"an idle one has made room: {counters}")
