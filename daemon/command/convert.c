@@ -8,6 +8,7 @@
 #include <string.h>
 
 struct convert_options {
+	struct load_options load;
 	const char *output, *format;
 };
 
@@ -15,7 +16,11 @@ struct convert_options {
 	OPTION(TEXT, 0, "format", "NAME", offsetof(struct convert_options, format),                \
 	       "where no extension tells: " FORMAT_WORDS, .words = FORMAT_WORDS)
 
-static const struct option_spec convert_specs[] = {FORMAT_OPTION, OPTIONS_END};
+static const struct option_spec convert_specs[] = {
+	FORMAT_OPTION,
+	LOAD_OPTIONS(offsetof(struct convert_options, load)),
+	OPTIONS_END,
+};
 
 static const struct option_spec merge_specs[] = {
 	OPTION(TEXT, 'o', "output", "FILE", offsetof(struct convert_options, output),
@@ -41,10 +46,14 @@ static int convert_run(int argc, char **argv)
 	struct convert_options options = {0};
 	struct option_words words = {0};
 	_cleanup_profile_ struct profile *profile = NULL;
+	size_t value;
 	int status;
 	bool go = command_parse(&command_convert, &options, argc, argv, &words, &status);
 	if (go)
-		status = load_profile(&command_convert, words.list.items[0], &profile);
+		status = load_view(&command_convert, words.list.items[0], &options.load, &profile, &value);
+	/* Formats with one value a stack take this one; others have all, and show it first. */
+	if (go && status == STATUS_OK && options.load.type)
+		profile->default_sample_type = profile->sample_types.items[value].type;
 	if (go && status == STATUS_OK)
 		status = open_and_write(&command_convert, words.list.items[1], options.format,
 					profile);
@@ -71,6 +80,25 @@ static int load_all(const struct option_words *words, struct loaded_profiles *lo
 	return STATUS_OK;
 }
 
+/* The sum has what all files have; what it has not is no silent loss. */
+static void tell_left_out(const struct loaded_profiles *loaded, const struct profile *sum)
+{
+	struct text told = {0};
+	for (size_t i = 0; i < loaded->list.count; i++) {
+		const struct profile *profile = loaded->list.items[i];
+		for (size_t k = 0; k < profile->sample_types.count; k++) {
+			const char *name = profile_text(profile, profile->sample_types.items[k].type);
+			if (profile_find_sample_type(sum, name) >= 0 || (told.bytes && strstr(told.bytes, name)))
+				continue;
+			text_add_string(&told, told.length ? ", " : "");
+			text_add_printable(&told, name);
+		}
+	}
+	if (told.length)
+		command_error(&command_merge, "left out, as not every file has it: %s", told.bytes);
+	text_free(&told);
+}
+
 static int merge_and_write(const struct convert_options *options,
 			   const struct loaded_profiles *loaded)
 {
@@ -82,6 +110,7 @@ static int merge_and_write(const struct convert_options *options,
 				     "the profiles have no sample type in common");
 	if (r < 0)
 		return command_error(&command_merge, "%s", strerror(-r));
+	tell_left_out(loaded, sum);
 	return open_and_write(&command_merge, options->output, options->format, sum);
 }
 
@@ -108,7 +137,8 @@ const struct command command_convert = {
 	.arguments = "[options] IN OUT",
 	.summary = "write a pprof file in another format",
 	.details = "IN is any pprof file, or '-'. OUT is written in the format of its extension:\n"
-		   FORMAT_ENDINGS ".",
+		   FORMAT_ENDINGS ".\n"
+		   "Folded stacks, speedscope and text have one sample type: --type chooses it.",
 	.options = convert_specs,
 	.min_words = 2,
 	.max_words = 2,

@@ -303,6 +303,10 @@ def conversions(bolometer, directory):
     seen = {tuple(frames[i] for i in stack): weight
             for stack, weight in zip(cpu["samples"], cpu["weights"])}
     expect(seen == {stack: values[1] for stack, values in STACKS.items()}, f"speedscope: {seen}")
+    for options, line in ((["--type", "samples"], "main;walk 5"), (["--by", "process"], "[no process.executable.name];"),
+                          (["--focus", "idle"], "main;idle 600")):
+        result = bolometer.run("convert", *options, "--format", "folded", "a.pb.gz", "-", cwd=directory)
+        expect(result.stdout.decode().startswith(line) or "\n" + line in result.stdout.decode(), f"{options}", result)
     for name in ("x.pb", "x.pb.gz", "x.folded"):
         result = bolometer.run("report", "--json", name, cwd=directory)
         expect(functions(result)["walk"]["cumulative"] == 400, f"{name} reads back", result)
@@ -323,6 +327,10 @@ def merging(bolometer, directory):
     expect(len(profile.samples) == 4, f"equal stacks are one: {len(profile.samples)}")
     sums = functions(bolometer.run("report", "--json", "sum.pb.gz", cwd=directory))
     expect((sums["walk"]["flat"], sums["other"]["flat"]) == (101, 4), f"sums: {sums}")
+    write(directory + "/wall.pb.gz", {("main",): (1, 1)}, types=(("samples", "count"), ("wall", "nanoseconds")))
+    result = bolometer.run("merge", "-o", "some.pb.gz", "a.pb.gz", "wall.pb.gz", cwd=directory)
+    expect(result.returncode == 0 and b"left out, as not every file has it: cpu, wall\n" in result.stderr,
+           "what is not added up is told", result)
     write(directory + "/heap.pb.gz", {("main",): (1,)}, types=(("space", "bytes"),))
     result = bolometer.run("merge", "-o", "x.pb.gz", "a.pb.gz", "heap.pb.gz", cwd=directory)
     expect(result.returncode == 1 and b"no sample type in common" in result.stderr
