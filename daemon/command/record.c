@@ -48,7 +48,7 @@ struct record {
 	struct workload workload;
 	ARRAY(struct record_output) outputs;
 	struct loop_source *signals[ARRAY_LENGTH(watched_signals)];
-	struct loop_source *progress; /* NULL: standard error is no terminal, or the capture is over */
+	struct loop_source *progress; /* NULL: none, or the capture is over */
 	unsigned interrupts;
 };
 
@@ -279,7 +279,7 @@ static int watch(struct record *record)
 	if (r == 0 && record->options.duration_ns)
 		r = loop_add_timer(record->loop, record->options.duration_ns, 0, on_duration,
 				   record, &source);
-	if (r == 0 && !record->options.quiet && isatty(STDERR_FILENO))
+	if (r == 0 && !record->options.quiet && terminal_can_erase(STDERR_FILENO))
 		r = loop_add_timer(record->loop, PROGRESS_INTERVAL_NS, PROGRESS_INTERVAL_NS,
 				   on_progress, record, &record->progress);
 	return r;

@@ -16,6 +16,7 @@
 
 #define TOP_FUNCTIONS 5
 #define FEW_TICKS 20
+#define JIT_NOTED_PART 20 /* a twentieth of all frames */
 #define MAX_REASONS 4 /* of truncation, the largest first */
 
 static const char *const end_names[] = {
@@ -382,11 +383,23 @@ static void write_heap_reconciled(const struct recording_statistics *s, const st
 			 text_size(left, sizeof(left), held - (last - first)));
 }
 
+/* JIT code is the one kind that the program itself must say the names of. */
+static void write_unnamed(const struct recording_statistics *s, struct text *out)
+{
+	char unnamed[32];
+	uint64_t jit = s->frames_of_type[FRAME_TYPE_JIT].unnamed;
+	text_add(out, "unnamed    %s of the frames have no function name\n",
+		 text_share(unnamed, sizeof(unnamed), (double)s->frames_unnamed, (double)s->frames));
+	if (s->frames_unnamed < s->frames && jit * JIT_NOTED_PART >= s->frames && jit)
+		text_add(out,
+			 "           %s are JIT code; names: node --perf-basic-prof, python3 -X perf, jcmd PID Compiler.perfmap\n",
+			 text_share(unnamed, sizeof(unnamed), (double)jit, (double)s->frames));
+}
+
 void summary_write(const struct recording_statistics *s,
 		   struct profile *const profiles[PROFILE_KIND_COUNT], uint32_t frequency,
 		   bool colour, struct text *out)
 {
-	char unnamed[32];
 	if (profiles[PROFILE_KIND_CPU]) {
 		write_ticks(s, frequency, colour, out);
 		write_nothing(s, frequency, out);
@@ -401,8 +414,7 @@ void summary_write(const struct recording_statistics *s,
 		write_heap_reconciled(s, profiles[PROFILE_KIND_HEAP], out);
 	write_losses(s, out);
 	write_ends(s, out);
-	text_share(unnamed, sizeof(unnamed), (double)s->frames_unnamed, (double)s->frames);
-	text_add(out, "unnamed    %s of the frames have no function name\n", unnamed);
+	write_unnamed(s, out);
 	write_not_used(s, out);
 	write_own_cost(s, out);
 	write_budget(&s->budget, out);

@@ -7,11 +7,16 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+bool terminal_can_erase(int fd)
+{
+	const char *terminal = getenv("TERM");
+	return isatty(fd) && terminal && strcmp(terminal, "dumb") != 0;
+}
+
 bool terminal_has_colour(int fd)
 {
-	const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
-	return isatty(fd) && !(no_colour && *no_colour) && terminal &&
-	       strcmp(terminal, "dumb") != 0;
+	const char *no_colour = getenv("NO_COLOR");
+	return terminal_can_erase(fd) && !(no_colour && *no_colour);
 }
 
 const char *terminal_colour(bool enabled, enum colour colour)

@@ -12,6 +12,9 @@ bool terminal_has_colour(int fd);
 /* Escape sequence that starts a colour, or "" when `enabled` is false. COLOUR_NONE ends it. */
 const char *terminal_colour(bool enabled, enum colour colour);
 
+/* Can a line on this descriptor be written anew? Not on a pipe, nor where TERM is dumb, as in an editor. */
+bool terminal_can_erase(int fd);
+
 /* Columns of the terminal, or 0 when `fd` is none. */
 unsigned terminal_width(int fd);
 

@@ -85,6 +85,7 @@ static void summary_says_everything(void **state)
 	s.ends[STACK_END_COMPLETE] = 980;
 	s.ends[STACK_END_TABLES_NOT_READY] = 15;
 	s.ends[STACK_END_DEPTH_LIMIT] = 5;
+	s.frames_of_type[FRAME_TYPE_JIT] = (struct frame_count){.frames = 90, .unnamed = 4}; /* too few to be told */
 	struct text out = {0};
 	write_summary(&s, profile, &out);
 	assert_string_equal(
@@ -137,6 +138,14 @@ static void nothing_sampled_is_explained(void **state)
 			       "\n           10.0 ms are short for 99 Hz: a higher --frequency, up to 10000, sees more\n"));
 	assert_non_null(strstr(brief.bytes, "\nown cost   50.0 ms CPU (25.0 % of one CPU)"));
 	text_free(&brief);
+
+	s.frames = 100;
+	s.frames_unnamed = 60;
+	s.frames_of_type[FRAME_TYPE_JIT] = (struct frame_count){.frames = 50, .unnamed = 40};
+	struct text jit = {0};
+	write_summary(&s, profile, &jit);
+	assert_non_null(strstr(jit.bytes, "\nunnamed    60.0 % of the frames have no function name\n           40.0 % are JIT code; "));
+	text_free(&jit);
 
 	s = (struct recording_statistics){.elapsed_ns = NS_PER_SECOND};
 	struct text line = {0};
