@@ -48,14 +48,20 @@ void summary_progress(const struct recording_statistics *s, struct text *out)
 		 text_share(own, sizeof(own), (double)s->own_cpu_ns, own_wall_ns(s)));
 }
 
+static const char *plural(uint64_t count, const char *one, const char *many)
+{
+	return count == 1 ? one : many;
+}
+
 /* Why there is no sample: a host with nothing to do, a selection that fits nothing that ran, or no time. */
 static void write_nothing(const struct recording_statistics *s, uint32_t frequency, struct text *out)
 {
 	char idle[32], unselected[32], elapsed[32];
 	if (s->samples)
 		return;
-	text_add(out, "nothing    %s ticks met an idle CPU, %s something that was not asked for\n",
+	text_add(out, "nothing    %s %s met an idle CPU, %s something that was not asked for\n",
 		 text_count(idle, sizeof(idle), s->counters[COUNTER_IDLE]),
+		 plural(s->counters[COUNTER_IDLE], "tick", "ticks"),
 		 text_count(unselected, sizeof(unselected), s->counters[COUNTER_UNSELECTED]));
 	if (s->elapsed_ns < FEW_TICKS * (uint64_t)NS_PER_SECOND / frequency && frequency < MAX_FREQUENCY)
 		text_add(out, "           %s are short for %u Hz: a higher --frequency, up to %u, sees more\n",
@@ -83,8 +89,12 @@ static void write_losses(const struct recording_statistics *s, struct text *out)
 		   "ring buffer full");
 	write_loss(out, &separator, s->counters[COUNTER_LOST_SCRATCH], "no scratch memory");
 	write_loss(out, &separator, s->dropped_samples, "past a memory limit");
-	write_loss(out, &separator, missed, "ticks missed (not credited to any stack)");
-	write_loss(out, &separator, s->sideband_lost, "process records (names may be missing)");
+	write_loss(out, &separator, missed,
+		   plural(missed, "tick missed (not credited to any stack)",
+			  "ticks missed (not credited to any stack)"));
+	write_loss(out, &separator, s->sideband_lost,
+		   plural(s->sideband_lost, "process record (names may be missing)",
+			  "process records (names may be missing)"));
 	text_add_char(out, '\n');
 }
 
@@ -280,12 +290,13 @@ static void write_ticks(const struct recording_statistics *s, uint32_t frequency
 			struct text *out)
 {
 	char samples[32], captured[32], elapsed[32], processes[32];
-	text_add(out, "%s%s samples%s  %s of CPU time in %s processes, %s at %u Hz\n",
+	text_add(out, "%s%s %s%s  %s of CPU time in %s %s, %s at %u Hz\n",
 		 terminal_colour(colour, COLOUR_BOLD),
-		 text_count(samples, sizeof(samples), s->samples),
+		 text_count(samples, sizeof(samples), s->samples), plural(s->samples, "sample", "samples"),
 		 terminal_colour(colour, COLOUR_NONE),
 		 text_duration(captured, sizeof(captured), s->captured_ns),
 		 text_count(processes, sizeof(processes), s->processes),
+		 plural(s->processes, "process", "processes"),
 		 text_duration(elapsed, sizeof(elapsed), s->elapsed_ns), frequency);
 }
 
@@ -303,10 +314,11 @@ static void write_growth(const struct recording_statistics *s, const struct prof
 			 struct text *out)
 {
 	char samples[32], fresh[32], copied[32], elapsed[32], faults[32];
-	text_add(out, "%s%s growth samples%s  %s of new memory, %s copied after forks, in %s; "
+	text_add(out, "%s%s growth %s%s  %s of new memory, %s copied after forks, in %s; "
 		      "%s page faults on the host\n",
 		 terminal_colour(colour, COLOUR_BOLD),
 		 text_count(samples, sizeof(samples), s->growth_samples),
+		 plural(s->growth_samples, "sample", "samples"),
 		 terminal_colour(colour, COLOUR_NONE),
 		 text_size(fresh, sizeof(fresh), sum_of(profile, "growth_space")),
 		 text_size(copied, sizeof(copied), sum_of(profile, "copied_space")),
@@ -337,18 +349,24 @@ static void write_heap(const struct recording_statistics *s, const struct profil
 {
 	char objects[32], space[32], held[32], elapsed[32];
 	const struct heap_windows_statistics *w = &s->heap_windows;
-	text_add(out, "%s%s allocations%s  of %s in %s, of which %s are still in use\n",
+	uint64_t allocations = sum_of(profile, "alloc_objects");
+	text_add(out, "%s%s %s%s  of %s in %s, of which %s are still in use\n",
 		 terminal_colour(colour, COLOUR_BOLD),
-		 text_count(objects, sizeof(objects), sum_of(profile, "alloc_objects")),
+		 text_count(objects, sizeof(objects), allocations),
+		 plural(allocations, "allocation", "allocations"),
 		 terminal_colour(colour, COLOUR_NONE),
 		 text_size(space, sizeof(space), sum_of(profile, "alloc_space")),
 		 text_duration(elapsed, sizeof(elapsed), s->elapsed_ns),
 		 text_size(held, sizeof(held), sum_of(profile, "inuse_space")));
+	if (!allocations)
+		text_add_string(out, "           no call of an allocator was seen: 'bolometer doctor --memory PID' says what can be "
+				     "(Go has its own);\n           -e growth sees memory whatever allocates it\n");
 	if (w->windows)
-		text_add(out, "windows    %llu, %llu of them late; %llu processes were promoted to probes that "
+		text_add(out, "windows    %llu, %llu of them late; %llu %s promoted to probes that "
 			      "stay, %llu demoted; %s may be in use of what windows saw\n",
 			 (unsigned long long)w->windows, (unsigned long long)w->late,
-			 (unsigned long long)w->promoted, (unsigned long long)w->demoted,
+			 (unsigned long long)w->promoted, plural(w->promoted, "process was", "processes were"),
+			 (unsigned long long)w->demoted,
 			 text_size(held, sizeof(held), sum_of(profile, "inuse_estimated_space")));
 	if (w->cpu_ns > 0)
 		text_add(out, "probes     cost %.2f %% of the CPU time of the processes they were in\n",
