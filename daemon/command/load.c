@@ -46,6 +46,8 @@ static const struct {
 	const char *beginning, *what;
 } known_others[] = {
 	{"PERFILE2", "it is a recording of perf: 'perf script', folded by stackcollapse-perf.pl, can be read"},
+	{"heap_v2/", "it is a heap profile of jemalloc: 'jeprof --collapsed PROGRAM FILE' makes folded stacks of it"},
+	{"heap profile:", "it is of gperftools: 'go tool pprof -proto PROGRAM FILE' makes a pprof file of it"},
 	{"<!DOCTYPE html", "it is a page for the browser; what it was drawn from can be read"},
 	{"<html", "it is a page for the browser; what it was drawn from can be read"},
 	{"<?xml", "it is a picture or XML; what it was drawn from can be read"},

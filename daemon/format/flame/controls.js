@@ -123,8 +123,10 @@ function toggleHelp() {
 }
 
 function escape() {
-	if (query) search('');
-	else if (chart.zoomed) zoom(0);
+	if (query) {
+		search('');
+		showStatus();
+	} else if (chart.zoomed) zoom(0);
 	byId('chart').focus({ preventScroll: true });
 }
 
