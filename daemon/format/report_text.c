@@ -284,6 +284,15 @@ int report_text_neighbours(const struct report_view *view, uint32_t function, st
 	return result(out);
 }
 
+/* What the shares are of: a function's may grow because the others cost less. */
+static void add_totals(const struct report_view *view, struct text *out)
+{
+	char a[64], b[64];
+	text_add_printable(out, profile_text(view->profile, view->profile->sample_types.items[view->value].type));
+	text_add(out, ": %s in A, %s in B\n", report_value(view, root_of(view)->total, a, sizeof(a)),
+		 report_value(view, root_of(view)->total_b, b, sizeof(b)));
+}
+
 int report_text_difference(const struct report_view *view, enum report_order order,
 			   struct text *out)
 {
@@ -294,6 +303,7 @@ int report_text_difference(const struct report_view *view, enum report_order ord
 	if (report_sort(report, order, &sorted) < 0)
 		return -ENOMEM;
 	size_t rows = rows_of(view, report->functions.count);
+	add_totals(view, out);
 	text_add(out, "%8s  %7s  %7s  function (%s)\n", "change", "A", "B",
 		 is_flat ? "flat" : "cumulative");
 	for (size_t i = 0; i < rows; i++) {

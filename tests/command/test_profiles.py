@@ -277,7 +277,7 @@ def difference(bolometer, directory):
     expect(changes == {"fresh": 0.5, "idle": -0.3, "leaf": -0.15, "walk": -0.05, "main": 0},
            f"shares of each total: {changes}", result)
     text = bolometer.run("diff", "-c", "-n", "1", "a.pb.gz", "b.pb.gz", cwd=directory).stdout
-    expect(b"+50.00%" in text and b"fresh" in text, f"table: {text}")
+    expect(b"+50.00%" in text and b"fresh" in text and text.startswith(b"cpu: 1.0 us in A, 2.0 us in B\n"), f"table: {text}")
     same = bolometer.run("diff", "--json", "a.pb.gz", "a.pb.gz", cwd=directory)
     expect(all(entry["change"] == 0 for entry in functions(same).values()), "none", same)
     page = bolometer.run("diff", "-o", "d.html", "a.pb.gz", "b.pb.gz", cwd=directory)
@@ -344,6 +344,7 @@ def broken_files():
     yield "empty", b"", "is empty"
     yield "text", b"no profile at all\n", "not a valid pprof file, nor one of folded stacks: "
     yield "perf.data", b"PERFILE2" + bytes(100), "a recording of perf"
+    yield "jeprof.out", b"heap_v2/524288\n  t*: 1: 2 [3: 4]\n", "jeprof --collapsed"
     yield "page", b"<!DOCTYPE html>\n<html>", "a page for the browser"
     yield "speedscope", b'{"profiles":[]}', "it is JSON"
     yield "cut", whole[:-20], "not a valid pprof file"
