@@ -232,8 +232,10 @@ __noinline int take_entry_registers(u32 walk)
 	s->after_kernel_entry = call == SYSCALL_EXECVE || call == SYSCALL_EXECVEAT;
 	/* A system call's address points behind its instruction, like a return address; that of a call
 	 * that started a program is the program's first instruction, that of one the kernel emulates on the
-	 * vsyscall page the function's. */
-	s->lookup_pc = call != -1 && !s->after_kernel_entry && !is_vsyscall(s->pc) ? s->pc - 1 : s->pc;
+	 * vsyscall page the function's. Of exceptions only a breakpoint's points behind it. */
+	bool is_behind = call != -1 ? !s->after_kernel_entry && !is_vsyscall(s->pc)
+				    : may_read_stack(s) && is_behind_breakpoint(s->pc);
+	s->lookup_pc = is_behind ? s->pc - 1 : s->pc;
 	return 0;
 }
 

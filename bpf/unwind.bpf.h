@@ -13,6 +13,7 @@
 #include "mapping.bpf.h"
 #include "registers.bpf.h"
 #include "rules.bpf.h"
+#include "uprobe_frames.bpf.h"
 
 #define STEPS_AT_ONCE 32
 #define FRAME_POINTER_REACH (1ULL << 20) /* a frame of more than 1 MiB is taken for garbage */
@@ -205,6 +206,9 @@ __noinline int unwind_step(u32 walk)
 	int index = s->last_mapping & (MAPPING_CACHE_SIZE - 1);
 	if (s->lookup_pc - s->mappings[index].start >= s->mappings[index].length)
 		index = find_mapping(walk);
+	if ((index < 0 || !s->mappings[index & (MAPPING_CACHE_SIZE - 1)].in_file) &&
+	    may_be_uprobe_page(s) && leave_uprobe_page(walk))
+		return 0;
 	if (index < 0) {
 		if (s->depth == 0 && s->after_kernel_entry)
 			return -STACK_END_IN_EXEC - 1;

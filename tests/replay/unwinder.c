@@ -16,7 +16,8 @@ int replay_field_exists(const char *field)
 {
 	if (!__builtin_strcmp(field, "with_maple_tree->mm_mt"))
 		return !current->red_black_tree;
-	return 1;
+	/* Of uprobes the recorded objects tell nothing. */
+	return __builtin_strcmp(field, "mm->uprobes_state") && __builtin_strcmp(field, "task->utask");
 }
 
 long bpf_probe_read_user(void *to, u32 size, const void *address)

@@ -10,6 +10,7 @@ The program's code is compared with its file to see that probes are there, and t
 go 50 times in this test; BOLOMETER_HEAP_TIMES=1000 does it more often (make soak).
 """
 
+import collections
 import concurrent.futures
 import contextlib
 import json
@@ -20,10 +21,12 @@ import tempfile
 
 from heap_recording import NO_LINKS, TIMEOUT, HeapRun, expect_no_probes, lacks_links
 from profile_reader import Profile
-from recording import Program, Undecided, expect, main
+from recording import Program, Undecided, expect, main, mark
 
 TIMES = int(os.environ.get("BOLOMETER_HEAP_TIMES", "50"))
 AT_ONCE = 5  # recorders; each opens a window a second
+FREQUENCY = 997
+COMPLETE = 0.94
 CHURN_HELD = 2 * 64  # blocks; a thread without one has a free place
 
 
@@ -72,7 +75,11 @@ class Visit:
                 return
             expect(run.returncode == 0, f"bolometer record: {run.returncode}: {run.stderr}")
             self.profile = Profile.read(path)
-            self.counters = dict(text.split("=", 1) for text in self.profile.comments if "=" in text)
+            self.counters = self.counters_of(self.profile)
+
+    @staticmethod
+    def counters_of(profile):
+        return dict(text.split("=", 1) for text in profile.comments if "=" in text)
 
     def __getitem__(self, counter):
         return int(self.counters[counter])
@@ -128,4 +135,26 @@ def joined(bench):
     return f"{visit['heap_allocations']} allocations of {len(programs)} programs"
 
 
-main([exact, ended, killed, again, joined])
+def complete(bench):
+    """CPU stacks of a program that hardly leaves its probes: returns that go by way of the kernel hide no caller, nor
+    do breakpoints. What is left are moments in which the kernel itself does not know."""
+    with churning(bench, 1) as programs, tempfile.TemporaryDirectory() as directory:
+        run = subprocess.run([bench.bolometer, "record", "-q", "-e", "cpu,heap", "--exact", "-F", str(FREQUENCY),
+                              "-p", str(programs[0].pid), "-d", "3s", "-o", f"{directory}/%e.pb.gz"],
+                             stderr=subprocess.PIPE, text=True, timeout=TIMEOUT, check=False)
+        if lacks_links(run.stderr):
+            return NO_LINKS
+        expect(run.returncode == 0, f"bolometer record: {run.returncode}: {run.stderr}")
+        samples = [s for s in Profile.read(f"{directory}/cpu.pb.gz").samples if "not ready" not in mark(s)]
+        counters = Visit.counters_of(Profile.read(f"{directory}/heap.pb.gz"))
+    ends = collections.Counter()
+    for sample in samples:
+        ends[mark(sample) or "complete"] += sample.count
+    if ends.total() < 500 or int(counters["heap_allocations"]) < 10000:
+        raise Undecided(f"{ends.total()} samples, {counters['heap_allocations']} allocations")
+    share = ends["complete"] / ends.total()
+    expect(share >= COMPLETE, f"{share:.1%} of the stacks are complete: {dict(ends)}")
+    return f"{share:.1%} of {ends.total()} stacks"
+
+
+main([exact, ended, killed, again, joined, complete])
