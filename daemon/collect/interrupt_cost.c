@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See interrupt_cost.h. Slices are short beside those that the scheduler gives out, or on a busy host none would be
- * undisturbed. Of an interrupt that comes late, as on a virtual machine, the next ones are left out: those that came
- * are counted, by the records that each leaves in the event's buffer. Other work on the CPU only makes a slice
- * slower, so the best one without interrupts is the reference; of those with, a quarter is taken to be undisturbed.
+ * See interrupt_cost.h. A loop reads the clock and where the kernel notes how many records it wrote, one an interrupt:
+ * a turn that was interrupted is longer by what the interrupt took. So each interrupt is a measurement, and nothing
+ * depends on how fast the CPU is at the moment, as the speed of loops with and without interrupts does.
+ *
+ * Whatever else happens meanwhile makes a turn longer, never shorter: other work, the host of a virtual machine, its
+ * neighbours. So one of the shortest is taken. Such states last from some 10 ms to some 100; hence the pauses between
+ * slices, and looks that are apart.
  */
 #include "collect/interrupt_cost.h"
 
@@ -16,80 +19,87 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PERIOD_NS (100 * 1000ULL)
-#define SLICE_NS (500 * 1000ULL)
-#define LEAST_PAIRS 8 /* of slices with and without */
-#define MOST_PAIRS 40
-#define LEAST_INTERRUPTS 3 /* of a slice that says something */
-#define WORK 200
+#define SLICE_NS INTERRUPT_COST_SLICE_NS
+#define MEASUREMENTS_MAX 512
+#define UNDISTURBED 8 /* one of so many interrupts, at least */
 
-static volatile uint64_t sink; /* keeps the work from being left out */
-
-struct slice {
-	double speed; /* rounds of fixed work a nanosecond */
-	uint64_t ns, interrupts;
+struct interrupt_cost {
+	int event, cpu;
+	void *buffer;			/* of the event, BUFFER_PAGES */
+	uint64_t costs[MEASUREMENTS_MAX]; /* of an interrupt, ns, with two turns of the loop */
+	size_t count;
+	uint64_t turn; /* of the loop, the shortest, ns */
 };
 
-/* `head` is where the kernel notes how much it wrote, one record an interrupt. */
-static struct slice run_slice(const volatile uint64_t *head)
+#define BUFFER_PAGES 2
+
+static size_t buffer_size(void)
 {
-	uint64_t first = *head, rounds = 0, start = monotonic_ns(), end = start, x = start;
-	for (; end - start < SLICE_NS; end = monotonic_ns(), rounds++)
-		for (int i = 0; i < WORK; i++)
-			sink = x = x * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (struct slice){.speed = (double)rounds / (double)(end - start),
-			      .ns = end - start,
-			      .interrupts = (*head - first) / sizeof(struct perf_event_header)};
+	return BUFFER_PAGES * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void run_slice(struct interrupt_cost *c)
+{
+	const struct perf_event_mmap_page *buffer = c->buffer;
+	const volatile uint64_t *head = (const volatile uint64_t *)&buffer->data_head; /* how much was written */
+	uint64_t start = monotonic_ns(), last = start, before = start, written = *head;
+	bool is_interrupted = false;
+	while (last - start < SLICE_NS) {
+		uint64_t now = monotonic_ns(), more = *head - written;
+		written += more;
+		/* It came before or after the last reading of the clock: both turns hold it. Of several at once
+		 * nobody can say what each took. */
+		if (is_interrupted && !more && c->count < MEASUREMENTS_MAX)
+			c->costs[c->count++] = now - before;
+		is_interrupted = more == sizeof(struct perf_event_header);
+		if (!more)
+			c->turn = MIN_OF(c->turn, now - last);
+		before = last;
+		last = now;
+	}
 }
 
 static int compare(const void *a, const void *b)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 	return x < y ? -1 : x > y;
 }
 
-static double measure(int event, size_t pairs, const volatile uint64_t *head)
+/* Of all slices until now. */
+static uint64_t price(struct interrupt_cost *c)
 {
-	struct slice with[MOST_PAIRS];
-	double off = 0, costs[MOST_PAIRS];
-	size_t count = 0;
-	for (size_t i = 0; i < pairs; i++) {
-		double without = run_slice(head).speed;
-		ioctl(event, PERF_EVENT_IOC_ENABLE, 0);
-		with[i] = run_slice(head);
-		ioctl(event, PERF_EVENT_IOC_DISABLE, 0);
-		off = MAX_OF(off, without);
-	}
-	for (size_t i = 0; i < pairs; i++)
-		if (with[i].interrupts >= LEAST_INTERRUPTS)
-			costs[count++] = MAX_OF(1 - with[i].speed / off, 0.0) * (double)with[i].ns /
-					 (double)with[i].interrupts;
-	if (!count)
+	if (!c->count)
 		return INTERRUPT_COST_DEFAULT_NS;
-	qsort(costs, count, sizeof(*costs), compare);
-	return costs[count / 4];
+	qsort(c->costs, c->count, sizeof(*c->costs), compare);
+	uint64_t cost = c->costs[c->count / UNDISTURBED];
+	return cost > 2 * c->turn ? cost - 2 * c->turn : 0;
 }
 
-/* On a CPU that this thread stays on. Returns nanoseconds or -errno. */
-static int64_t measure_event(int event, size_t pairs)
+uint64_t interrupt_cost_look(struct interrupt_cost *c, size_t slices)
 {
-	size_t size = 2 * (size_t)sysconf(_SC_PAGESIZE);
-	/* Read-only: the kernel writes over what is old, and is never held up. */
-	struct perf_event_mmap_page *buffer = mmap(NULL, size, PROT_READ, MAP_SHARED, event, 0);
-	if (buffer == MAP_FAILED)
-		return -errno;
-	int64_t cost = (int64_t)measure(event, pairs, (const volatile uint64_t *)&buffer->data_head);
-	munmap(buffer, size);
-	return cost;
-}
-
-int64_t interrupt_cost_measure(struct opener *opener, uint64_t most_ns)
-{
-	size_t pairs = MAX_OF(MIN_OF(most_ns / (2 * SLICE_NS), (uint64_t)MOST_PAIRS), (uint64_t)LEAST_PAIRS);
+	static const struct timespec pause = {.tv_nsec = SLICE_NS};
 	cpu_set_t before, one;
-	int cpu = sched_getcpu();
+	CPU_ZERO(&one);
+	CPU_SET((size_t)c->cpu, &one);
+	if (sched_getaffinity(0, sizeof(before), &before) < 0 || sched_setaffinity(0, sizeof(one), &one) < 0)
+		return price(c); /* the CPU is offline, or not allowed any more */
+	for (size_t i = 0; i < slices; i++) {
+		if (i)
+			nanosleep(&pause, NULL);
+		ioctl(c->event, PERF_EVENT_IOC_ENABLE, 0);
+		run_slice(c);
+		ioctl(c->event, PERF_EVENT_IOC_DISABLE, 0);
+	}
+	sched_setaffinity(0, sizeof(before), &before);
+	return price(c);
+}
+
+int interrupt_cost_new(struct opener *opener, struct interrupt_cost **ret)
+{
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(attr),
@@ -97,15 +107,33 @@ int64_t interrupt_cost_measure(struct opener *opener, uint64_t most_ns)
 		.sample_period = PERIOD_NS,
 		.disabled = 1,
 	};
-	if (cpu < 0 || sched_getaffinity(0, sizeof(before), &before) < 0)
-		return -errno;
-	int event = cpu_events_open(opener, &attr, cpu);
-	if (event < 0)
-		return event;
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	int64_t cost = sched_setaffinity(0, sizeof(one), &one) < 0 ? -errno : measure_event(event, pairs);
-	sched_setaffinity(0, sizeof(before), &before);
-	close_fd(event);
-	return cost;
+	struct interrupt_cost *c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->turn = UINT64_MAX;
+	c->cpu = sched_getcpu();
+	c->event = c->cpu < 0 ? -errno : cpu_events_open(opener, &attr, c->cpu);
+	int r = c->event;
+	if (r >= 0) {
+		/* Read-only: the kernel writes over what is old, and is never held up. */
+		c->buffer = mmap(NULL, buffer_size(), PROT_READ, MAP_SHARED, c->event, 0);
+		if (c->buffer != MAP_FAILED) {
+			*ret = c;
+			return 0;
+		}
+		r = -errno;
+		close_fd(c->event);
+	}
+	free(c);
+	return r;
+}
+
+struct interrupt_cost *interrupt_cost_free(struct interrupt_cost *c)
+{
+	if (!c)
+		return NULL;
+	munmap(c->buffer, buffer_size());
+	close_fd(c->event);
+	free(c);
+	return NULL;
 }

@@ -16,14 +16,22 @@
 #define GUESSED_SAMPLE_NS 20000
 #define GUESSED_TICK_NS 3000
 
-#define PRICE_SECONDS 1 /* of the budget, that measuring what an interrupt costs may take */
+/* Measuring what an interrupt costs: at the start at most a second's worth of the budget, then a slice every two seconds
+ * for half a minute, as a virtual machine may be slow for a while. */
+#define PRICE_SECONDS 1
+#define PRICE_SLICES_MIN 8
+#define PRICE_SLICES_MAX 40
+#define PRICE_LOOKS 16
+#define PRICE_STEPS (2000000000ULL / BUDGET_STEP_NS)
 
 struct recording_budget {
 	struct budget controller;
 	struct recording *recording;
 	struct recording_levers levers;
 	struct loop_source *timer;
-	uint64_t interrupt_ns; /* of one tick */
+	struct interrupt_cost *price; /* until it is known well */
+	uint64_t interrupt_ns;	      /* of one tick */
+	uint32_t price_steps;	      /* since the start, of those that the price is looked at */
 	uint64_t own_ns, tick_ns, heap_ns, reading_ns; /* spent at the last step */
 	uint64_t ticks;		  /* until then */
 	uint64_t read_ns;	  /* when that was, CLOCK_MONOTONIC */
@@ -112,6 +120,33 @@ static uint64_t spent_since(uint64_t now, uint64_t *last)
 	return spent;
 }
 
+/* Once more, what an interrupt costs. */
+static void look_at_price(struct recording_budget *budget, const struct cost *cost)
+{
+	if (!budget->price || ++budget->price_steps % PRICE_STEPS)
+		return;
+	budget->interrupt_ns = interrupt_cost_look(budget->price, 1);
+	budget->tick_ns = tick_cost(budget, cost); /* the steps before keep what they were told */
+	if (budget->price_steps < PRICE_LOOKS * PRICE_STEPS)
+		return;
+	budget->price = interrupt_cost_free(budget->price);
+	log_debug("an interrupt costs %llu ns here, by later looks", (unsigned long long)budget->interrupt_ns);
+}
+
+/* The first time. */
+static uint64_t learn_price(struct recording_budget *budget, struct opener *opener, double share)
+{
+	int r = interrupt_cost_new(opener, &budget->price);
+	if (r < 0) {
+		log_warning("what an interrupt costs cannot be measured, %d ns are assumed: %s",
+			    INTERRUPT_COST_DEFAULT_NS, strerror(-r));
+		return INTERRUPT_COST_DEFAULT_NS;
+	}
+	/* A slice and the pause behind it. */
+	uint64_t slices = (uint64_t)(share * host_cpus() * PRICE_SECONDS * 1e9) / (2 * INTERRUPT_COST_SLICE_NS);
+	return interrupt_cost_look(budget->price, MAX_OF(MIN_OF(slices, PRICE_SLICES_MAX), PRICE_SLICES_MIN));
+}
+
 static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 {
 	struct recording_budget *budget = userdata;
@@ -129,6 +164,7 @@ static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 		.reading_ns = spent_since(cost.reading_ns, &budget->reading_ns),
 	};
 	budget->read_ns = now;
+	look_at_price(budget, &cost);
 	if (budget->levers.is_paused(budget->recording)) {
 		budget->levers.grant_reading(budget->recording, old.reading_ns); /* what was sampled before has no names yet */
 		return 0;
@@ -159,11 +195,7 @@ int recording_budget_new(struct loop *loop, struct recording *recording,
 	budget_init(&budget->controller, options);
 	levers->grant_reading(recording, budget->controller.setting.reading_ns);
 	allow_heap(budget);
-	int64_t price = interrupt_cost_measure(opener, (uint64_t)(options->share * host_cpus() * PRICE_SECONDS * 1e9));
-	if (price < 0)
-		log_warning("what an interrupt costs cannot be measured, %d ns are assumed: %s",
-			    INTERRUPT_COST_DEFAULT_NS, strerror((int)-price));
-	budget->interrupt_ns = price < 0 ? INTERRUPT_COST_DEFAULT_NS : (uint64_t)price;
+	budget->interrupt_ns = learn_price(budget, opener, options->share);
 	struct cost cost = read_cost(recording);
 	budget->own_ns = own_cpu_ns;
 	budget->tick_ns = tick_cost(budget, &cost);
@@ -171,6 +203,7 @@ int recording_budget_new(struct loop *loop, struct recording *recording,
 	budget->read_ns = monotonic_ns() - BUDGET_STEP_NS; /* the start is one step more */
 	int r = loop_add_timer(loop, BUDGET_STEP_NS, BUDGET_STEP_NS, on_step, budget, &budget->timer);
 	if (r < 0) {
+		interrupt_cost_free(budget->price);
 		free(budget);
 		return r;
 	}
@@ -184,6 +217,7 @@ struct recording_budget *recording_budget_free(struct recording_budget *budget)
 	if (!budget)
 		return NULL;
 	loop_remove(budget->timer);
+	interrupt_cost_free(budget->price);
 	free(budget);
 	return NULL;
 }
