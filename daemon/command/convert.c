@@ -36,7 +36,7 @@ static int open_and_write(const struct command *command, const char *path, const
 	int status = command_open_output(command, path, format, &output);
 	int r = status == STATUS_OK ? output_write(&output, profile) : 0;
 	if (r < 0)
-		status = command_error(command, "cannot write %s: %s", output_title(path), strerror(-r));
+		status = command_error(command, "cannot write %s: %s", output_title(path), output_error(r));
 	output_close(&output);
 	return status;
 }

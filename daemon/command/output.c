@@ -116,6 +116,11 @@ const char *output_title(const char *path)
 	return strcmp(path, "-") == 0 ? "standard output" : path;
 }
 
+const char *output_error(int error)
+{
+	return error == -ENODATA ? "the profile has no samples, and OTLP has no way to say so" : strerror(-error);
+}
+
 int output_open(struct output *output, const char *path, const char *format_word,
 		struct text *error)
 {

@@ -58,6 +58,9 @@ int command_open_page(const struct command *command, const char *path, struct ou
 /* How messages call a file to write: its path, or "standard output" for "-". */
 const char *output_title(const char *path);
 
+/* Why output_write() failed with `error`, for people: strerror(3)'s words, or what a format cannot hold. */
+const char *output_error(int error);
+
 /* Encodes the profile in the output's format and gives the file its name. Returns 0 or -errno. */
 int output_write(struct output *output, const struct profile *profile);
 

@@ -373,7 +373,7 @@ static int tell_written(const struct output_job *job, bool is_first, struct text
 	char size[32];
 	if (job->result < 0)
 		return command_error(&command_record, "cannot write %s: %s", output_title(output->path),
-				     strerror(-job->result));
+				     output_error(job->result));
 	text_add(out, "%s %s  %s  (%s)\n", is_first ? "wrote     " : "          ",
 		 output_title(output->path),
 		 text_size(size, sizeof(size), output->bytes), viewing_hint(output->format));

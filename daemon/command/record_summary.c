@@ -179,13 +179,14 @@ static void write_budget(const struct budget_report *b, struct text *out)
 	text_add_string(out, b->infeasible ? "; it could not be kept\n" : "\n");
 }
 
-static void write_memory_budget(const struct memory_budget *b, struct text *out)
+static void write_memory_budget(const struct recording_statistics *s, struct text *out)
 {
+	const struct memory_budget *b = &s->memory_budget;
 	char limit[32], peak[32];
 	if (!b->limit)
 		return;
 	text_add(out, "budget     %s of memory, %s at most%s\n", text_size(limit, sizeof(limit), b->limit),
-		 text_size(peak, sizeof(peak), b->peak), b->infeasible ? "; it could not be kept" : "");
+		 text_size(peak, sizeof(peak), MAX_OF(b->peak, s->memory_bytes)), b->infeasible ? "; it could not be kept" : "");
 }
 
 /* Time by function, of its own alone: nothing above the leaves is looked at. */
@@ -436,7 +437,7 @@ void summary_write(const struct recording_statistics *s,
 	write_not_used(s, out);
 	write_own_cost(s, out);
 	write_budget(&s->budget, out);
-	write_memory_budget(&s->memory_budget, out);
+	write_memory_budget(s, out);
 	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
 		if (profiles[kind])
 			write_top(profiles[kind], kind, colour, out);

@@ -310,6 +310,9 @@ def conversions(bolometer, directory):
     for name in ("x.pb", "x.pb.gz", "x.folded"):
         result = bolometer.run("report", "--json", name, cwd=directory)
         expect(functions(result)["walk"]["cumulative"] == 400, f"{name} reads back", result)
+    write(directory + "/none.pb.gz", {})
+    result = bolometer.run("convert", "none.pb.gz", "none.otlp", cwd=directory)
+    expect(result.returncode == 1 and b"no samples" in result.stderr, "what OTLP cannot hold", result)
     with open(directory + "/a.pb.gz", "rb") as file:
         piped = bolometer.run("convert", "--format", "folded", "-", "-", stdin=file)
     expect(b"main;idle 600\n" in piped.stdout, "from and to a pipe", piped)

@@ -141,10 +141,13 @@ static void nothing_sampled_is_explained(void **state)
 
 	s.frames = 100;
 	s.frames_unnamed = 60;
+	s.memory_bytes = 5 << 20;
+	s.memory_budget.limit = 16 << 20; /* over before it was looked at */
 	s.frames_of_type[FRAME_TYPE_JIT] = (struct frame_count){.frames = 50, .unnamed = 40};
 	struct text jit = {0};
 	write_summary(&s, profile, &jit);
 	assert_non_null(strstr(jit.bytes, "\nunnamed    60.0 % of the frames have no function name\n           40.0 % are JIT code; "));
+	assert_non_null(strstr(jit.bytes, "\nbudget     16.0 MiB of memory, 5.0 MiB at most\n"));
 	text_free(&jit);
 
 	s = (struct recording_statistics){.elapsed_ns = NS_PER_SECOND};
