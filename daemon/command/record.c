@@ -301,7 +301,7 @@ static int prepare(struct record *record)
 	struct recording_failure failure = {0};
 	uint32_t command_pid = record->workload.pid > 0 ? (uint32_t)record->workload.pid : 0;
 	int r = record_options_apply(&record->options, command_pid, &options);
-	options.times = options.trace_contexts = has_format(record, FILE_FORMAT_OTLP);
+	options.times = options.trace_contexts = options.links = has_format(record, FILE_FORMAT_OTLP);
 	options.victim_userdata = record;
 	if (options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_GROWTH))
 		options.on_victim = on_victim;

@@ -22,6 +22,7 @@ enum otlp_key_class {
 	OTLP_KEY_THREAD_ID,
 	OTLP_KEY_THREAD_NAME,
 	OTLP_KEY_CPU,
+	OTLP_KEY_LINK, /* what a sample's link says, as a label */
 	OTLP_KEY_OTHER,
 	OTLP_KEY_INVALID, /* empty, or not UTF-8: no attribute may have it */
 };

@@ -31,6 +31,8 @@ enum otlp_key_class otlp_class_of_key(const char *key)
 		{"thread.id", OTLP_KEY_THREAD_ID},
 		{"thread.name", OTLP_KEY_THREAD_NAME},
 		{"cpu.logical_number", OTLP_KEY_CPU},
+		{PROFILE_TRACE_ID, OTLP_KEY_LINK},
+		{PROFILE_SPAN_ID, OTLP_KEY_LINK},
 		{"process.executable.name", OTLP_KEY_EXECUTABLE_NAME},
 	}, beginnings[] = {
 		{"process.context.", OTLP_KEY_OTHER}, /* labels of a program's own */

@@ -19,6 +19,7 @@ static bool is_wanted(const struct otlp_encoder *e, enum otlp_key_class class)
 		[OTLP_KEY_THREAD_ID] = OTLP_THREAD_ID,
 		[OTLP_KEY_THREAD_NAME] = OTLP_THREAD_NAME,
 		[OTLP_KEY_CPU] = OTLP_CPU,
+		[OTLP_KEY_LINK] = OTLP_OTHER,
 		[OTLP_KEY_OTHER] = OTLP_OTHER,
 		[OTLP_KEY_INVALID] = OTLP_OTHER,
 	};
@@ -53,7 +54,8 @@ static int add_attributes(struct otlp_encoder *e, const struct otlp_item *item, 
 	const struct profile_label *labels = e->profile->labels.items + sample->first_label;
 	for (uint32_t i = 0; r == 0 && i < sample->label_count; i++) {
 		enum otlp_key_class class = otlp_class_of(e, labels[i].key);
-		if (class <= OTLP_KEY_HOST || !is_wanted(e, class))
+		bool is_said = class <= OTLP_KEY_HOST || (class == OTLP_KEY_LINK && sample->link);
+		if (is_said || !is_wanted(e, class))
 			continue;
 		if (class == OTLP_KEY_INVALID ||
 		    otlp_has_key(e->origin.items, e->origin.count, labels[i].key) ||

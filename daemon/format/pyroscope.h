@@ -5,7 +5,8 @@
  *
  * Pyroscope makes a series of each combination of labels, those inside a profile too, and finds a profile
  * by its series alone. So a profile of a host is taken apart: each service, or process, is a series with
- * its names as labels, and the pprof messages have no labels.
+ * its names as labels, and the pprof messages have no labels but span_id, of which Pyroscope makes no series: it is
+ * what "span profiles" are found by (pkg/pprof: GroupSamplesWithoutLabels).
  *
  * Sources: pyroscope's api/push/v1/push.proto and api/types/v1/types.proto; the limits of its
  * documentation (grafana.com/docs/pyroscope, limits): 30 labels, 2,048 bytes a value, 4 MiB a profile,

@@ -99,7 +99,7 @@ static int encode_part(const struct push_encoder *e, const uint32_t *samples, si
 		       struct text *out)
 {
 	struct profile *part = NULL;
-	int r = profile_part(e->profile, samples, count, PART_WITHOUT_LABELS, &part);
+	int r = profile_part(e->profile, samples, count, PART_WITH_SPANS, &part);
 	if (r == 0)
 		r = pprof_encode(part, PPROF_RAW, out);
 	profile_free(part);

@@ -199,6 +199,11 @@ static void compact_stacks(struct aggregate *a, uint32_t *new_indices)
 	a->frames.count = frames;
 }
 
+void aggregate_keep_links(struct aggregate *a, bool links)
+{
+	a->limits.links = links;
+}
+
 int aggregate_forget_old(struct aggregate *a)
 {
 	_cleanup_free_ uint32_t *new_indices = calloc(a->stacks.count + 1, sizeof(uint32_t));

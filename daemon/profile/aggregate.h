@@ -105,6 +105,9 @@ struct aggregate {
 void aggregate_init(struct aggregate *aggregate, const struct aggregate_limits *limits);
 void aggregate_deinit(struct aggregate *aggregate);
 
+/* From now on samples of different spans are kept apart, or no longer; what was added before stays as it is. */
+void aggregate_keep_links(struct aggregate *aggregate, bool links);
+
 /* Begins the next current window of each kind but the heap: forgets the entries and times of this one; keeps the
  * stacks, which later samples refer to, and the totals. */
 void aggregate_next(struct aggregate *aggregate);

@@ -6,6 +6,7 @@
 
 enum part_labels {
 	PART_WITHOUT_LABELS, /* samples of one stack become one */
+	PART_WITH_SPANS,     /* of one span too: of the labels only PROFILE_SPAN_ID stays */
 	PART_WITH_LABELS,
 };
 

@@ -88,6 +88,12 @@ struct profile_resource {
 	uint32_t attribute_count;
 };
 
+/* Keys of the labels that say a link in formats that have none: what Pyroscope's and OpenTelemetry's libraries for
+ * tracing put on the samples of a program's own profiler (github.com/grafana/otel-profiling-go), as lower-case
+ * hexadecimal digits. */
+#define PROFILE_TRACE_ID "trace_id"
+#define PROFILE_SPAN_ID "span_id"
+
 /* The span in which a sample was taken. */
 struct profile_link {
 	uint8_t trace_id[16];

@@ -324,6 +324,22 @@ static void add_origin_labels(struct builder *b, struct profile_sample *sample)
 	}
 }
 
+static void add_id_label(struct builder *b, struct profile_sample *sample, const char *key, const uint8_t *id,
+			 size_t size)
+{
+	char digits[2 * sizeof((struct record_trace){0}.trace_id) + 1];
+	for (size_t i = 0; i < size; i++)
+		snprintf(digits + 2 * i, 3, "%02x", id[i]);
+	add_label(b, sample, key, digits, 0);
+}
+
+/* The text form of the ids is W3C's, of Trace Context: lower-case hexadecimal digits. */
+static void add_link_labels(struct builder *b, struct profile_sample *sample, const struct record_trace *trace)
+{
+	add_id_label(b, sample, PROFILE_TRACE_ID, trace->trace_id, sizeof(trace->trace_id));
+	add_id_label(b, sample, PROFILE_SPAN_ID, trace->span_id, sizeof(trace->span_id));
+}
+
 static void add_labels(struct builder *b, struct profile_sample *sample,
 		       const struct aggregate_entry *entry)
 {
@@ -335,6 +351,8 @@ static void add_labels(struct builder *b, struct profile_sample *sample,
 	add_origin_labels(b, sample);
 	if (entry->cpu != AGGREGATE_ANY_CPU)
 		add_label(b, sample, "cpu.logical_number", NULL, entry->cpu);
+	if (b->options->link_labels && entry->link)
+		add_link_labels(b, sample, &b->window->links.items[entry->link - 1]);
 }
 
 static void add_resource_attribute(struct builder *b, const char *key, const char *text,

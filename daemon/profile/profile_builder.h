@@ -14,6 +14,7 @@
 struct profile_builder_options {
 	struct symbolizer *symbolizer; /* NULL: no names */
 	bool labels; /* and resources */
+	bool link_labels; /* with labels: the ids of a sample's link as labels too */
 	struct pod_names *pod_names; /* for them; NULL: none */
 	uint64_t period_ns;
 	const struct heap_told *heap; /* for a window of the heap: of each of its entries; those of zeros are left out */

@@ -153,7 +153,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.entries = r->options.limits.entries,
 		.times = r->options.times ? AGGREGATE_DEFAULT_TIMES : 0,
 		.cpus = r->options.cpus,
-		.links = r->options.trace_contexts,
+		.links = r->options.links,
 	};
 	aggregate_init(&r->aggregate, &limits);
 	host_facts_read(r->options.root ? r->options.root : host_root(), &r->host);

@@ -64,7 +64,9 @@ struct recording_options {
 	bool labels;		   /* process, thread and container labels on samples, and resources */
 	bool environment;	   /* service names and attributes that processes declare in it */
 	bool times;		   /* keep when each sample was taken, for OTLP (bounded, counted) */
-	bool trace_contexts;	   /* tell samples of different spans apart, with a link: where threads say theirs */
+	bool trace_contexts;	   /* learn of each sample its span, where its thread says it */
+	bool links;		   /* tell samples of different spans apart, with a link: recording_set_links() */
+	bool link_labels;	   /* and with labels, for what has no links */
 	bool cpus;		   /* tell samples of different CPUs apart, with a label */
 	bool detached;		   /* begin as after recording_detach() */
 	bool pids_are_unborn;	   /* the processes of the selection wait to become the program that is looked at */
@@ -164,6 +166,9 @@ int recording_set_frequency(struct recording *recording, uint32_t frequency);
 
 /* Sets, changes or (0) takes away the budget while sampling. Returns 0 or -errno. */
 int recording_set_max_cpu(struct recording *recording, double max_cpu);
+
+/* From now on samples of different spans stand apart (or not), with labels too (or not). Both need trace_contexts. */
+void recording_set_links(struct recording *recording, bool links, bool labels);
 
 /* Replaces the selection while sampling, except processes chosen by number. Moves *selection on
  * success. Returns 0 or -errno with *failure filled; then the old one stays. */

@@ -90,6 +90,13 @@ int recording_start_budget(struct recording *r, uint64_t own_cpu_ns)
 				    &r->budget);
 }
 
+void recording_set_links(struct recording *r, bool links, bool labels)
+{
+	r->options.links = links;
+	r->options.link_labels = labels;
+	aggregate_keep_links(&r->aggregate, links);
+}
+
 int recording_set_max_cpu(struct recording *r, double max_cpu)
 {
 	r->options.max_cpu = max_cpu;

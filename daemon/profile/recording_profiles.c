@@ -130,6 +130,7 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 	struct profile_builder_options options = {
 		.symbolizer = r->symbolizer,
 		.labels = r->options.labels,
+		.link_labels = r->options.link_labels,
 		.pod_names = r->pod_names,
 		.period_ns = period_since(r, since),
 		.realtime_offset_ns = (int64_t)(realtime_ns() - monotonic_ns()),

@@ -17,6 +17,7 @@ static int build_of_process(struct recording *r, const struct aggregate_window *
 	struct profile_builder_options options = {
 		.symbolizer = r->symbolizer,
 		.labels = r->options.labels,
+		.link_labels = r->options.link_labels,
 		.pod_names = r->pod_names,
 		.period_ns = NS_PER_SECOND / r->options.frequency,
 		.only = process,

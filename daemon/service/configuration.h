@@ -30,7 +30,7 @@ struct sampling_configuration {
 	uint64_t max_frames;
 	uint64_t ring_bytes; /* 0: by the number of CPUs */
 	enum tick_mode mode;
-	bool symbolize, inlines, labels, trace_contexts, ignore_kernel_bugs, safe_mode;
+	bool symbolize, inlines, labels, trace_contexts, trace_labels, ignore_kernel_bugs, safe_mode;
 };
 
 struct heap_configuration {

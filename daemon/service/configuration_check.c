@@ -46,10 +46,14 @@ static void check_patterns(const struct check *c, const char *key, const struct 
 static void check_sampling(const struct check *c)
 {
 	static const struct exporter_configuration none, *const nowhere = &none;
-	uint64_t ring = c->configuration->sampling.ring_bytes;
+	const struct sampling_configuration *sampling = &c->configuration->sampling;
+	uint64_t ring = sampling->ring_bytes;
 	size_t cgroups = c->configuration->selection.cgroups.count;
 	if (ring & (ring - 1))
 		COMPLAIN(c, nowhere, "sampling.ring", "not a power of two");
+	if (sampling->trace_labels && !(sampling->labels && sampling->trace_contexts))
+		COMPLAIN(c, nowhere, "sampling.trace_labels",
+			 "means nothing without sampling.labels and sampling.trace_contexts");
 	if (cgroups > MAX_SELECTED_CGROUPS)
 		COMPLAIN(c, nowhere, "selection.cgroup", "%zu groups, at most %d can be told apart",
 			 cgroups, MAX_SELECTED_CGROUPS);

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "service/exporters_encode.h"
 #include "service/oom_files.h"
 
 #include <errno.h>
@@ -56,6 +57,20 @@ int daemon_selection(const struct configuration *c, struct selection *ret)
 	return -ENOMEM;
 }
 
+static bool has_otlp(const struct configuration *c)
+{
+	for (size_t i = 0; i < c->exporters.count; i++)
+		if (payload_kind_of(c->exporters.items[i].type) == PAYLOAD_OTLP)
+			return true;
+	return false;
+}
+
+/* Samples of different spans stand apart, equal stacks or not: for nothing, where no output says which span. */
+bool daemon_wants_links(const struct configuration *c)
+{
+	return c->sampling.trace_contexts && (c->sampling.trace_labels || has_otlp(c));
+}
+
 /* The selections are the caller's to free. Returns 0 or -ENOMEM. */
 static int recording_options(const struct configuration *c, struct recording_options *ret)
 {
@@ -76,6 +91,8 @@ static int recording_options(const struct configuration *c, struct recording_opt
 		.environment = c->resource_environment,
 		.times = true,
 		.trace_contexts = c->sampling.trace_contexts,
+		.links = daemon_wants_links(c),
+		.link_labels = c->sampling.trace_labels,
 		.ignore_kernel_bugs = c->sampling.ignore_kernel_bugs,
 		.safe_mode = c->sampling.safe_mode,
 		.max_cpu = (double)c->budget.cpu_ppm / 1e6,

@@ -84,6 +84,7 @@ static void change_recording(struct daemon *daemon, const struct configuration_c
 	const struct configuration *c = &daemon->configuration;
 	if (has_changed(changes, "strategies"))
 		recording_set_strategies(daemon->recording, take_pointer(*strategies));
+	recording_set_links(daemon->recording, daemon_wants_links(c), c->sampling.trace_labels);
 	if (has_changed(changes, "sampling.frequency")) {
 		int r = recording_set_frequency(daemon->recording,
 						(uint32_t)c->sampling.frequency);

@@ -56,6 +56,9 @@ struct daemon {
 /* Of daemon_strategies.c: NULL where none is configured. Returns 0 or -errno. */
 int daemon_strategies(const struct configuration *configuration, struct strategies **ret);
 
+/* Of daemon_recording.c. Has it an output that says in which span a sample was taken? */
+bool daemon_wants_links(const struct configuration *configuration);
+
 /* Of daemon_recording.c. What the configuration selects, the caller's to free. Returns 0 or -ENOMEM. */
 int daemon_selection(const struct configuration *configuration, struct selection *ret);
 

@@ -103,6 +103,7 @@ int split_payload(const struct payload *payload, struct payload halves[2])
 	return payload->kind == PAYLOAD_OTLP ? split_otlp(payload, halves) : split_pprof(payload, halves);
 }
 
+/* As Pyroscope wants it: pyroscope.h. */
 static int encode_without_labels(const struct profile *profile, struct text *out)
 {
 	size_t count = profile->samples.count;
@@ -110,7 +111,7 @@ static int encode_without_labels(const struct profile *profile, struct text *out
 	_cleanup_free_ uint32_t *all = malloc((count + 1) * sizeof(*all));
 	for (uint32_t i = 0; all && i < count; i++)
 		all[i] = i;
-	int r = all ? profile_part(profile, all, count, PART_WITHOUT_LABELS, &part) : -ENOMEM;
+	int r = all ? profile_part(profile, all, count, PART_WITH_SPANS, &part) : -ENOMEM;
 	if (r == 0)
 		r = pprof_encode(part, PPROF_RAW, out);
 	profile_free(part);

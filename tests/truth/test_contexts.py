@@ -3,25 +3,35 @@
 """
 Spans: threads say in which span they work, and which function a sample is in says which that was. Every sample
 must have that link and no other: in an executable, in a library that came with the program or later, and with
-both ways in which code reaches a variable of its thread there.
+both ways in which code reaches a variable of its thread there. A daemon without OTLP keeps spans apart only for labels.
 
     test_contexts.py BOLOMETER WORKLOADS
 """
 
 import os
 import pathlib
+import signal
 import struct
 import subprocess
+import sys
 import tempfile
+import types
 
-from profile_reader import Profile, read_fields, read_varint
-from recording import Program, Stopwatch, expect, main
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "service"))
+from profile_reader import Profile, read_fields, read_varint  # noqa: E402
+from recording import Program, Stopwatch, Undecided, expect, main  # noqa: E402
+from running import running  # noqa: E402
 
 SECONDS = 0.7
 FREQUENCY = 1499
 SPANS = {"in_span_1": 1, "in_span_2": 2}
 OTHERS = ("without_context", "in_unfinished_context", "in_lost_context")
 FIRST_SECONDS = 0.9  # the program is looked into a moment after its first sample
+DAEMON = """
+selection: {{exe: [contexts]}}
+exporters: [{{type: pprof-directory, directory: {directory}/recorder}}]
+"""
+PATIENT_INTERVALS = 30
 # The CPUs do not learn of it at the same instant.
 LEARNED_NS = 20e6
 
@@ -165,5 +175,54 @@ def of_processes_that_lie(bench):
         watch.expect(("contexts_failed" in counters) == (how == "wild"), f"{how}: {counters}")
 
 
+def in_spans(profile):
+    return [(SPANS[piece], sample) for sample in profile.samples for piece in SPANS if piece in sample.names]
+
+
+def profile_of_daemon(daemon, is_wanted):
+    """The first of those that are still to come which is."""
+    live, seen = daemon.wait_for_interval(), set((daemon.directory / "recorder").glob("*.pb.gz"))
+    for _ in range(PATIENT_INTERVALS):
+        for path in sorted(set((daemon.directory / "recorder").glob("*.pb.gz")) - seen):
+            seen.add(path)
+            profile = Profile.read(path)
+            if is_wanted(profile):
+                return profile
+        live = daemon.wait_for_interval(live["interval"])
+    raise Undecided("no such profile")
+
+
+def has_contexts(profile):
+    counters = dict(text.split("=", 1) for text in profile.comments if "=" in text)
+    return int(counters.get("contexts", 0)) > 10 and in_spans(profile)
+
+
+def identity(sample):
+    return (tuple((frame.name, frame.address) for frame in sample.frames), frozenset(sample.labels.items()))
+
+
+def of_a_daemon_with_pprof_alone(bench):
+    with Program(bench.workload("contexts", 60, "-", "renewed"), stdout=subprocess.PIPE) as program, \
+            running(types.SimpleNamespace(path=bench.bolometer), extra=DAEMON, frequency=499) as daemon:
+        profile = profile_of_daemon(daemon, has_contexts)
+        expect(not any("span_id" in sample.labels for sample in profile.samples), "labels that nobody asked for")
+        expect(len(set(map(identity, profile.samples))) == len(profile.samples), "equal samples stand apart")
+        configuration = daemon.directory / "c.yaml"
+        configuration.write_text(configuration.read_text().replace("sampling: {", "sampling: {trace_labels: true, "))
+        daemon.process.send_signal(signal.SIGHUP)
+        profile = profile_of_daemon(daemon, lambda p: has_contexts(p) and any(
+            "span_id" in sample.labels for sample in p.samples))
+        expect("reloaded: sampling.trace_labels" in daemon.said(), daemon.said())
+        program.kill()
+    wrong = [(span, sample.labels) for span, sample in in_spans(profile) if
+             sample.labels.get("trace_id") != link_of(sample.labels["thread.id"], span)[0].hex() or
+             sample.labels["span_id"][:2] != f"{span:02x}" or
+             sample.labels["span_id"][8:] != f"{sample.labels['thread.id']:08x}"]
+    expect(not wrong, f"labels of other spans: {wrong[:3]}")
+    expect(not any("span_id" in sample.labels for sample in profile.samples if "without_context" in sample.names),
+           "labels outside of spans")
+
+
 if __name__ == "__main__":
-    main([of_an_executable, of_a_library_that_came_later, of_a_library_from_the_start, of_processes_that_lie])
+    main([of_an_executable, of_a_library_that_came_later, of_a_library_from_the_start, of_processes_that_lie,
+          of_a_daemon_with_pprof_alone])

@@ -4,15 +4,16 @@
  * (OTEP 4947). Each goes through functions of its own for: two spans, no context, a context that is being
  * written, and one that is nowhere. Which function a sample is in says which context its thread had.
  *
- *	contexts SECONDS [LIBRARY|-] [silent|wild]
+ *	contexts SECONDS [LIBRARY|-] [silent|wild|renewed]
  *
  * The variable is its own (built with OWN_VARIABLE) or that of the library. "silent" says of no contexts in the
- * process's context; "wild" makes it lie.
+ * process's context; "wild" makes it lie; "renewed" gives the same functions other spans each round.
  */
 #include "contexts.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 
 #include "workload.h"
@@ -45,6 +46,7 @@ static void set_own(void *record)
 
 static set_thread_context *set_context;
 static uint64_t total_ns;
+static bool renews; /* spans */
 
 static uint64_t work(uint64_t seed)
 {
@@ -100,6 +102,8 @@ static void *thread_main(void *argument)
 		set_context((void *)8);
 		value = in_lost_context(value);
 		set_context(NULL);
+		for (int i = 0; i < 2; i++)
+			spans[i].span_id[1] = (uint8_t)(spans[i].span_id[1] + renews);
 	}
 	consume(value);
 	return NULL;
@@ -177,6 +181,7 @@ int main(int argc, char **argv)
 
 	total_ns = argument_ns(argc > 1 ? argv[1] : "1");
 	find_setter(argc > 2 ? argv[2] : "-");
+	renews = argc > 3 && strcmp(argv[3], "renewed") == 0;
 	publish(argc > 3 ? argv[3] : "");
 	for (uintptr_t i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, thread_main, (void *)i);

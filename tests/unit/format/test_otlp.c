@@ -113,6 +113,11 @@ static const Otlp__Resource *resource_at(const struct decoded *d, size_t index)
 	return d->messages[0]->resource_profiles[index]->resource;
 }
 
+static const Otlp__Sample *first_sample(const struct decoded *d)
+{
+	return d->messages[0]->resource_profiles[0]->scope_profiles[0]->profiles[0]->samples[0];
+}
+
 static const Otlp__AnyValue *attribute_of(const Otlp__Resource *resource, const char *key)
 {
 	for (size_t i = 0; i < resource->n_attributes; i++)
@@ -272,6 +277,26 @@ static void test_attributes(void **state)
 	}
 }
 
+/* What a link says is not said again by labels; without one they say it. */
+static void test_labels_of_links(void **state)
+{
+	for (uint32_t link = 0; link < 2; link++) {
+		_cleanup_profile_ struct profile *p = otlp_example(&(struct example_size){
+			.samples = 1, .processes = 1, .functions = 9, .times = 1});
+		struct decoded d;
+		encode(p, plain, &d);
+		size_t without = first_sample(&d)->n_attribute_indices;
+		release(&d);
+		example_label(p, &p->samples.items[0], "trace_id", "0102", 0);
+		example_label(p, &p->samples.items[0], "span_id", "03", 0);
+		p->samples.items[0].link = link;
+		encode(p, plain, &d);
+		assert_int_equal(first_sample(&d)->n_attribute_indices, link ? without : without + 2);
+		assert_int_equal(first_sample(&d)->link_index, link);
+		release(&d);
+	}
+}
+
 static void test_limit(void **state)
 {
 	_cleanup_profile_ struct profile *p = otlp_example(&(struct example_size){
@@ -381,6 +406,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_grouping),
 		cmocka_unit_test(test_attributes),
+		cmocka_unit_test(test_labels_of_links),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_one_sample_too_large),
 		cmocka_unit_test(test_other_types),

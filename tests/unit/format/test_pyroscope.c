@@ -19,7 +19,7 @@
 struct series {
 	char labels[1024]; /* "name=value;name=value;" */
 	int64_t count, cpu_ns;
-	size_t stacks;
+	size_t stacks, spans;
 };
 
 struct received {
@@ -53,7 +53,11 @@ static void read_sample(struct wire_reader sample, struct series *series)
 	assert_int_equal(pprof_decode(raw.bytes.next, (size_t)(raw.bytes.end - raw.bytes.next), 0,
 				      &failure, &profile), 0);
 	for (size_t i = 0; i < profile->samples.count; i++) {
-		assert_int_equal(profile->samples.items[i].label_count, 0);
+		const struct profile_sample *one = &profile->samples.items[i];
+		assert_true(one->label_count < 2);
+		if (one->label_count)
+			assert_string_equal(profile_text(profile, profile->labels.items[one->first_label].key), "span_id");
+		series->spans += one->label_count;
 		series->count += profile->values.items[2 * i];
 		series->cpu_ns += profile->values.items[2 * i + 1];
 	}
@@ -139,6 +143,21 @@ static void test_grouping(void **state)
 	for (size_t i = 0; i < 4; i++)
 		assert_true(has_label(&received, i, "process_pid=10") &&
 			    has_label(&received, i, "service_name=unknown_service:program"));
+}
+
+/* Of the labels span_id stays, and makes no series. */
+static void test_spans(void **state)
+{
+	_cleanup_profile_ struct profile *profile = example();
+	struct profile_sample *last = &profile->samples.items[profile->samples.count - 1];
+	struct received received;
+	for (int with = 0; with < 2; with++) {
+		encode(profile, (struct pyroscope_options){.grouping = OTLP_BY_HOST}, &received);
+		assert_int_equal(received.count, 1);
+		assert_int_equal(received.series[0].spans, with);
+		example_label(profile, last, "trace_id", "0102", 0);
+		example_label(profile, last, "span_id", "03", 0);
+	}
 }
 
 static void test_who_names_wins(void **state)
@@ -339,7 +358,8 @@ static void test_cut_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_grouping), cmocka_unit_test(test_who_names_wins),
+		cmocka_unit_test(test_grouping),
+		cmocka_unit_test(test_spans), cmocka_unit_test(test_who_names_wins),
 		cmocka_unit_test(test_kernel_threads), cmocka_unit_test(test_foreign_values),
 		cmocka_unit_test(test_limit), cmocka_unit_test(test_without_events),
 		cmocka_unit_test(test_many_labels),

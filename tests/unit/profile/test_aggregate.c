@@ -96,6 +96,27 @@ static void test_cpus(void **state)
 	aggregate_deinit(&a);
 }
 
+/* Spans stand apart from when that is asked for. */
+static void test_links(void **state)
+{
+	struct aggregate a;
+	struct record_sample sample = {.event = EVENT_CPU, .stack_id = 1, .pid = 7, .tid = 8, .user_frames = 2};
+	struct record_trace traces[] = {{.span_id = {1}}, {.span_id = {2}}};
+	aggregate_init(&a, NULL);
+	const struct aggregate_window *window = &a.current[PROFILE_KIND_CPU];
+	for (int links = 0; links < 2; links++) {
+		aggregate_keep_links(&a, links);
+		for (size_t i = 0; i < 4; i++)
+			aggregate_add(&a, &sample, frames, &traces[i % 2], &program);
+	}
+	assert_int_equal(window->entries.count, 3);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(window->entries.items[i].count, i == 0 ? 4 : 2);
+		assert_int_equal(window->entries.items[i].link, i);
+	}
+	aggregate_deinit(&a);
+}
+
 /* A window beside the current one has its own beginning and end, and its own choice. */
 static void test_windows(void **state)
 {
@@ -240,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_no_times),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_cpus),
+		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_forget_old),
 		cmocka_unit_test(room_follows_stacks),
