@@ -32,6 +32,7 @@ struct gaps {
 	uint32_t units;
 	uint64_t described_size;
 	bool all; /* follow code that is not worth it too */
+	uint64_t section_budget; /* bytes of sections that may still be looked at */
 	struct flow flow;
 };
 
@@ -140,6 +141,16 @@ static void order_code(struct flow *flow)
 	flow->code.count = kept + 1;
 }
 
+/* Sections that do not overlap have no more bytes than the file. Those of a damaged one may all be the same
+ * bytes at other addresses: they must not be searched as often as there are sections. */
+static int add_section_gaps(struct gaps *g, const Elf64_Shdr *section)
+{
+	if (section->sh_size > g->section_budget)
+		return 0;
+	g->section_budget -= section->sh_size;
+	return add_gaps(g, section->sh_addr, section->sh_offset, section->sh_size);
+}
+
 static int find_gaps(struct gaps *g)
 {
 	Elf64_Shdr section;
@@ -149,7 +160,7 @@ static int find_gaps(struct gaps *g)
 		if (!is_code(&section))
 			continue;
 		any = true;
-		r = add_gaps(g, section.sh_addr, section.sh_offset, section.sh_size);
+		r = add_section_gaps(g, &section);
 	}
 	for (size_t i = 0; r == 0 && !any && i < g->rows->segments.count; i++) {
 		const struct unwind_segment *segment = &g->rows->segments.items[i];
@@ -239,6 +250,7 @@ int unwind_gaps_read(const struct elf_file *elf, enum unwind_gaps_effort effort,
 	struct gaps gaps = {.elf = elf,
 			    .rows = rows,
 			    .all = all,
+			    .section_budget = elf->size,
 			    .flow.max_size = all ? ANY_CODE : MAX_CODE,
 			    .flow.least_past_max = UNWIND_LEAST_FRAME_SETUPS};
 	if (elf->machine != EM_X86_64)

@@ -12,6 +12,7 @@
 
 #include "binary/unwind_flow.h"
 #include "binary/unwind_frame_setup.h"
+#include "binary/unwind_gaps.h"
 #include "binary/x86_decode.h"
 
 #include <stdlib.h>
@@ -253,6 +254,45 @@ static void keeps_no_small_code_past_the_limit(void **state)
 	flow_free(&flow);
 }
 
+/* A damaged file's sections, all the same bytes at other addresses: they are read once. */
+static void reads_no_bytes_as_often_as_sections_have_them(void **state)
+{
+	enum { SECTIONS = 32, SIZE = 1 << 20 };
+	static Elf64_Phdr loads[SECTIONS];
+	static Elf64_Shdr sections[SECTIONS];
+	unsigned char *bytes = calloc(1, SIZE + sizeof(loads) + sizeof(sections));
+	Elf64_Ehdr header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1},
+			     .e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = 1,
+			     .e_phoff = SIZE, .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = SECTIONS,
+			     .e_shoff = SIZE + sizeof(loads), .e_shentsize = sizeof(Elf64_Shdr),
+			     .e_shnum = SECTIONS};
+	(void)state;
+	assert_non_null(bytes);
+	for (uint64_t i = 0; i < SECTIONS; i++) {
+		uint64_t address = (i + 1) * SIZE;
+		loads[i] = (Elf64_Phdr){.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = address,
+					.p_filesz = SIZE, .p_memsz = SIZE};
+		sections[i] = (Elf64_Shdr){.sh_type = SHT_PROGBITS, .sh_flags = SHF_ALLOC | SHF_EXECINSTR,
+					   .sh_addr = address, .sh_size = SIZE};
+	}
+	for (uint64_t at = 256; at < SIZE; at += 256)
+		memcpy(bytes + at, "\x55\x48\x89\xe5", 4);
+	memcpy(bytes, &header, sizeof(header));
+	memcpy(bytes + SIZE, loads, sizeof(loads));
+	memcpy(bytes + SIZE + sizeof(loads), sections, sizeof(sections));
+	struct elf_file elf;
+	struct unwind_rows *rows = calloc(1, sizeof(*rows));
+	assert_non_null(rows);
+	assert_int_equal(elf_file_open(bytes, SIZE + sizeof(loads) + sizeof(sections), &elf), 0);
+	assert_int_equal(unwind_rows_init(rows, &elf), 0);
+	assert_int_equal(unwind_gaps_read(&elf, UNWIND_GAPS_WORTHWHILE, rows), 0);
+	assert_int_equal(rows->ranges.count, 1);
+	assert_int_equal(rows->ranges.items[0].source, UNWIND_FROM_FRAME_SETUP);
+	unwind_rows_free(rows);
+	free(rows);
+	free(bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +304,7 @@ int main(void)
 		cmocka_unit_test(follows_addresses_with_care),
 		cmocka_unit_test(is_bounded),
 		cmocka_unit_test(keeps_no_small_code_past_the_limit),
+		cmocka_unit_test(reads_no_bytes_as_often_as_sections_have_them),
 		cmocka_unit_test(tells_code_with_frame_pointers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
