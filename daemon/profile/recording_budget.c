@@ -164,11 +164,11 @@ static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 		.reading_ns = spent_since(cost.reading_ns, &budget->reading_ns),
 	};
 	budget->read_ns = now;
-	look_at_price(budget, &cost);
 	if (budget->levers.is_paused(budget->recording)) {
 		budget->levers.grant_reading(budget->recording, old.reading_ns); /* what was sampled before has no names yet */
 		return 0;
 	}
+	look_at_price(budget, &cost);
 	struct budget_setting new = budget_step(&budget->controller, &reading);
 	move_levers(budget, &old, &new);
 	log_debug("budget: a step of %.1f s cost %.4f %%, ticks %.4f %% of it, reading binaries %.4f %%, "
@@ -210,6 +210,12 @@ int recording_budget_new(struct loop *loop, struct recording *recording,
 	log_debug("an interrupt costs %llu ns here", (unsigned long long)budget->interrupt_ns);
 	*ret = budget;
 	return 0;
+}
+
+void recording_budget_detach(struct recording_budget *budget)
+{
+	if (budget)
+		budget->price = interrupt_cost_free(budget->price);
 }
 
 struct recording_budget *recording_budget_free(struct recording_budget *budget)

@@ -35,6 +35,9 @@ int recording_budget_new(struct loop *loop, struct recording *recording,
 /* Accepts NULL, returns NULL. */
 struct recording_budget *recording_budget_free(struct recording_budget *budget);
 
+/* Closes what still looks at the price of an interrupt: the kernel is left alone from now on. Accepts NULL. */
+void recording_budget_detach(struct recording_budget *budget);
+
 /* See budget_change(). */
 void recording_budget_change(struct recording_budget *budget, double share, uint32_t highest_hz);
 

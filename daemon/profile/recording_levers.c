@@ -142,6 +142,7 @@ int recording_pause(struct recording *r)
 void recording_detach(struct recording *r)
 {
 	collector_detach(r->collector);
+	recording_budget_detach(r->budget);
 	if (!r->paused_since_ns)
 		r->paused_since_ns = monotonic_ns();
 }
