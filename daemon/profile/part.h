@@ -5,8 +5,7 @@
 #include "profile/profile.h"
 
 enum part_labels {
-	PART_WITHOUT_LABELS, /* samples of one stack become one */
-	PART_WITH_SPANS,     /* of one span too: of the labels only PROFILE_SPAN_ID stays */
+	PART_WITH_SPANS, /* of the labels only PROFILE_SPAN_ID stays, and samples of one stack and span become one */
 	PART_WITH_LABELS,
 };
 
