@@ -2,6 +2,7 @@
 """A Kubernetes of one node, in the mount and network namespaces of the caller (tests/containers/sandbox.sh):
 etcd, API server, controller manager, scheduler, kubelet, containerd, and pods with addresses of their own.
 Processes and cgroups are the host's. No service proxy and no name server: pods meet at their addresses."""
+import fcntl
 import json
 import os
 import signal
@@ -57,8 +58,10 @@ class Cluster:
     def __init__(self, programs, work):
         self.programs, self.work = Path(programs), Path(work)
         self.parts = []
+        self.host = os.open("/sys/fs/cgroup", os.O_RDONLY | os.O_DIRECTORY)  # the same in all sandboxes; locked while we run
 
     def __enter__(self):
+        self.claim_host()
         try:
             self.prepare()
             self.start_parts()
@@ -69,9 +72,17 @@ class Cluster:
 
     # ---- Coming up ---------------------------------------------------------------------------------
 
-    def prepare(self):
+    def claim_host(self):
+        """A kubelet ends what is in the cgroups of pods and not its own: there must be no second one. Where this
+        raises, nothing was touched."""
+        try:
+            fcntl.flock(self.host, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as held:
+            raise Broken("another cluster of this test is up on this host") from held
         for tree in (*Path("/sys/fs/cgroup").glob("*/kubepods*"), *Path("/sys/fs/cgroup").glob("kubepods*")):
             raise Broken(f"{tree}: this host is a node of a Kubernetes already, or was not cleaned up")
+
+    def prepare(self):
         for name in ("etcd", "certificates", "kubelet", "containerd", "sysctls"):
             (self.work / name).mkdir(parents=True)
         for name in ("/etc/cni/net.d", "/etc/kubernetes/manifests", "/run/containerd"):
@@ -179,6 +190,7 @@ class Cluster:
             for directory in sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True):
                 remove_directory(directory)
             remove_directory(top)
+        os.close(self.host)
 
     def end_containers(self):
         """What runs in the cgroups of pods, and the shims of containerd, outlive their parents."""
