@@ -6,7 +6,6 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "bolometer.skel.h"
 #include "collect/task_clock.h"
 
 #include <errno.h>
@@ -20,13 +19,9 @@
 #define LONGEST_SLICE_NS (8 * NS_PER_MS)
 #define FEW_HITS 50	/* in a window: the next one may be longer */
 #define QUIET_WINDOWS 3	/* one after another, of a process that had others: then the next one is */
-#define SHORTEST_TICK_NS 20000
-#define TICKS_PART 0.1 /* of a window, for ticks */
 #define BUSY 0.2 /* CPUs */
-#define MOST_TICKS 100 /* of a thread, about */
 #define MOST_SAMPLES 50 /* in a window, before fewer are taken */
 #define MOST_WATCHED 200 /* in one that looks at frees */
-#define PROBED_BYTES 4 /* of the instruction, and of what stands behind it */
 #define JUDGED_ARMED_NS (50 * NS_PER_MS) /* of windows, before all calls are taken to be few */
 #define LOOK_NS (50 * NS_PER_MS)   /* at probes that stay */
 #define JUDGE_LOOKS 10
@@ -146,8 +141,7 @@ struct opened {
 	struct heap_process before, begin, end, after;
 	double cpu;
 	uint64_t begin_ns, armed_ns; /* CLOCK_MONOTONIC; how long it was open */
-	uint64_t ticks, own_ticks; /* of its CPU time; of them, those that found no probe */
-	const volatile uint64_t *returned_to; /* HEAP_RETURN_POINTS addresses */
+	struct window_ticks ticks;
 };
 
 /* A process's CPU time and the moment for which that holds. */
@@ -171,52 +165,14 @@ static double cpu_in_window(const struct clock_reading *begin, const struct cloc
 	return between > 0 ? cpu * fmin((double)armed_ns / between, 1) : 0;
 }
 
-/* Where the kernel lets a probed instruction be stepped through, and calls return to whose return is seen: the page it
- * asks for first (xol_add_vma() in kernel/events/uprobes.c). */
-#ifdef __x86_64__
-#define PROBES_PAGE 0x7fffffffeULL
-#else
-#define PROBES_PAGE 0xfffffffffULL
-#endif
-
-static bool is_point(const volatile uint64_t *points, uint32_t slots, uint64_t address)
-{
-	uint32_t slot = heap_point_slot(address, slots);
-	return points[slot] == address || points[slot + 1] == address;
-}
-
-/* The program stands still there while the kernel works for a probe, or has just gone on. */
-static bool is_at_probe(const struct opened *o, uint64_t address)
-{
-	bool is_at = address >> 12 == PROBES_PAGE || is_point(o->returned_to, HEAP_RETURN_POINTS, address);
-	for (uint64_t behind = 0; behind <= PROBED_BYTES && !is_at; behind++)
-		is_at = is_point(o->end.called_at, HEAP_CALL_POINTS, address - behind);
-	return is_at;
-}
-
-static void count_tick(void *userdata, uint64_t address)
-{
-	struct opened *o = userdata;
-	o->ticks++;
-	o->own_ticks += !is_at_probe(o, address);
-}
-
-/* CPU time between two ticks, of which they may take a part; 0: none. */
-static uint64_t tick_for(const struct heap_windows *w, uint64_t length)
-{
-	double least = fmax(w->prices.tick / TICKS_PART, SHORTEST_TICK_NS);
-	return w->prices.tick > 0 ? (uint64_t)fmax(least, (double)length / MOST_TICKS) : 0;
-}
-
 /* Returns 0 or -errno: not opened. */
 static int open_window(struct heap_windows *w, struct window_process *p, bool survivors, uint64_t length,
 		       struct opened *ret)
 {
 	struct task_clock clock;
-	ret->returned_to = w->options.programs->skeleton->bss->heap_returned_to;
 	ret->before = read_counts(w, p);
 	set_mode(w, p, HEAP_MODE_RESTING);
-	task_clock_open(p->pid, tick_for(w, length), &clock);
+	task_clock_open(p->pid, heap_windows_tick_for(w, length), &clock);
 	int r = attach(w, p, survivors);
 	if (r < 0) {
 		task_clock_close(&clock);
@@ -237,7 +193,7 @@ static int open_window(struct heap_windows *w, struct window_process *p, bool su
 	struct clock_reading clock_end = read_clock(&clock);
 	task_clock_stop(&clock);
 	ret->cpu = cpu_in_window(&clock_begin, &clock_end, ret->armed_ns);
-	task_clock_each_tick(&clock, count_tick, ret);
+	ret->ticks = heap_windows_count_ticks(w, &clock, &ret->end);
 	if (survivors)
 		keep_open(w, p, length, &ret->end);
 	set_mode(w, p, HEAP_MODE_RESTING);
@@ -336,17 +292,17 @@ static bool is_affordable(struct heap_windows *w, struct window_process *p)
 /* Returns its stratum. */
 static unsigned note_window(struct heap_windows *w, struct window_process *p, bool survivors, const struct opened *o)
 {
-	double ticks = fmin((double)o->ticks * w->prices.tick, o->cpu / 2);
+	double ticks = fmin((double)o->ticks.all * w->prices.tick, o->cpu / 2);
 	double cost = cost_between(w, p, &o->begin, &o->end), all = cost_between(w, p, &o->before, &o->after) + ticks;
 	struct heap_window_reading reading = {.cpu = o->cpu, .cost = cost, .tick_cost = ticks,
 					      .wall = (double)o->armed_ns,
 					      .objects = (double)(o->end.allocations - o->begin.allocations),
 					      .bytes = (double)(o->end.bytes - o->begin.bytes),
-					      .ticks = (double)o->ticks, .own_ticks = (double)o->own_ticks};
+					      .ticks = (double)o->ticks.all, .own_ticks = (double)o->ticks.own};
 	log_debug("heap: process %u, window %llu at %.3f s: open for %.3f ms, %.3f ms CPU, %.3f ms of them for probes, "
 		  "%llu of %llu ticks its own, %.0f objects",
 		  p->pid, (unsigned long long)p->number, (double)o->begin_ns / 1e9, (double)o->armed_ns / 1e6, o->cpu / 1e6,
-		  cost / 1e6, (unsigned long long)o->own_ticks, (unsigned long long)o->ticks, reading.objects);
+		  cost / 1e6, (unsigned long long)o->ticks.own, (unsigned long long)o->ticks.all, reading.objects);
 	double calls = (double)(o->end.calls - o->begin.calls);
 	struct heap_hits frees = {.calls = survivors ? 0 : calls};
 	p->armed_ns += o->armed_ns;
@@ -440,7 +396,7 @@ static bool gives_way(struct heap_windows *w, struct window_process *p)
 static void note_price(struct heap_windows *w, const struct window_process *p, const struct opened *o, uint64_t own_ns)
 {
 	double cost = (double)(thread_cpu_ns() - own_ns) + cost_between(w, p, &o->before, &o->after) +
-		      (double)o->ticks * w->prices.tick;
+		      (double)o->ticks.all * w->prices.tick;
 	pthread_mutex_lock(&w->lock);
 	heap_pace_note_window(&w->pace, cost);
 	pthread_mutex_unlock(&w->lock);

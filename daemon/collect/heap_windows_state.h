@@ -12,6 +12,8 @@
 
 #include <pthread.h>
 
+struct task_clock;
+
 #define PERIOD_NS NS_PER_SECOND
 #define RARE_PERIOD_NS (4 * NS_PER_SECOND)
 #define WINDOW_NS NS_PER_MS
@@ -164,6 +166,20 @@ void heap_windows_judge(const struct window_process *p, struct heap_totals *tota
 
 /* Its files are closed, its probes removed. */
 void heap_windows_free_process(struct heap_windows *w, struct window_process *p);
+
+/* ---- heap_windows_ticks.c ------------------------------------------------------------------------ */
+
+/* Of the CPU time of a window; of them, those that found the program at no probe. */
+struct window_ticks {
+	uint64_t all, own;
+};
+
+/* CPU time, ns, between two ticks in a window of that length, ns, of which they may take a part; 0: none. */
+uint64_t heap_windows_tick_for(const struct heap_windows *w, uint64_t length);
+
+/* Counts those of a clock that was stopped. `end`: what the probes saw until then. */
+struct window_ticks heap_windows_count_ticks(const struct heap_windows *w, const struct task_clock *clock,
+					     const struct heap_process *end);
 
 /* ---- heap_windows_probe.c: the thread's work ---------------------------------------------------- */
 
