@@ -151,11 +151,18 @@ struct configuration_problem {
 	char *message;
 };
 
+/* Where a key has its value from, or where its section begins. Texts are owned. */
+struct configuration_place {
+	char *source, *key;
+	unsigned line, column;
+};
+
 struct configuration_problems {
 	struct configuration_problem *items;
 	size_t count, capacity;
 	size_t more; /* found past the bound and not kept */
 	bool failed; /* out of memory */
+	ARRAY(struct configuration_place) places; /* for what is wrong only beside other values; of one key the last */
 };
 
 void configuration_problems_free(struct configuration_problems *problems);

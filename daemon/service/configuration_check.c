@@ -23,12 +23,13 @@ struct check {
 	struct configuration_problems *problems;
 };
 
-/* Where the exporter or strategy stands is as near as the file can be named. */
-#define COMPLAIN(c, item, key, ...)                                                    \
-	problem_add((c)->problems,                                                         \
-		    &(struct setting_origin){(c)->source, (item)->line,                    \
-					     (item)->column},                          \
-		    (key), __VA_ARGS__)
+/* Where the value stands; of one that is missing, the exporter or strategy, or the section. */
+#define COMPLAIN(c, item, key, ...)                                                                                    \
+	do {                                                                                                           \
+		struct setting_origin _otherwise = {(c)->source, (item)->line, (item)->column};                        \
+		struct setting_origin _origin = problem_origin((c)->problems, key, &_otherwise);                       \
+		problem_add((c)->problems, &_origin, key, __VA_ARGS__);                                                \
+	} while (0)
 
 /* A pattern that nothing can match would give empty profiles, and nobody would know why. */
 static void check_patterns(const struct check *c, const char *key, const struct setting_texts *patterns,

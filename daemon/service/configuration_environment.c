@@ -36,6 +36,7 @@ static int apply(const struct setting *setting, const char *source, const char *
 	struct text problem = {0};
 	struct setting_origin origin = {.source = source};
 	int r = setting_parse(setting, configuration, value, &problem);
+	problem_note_place(problems, &origin, setting->key);
 	if (r == -EINVAL) {
 		problem_add(problems, &origin, setting->key, "%s",
 			    problem.bytes ? problem.bytes : "wrong value");

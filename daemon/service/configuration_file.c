@@ -47,6 +47,14 @@ static struct setting_origin origin_of(const struct reader *r, const struct yaml
 		problem_add((r)->problems, &_origin, _key[0] ? _key : NULL, __VA_ARGS__);  \
 	} while (0)
 
+static void note_place(struct reader *r, const struct yaml_node *node, const char *path)
+{
+	struct setting_origin origin = origin_of(r, node);
+	char key[2 * MAX_KEY];
+	snprintf(key, sizeof(key), "%s%s", r->place, path);
+	problem_note_place(r->problems, &origin, key);
+}
+
 /* ---- Unknown keys --------------------------------------------------------------------------------- */
 
 /* The last part of a key that is not where it was looked for: "frequency" of "sampling.frequency". */
@@ -178,6 +186,7 @@ static void read_pairs(struct reader *r, const struct setting *setting,
 static void read_setting(struct reader *r, const struct setting *setting,
 			 const struct yaml_node *node)
 {
+	note_place(r, node, setting->key);
 	if (setting->kind == SETTING_TEXTS)
 		read_texts(r, setting, node);
 	else if (setting->kind == SETTING_PAIRS)
@@ -282,6 +291,13 @@ static bool is_section(const struct setting *table, const char *path)
 	return false;
 }
 
+/* A dot is added to `path`, which has room for it. */
+static void read_inner_section(struct reader *r, const struct yaml_node *key, char *path, const struct yaml_node *value)
+{
+	note_place(r, key, path);
+	read_section(r, strcat(path, "."), value);
+}
+
 static void read_entry(struct reader *r, const char *prefix, const struct yaml_node *key,
 		       const struct yaml_node *value)
 {
@@ -303,7 +319,7 @@ static void read_entry(struct reader *r, const char *prefix, const struct yaml_n
 	else if (list)
 		read_list(r, list, value);
 	else if (is_section(r->table, path))
-		read_section(r, strcat(path, "."), value);
+		read_inner_section(r, key, path, value);
 	else
 		refuse_unknown(r, key, prefix, path);
 }

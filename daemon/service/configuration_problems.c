@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns the list of what is wrong, and its two forms: for people and for programs. */
+/* Owns the list of what is wrong, with where values come from, and its two forms: for people and for programs. */
 #include "service/setting.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <string.h>
 
 #define MAX_PROBLEMS 100
@@ -40,8 +39,49 @@ bool problem_is_told(const struct configuration_problems *problems, const char *
 	return false;
 }
 
+void problem_note_place(struct configuration_problems *problems, const struct setting_origin *origin, const char *key)
+{
+	struct configuration_place place = {.source = strdup(origin->source), .key = strdup(key),
+					    .line = origin->line, .column = origin->column};
+	if (place.source && place.key && array_add(&problems->places, place) == 0)
+		return;
+	free(place.source);
+	free(place.key);
+	problems->failed = true;
+}
+
+/* The last one of the key that has so many characters of this one. */
+static const struct configuration_place *find_place(const struct configuration_problems *problems, const char *key,
+						    size_t length)
+{
+	for (size_t i = problems->places.count; i-- > 0;) {
+		const struct configuration_place *place = &problems->places.items[i];
+		if (strncmp(place->key, key, length) == 0 && !place->key[length])
+			return place;
+	}
+	return NULL;
+}
+
+struct setting_origin problem_origin(const struct configuration_problems *problems, const char *key,
+				     const struct setting_origin *otherwise)
+{
+	size_t length = strlen(key);
+	const struct configuration_place *place = find_place(problems, key, length);
+	while (!place && !otherwise->line && length) {
+		while (length && key[--length] != '.')
+			;
+		place = find_place(problems, key, length);
+	}
+	return place ? (struct setting_origin){place->source, place->line, place->column} : *otherwise;
+}
+
 void configuration_problems_free(struct configuration_problems *problems)
 {
+	for (size_t i = 0; i < problems->places.count; i++) {
+		free(problems->places.items[i].source);
+		free(problems->places.items[i].key);
+	}
+	array_free(&problems->places);
 	for (size_t i = 0; i < problems->count; i++) {
 		free(problems->items[i].source);
 		free(problems->items[i].key);

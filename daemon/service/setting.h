@@ -88,5 +88,13 @@ struct setting_origin {
 void problem_add(struct configuration_problems *problems, const struct setting_origin *origin,
 		 const char *key, const char *format, ...) _printf_(4, 5);
 
+/* Remembers where the value of a key, or a section, comes from. */
+void problem_note_place(struct configuration_problems *problems, const struct setting_origin *origin, const char *key);
+
+/* Where the value of a key comes from; `otherwise` if there is none, or the section it would stand in where that has no
+ * line. Valid until the next place is noted. */
+struct setting_origin problem_origin(const struct configuration_problems *problems, const char *key,
+				     const struct setting_origin *otherwise);
+
 /* Is something wrong with that key already told? */
 bool problem_is_told(const struct configuration_problems *problems, const char *key);

@@ -50,6 +50,26 @@ def patterns_that_match_nothing(bolometer):
                and b"selection.exe: 'bin/nginx' is neither" in result.stderr, "both are told", result)
 
 
+TOGETHER = """sampling: {ring: 100KiB}
+http:
+  address: 127.0.0.1:7070
+exporters:
+  - type: pprof-directory
+    directory: relative
+"""
+
+
+def mistakes_beside_other_values(bolometer):
+    """Each is told where it stands: the value, or for one that is missing the section."""
+    with file_with(TOGETHER) as file:
+        result = bolometer.run("check-config", file.name)
+        lines = [line.removeprefix(file.name) for line in result.stderr.decode().splitlines()]
+        starts = [":1:18: sampling.ring: ", ":2:1: http.token_file: missing", ":6:16: exporters[0].directory: "]
+        expect(len(lines) == 3 and all(map(str.startswith, lines, starts)), "places", result)
+        result = bolometer.run("check-config", "--set", "sampling.ring=3MiB", file.name)
+        expect(b"--set sampling.ring: sampling.ring: not a power" in result.stderr, "the last source", result)
+
+
 def too_many_labels(bolometer):
     labels = ", ".join(f"l{number}: v" for number in range(29))
     text = f"exporters:\n  - {{type: pyroscope-push, endpoint: 'http://x', labels: {{{labels}}}}}\n"
@@ -92,4 +112,5 @@ def reference_is_a_configuration(bolometer):
         expect(result.returncode == 0, "as printed", result)
 
 
-main([good_file, bad_file, patterns_that_match_nothing, too_many_labels, missing_and_odd_files, effective, reference_is_a_configuration])
+main([good_file, bad_file, mistakes_beside_other_values, patterns_that_match_nothing, too_many_labels,
+      missing_and_odd_files, effective, reference_is_a_configuration])

@@ -188,16 +188,16 @@ static void exporters_are_checked_as_a_whole(void **state)
 		       "2:5 strategies[0].ratio: missing: probabilistic needs one");
 	assert_problem("strategies:\n  - {strategy: rate}\n", "2:5 strategies[0].samples: missing: rate needs them");
 	assert_problem("strategies:\n  - {strategy: never, ratio: 5%}\n",
-		       "2:5 strategies[0].ratio: means nothing for never");
+		       "2:30 strategies[0].ratio: means nothing for never");
 	assert_problem("strategies:\n  - {strategy: never, then_next: true}\n",
-		       "2:5 strategies[0].then_next: means nothing for never");
-	assert_problem("strategies:\n  - {by: process}\n", "2:5 strategies[0].by: means nothing for always");
+		       "2:34 strategies[0].then_next: means nothing for never");
+	assert_problem("strategies:\n  - {by: process}\n", "2:10 strategies[0].by: means nothing for always");
 	assert_problem("strategies:\n  - {event: growth}\n",
-		       "2:5 strategies[0].event: means nothing without memory.growth");
+		       "2:13 strategies[0].event: means nothing without memory.growth");
 	assert_problem("strategies:\n  - {event: heap}\n",
-		       "2:5 strategies[0].event: means nothing without memory.heap.enabled");
+		       "2:13 strategies[0].event: means nothing without memory.heap.enabled");
 	assert_problem("memory: {heap: {enabled: true}}\nstrategies:\n  - {event: heap, strategy: rate, samples: 5}\n",
-		       "3:5 strategies[0].event: a heap is looked at always or never: rate would thin what is a state; "
+		       "3:13 strategies[0].event: a heap is looked at always or never: rate would thin what is a state; "
 		       "memory.heap.interval, .budget and .processes say how closely");
 	assert_problem("strategies:\n  - {}\n  - {}\n",
 		       "3:5 strategies[1].name: a second strategy named always; give each a name of its own");
@@ -212,9 +212,9 @@ static void exporters_are_checked_as_a_whole(void **state)
 		       "pyroscope-ingest, pyroscope-push or pprof-directory");
 	assert_problem("exporters:\n  - {type: otlp-http}\n", "2:5 exporters[0].endpoint: missing");
 	assert_problem("exporters:\n  - {type: pprof-directory, directory: d}\n",
-		       "2:5 exporters[0].directory: an absolute path is needed");
+		       "2:40 exporters[0].directory: an absolute path is needed");
 	assert_problem("exporters:\n  - {type: pprof-directory, directory: /d, endpoint: h}\n",
-		       "2:5 exporters[0].endpoint: means nothing for a directory");
+		       "2:54 exporters[0].endpoint: means nothing for a directory");
 	assert_problem("exporters:\n  - {type: pprof-directory, directory: /d}\n"
 		       "  - {type: pprof-directory, directory: /e}\n",
 		       "3:5 exporters: a second exporter named pprof-directory; give each a name of "
