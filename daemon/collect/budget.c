@@ -8,7 +8,7 @@
 #define INFLOW 0.95
 #define BUCKET 3.0
 #define DEBT 6.0	    /* most that is remembered: older cost is in no minute any more; in the first, all */
-#define FIRST_INFLOW 0.65 /* in the first minute, which may begin with */
+#define FIRST_INFLOW 0.6 /* in the first minute, which may begin with */
 #define FIRST_BUCKET 18.0
 #define START_SECONDS 5.0 /* of it; what is left then flows in with the rest of the minute */
 #define MINUTE 60.0
