@@ -48,7 +48,7 @@ def bound_ns(pieces, period_ns=PERIOD_NS):
     return period_ns * math.sqrt(max(pieces, 1) * math.log(2 / P_FALSE) / 2)
 
 
-def expect_near(what, seen_ns, true_ns, allowed_ns, recording, share=1, hidden_ns=0):
+def expect_near(what, seen_ns, true_ns, allowed_ns, recording, share=1, hidden_ns=0, largest_error=LARGEST_ERROR):
     """
     seen = true within `allowed`. The profile may also lack what it says it lost (of a part with this
     share of the tasks' time that share) and what lies hidden in stacks that end early, and it may have
@@ -60,10 +60,10 @@ def expect_near(what, seen_ns, true_ns, allowed_ns, recording, share=1, hidden_n
            f"{what}: {seen_ns / 1e6:.2f} ms seen, {true_ns / 1e6:.2f} ms true "
            f"({seen_ns / true_ns - 1:+.2%}), {allowed_ns / 1e6:.2f} ms allowed, "
            f"{lost_ns / 1e6:.2f} ms lost, {stolen / 1e6:.2f} ms stolen")
-    if allowed_ns + max(lost_ns, stolen) > LARGEST_ERROR * true_ns:
+    if allowed_ns + max(lost_ns, stolen) > largest_error * true_ns:
         raise Undecided(f"{what}: {true_ns / 1e6:.1f} ms with a bound of {allowed_ns / 1e6:.2f} ms, "
                         f"{lost_ns / 1e6:.2f} ms lost and {stolen / 1e6:.2f} ms stolen: an error of "
-                        "3 % could hide there")
+                        f"{largest_error:.0%} could hide there")
 
 
 class Recording:
