@@ -28,8 +28,7 @@
 #define TRIAL_TICK_NS 50000
 #define LEAST_TICK_COST_NS 1000 /* an interrupt and a record */
 
-#define PAGE 4096U
-#define RING_SIZE (4 * PAGE) /* a power of two, as the kernel wants it */
+#define LEAST_RING_SIZE (4 * 4096U) /* a power of two, as the kernel wants it */
 
 /* What the kernel writes at a tick, with the address of a thread of the program: perf_event_open(2). */
 struct tick {
@@ -38,7 +37,7 @@ struct tick {
 	uint64_t address;
 };
 
-_Static_assert(TASK_CLOCK_MOST_TICKS * sizeof(struct tick) <= RING_SIZE, "they are in the ring");
+_Static_assert(TASK_CLOCK_MOST_TICKS * sizeof(struct tick) <= LEAST_RING_SIZE, "they are in the ring");
 
 static int open_event(pid_t thread, uint64_t tick_ns)
 {
@@ -55,16 +54,27 @@ static int open_event(pid_t thread, uint64_t tick_ns)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+static size_t page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Whole pages, which may be larger. */
+static size_t ring_size(void)
+{
+	return MAX_OF(LEAST_RING_SIZE, page_size());
+}
+
 static void *map_ring(int fd)
 {
-	void *ring = mmap(NULL, PAGE + RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *ring = mmap(NULL, page_size() + ring_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	return ring == MAP_FAILED ? NULL : ring;
 }
 
 static void close_event(const struct task_clock_event *event)
 {
 	if (event->ring)
-		munmap(event->ring, PAGE + RING_SIZE);
+		munmap(event->ring, page_size() + ring_size());
 	close_fd(event->fd);
 }
 
@@ -138,15 +148,16 @@ uint64_t task_clock_read(const struct task_clock *clock)
 static void each_tick_in(const char *ring, task_tick_callback callback, void *userdata)
 {
 	const struct perf_event_mmap_page *page = (const void *)ring;
-	uint64_t head = __atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE);
+	const char *records = ring + page_size();
+	uint64_t head = MIN_OF(__atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE), (uint64_t)ring_size());
 	struct tick tick;
 	for (uint64_t at = 0; at + sizeof(tick.header) <= head; at += tick.header.size) {
-		memcpy(&tick.header, ring + PAGE + at, sizeof(tick.header));
-		if (tick.header.size < sizeof(tick.header) || at + tick.header.size > MIN_OF(head, (uint64_t)RING_SIZE))
+		memcpy(&tick.header, records + at, sizeof(tick.header));
+		if (tick.header.size < sizeof(tick.header) || at + tick.header.size > head)
 			return;
 		if (tick.header.type != PERF_RECORD_SAMPLE || tick.header.size < sizeof(tick))
 			continue;
-		memcpy(&tick, ring + PAGE + at, sizeof(tick));
+		memcpy(&tick, records + at, sizeof(tick));
 		if (tick.abi != PERF_SAMPLE_REGS_ABI_NONE)
 			callback(userdata, tick.address);
 	}
