@@ -281,7 +281,9 @@ static struct window_process *add_process(struct heap_windows *w, uint32_t pid, 
 	/* Where there is a limit, many that come at once may not cost more than it at once. */
 	if (!p->stays && isfinite(w->pace.allowed))
 		p->due_ns = p->wall + hash_mix(p->wall ^ pid) % p->period_ns;
-	w->counts[index] = (struct heap_process){.interval = p->stays ? 0 : HEAP_LEAST_SIZE * WINDOW_SAMPLES, .mode = HEAP_MODE_RESTING};
+	/* At its first window little is known of it. */
+	w->counts[index] = (struct heap_process){.interval = p->stays ? 0 : HEAP_LEAST_SIZE * WINDOW_SAMPLES,
+						 .mode = HEAP_MODE_RESTING};
 	if (array_add(&w->processes, p) < 0) {
 		free(p);
 		return NULL;

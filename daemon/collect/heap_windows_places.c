@@ -44,9 +44,10 @@ struct seen_site {
 
 struct seen_sites {
 	ARRAY(struct seen_site) list;
+	uint64_t lost; /* samples: taken out of the kernel, and no memory for them */
 };
 
-/* Returns 0 or -errno: what is in *ret by then is right. */
+/* Returns 0 or -errno: what is in *ret by then is right, and what is still in the kernel comes with the next window. */
 static int take_sites(const struct heap_windows *w, struct seen_sites *ret)
 {
 	int map = bpf_map__fd(w->options.programs->skeleton->maps.heap_window_sites), r = 0;
@@ -61,7 +62,7 @@ static int take_sites(const struct heap_windows *w, struct seen_sites *ret)
 		is_first = false;
 		for (uint32_t i = 0; (r == 0 || r == -ENOENT) && i < count; i++)
 			if (array_add(&ret->list, ((struct seen_site){keys[i], values[i]})) < 0)
-				r = -ENOMEM;
+				ret->lost += values[i].samples;
 	}
 	return r == -ENOENT ? 0 : r; /* -ENOENT: that was the last batch */
 }
@@ -96,6 +97,7 @@ void heap_windows_take_places(struct heap_windows *w, struct window_process *p, 
 	pthread_mutex_lock(&w->lock);
 	double weight = heap_phase_weight(&p->phase, stratum);
 	heap_share_sums_add(&p->shares, weight * all);
+	w->statistics.unplaced += sites.lost;
 	for (size_t i = 0; i < sites.list.count; i++)
 		if (add_site(p, stratum, &sites.list.items[i], weight, all) < 0)
 			w->statistics.unplaced += sites.list.items[i].sums.samples;

@@ -20,8 +20,6 @@
 #define FEW_HITS 50	/* in a window: the next one may be longer */
 #define QUIET_WINDOWS 3	/* one after another, of a process that had others: then the next one is */
 #define BUSY 0.2 /* CPUs */
-#define MOST_SAMPLES 50 /* in a window, before fewer are taken */
-#define MOST_WATCHED 200 /* in one that looks at frees */
 #define JUDGED_ARMED_NS (50 * NS_PER_MS) /* of windows, before all calls are taken to be few */
 #define LOOK_NS (50 * NS_PER_MS)   /* at probes that stay */
 #define JUDGE_LOOKS 10
@@ -183,7 +181,7 @@ static int open_window(struct heap_windows *w, struct window_process *p, bool su
 	struct clock_reading clock_begin = read_clock(&clock);
 	ret->begin = read_counts(w, p);
 	ret->begin_ns = monotonic_ns();
-	w->counts[p->index].most = survivors ? MOST_WATCHED : MOST_SAMPLES;
+	w->counts[p->index].most = survivors ? WATCHED_SAMPLES : WINDOW_SAMPLES;
 	w->counts[p->index].taken = 0;
 	set_mode(w, p, survivors ? HEAP_MODE_SURVIVORS : HEAP_MODE_ALLOCATIONS);
 	keep_open(w, p, length, &ret->begin);

@@ -17,7 +17,7 @@ struct task_clock;
 #define PERIOD_NS NS_PER_SECOND
 #define RARE_PERIOD_NS (4 * NS_PER_SECOND)
 #define WINDOW_NS NS_PER_MS
-#define WINDOW_SAMPLES 50 /* aimed at */
+#define WINDOW_SAMPLES 50 /* aimed at; after so many fewer are taken */
 #define WATCHED_SAMPLES 200 /* in one that looks at frees */
 #define SURVIVOR_WINDOWS 3 /* one of so many looks also at frees, first the second */
 
