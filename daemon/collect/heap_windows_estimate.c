@@ -189,7 +189,7 @@ void heap_windows_update(struct heap_windows *w, struct heap_table *table)
 }
 
 /* Where it is selected for the second time, the first one's windows are still what its places come from. */
-static const struct window_process *find_scaled(struct heap_windows *w, const struct heap_site_key *site)
+static struct window_process *find_scaled(struct heap_windows *w, const struct heap_site_key *site)
 {
 	for (size_t i = 0; i < w->processes.count; i++) {
 		struct window_process *p = w->processes.items[i];
@@ -200,14 +200,23 @@ static const struct window_process *find_scaled(struct heap_windows *w, const st
 	return NULL;
 }
 
+/* Thousands of places ask for the same. */
+static const struct heap_phase_scale *scale_of_places(struct window_process *p)
+{
+	struct known_scale *known = &p->known_scale;
+	if (known->windows != p->phase.windows || known->wall_begin != p->wall_begin || known->wall != p->wall)
+		*known = (struct known_scale){.scale = scale_of(p), .windows = p->phase.windows,
+					      .wall_begin = p->wall_begin, .wall = p->wall};
+	return &known->scale;
+}
+
 void heap_windows_scale(void *windows, struct heap_total *total)
 {
 	struct heap_windows *w = windows;
 	pthread_mutex_lock(&w->lock);
-	const struct window_process *p = find_scaled(w, &total->key);
+	struct window_process *p = find_scaled(w, &total->key);
 	if (p && !total->is_final) {
-		struct heap_phase_scale of_all = scale_of(p);
-		heap_windows_add_seen(p, &of_all, total);
+		heap_windows_add_seen(p, scale_of_places(p), total);
 		heap_lifetimes_scale(&total->freed, &total->watched, total->objects, total->bytes);
 	}
 	pthread_mutex_unlock(&w->lock);

@@ -65,6 +65,12 @@ struct window_errors {
 	double objects_low, objects_high, bytes_low, bytes_high;
 };
 
+/* The scale of a phase, as it was when that had so many windows and its CPU time was read last. */
+struct known_scale {
+	struct heap_phase_scale scale;
+	uint64_t windows, wall_begin, wall;
+};
+
 struct window_process {
 	uint32_t pid, index;
 	uint64_t process_start; /* guarded; as in the keys of its places; 0: it has none */
@@ -88,6 +94,7 @@ struct window_process {
 	bool has_ended, must_fold, must_renew;
 	bool is_closed; /* it has ended, and the thread is done with it */
 	struct heap_phase phase;
+	struct known_scale known_scale;
 	struct heap_phase_state told; /* of the phase, up to the last profile; zeros: none of it */
 	double staying; /* what its probes that stay cost, ns a second, at the last judgement */
 	double cpu_begin, cpu, cost; /* since the phase began */
