@@ -48,7 +48,7 @@ const struct setting configuration_settings[] = {
 		"OpenTelemetry's process and thread contexts. Samples of different spans stand apart.", RESTART),
 	SETTING(FLAG, "sampling.trace_labels", sampling.trace_labels, "false",
 		"pprof, which has no links: the spans as labels trace_id and span_id. What is sent to\n"
-		"Pyroscope has span_id only, for its span profiles."),
+		"Pyroscope has span_id only, for its span profiles, unless sample_attributes is all."),
 	SETTING(SIZE, "sampling.ring", sampling.ring_bytes, "auto",
 		"Buffer between kernel and daemon, a power of two; auto: by the number of CPUs.",
 		.low = 65536, .high = GIB,
