@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lines are stored as they are asked for: one entry a binary, which grows with each address that was
+ * not in it. With the addresses that programs run through it soon has them all, and the DWARF, which
+ * is dear to open, is not opened any more. Until then, DWARF that is compressed is decompressed once, into a file of
+ * the cache that the parser reads in its place (dwarf_expand.h).
+ */
+#include "binary/binary_store_state.h"
+
+#include "base/file.h"
+#include "binary/line_merge.h"
+
+#include <errno.h>
+
+/* Past it an entry of lines starts again. */
+#define MAX_STORED_ADDRESSES (256U << 10)
+
+int store_request_take_known_lines(struct store_request *request, char **bytes, struct artifact *artifact)
+{
+	if (line_answers_open(artifact, &request->known) < 0)
+		return -ENOENT;
+	size_t left = 0;
+	for (size_t i = 0; i < request->address_count; i++)
+		if (!line_answers_know(&request->known, request->addresses[i]))
+			request->addresses[left++] = request->addresses[i];
+	request->address_count = left;
+	if (left == 0)
+		return 0;
+	request->known_bytes = take_pointer(*bytes);
+	return -ENOENT;
+}
+
+static const struct line_answers *known_lines(const struct store_request *request)
+{
+	return request->known_bytes ? &request->known : NULL;
+}
+
+static int parse_lines(struct store_request *request);
+
+/* What was known and what was found together are the answer, and the new entry. */
+static void on_lines(void *userdata, int error, const struct artifact *artifact)
+{
+	struct store_request *request = userdata;
+	const struct line_answers *known = known_lines(request);
+	struct line_answers found;
+	struct text merged = {0};
+	if (error < 0 && request->expanded >= 0) {
+		request->expanded = close_fd(request->expanded); /* not to blame the file for the copy */
+		if (parse_lines(request) == 0)
+			return;
+	}
+	store_list_remove(&request->store->parsing, request);
+	if (!artifact || line_answers_open(artifact, &found) < 0) {
+		if (!known)
+			store_request_keep(request, error, NULL);
+		store_request_answer(request, error ? error : -EBADMSG, known ? &known->artifact : NULL);
+		return;
+	}
+	if (known && known->answer_count + found.answer_count > MAX_STORED_ADDRESSES)
+		known = NULL;
+	int r = line_answers_merge(known, &found, request->addresses, request->address_count,
+				   &merged);
+	struct artifact whole = {.bytes = merged.bytes, .size = merged.length};
+	if (r == 0)
+		store_request_keep(request, 0, &whole);
+	store_request_answer(request, 0, r == 0 ? &whole : artifact);
+	text_free(&merged);
+}
+
+static int parse_lines(struct store_request *request)
+{
+	return parser_request_lines(request->store->parser,
+				    request->expanded >= 0 ? request->expanded : request->file,
+				    request->debug_file, request->addresses, request->address_count, true,
+				    request->priority, on_lines, request);
+}
+
+/* One that is too large for the cache is none; other failures may pass. */
+static void store_expanded(struct store_request *request, int error, const struct artifact *artifact)
+{
+	struct artifact_cache *cache = request->store->cache;
+	const struct artifact_key *key = &request->expanded_key;
+	if (!store_request_identities_hold(request))
+		return;
+	if (artifact) {
+		size_t size;
+		const void *bytes = artifact_section(artifact, SECTION_DWARF_FILE, &size);
+		if (artifact_cache_write_file(cache, key, bytes, size) == -EFBIG)
+			error = -ENODATA;
+	}
+	if (artifact_cache_is_lasting(error))
+		artifact_cache_write(cache, key, error, NULL);
+}
+
+static void on_expanded(void *userdata, int error, const struct artifact *artifact)
+{
+	struct store_request *request = userdata;
+	store_expanded(request, error, artifact);
+	artifact_cache_open_file(request->store->cache, &request->expanded_key, &request->expanded);
+	int r = parse_lines(request);
+	if (r < 0) {
+		store_list_remove(&request->store->parsing, request);
+		store_request_answer(request, r, NULL);
+	}
+}
+
+/* Lines of compressed DWARF come from its copy in the cache, which is made with the first question. */
+int store_request_parse_lines(struct store_request *request)
+{
+	struct artifact_cache *cache = request->store->cache;
+	if (!request->storable)
+		return parse_lines(request);
+	artifact_cache_key(cache, ARTIFACT_DWARF, &request->identity, NULL, &request->expanded_key);
+	int r = artifact_cache_open_file(cache, &request->expanded_key, &request->expanded);
+	if (r == -ENOENT && artifact_cache_takes_writes(cache))
+		return parser_request_dwarf(request->store->parser, request->file, request->priority,
+					    on_expanded, request);
+	return parse_lines(request);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of a binary store. A request's way through the files: binary_store.c (asked, and answered from the cache
+ * where it can be), binary_store_identify.c (which file is it?), binary_store_parse.c (on a miss, by the parser) and
+ * binary_store_lines.c (the same for lines). It is in one of the store's lists all the time. Nobody else includes this.
+ */
+#pragma once
+
+#include "binary/binary_store.h"
+#include "binary/line_answers.h"
+
+#define PRIORITY_COUNT 3
+
+struct store_request {
+	struct store_request *previous, *next; /* in one of the store's lists */
+	struct binary_store *store;
+	enum artifact_kind kind;
+	enum parser_priority priority;
+	int file, debug_file;
+	int error; /* it has failed before it was looked up */
+	bool storable; /* the identities and the key are valid */
+	struct file_identity identity, debug_identity;
+	struct artifact_key key;
+	int expanded; /* lines: the file with its debug sections decompressed; -1: none */
+	struct artifact_key expanded_key;
+	uint64_t asked_ns; /* monotonic */
+	struct durations *durations; /* the answer counts here; NULL: nowhere */
+	uint64_t *addresses; /* lines: those to ask the parser for */
+	size_t address_count;
+	char *known_bytes; /* lines: what the cache had; NULL: nothing */
+	struct line_answers known;
+	parser_callback callback;
+	void *userdata;
+};
+
+/* Oldest first. Zero-initialised it is empty. */
+struct store_list {
+	struct store_request *first, *last;
+};
+
+struct binary_store {
+	struct offload *offload;
+	struct parser *parser;
+	struct artifact_cache *cache;
+	struct loop_source *timer;
+	struct store_list identifying;
+	struct store_list waiting[PRIORITY_COUNT];
+	struct store_list parsing;
+	bool running; /* inside a callback */
+	const struct store_request *answering; /* whose callback; NULL: none */
+	struct answer_durations durations;
+};
+
+/* ---- binary_store_request.c */
+
+void store_list_add(struct store_list *list, struct store_request *request);
+void store_list_remove(struct store_list *list, struct store_request *request);
+
+/* Frees the requests in it; nobody is told. */
+void store_list_free(struct store_list *list);
+
+/* Closes its files too. */
+void store_request_free(struct store_request *request);
+
+/* Tells the requester, and frees the request, which is in no list any more. */
+void store_request_answer(struct store_request *request, int error, const struct artifact *artifact);
+
+/* ---- binary_store.c */
+
+/* The request is served with the loop's next round. */
+void binary_store_set_waiting(struct store_request *request);
+
+/* ---- binary_store_identify.c */
+
+/* Has a thread look at the request's files, which are its own meanwhile; then the request is set waiting. Returns 0 or
+ * -errno: then it is in no list, and has no file any more. */
+int store_request_identify(struct store_request *request);
+
+/* ---- binary_store_parse.c */
+
+/* Asks the parser; the request is in the list `parsing`. Returns 0 or -errno: then nobody will answer it. */
+int store_request_parse(struct store_request *request);
+
+/* Are the files what they were when they were identified? Otherwise an answer is not to be stored under that. */
+bool store_request_identities_hold(const struct store_request *request);
+
+/* Stores an answer, or a failure that will last, in the cache where that may be. */
+void store_request_keep(const struct store_request *request, int error, const struct artifact *artifact);
+
+/* ---- binary_store_lines.c */
+
+int store_request_parse_lines(struct store_request *request);
+
+/* With the entry of the cache: leaves the addresses that it does not have. Returns 0 when it has all, or -ENOENT: then
+ * *bytes are the request's. */
+int store_request_take_known_lines(struct store_request *request, char **bytes, struct artifact *artifact);
