@@ -14,7 +14,7 @@ bool store_request_identities_hold(const struct store_request *request)
 
 /* A failure is the cache's to count; the requester has its answer all the same. */
 void store_request_keep(const struct store_request *request, int error,
-			 const struct artifact *artifact)
+			const struct artifact *artifact)
 {
 	if (request->storable && (artifact || artifact_cache_is_lasting(error)) &&
 	    store_request_identities_hold(request))
