@@ -33,6 +33,7 @@ struct exporter {
 	uint64_t flush_until_ns;  /* 0: no flush */
 	struct exporter_statistics counts; /* `spool` unused */
 
+	uint64_t refused_size; /* of the smallest payload found too large; 0: none was; the sender's */
 	uint64_t logged_rejection_ns, logged_failure_ns; /* the sender's */
 	bool failure_is_logged;
 	uint64_t logged_drop_ns[DROP_REASON_COUNT]; /* the writer's */

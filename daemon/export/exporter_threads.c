@@ -102,18 +102,35 @@ static void free_halves(struct payload halves[2])
 	free((char *)halves[1].bytes);
 }
 
-/* Returns -ENOMEM when it is to be tried again, else 0. */
-static int split_or_drop(struct exporter *exporter, const struct spool_record *record)
+/* Puts two halves into the payload's place. Returns 0 or -errno; then it is still out. */
+static int split(struct exporter *exporter, const struct spool_record *record)
 {
 	struct payload halves[2] = {{0}};
 	int r = exporter->options.split ? exporter->options.split(&record->payload, halves) : -E2BIG;
 	if (r == 0)
 		r = spool_replace(exporter->spool, record->sequence, halves);
+	free_halves(halves);
+	return r;
+}
+
+/* What is no smaller than a payload that was refused is not sent to hear that again: payloads that were made
+ * before the limit was known. One that may have arrived keeps its bytes; one that cannot be split is asked
+ * for. Returns whether it was split. */
+static bool split_unasked(struct exporter *exporter, const struct spool_record *record)
+{
+	uint64_t limit = exporter->counts.size_limit, size = record->payload.size; /* this thread's */
+	return limit && size > limit && size >= exporter->refused_size && !record->maybe_repeated &&
+	       split(exporter, record) == 0;
+}
+
+/* Returns -ENOMEM when it is to be tried again, else 0. */
+static int split_or_drop(struct exporter *exporter, const struct spool_record *record)
+{
+	int r = split(exporter, record);
 	if (r == -ENOMEM)
 		spool_again(exporter->spool, record->sequence, false);
 	else if (r < 0)
 		spool_drop(exporter->spool, record->sequence, DROP_TOO_LARGE);
-	free_halves(halves);
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -190,6 +207,8 @@ static void learn_size_limit(struct exporter *exporter, uint64_t refused, uint64
 	if (!*known || limit < *known)
 		*known = limit;
 	pthread_mutex_unlock(&exporter->lock);
+	if (!exporter->refused_size || refused < exporter->refused_size)
+		exporter->refused_size = refused;
 }
 
 static void count_answer(struct exporter_statistics *counts, const struct sink_result *result)
@@ -243,12 +262,24 @@ static void count_result(struct exporter *exporter, const struct sink_result *re
 	}
 }
 
+/* Without the lock. */
+static void send_record(struct exporter *exporter, const struct spool_record *record, uint64_t timeout_ns,
+			struct sink_result *ret)
+{
+	struct sink *sink = exporter->sink; /* only this thread replaces it */
+	sink->operations->send(sink, &record->payload, timeout_ns, ret);
+	if (ret->outcome == SINK_TOO_LARGE)
+		learn_size_limit(exporter, record->payload.size, ret->size_limit);
+	settle(exporter, record, ret);
+	log_result(exporter, ret);
+}
+
 /* One attempt with the oldest payload. Called, and returns, with the lock held. */
 static void attempt(struct exporter *exporter, uint64_t now)
 {
 	struct spool_record record;
 	struct sink_result result = {.outcome = SINK_RETRY};
-	struct sink *sink = exporter->sink; /* only this thread replaces it */
+	bool was_split = false;
 	uint64_t timeout = exporter->options.send_timeout_ns;
 	if (exporter->flush_until_ns > now)
 		timeout = MIN_OF(timeout, exporter->flush_until_ns - now);
@@ -256,12 +287,10 @@ static void attempt(struct exporter *exporter, uint64_t now)
 	pthread_mutex_unlock(&exporter->lock);
 	int r = spool_next(exporter->spool, &record);
 	if (r == 0) {
-		sink->operations->send(sink, &record.payload, timeout, &result);
-		if (result.outcome == SINK_TOO_LARGE)
-			learn_size_limit(exporter, record.payload.size, result.size_limit);
-		settle(exporter, &record, &result);
+		was_split = split_unasked(exporter, &record);
+		if (!was_split)
+			send_record(exporter, &record, timeout, &result);
 		spool_record_free(&record);
-		log_result(exporter, &result);
 	}
 	pthread_mutex_lock(&exporter->lock);
 	if (r == -ENOENT) {
@@ -269,7 +298,7 @@ static void attempt(struct exporter *exporter, uint64_t now)
 		exporter->next_attempt_ns = 0;
 	} else if (r < 0) {
 		exporter->next_attempt_ns = now_ns(exporter) + NO_MEMORY_PAUSE_NS;
-	} else {
+	} else if (!was_split) {
 		count_result(exporter, &result);
 	}
 	pthread_cond_broadcast(&exporter->moved);
@@ -279,7 +308,7 @@ static void take_next_sink(struct exporter *exporter)
 {
 	struct sink *old = exporter->sink;
 	exporter->sink = take_pointer(exporter->next_sink);
-	exporter->counts.size_limit = 0;
+	exporter->counts.size_limit = exporter->refused_size = 0;
 	exporter->backoff = (struct backoff){0};
 	exporter->next_attempt_ns = 0;
 	pthread_mutex_unlock(&exporter->lock);

@@ -89,6 +89,11 @@ def profiles(request):
             for profile in each(request, 1, 2, 2)}
 
 
+def starts(request):
+    """When the intervals of its profiles began, ns since 1970."""
+    return [int.from_bytes(start, "little") for start in each(request, 1, 2, 2, 3)]
+
+
 # ---- Both ends -----------------------------------------------------------------------------------------
 
 class Backend(HttpServer):

@@ -7,10 +7,11 @@ Usage: test_backend.py BOLOMETER WORKLOAD [TEST...]"""
 import socket
 import time
 
-from daemon_process import Backend, answer, check_balance, expect, main
+from daemon_process import Backend, answer, check_balance, expect, main, starts
 from driver import certificates
 from http_server import reset
 
+SETTLING_NS = 10**9  # from a refusal to its being known to what makes the payloads
 ENDLESS_PAGE = b"<!doctype html><title>Welcome</title>" + b"<p>not a collector</p>" * 200
 
 
@@ -116,25 +117,30 @@ def overloaded(world):
 
 
 def refusing_large_requests(world):
-    """Split without losing a sample; later requests are made smaller at once."""
-    limit, refused = 20000, []
+    """Split without losing a sample; nothing as large as what was refused is sent again, and what is
+    collected from then on is made smaller at once."""
+    limit, refused, settled, later = 20000, [], [], []
 
     def small_only(request, connection):
-        if len(request.content()) > limit:
-            refused.append(len(backend.received))
-            return answer(413)
-        return None
+        content = request.content()
+        collected = min(starts(content))
+        if settled and collected > settled[0]:
+            later.append(len(content))
+        if len(content) <= limit:
+            return None
+        refused.append(len(content))
+        if len(content) <= 2 * limit and not settled:  # half of it is the limit that the daemon keeps
+            settled.append(time.time_ns() + SETTLING_NS)
+        return answer(413)
 
     with Backend(small_only) as backend:
         daemon = world.daemon(backend.url, frequency=999)
-        daemon.until(lambda: len(backend.received) > 60, "some arrive")
-        learned = len(refused)
-        before = len(backend.received)
-        daemon.until(lambda: len(backend.received) > before + 40, "more arrive")
+        daemon.until(lambda: len(later) > 20, "what was collected when the limit was known")
         account = world.finish(daemon, backend)
         expect(account["splits"] and account["dropped"] == account["waiting"] == 0, f"{account}")
-        expect(learned and len(refused) == learned, f"refused after receiving {refused}")
-        return f"{account['splits']} splits, {account['sent']} samples"
+        expect(refused == sorted(set(refused), reverse=True), f"the same was sent again: {refused}")
+        daemon.watch.expect(max(later) <= limit, f"larger than was refused: {max(later)} after {refused}")
+        return f"{len(refused)} refusals, {account['splits']} splits, {account['sent']} samples"
 
 
 def refusing_everything_as_too_large(world):

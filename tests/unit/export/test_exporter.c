@@ -334,6 +334,47 @@ static void test_size_limit_is_learned(void **state)
 		usleep(1000);
 }
 
+static int halve_bytes(const struct payload *payload, struct payload halves[2])
+{
+	for (int i = 0; i < 2; i++) {
+		halves[i] = *payload;
+		halves[i].size = payload->size / 2;
+		halves[i].samples = payload->samples / 2;
+		halves[i].bytes = calloc(1, halves[i].size);
+		assert_non_null(halves[i].bytes);
+	}
+	return 0;
+}
+
+static void refuse_and_count(struct fake_sink *fake, const struct payload *payload,
+			     struct sink_result *result)
+{
+	take_at_most_40000_bytes(fake, payload, result);
+	if (result->outcome == SINK_TOO_LARGE)
+		note_attempt(fake->userdata);
+}
+
+/* What is as large as what was refused is split without asking: of 100,000 and of 50,000 bytes once each. */
+static void test_what_was_refused_is_not_sent_again(void **state)
+{
+	struct world *world = *state;
+	char *bytes = calloc(1, 100000);
+	struct payload payload = {PAYLOAD_OTLP, bytes, 100000, 8, 0, 0};
+	assert_non_null(bytes);
+	named_limit = 0;
+	world->options.split = halve_bytes;
+	start(world, refuse_and_count);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(exporter_add(world->exporter, &payload), 0);
+	free(bytes);
+	settle(world);
+	struct exporter_statistics statistics = stop(world);
+	assert_int_equal(world->attempts, 2);
+	assert_int_equal(statistics.sends, 2 + 12);
+	assert_int_equal(statistics.spool.splits, 9);
+	assert_int_equal(statistics.spool.sent.samples, 24);
+}
+
 static void test_too_large_for_ever(void **state)
 {
 	struct world *world = *state;
@@ -504,6 +545,7 @@ int main(void)
 		TEST(test_refusals),
 		TEST(test_too_large),
 		TEST(test_size_limit_is_learned),
+		TEST(test_what_was_refused_is_not_sent_again),
 		TEST(test_too_large_for_ever),
 		TEST(test_nonsense_from_a_sink),
 		TEST(test_hanging_backend),
