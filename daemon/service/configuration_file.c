@@ -5,8 +5,8 @@
  */
 #include "service/configuration_file.h"
 
-#include "base/nearest_word.h"
 #include "service/setting.h"
+#include "service/unknown_key.h"
 #include "service/yaml_tree.h"
 
 #include <errno.h>
@@ -16,8 +16,6 @@
 #define MAX_KEY 128
 #define MAX_EXPORTERS 64
 #define MAX_STRATEGIES 64
-#define EXPORTERS_KEY "exporters"
-#define STRATEGIES_KEY "strategies"
 
 struct reader {
 	const char *name;
@@ -55,57 +53,13 @@ static void note_place(struct reader *r, const struct yaml_node *node, const cha
 	problem_note_place(r->problems, &origin, key);
 }
 
-/* ---- Unknown keys --------------------------------------------------------------------------------- */
-
-/* The last part of a key that is not where it was looked for: "frequency" of "sampling.frequency". */
-static const char *find_elsewhere(const struct setting *table, const char *name)
-{
-	for (const struct setting *setting = table; setting->kind; setting++) {
-		const char *dot = strrchr(setting->key, '.');
-		if (dot && strcmp(dot + 1, name) == 0)
-			return setting->key;
-	}
-	return NULL;
-}
-
-/* The names that may stand in a section: the next part of each key under the prefix. */
-static const char *nearest_key(struct reader *r, const char *prefix, const char *name,
-			       char names[][MAX_KEY], size_t most)
-{
-	const char *candidates[64] = {0};
-	size_t count = 0, length = strlen(prefix);
-	for (const struct setting *setting = r->table; setting->kind && count < most; setting++) {
-		if (strncmp(setting->key, prefix, length) != 0)
-			continue;
-		snprintf(names[count], MAX_KEY, "%.*s",
-			 (int)strcspn(setting->key + length, "."), setting->key + length);
-		candidates[count] = names[count];
-		count++;
-	}
-	if (r->table == configuration_settings && !*prefix && count + 1 < most) {
-		candidates[count++] = EXPORTERS_KEY;
-		candidates[count++] = STRATEGIES_KEY;
-	}
-	const char *near = nearest_word(name, candidates, count);
-	/* Or the beginning of one: "cert" for "certificate". */
-	for (size_t i = 0; i < count && !near && *name; i++)
-		if (strncmp(candidates[i], name, strlen(name)) == 0)
-			near = candidates[i];
-	return near;
-}
-
 static void refuse_unknown(struct reader *r, const struct yaml_node *key, const char *prefix,
 			   const char *path)
 {
-	char names[64][MAX_KEY];
-	const char *near = nearest_key(r, prefix, key->text, names, ARRAY_LENGTH(names) - 1);
-	const char *elsewhere = find_elsewhere(r->table, key->text);
-	if (near)
-		COMPLAIN(r, key, path, "unknown key; did you mean %s%s%s?", r->place, prefix, near);
-	else if (elsewhere)
-		COMPLAIN(r, key, path, "unknown key; did you mean %s%s?", r->place, elsewhere);
-	else
-		COMPLAIN(r, key, path, "unknown key");
+	struct text explanation = {0};
+	unknown_key_explain(&(struct unknown_key){r->table, r->place, prefix, key->text}, &explanation);
+	COMPLAIN(r, key, path, "unknown key%s", explanation.bytes ? explanation.bytes : "");
+	text_free(&explanation);
 }
 
 /* ---- Values --------------------------------------------------------------------------------------- */
@@ -292,7 +246,8 @@ static bool is_section(const struct setting *table, const char *path)
 }
 
 /* A dot is added to `path`, which has room for it. */
-static void read_inner_section(struct reader *r, const struct yaml_node *key, char *path, const struct yaml_node *value)
+static void read_inner_section(struct reader *r, const struct yaml_node *key, char *path,
+			       const struct yaml_node *value)
 {
 	note_place(r, key, path);
 	read_section(r, strcat(path, "."), value);
@@ -353,7 +308,10 @@ static void read_section(struct reader *r, const char *prefix, const struct yaml
 	if (node->kind != YAML_MAPPING) {
 		char name[MAX_KEY];
 		snprintf(name, sizeof(name), "%.*s", (int)strcspn(prefix, "."), prefix);
-		COMPLAIN(r, node, name, "not a section; wanted keys with values below it");
+		COMPLAIN(r, node, name, "not a section; wanted keys with values below it%s",
+			 node->kind == YAML_SEQUENCE ? ", not dashes"
+			 : strchr(node->text, ' ')  ? ": is a colon missing behind the key?"
+						    : "");
 		return;
 	}
 	const struct yaml_node *key, *value;

@@ -96,7 +96,7 @@ static int take_event(struct build *b, const yaml_event_t *event)
 		return 1;
 	case YAML_DOCUMENT_START_EVENT:
 		if (b->documents++)
-			return fail_at(b, &event->start_mark, "a second document");
+			return fail_at(b, &event->start_mark, "a second document: the configuration is one, without '---' between");
 		return 0;
 	case YAML_ALIAS_EVENT:
 		return fail_at(b, &event->start_mark, "aliases (*name) are not supported");
@@ -148,14 +148,17 @@ static const char *hint_for(const yaml_parser_t *parser, const char *bytes, size
 
 static int fail_syntax(struct build *b, const yaml_parser_t *parser, const char *bytes, size_t size)
 {
-	char what[200];
+	char what[256], begin[64] = "";
 	yaml_mark_t mark = parser->problem_mark;
 	if (parser->error == YAML_MEMORY_ERROR)
 		return -ENOMEM;
 	if (parser->error == YAML_READER_ERROR)
 		mark = mark_of_offset(bytes, size, parser->problem_offset);
-	snprintf(what, sizeof(what), "%s%s%s%s", parser->problem ? parser->problem : "not YAML",
-		 parser->context ? " " : "", parser->context ? parser->context : "",
+	else if (parser->context && parser->context_mark.line != mark.line)
+		snprintf(begin, sizeof(begin), " that begins in line %zu, column %zu", parser->context_mark.line + 1,
+			 parser->context_mark.column + 1);
+	snprintf(what, sizeof(what), "%s%s%s%s%s", parser->problem ? parser->problem : "not YAML",
+		 parser->context ? " " : "", parser->context ? parser->context : "", begin,
 		 parser->error == YAML_READER_ERROR ? "" : hint_for(parser, bytes, size));
 	return fail_at(b, &mark, what);
 }

@@ -30,7 +30,7 @@ struct yaml_tree {
 
 struct yaml_failure {
 	unsigned line, column;
-	char text[256];
+	char text[320];
 };
 
 /* Returns 0, -EINVAL with *failure filled, or -ENOMEM. */

@@ -125,8 +125,22 @@ static void each_mistake_has_its_place(void **state)
 		       "2:3 sampling.frequncy: unknown key; did you mean sampling.frequency?");
 	assert_problem("frequency: 9\n",
 		       "1:1 frequency: unknown key; did you mean sampling.frequency?");
-	assert_problem("sampling.frequency: 9\n", "1:1 sampling.frequency: unknown key");
-	assert_problem("qqqqq: 1\n", "1:1 qqqqq: unknown key");
+	assert_problem("cache: {max_size: 1GiB}\n",
+		       "1:9 cache.max_size: unknown key; did you mean cache.size?");
+	assert_problem("spool: {size: 1GiB}\n",
+		       "1:9 spool.size: unknown key; did you mean exporters[].spool.size?");
+	assert_problem("endpoint: h\n", "1:1 endpoint: unknown key; did you mean exporters[].endpoint?");
+	assert_problem("sampling.frequency: 9\n", "1:1 sampling.frequency: unknown key; a key has no dots, "
+						  "write 'frequency:' below 'sampling:'");
+	assert_problem("selection: {pids: [1]}\n",
+		       "1:13 selection.pids: unknown key; there are comm, exe and cgroup in selection");
+	assert_problem("qqqqq: 1\n", "1:1 qqqqq: unknown key; there are sampling, memory, budget, kill_switch, "
+				     "selection, interval, resource, cache, limits, spool, http, log, exporters and "
+				     "strategies");
+	assert_problem("interval 10s\n", "1:1 -: not a section; wanted keys with values below it: is a colon missing "
+					 "behind the key?");
+	assert_problem("log:\n  level: \"info\n", "3:1 -: found unexpected end of stream while scanning a quoted scalar "
+						  "that begins in line 2, column 10");
 	assert_problem("sampling: {frequency: 0}\n",
 		       "1:23 sampling.frequency: '0' is not a whole number from 1 to 10000");
 	assert_problem("sampling: {frequency: 19 Hz}\n",
@@ -172,11 +186,11 @@ static void syntax_has_its_place(void **state)
 {
 	assert_problem("a: *b\n", "1:4 -: aliases (*name) are not supported");
 	assert_problem("a: !!str b\n", "1:4 -: tags are not supported");
-	assert_problem("a: 1\n---\nb: 1\n", "2:1 -: a second document");
+	assert_problem("a: 1\n---\nb: 1\n", "2:1 -: a second document: the configuration is one, without '---' between");
 	assert_problem("a: \"x\\0y\"\n", "1:4 -: a text with a NUL byte");
 	assert_problem("[[[[[[[[[[[[[[[[[a]]]]]]]]]]]]]]]]]\n", "1:17 -: nested too deeply");
 	assert_problem("log:\n  level: info\n level: x\n",
-		       "3:2 -: did not find expected key while parsing a block mapping");
+		       "3:2 -: did not find expected key while parsing a block mapping that begins in line 1, column 1");
 	assert_problem("log: {}\nx: \xff\n", "2:4 -: invalid leading UTF-8 octet");
 }
 
@@ -222,6 +236,8 @@ static void exporters_are_checked_as_a_whole(void **state)
 	assert_problem("exporters:\n  - {type: pprof-directory, directory: /d, name: ../x}\n",
 		       "2:5 exporters: a name of letters, digits, '-', '_' and '.' is needed, at "
 		       "most 64");
+	assert_problem("exporters:\n  - {type: otlp-http, endpoint: 'http://h', bearer: x}\n",
+		       "2:45 exporters[0].bearer: unknown key; did you mean exporters[0].bearer_token_file?");
 	assert_problem("exporters:\n  - {type: pprof-directory, directory: /d, tls: {cert: x}}\n",
 		       "2:50 exporters[0].tls.cert: unknown key; did you mean "
 		       "exporters[0].tls.certificate?");
