@@ -125,9 +125,3 @@ int binaries_make_room(struct binaries *binaries);
 void binaries_dismiss_idle(struct binaries *binaries, uint32_t ages);
 void binaries_remove_leaving(struct binaries *binaries, bool (*release)(void *userdata, struct binary *),
 			     void *userdata);
-
-/* For the files of the binaries alone. */
-uint64_t binary_inode_hash(const struct binary_key *key);
-uint64_t binary_content_hash(const struct binary_key *key);
-void binary_free(struct binary *binary);
-void binary_request_table(struct binary *binary, enum parser_priority priority);

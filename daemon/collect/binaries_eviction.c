@@ -4,7 +4,7 @@
  * the BPF side forgets them; met again, such a file is a new one with a slot of its own. A tick may be running with what it
  * looked up before, and samples may be on the way: so the object, its slot and its table go later.
  */
-#include "collect/binaries.h"
+#include "collect/binaries_state.h"
 
 #include "base/log.h"
 #include "bolometer.skel.h"
