@@ -5,15 +5,8 @@
 #pragma once
 
 #include "base/array.h"
+#include "binary/code_map.h"
 #include "binary/unwind_frame.h"
-
-/* A stretch of code that nobody described. */
-struct flow_code {
-	uint64_t address;
-	uint32_t size;
-	uint32_t position; /* of its first byte, when the stretches are counted through */
-	const unsigned char *bytes;
-};
 
 struct flow_step {
 	uint64_t address;
@@ -27,25 +20,17 @@ struct flow_step {
 };
 
 struct flow {
-	ARRAY(struct flow_code) code; /* ascending; filled by the caller before flow_begin() */
-	uint32_t size;		      /* of all code */
-	uint32_t max_size;	      /* set by the caller before flow_add_code(); below 2 GiB */
-	uint32_t least_past_max;      /* likewise: smaller stretches are not kept past max_size */
-	bool too_much;		      /* past max_size: nothing can be followed */
+	struct code_map code; /* filled and ordered by the caller before flow_begin() */
 
 	ARRAY(struct flow_step) steps; /* what was found, in no order */
 	uint32_t *at;		       /* by position: index into `steps` + 1 */
 	uint32_t *decoded;	       /* by position: index into `instructions` + 1 */
 	ARRAY(struct x86_instruction) instructions; /* each decoded once, however often it is followed */
-	uint64_t block_base, block_span; /* all code lies there */
-	unsigned block_shift;
-	uint32_t *blocks; /* by address / block size: the first stretch that ends behind the block's start */
 	uint8_t *marks;		       /* by position: enum flow_mark */
 	ARRAY(uint64_t) certain;       /* starts to follow */
 	ARRAY(uint64_t) possible;      /* addresses that are taken: maybe starts */
 	ARRAY(uint32_t) waiting;       /* indices into `steps` */
 	uint64_t budget;	       /* steps, all together */
-	const struct flow_code *here;  /* the stretch of the step at hand */
 	uint32_t first;		       /* step of the function at hand */
 	uint64_t start;		       /* of it */
 	uint32_t returns;	       /* seen in it, with the stack as at the start */
@@ -56,11 +41,7 @@ struct flow {
 	bool wrong;		       /* the function contradicts itself */
 };
 
-/* Adds a stretch behind the last one; past max_size too_much is set, flow_begin() must not follow, and only
- * large stretches are kept: a damaged file may have millions. Returns 0 or -ENOMEM. */
-int flow_add_code(struct flow *flow, uint64_t address, const unsigned char *bytes, uint64_t size);
-
-/* Once all code is added. Returns 0 or -ENOMEM. Free with flow_free(), also after an error. */
+/* Once all code is there, which is indexed now. Returns 0 or -ENOMEM. Free with flow_free(), also after an error. */
 int flow_begin(struct flow *flow);
 void flow_free(struct flow *flow);
 
@@ -77,8 +58,8 @@ int flow_add_never(struct flow *flow, uint64_t address);
 /* Follows all starts, and the calls found on the way. Returns 0 or -ENOMEM. */
 int flow_follow(struct flow *flow);
 
-/* Sorts the steps by address, after all is followed. Returns 0 or -ENOMEM. */
+/* Sorts the steps by address, after all is followed; then only they are of use. Returns 0 or -ENOMEM. */
 int flow_sort(struct flow *flow);
 
-/* RULE_NONE when the caller's registers are not all known. */
+/* How to get the caller's registers before a step; RULE_NONE when they are not all known. */
 struct unwind_rule flow_rule(const struct flow_step *step);

@@ -107,7 +107,8 @@ static int add_gaps(struct gaps *g, uint64_t address, uint64_t offset, uint64_t 
 		uint64_t stop = next_unit(g, unit, true);
 		uint64_t start = MAX_OF(unit << UNIT_SHIFT, first), end = MIN_OF(stop << UNIT_SHIFT, last);
 		if (end - start >= LEAST_GAP)
-			r = flow_add_code(&g->flow, address + (start - first), bytes + (start - first), end - start);
+			r = code_map_add(&g->flow.code, address + (start - first), bytes + (start - first),
+					 end - start);
 		unit = next_unit(g, stop, false);
 	}
 	return r;
@@ -117,28 +118,6 @@ static bool is_code(const Elf64_Shdr *section)
 {
 	return (section->sh_flags & SHF_EXECINSTR) && (section->sh_flags & SHF_ALLOC) &&
 	       section->sh_type == SHT_PROGBITS;
-}
-
-static int compare_code(const void *a, const void *b)
-{
-	const struct flow_code *x = a, *y = b;
-	return x->address < y->address ? -1 : x->address > y->address;
-}
-
-/* By address, and none twice: sections of damaged files overlap. Positions stay as they are. */
-static void order_code(struct flow *flow)
-{
-	size_t kept = 0;
-	if (!flow->code.count)
-		return;
-	qsort(flow->code.items, flow->code.count, sizeof(*flow->code.items), compare_code);
-	for (size_t i = 1; i < flow->code.count; i++) {
-		const struct flow_code *last = &flow->code.items[kept];
-		const struct flow_code *code = &flow->code.items[i];
-		if (code->address - last->address >= last->size && code->address + code->size > code->address)
-			flow->code.items[++kept] = *code;
-	}
-	flow->code.count = kept + 1;
 }
 
 /* Sections that do not overlap have no more bytes than the file. Those of a damaged one may all be the same
@@ -166,14 +145,14 @@ static int find_gaps(struct gaps *g)
 		const struct unwind_segment *segment = &g->rows->segments.items[i];
 		r = add_gaps(g, segment->address, segment->offset, segment->size);
 	}
-	order_code(&g->flow);
+	code_map_order(&g->flow.code);
 	return r;
 }
 
 /* ---- Rows ----------------------------------------------------------------------------------------- */
 
 /* The steps within one stretch of code; between them nothing is known. */
-static int add_rows(struct gaps *g, const struct flow_code *code, size_t *next)
+static int add_rows(struct gaps *g, const struct code_stretch *code, size_t *next)
 {
 	static const struct unwind_rule none = {.kind = RULE_NONE};
 	uint64_t end = code->address, stop = code->address + code->size;
@@ -203,14 +182,14 @@ static bool is_worth_following(const struct gaps *g)
 	uint64_t code = 0;
 	for (size_t i = 0; i < g->rows->segments.count; i++)
 		code += g->rows->segments.items[i].size;
-	return !g->flow.too_much && (g->all || g->flow.size <= FEW_BYTES || g->flow.size >= code / 4);
+	return !g->flow.code.too_much && (g->all || g->flow.code.size <= FEW_BYTES || g->flow.code.size >= code / 4);
 }
 
 static int add_frame_pointers(struct gaps *g)
 {
 	int r = 0;
-	for (size_t i = 0; i < g->flow.code.count && r == 0; i++) {
-		const struct flow_code *code = &g->flow.code.items[i];
+	for (size_t i = 0; i < g->flow.code.stretches.count && r == 0; i++) {
+		const struct code_stretch *code = &g->flow.code.stretches.items[i];
 		if (unwind_keeps_frame_pointers(code->bytes, code->size))
 			r = unwind_rows_add_range(g->rows, code->address, code->size,
 						  UNWIND_FROM_FRAME_SETUP,
@@ -230,15 +209,15 @@ static int follow_gaps(struct gaps *g)
 	if (r < 0)
 		return r;
 	r = flow_sort(&g->flow);
-	for (size_t i = 0; i < g->flow.code.count && r == 0; i++)
-		r = add_rows(g, &g->flow.code.items[i], &next);
+	for (size_t i = 0; i < g->flow.code.stretches.count && r == 0; i++)
+		r = add_rows(g, &g->flow.code.stretches.items[i], &next);
 	return r;
 }
 
 static int read_gaps(struct gaps *g)
 {
 	int r = find_gaps(g);
-	if (r < 0 || !g->flow.code.count)
+	if (r < 0 || !g->flow.code.stretches.count)
 		return r;
 	return is_worth_following(g) ? follow_gaps(g) : add_frame_pointers(g);
 }
@@ -251,8 +230,8 @@ int unwind_gaps_read(const struct elf_file *elf, enum unwind_gaps_effort effort,
 			    .rows = rows,
 			    .all = all,
 			    .section_budget = elf->size,
-			    .flow.max_size = all ? ANY_CODE : MAX_CODE,
-			    .flow.least_past_max = UNWIND_LEAST_FRAME_SETUPS};
+			    .flow.code.max_size = all ? ANY_CODE : MAX_CODE,
+			    .flow.code.least_past_max = UNWIND_LEAST_FRAME_SETUPS};
 	if (elf->machine != EM_X86_64)
 		return 0;
 	int r = mark_described(&gaps);

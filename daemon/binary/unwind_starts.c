@@ -55,7 +55,7 @@ static bool is_never(const char *name, size_t length)
 static int add_symbols(struct starts *s, uint32_t type)
 {
 	_cleanup_(symbol_table_free) struct symbol_table table = {0};
-	if (s->flow->size < LEAST_FOR_NAMES)
+	if (s->flow->code.size < LEAST_FOR_NAMES)
 		return 0;
 	int r = symbol_table_open(s->elf, type, &table);
 	if (r < 0)
@@ -92,7 +92,7 @@ static int add_array(struct starts *s, const Elf64_Shdr *section)
 /* Is the address between the first and the last gap? Most of a large file's are not. */
 static bool may_be_in_gap(const struct starts *s, uint64_t address)
 {
-	return address - s->flow->block_base < s->flow->block_span;
+	return address - s->flow->code.base < s->flow->code.span;
 }
 
 static int add_relocations(struct starts *s, const Elf64_Shdr *section)
@@ -197,7 +197,7 @@ static bool may_take_address_in_gap(const struct starts *s, const unsigned char 
 /* An address as it is, where code does not move. Longer ones are eight bytes of an instruction. */
 static bool may_have_address_in_gap(const struct starts *s, const unsigned char *bytes, uint64_t size)
 {
-	uint64_t lowest = s->flow->block_base, span = s->flow->block_span;
+	uint64_t lowest = s->flow->code.base, span = s->flow->code.span;
 	if (lowest + span > INT32_MAX)
 		return true;
 	for (uint64_t at = 0; at + sizeof(int32_t) <= size; at++) {
@@ -231,7 +231,7 @@ static int search_function(struct starts *s, uint64_t offset, uint64_t address, 
 static int search_described(struct starts *s)
 {
 	const struct unwind_rows *rows = s->rows;
-	uint64_t budget = (uint64_t)s->flow->size * SEARCH_RATIO;
+	uint64_t budget = (uint64_t)s->flow->code.size * SEARCH_RATIO;
 	int r = 0;
 	if (s->described_size > budget)
 		return 0;
@@ -253,7 +253,7 @@ static int add_never(struct starts *s)
 {
 	struct symbol_list list;
 	int r = 0;
-	if (s->flow->size < LEAST_FOR_NAMES)
+	if (s->flow->code.size < LEAST_FOR_NAMES)
 		return 0;
 	symbol_list_init(&list, s->elf);
 	symbol_plt_add(&list, s->elf);

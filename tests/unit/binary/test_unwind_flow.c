@@ -88,8 +88,8 @@ static void decodes_what_does_not(void **state)
 
 static struct flow follow(const char *code, size_t size)
 {
-	struct flow flow = {.max_size = 1U << 20};
-	assert_int_equal(flow_add_code(&flow, ADDRESS, (const unsigned char *)code, size), 0);
+	struct flow flow = {.code.max_size = 1U << 20};
+	assert_int_equal(code_map_add(&flow.code, ADDRESS, (const unsigned char *)code, size), 0);
 	assert_int_equal(flow_begin(&flow), 0);
 	assert_int_equal(flow_add_start(&flow, ADDRESS, true), 0);
 	assert_int_equal(flow_follow(&flow), 0);
@@ -207,7 +207,7 @@ static void is_bounded(void **state)
 	for (size_t i = 0; i < sizeof(code); i += 16)
 		assert_int_equal(flow_add_start(&flow, ADDRESS + i, i % 32), 0);
 	flow.steps.count = 0;
-	memset(flow.at, 0, flow.size * sizeof(*flow.at));
+	memset(flow.at, 0, flow.code.size * sizeof(*flow.at));
 	assert_int_equal(flow_follow(&flow), 0);
 	flow_free(&flow);
 }
@@ -235,23 +235,52 @@ static void tells_code_with_frame_pointers(void **state)
 	assert_false(unwind_keeps_frame_pointers(NULL, 1 << 20));
 }
 
+/* Which stretch an address is in, asked of each address beside a search through all. */
+static void finds_the_stretch(void **state)
+{
+	(void)state;
+	enum { SPAN = 4096 };
+	static const unsigned char code[64];
+	struct code_map map = {.max_size = 1U << 20};
+	uint32_t random = 1;
+	for (uint64_t at = SPAN; at-- > 0;) { /* from the last to the first, and some over others */
+		random = random * 1664525 + 1013904223;
+		if (random >> 30 == 0)
+			assert_int_equal(code_map_add(&map, ADDRESS + at, code, 1 + (random >> 8) % 40), 0);
+	}
+	code_map_order(&map);
+	assert_int_equal(code_map_index(&map), 0);
+	assert_true(map.stretches.count > 20);
+	for (uint64_t address = ADDRESS - 100; address < ADDRESS + SPAN + 100; address++) {
+		const struct code_stretch *expected = NULL;
+		for (size_t i = 0; i < map.stretches.count; i++)
+			if (address - map.stretches.items[i].address < map.stretches.items[i].size) {
+				assert_null(expected); /* none overlaps another */
+				expected = &map.stretches.items[i];
+			}
+		map.here = &map.stretches.items[address % map.stretches.count];
+		assert_ptr_equal(code_map_at(&map, address), expected);
+	}
+	code_map_free(&map);
+}
+
 /* A damaged file may have millions of small stretches, which are of no use when there is too much to follow. */
 static void keeps_no_small_code_past_the_limit(void **state)
 {
 	(void)state;
-	struct flow flow = {.max_size = 64, .least_past_max = 32};
+	struct code_map map = {.max_size = 64, .least_past_max = 32};
 	const unsigned char code[64] = {0};
-	assert_int_equal(flow_add_code(&flow, 0, code, 16), 0);
-	assert_int_equal(flow_add_code(&flow, 64, code, 48), 0);
-	assert_false(flow.too_much);
+	assert_int_equal(code_map_add(&map, 0, code, 16), 0);
+	assert_int_equal(code_map_add(&map, 64, code, 48), 0);
+	assert_false(map.too_much);
 	for (uint64_t i = 2; i < 1000; i++)
-		assert_int_equal(flow_add_code(&flow, 64 * i, code, 31), 0);
-	assert_true(flow.too_much);
-	assert_int_equal(flow.code.count, 2);
-	assert_int_equal(flow_add_code(&flow, 64000, code, 32), 0);
-	assert_int_equal(flow.code.count, 3);
-	assert_int_equal(flow.code.items[2].address, 64000);
-	flow_free(&flow);
+		assert_int_equal(code_map_add(&map, 64 * i, code, 31), 0);
+	assert_true(map.too_much);
+	assert_int_equal(map.stretches.count, 2);
+	assert_int_equal(code_map_add(&map, 64000, code, 32), 0);
+	assert_int_equal(map.stretches.count, 3);
+	assert_int_equal(map.stretches.items[2].address, 64000);
+	code_map_free(&map);
 }
 
 /* A damaged file's sections, all the same bytes at other addresses: they are read once. */
@@ -303,6 +332,7 @@ int main(void)
 		cmocka_unit_test(stops_behind_calls_that_do_not_return),
 		cmocka_unit_test(follows_addresses_with_care),
 		cmocka_unit_test(is_bounded),
+		cmocka_unit_test(finds_the_stretch),
 		cmocka_unit_test(keeps_no_small_code_past_the_limit),
 		cmocka_unit_test(reads_no_bytes_as_often_as_sections_have_them),
 		cmocka_unit_test(tells_code_with_frame_pointers),
