@@ -4,13 +4,13 @@
 
 #include "base/hash.h"
 
+#include <math.h>
+
 /* The bucket, in units of the budget: what flows in, and how many seconds of it there may be. */
 #define INFLOW 0.95
 #define BUCKET 3.0
-#define DEBT 6.0	    /* most that is remembered: older cost is in no minute any more; in the first, all */
-#define FIRST_INFLOW 0.6 /* in the first minute, which may begin with */
-#define FIRST_BUCKET 18.0
-#define START_SECONDS 5.0 /* of it; what is left then flows in with the rest of the minute */
+#define DEBT 6.0	 /* most that is remembered: older cost is in no minute any more */
+#define FIRST_MINUTE 54.0 /* what it may cost, the start included */
 #define MINUTE 60.0
 #define BUCKET_PART 15	    /* a second may use one part in so many of what is in it */
 #define FIRST_TICK_NS 40e3 /* a stack of usual depth, and the interrupt of a virtual machine */
@@ -23,11 +23,13 @@
 #define FASTER 1.05	    /* a step, at most, of what comes back bit by bit */
 #define NEARER 0.3	    /* of the way to a higher rate, a step */
 #define FALL 0.2	    /* how far the smoothed cost follows a lower one; a higher one at once */
+#define CALMED 0.5	    /* part of it that three steps in a row are below when a storm is over */
 #define READING_PART 0.8    /* of what a step may cost and nothing else does */
 #define LEAST_READING 0.3   /* of the budget, whatever else costs; */
 #define DEBT_READING 0.15   /* while what was spent already is paid off */
 #define HEAP_PART 0.4	    /* of the budget, for looking at allocators, */
-#define RARE_HEAP_PART 0.1  /* and when their windows are rarer */
+#define RARE_HEAP_PART 0.1  /* and when their windows are rarer; */
+#define HEAP_STEPS 8	    /* each change of it ends what was seen at the old pace: it is in eighths */
 #define TICKS_PART 0.25	    /* of the budget that chance leaves to ticks whatever else costs */
 #define PATIENCE 4	    /* steps above the allowance at the floor before the next lever */
 #define CALM 20		    /* steps well below it before one is given back */
@@ -57,8 +59,8 @@ void budget_init(struct budget *budget, const struct budget_options *options)
 			    .heap_share = HEAP_PART * options->share,
 			    .on = true,
 			    .weight = 1},
-		.tokens = FIRST_BUCKET * options->share,
-		.inflow = FIRST_INFLOW,
+		.tokens = BUCKET * options->share,
+		.present_share = options->share,
 		.tick_ns = FIRST_TICK_NS,
 		.chance = 1,
 		.random = options->seed,
@@ -76,19 +78,22 @@ static uint32_t lowest_hz(const struct budget *budget)
 /* Hz; where all CPUs become busy, a step passes before the rate can follow. */
 static double top_hz(const struct budget *budget)
 {
-	double top = ONSET * budget->options.share * 1e9 / budget->tick_ns;
+	double top = ONSET * budget->present_share * 1e9 / budget->tick_ns;
 	return MIN_OF(MAX_OF(top, (double)lowest_hz(budget)), (double)budget->options.highest_hz);
 }
 
 static void set_heap(struct budget *budget)
 {
 	bool is_rare = budget->setting.used & BUDGET_LEVER_BIT(BUDGET_LEVER_WINDOWS);
-	budget->setting.heap_share = (is_rare ? RARE_HEAP_PART : HEAP_PART) * budget->options.share;
+	double part = MAX_OF(ceil(HEAP_STEPS * budget->present_share / budget->options.share), 1.0) / HEAP_STEPS;
+	budget->setting.heap_share = (is_rare ? RARE_HEAP_PART : HEAP_PART) * part * budget->options.share;
 }
 
 void budget_change(struct budget *budget, double share, uint32_t highest_hz)
 {
 	bool was_highest = budget->setting.frequency == budget->options.highest_hz;
+	budget->present_share *= share / budget->options.share;
+	budget->spent *= budget->options.share / share;
 	budget->options.share = share;
 	budget->options.highest_hz = highest_hz;
 	if (was_highest || budget->setting.frequency > highest_hz)
@@ -116,28 +121,28 @@ static void sum(const struct budget *budget, double *cost, double *capacity)
 	}
 }
 
-/* Once, when the start is over: what it has left in its bucket flows in until the first minute ends. */
-static void spread_start(struct budget *budget)
+/* What flows in. In the first minute, evenly, what the start has left of it: an uneven rate would be worse. */
+static double inflow(const struct budget *budget)
 {
-	double left = budget->tokens / budget->options.share - BUCKET;
-	budget->inflow = MIN_OF(FIRST_INFLOW + MAX_OF(left, 0.0) / (MINUTE - START_SECONDS), INFLOW);
+	if (budget->age >= MINUTE)
+		return INFLOW;
+	double left = MAX_OF(FIRST_MINUTE - budget->spent, 0.0);
+	return MIN_OF(left / (MINUTE - budget->age), INFLOW);
 }
 
 /* The share that the next step may cost. */
 static double allowance(struct budget *budget, double cost, double seconds)
 {
 	double share = budget->options.share;
-	bool was_start = budget->age < START_SECONDS;
+	bool is_start = budget->steps == 1;
 	budget->age += seconds;
-	bool is_start = budget->age < START_SECONDS;
-	budget->tokens += (budget->inflow * share - cost) * seconds;
-	if (was_start && !is_start)
-		spread_start(budget);
-	if (budget->age >= MINUTE)
-		budget->inflow = INFLOW;
-	budget->tokens = MIN_OF(budget->tokens, share * (is_start ? FIRST_BUCKET : BUCKET));
-	budget->tokens = MAX_OF(budget->tokens, -(budget->age < MINUTE ? MINUTE : DEBT) * share);
-	return MIN_OF(budget->inflow * share + budget->tokens / BUCKET_PART, LARGEST_BURST * share);
+	budget->spent += cost / share * seconds;
+	if (!is_start)
+		budget->tokens += (INFLOW * budget->present_share - cost) * seconds;
+	budget->present_share = share * inflow(budget) / INFLOW;
+	budget->tokens = MAX_OF(MIN_OF(budget->tokens, budget->present_share * BUCKET), -share * DEBT);
+	return MIN_OF(INFLOW * budget->present_share + budget->tokens / BUCKET_PART,
+		      LARGEST_BURST * budget->present_share);
 }
 
 /* ---- Levers ---------------------------------------------------------------------------------- */
@@ -165,7 +170,7 @@ static uint32_t rate_for(const struct budget *budget, double allowed)
 	if (!is_end && !is_far && budget->above < PATIENCE)
 		return budget->setting.frequency;
 	/* One reading that is off is not followed far. At least one Hz, or a low rate would never leave its place. */
-	if (wanted > now)
+	if (wanted > now && !budget->has_calmed)
 		wanted = MIN_OF(wanted, now + MAX_OF(NEARER * (wanted - now), 1.0));
 	return (uint32_t)(MAX_OF(wanted, lowest) + 0.5);
 }
@@ -175,6 +180,8 @@ static void set_rate(struct budget *budget, uint32_t frequency)
 {
 	double ratio = (double)frequency / budget->setting.frequency;
 	budget->tick *= ratio;
+	budget->before_ticks[0] *= ratio;
+	budget->before_ticks[1] *= ratio;
 	budget->usual_tick *= ratio;
 	budget->setting.frequency = frequency;
 }
@@ -196,7 +203,7 @@ static void set_reading(struct budget *budget, double allowed, uint32_t cpus)
 {
 	double left = READING_PART * (allowed - budget->chance * budget->tick - budget->other.value);
 	double least = budget->tokens < 0 ? DEBT_READING : LEAST_READING;
-	double granted = MAX_OF(left, least * budget->options.share);
+	double granted = MAX_OF(left, least * budget->present_share);
 	budget->setting.reading_ns = (uint64_t)(granted * cpus * (double)BUDGET_STEP_NS);
 }
 
@@ -312,16 +319,27 @@ static void follow_lasting(struct budget_lasting *lasting, double latest)
 	lasting->latest = latest;
 }
 
+/* Of the ticks while they are on. */
+static void follow_tick(struct budget *budget, double latest)
+{
+	double higher = MAX_OF(latest, MAX_OF(budget->before_ticks[0], budget->before_ticks[1]));
+	budget->has_calmed = higher < CALMED * budget->tick;
+	if (budget->has_calmed)
+		budget->tick = higher;
+	budget->before_ticks[1] = budget->before_ticks[0];
+	budget->before_ticks[0] = latest;
+	follow(&budget->tick, latest);
+	budget->usual_tick += (budget->usual_tick > 0 ? FALL : 1) * (latest - budget->usual_tick);
+}
+
 /* What the step cost, as shares. */
 static void take_in(struct budget *budget, const struct budget_reading *reading, double capacity)
 {
 	double cost = (double)reading->cost_ns / capacity;
 	double tick = MIN_OF((double)reading->tick_ns / capacity, cost);
 	double rest = cost - tick;
-	if (budget->setting.on) {
-		follow(&budget->tick, tick);
-		budget->usual_tick += (budget->usual_tick > 0 ? FALL : 1) * (tick - budget->usual_tick);
-	}
+	if (budget->setting.on)
+		follow_tick(budget, tick);
 	if (reading->ticks > 0)
 		budget->tick_ns += TICK_FOLLOW * ((double)reading->tick_ns / (double)reading->ticks - budget->tick_ns);
 	/* The start is paid from the bucket; it is no sign of what the next steps cost. */
@@ -340,6 +358,9 @@ struct budget_setting budget_step(struct budget *budget, const struct budget_rea
 	take_in(budget, reading, capacity);
 	double allowed = allowance(budget, (double)reading->cost_ns / capacity,
 					   (double)reading->elapsed_ns / 1e9);
+	if (budget->steps == 1)
+		set_rate(budget, MIN_OF(budget->setting.frequency,
+					budget_first_hz(budget->present_share, budget->options.highest_hz)));
 	double mean = budget->chance * budget->tick + budget->rest.value;
 	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
 		budget->levers[i].since = MIN_OF(budget->levers[i].since + 1, (uint32_t)LONGEST_WAIT);

@@ -6,11 +6,14 @@
  *
  * Theory. The budget is a share of what all CPUs can do, kept over every 60 s. It fills a bucket: 95 % of it
  * flow in, 3 s of it is what the bucket holds, so that no minute can cost more than the budget (57 + 3). The
- * start may cost 18 s of it at once, and the first minute is that much poorer; a dearer one is paid off in it.
+ * start comes out of the first minute, and what that leaves of 54 s flows in evenly until it is over: until then
+ * everything is as with a smaller budget, since the error of a profile is least when its rate stays.
  * It begins with the rate that fits where all CPUs are busy and a tick costs what is usual. A step (half a
  * second) may cost what flows in and a fifteenth of what is in the bucket, twice the budget at most. Its cost
  * goes with the rate, so the rate that fits is the present one times allowed over measured cost; it is followed
- * when it is more than 15 % away or the excess stays, downwards at once, upwards three tenths of the way a step.
+ * when it is more than 15 % away or the excess stays, downwards at once, upwards three tenths of the way a step,
+ * and all the way when three steps in a row say that a storm is over (after two of them, storms with gaps of a second
+ * would cost more than the budget: each meets the higher rate).
  * Even where next to nothing runs the rate is no higher than what costs three times the budget when all CPUs
  * become busy: that lasts one step, so that two seconds cost no more than twice the budget. What does not go
  * with the ticks comes in bursts: one that is alone is paid from the bucket. Levers in order: BUDGET_LEVERS up
@@ -101,8 +104,11 @@ struct budget {
 	uint64_t steps;
 	double tokens;	  /* in the bucket: seconds of all CPUs; below 0: debt */
 	double age;	  /* seconds since the start */
-	double inflow;	  /* seconds of the budget that a second brings */
+	double spent;	  /* since the start: seconds of the budget */
+	double present_share; /* the budget, or in the first minute what is left of it */
 	double tick;	   /* share, while on; rises at once and falls slowly */
+	double before_ticks[2]; /* of the last two steps, at the present rate */
+	bool has_calmed;   /* three steps in a row were far below: a storm is over */
 	double usual_tick; /* as tick, rising slowly too */
 	double tick_ns;	   /* of one on a busy CPU */
 	struct budget_lasting rest, other; /* shares: all but ticks; of it, without reading binaries */

@@ -287,6 +287,49 @@ static void storm_after_a_cheap_start(void **state)
 	assert_true(highest(&world, 0, MINUTE) <= 0.005 * 1.02);
 }
 
+/* Storms of half a second and more with as short or longer gaps, so that each may meet a rate that has risen. */
+static void storms_that_come_and_go(void **state)
+{
+	for (size_t on = 1; on <= 16; on++)
+		for (size_t off = 1; off <= 16; off++) {
+			struct world world;
+			begin_at(&world, 4, 0.005, 999);
+			run(&world, &before_storm, 2 * MINUTE);
+			while (world.steps < 6 * MINUTE) {
+				run(&world, &storm, on);
+				run(&world, &before_storm, off);
+			}
+			assert_true(highest(&world, 0, MINUTE) <= 0.005);
+			assert_true(highest(&world, 0, 4) <= 2 * 0.005);
+		}
+}
+
+/* Nobody knows how much of the CPUs the next half second needs. */
+static void load_without_pattern(void **state)
+{
+	struct world world;
+	begin_at(&world, 4, 0.005, 999);
+	while (world.steps < 60 * MINUTE) {
+		struct load load = before_storm;
+		load.busy_cpus = 4 * roll(&world);
+		run(&world, &load, 1 + (size_t)(8 * roll(&world)));
+	}
+	assert_true(highest(&world, 0, MINUTE) <= 0.005);
+	assert_true(highest(&world, 0, 4) <= 2 * 0.005);
+}
+
+/* When a storm is over the rate is there within two seconds, and in few steps: each ends a profile. */
+static void calm_is_seen_at_once(void **state)
+{
+	struct world world;
+	begin_at(&world, 4, 0.005, 999);
+	run(&world, &storm, 2 * MINUTE);
+	run(&world, &before_storm, 4);
+	uint32_t soon = world.setting.frequency;
+	run(&world, &before_storm, MINUTE / 2);
+	assert_true(soon > 0.8 * world.setting.frequency);
+}
+
 static void storm_is_kept_and_ends(void **state)
 {
 	struct world world;
@@ -509,6 +552,9 @@ int main(void)
 		cmocka_unit_test(storm_after_a_calm_hour),
 		cmocka_unit_test(bursts_change_nothing),
 		cmocka_unit_test(storm_after_a_cheap_start),
+		cmocka_unit_test(storms_that_come_and_go),
+		cmocka_unit_test(load_without_pattern),
+		cmocka_unit_test(calm_is_seen_at_once),
 		cmocka_unit_test(storm_is_kept_and_ends),
 		cmocka_unit_test(levers_in_order),
 		cmocka_unit_test(fork_storm),
