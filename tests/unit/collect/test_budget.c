@@ -29,6 +29,7 @@ struct load {
 	double following_ns;	   /* of it, saved without following processes */
 	double noise;		   /* the cost is off by up to so much of itself */
 	double new_binaries_ns;	   /* what reading those that come in a step takes */
+	bool heap;		   /* looking at allocators takes all that it may */
 };
 
 struct world {
@@ -85,7 +86,8 @@ static double rest_cost(const struct world *world, const struct load *load)
 	double saved = (gives_up(world, BUDGET_LEVER_LINES) ? load->lines_ns : 0) +
 		       (gives_up(world, BUDGET_LEVER_WINDOWS) ? load->windows_ns : 0) +
 		       (gives_up(world, BUDGET_LEVER_FOLLOWING) ? load->following_ns : 0);
-	return (load->fixed_ns - saved) * STEP_SECONDS;
+	double heap = load->heap ? world->setting.heap_share * world->cpus * 1e9 : 0;
+	return (load->fixed_ns - saved + heap) * STEP_SECONDS;
 }
 
 /* The child is stopped a little after its grant is used up. */
@@ -223,6 +225,25 @@ static void start_that_is_too_dear(void **state)
 	run(&world, &then, 2 * MINUTE);
 	assert_true(highest(&world, 0, MINUTE) <= 0.005);
 	assert_true(highest(&world, 2 * MINUTE, MINUTE) > 0.0043);
+}
+
+/* Hundreds of programs that nobody has read before are there or come in the first ten seconds, and allocators are looked
+ * at, whose programs and prices make the start twice as dear. */
+static void first_minute_with_new_binaries(void **state)
+{
+	static const double starts_ns[] = {100e6, 200e6, 300e6, 400e6};
+	struct load coming = {.busy_cpus = 2, .sample_ns = 25e3, .fixed_ns = 1e6, .noise = 0.2, .new_binaries_ns = 100e6,
+			      .heap = true};
+	struct load then = coming;
+	then.new_binaries_ns = 0;
+	for (size_t i = 0; i < ARRAY_LENGTH(starts_ns); i++) {
+		struct world world;
+		begin_at(&world, 2, 0.005, 999);
+		run(&world, &(struct load){.fixed_ns = starts_ns[i] / STEP_SECONDS}, 1);
+		run(&world, &coming, 20);
+		run(&world, &then, 2 * MINUTE);
+		assert_true(highest(&world, 0, MINUTE) <= 0.005);
+	}
 }
 
 /* A rate asked for without thought is not tried out at the start; it is come to where there is room. */
@@ -548,6 +569,7 @@ int main(void)
 		cmocka_unit_test(reading_in_a_storm),
 		cmocka_unit_test(start_keeps_the_rate),
 		cmocka_unit_test(start_that_is_too_dear),
+		cmocka_unit_test(first_minute_with_new_binaries),
 		cmocka_unit_test(start_at_a_rate_that_fits),
 		cmocka_unit_test(storm_after_a_calm_hour),
 		cmocka_unit_test(bursts_change_nothing),
