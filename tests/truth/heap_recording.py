@@ -29,6 +29,13 @@ def lacks_links(errors):
     return "cannot be probed" in errors or "do not load" in errors or "heap profiles need" in errors
 
 
+def expect_ended(recorder, errors):
+    """It has ended as it was asked to. One that has not begun yet takes no signals: that which asks it ends it."""
+    if recorder.returncode == -signal.SIGINT:
+        raise Undecided("the recorder had not yet begun")
+    expect(recorder.returncode == 0, f"bolometer record: {recorder.returncode}: {errors}")
+
+
 def changed_code(pid, file="libc"):
     """How many bytes of that file's code in the process are not those of the file."""
     with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
@@ -111,6 +118,8 @@ class HeapRun:
                     workload.kill()
             self.has_links = not lacks_links(self.errors)
             has_file = end == signal.SIGINT and self.has_links
+            if has_file:
+                expect_ended(recorder, self.errors)
             self.profile = Profile.read(path) if has_file else None
             self.file = path.read_bytes() if has_file else None
 

@@ -157,4 +157,4 @@ def complete(bench):
     return f"{share:.1%} of {ends.total()} stacks"
 
 
-main([exact, ended, killed, again, joined, complete])
+main([exact, ended, killed, again, joined, complete], keeps_awake=False)

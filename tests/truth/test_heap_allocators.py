@@ -129,4 +129,4 @@ def refused(bench):
     return "; ".join(told)
 
 
-main([allocators, sampled, refused])
+main([allocators, sampled, refused], keeps_awake=False)

@@ -287,4 +287,4 @@ def left_out(bench):
     return f"left: {seen['left']}, others: {seen['others']}"
 
 
-main([follows, left_out])
+main([follows, left_out], keeps_awake=False)

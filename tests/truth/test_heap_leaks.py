@@ -69,4 +69,4 @@ def leaks(bench):
     return expect_leaks(*with_leaks, watch)
 
 
-main([leaks])
+main([leaks], keeps_awake=False)

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 
-from heap_recording import LOST, NO_LINKS, TIMEOUT, TYPES, changed_code, expect_no_probes, lacks_links
+from heap_recording import LOST, NO_LINKS, TIMEOUT, TYPES, changed_code, expect_ended, expect_no_probes, lacks_links
 from profile_reader import Profile
 from recording import Failure, Program, Stopwatch, Undecided, expect, main
 
@@ -74,7 +74,7 @@ def libraries(bench):
             return NO_LINKS
         if not is_probed:
             raise Undecided("the probes came too late for the program")
-        expect(recorder.returncode == 0, f"bolometer record: {recorder.returncode}: {errors}")
+        expect_ended(recorder, errors)
         for file in ("libc", files[-1]):
             expect_no_probes(program.pid, file)
         program.stdin.close()
@@ -95,4 +95,4 @@ def libraries(bench):
     return f"{len(told)} times, at {len(addresses)} addresses"
 
 
-main([libraries])
+main([libraries], keeps_awake=False)

@@ -136,4 +136,4 @@ def followed(bench):
     return "; ".join(f"{name}: {text}" for name, text in told.items())
 
 
-main([windows, followed])
+main([windows, followed], keeps_awake=False)

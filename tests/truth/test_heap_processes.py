@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-from heap_recording import (LOOKS_SECONDS, LOST, NO_LINKS, TIMEOUT, TYPES, changed_code, expect_no_probes,
+from heap_recording import (LOOKS_SECONDS, LOST, NO_LINKS, TIMEOUT, TYPES, changed_code, expect_ended, expect_no_probes,
                             lacks_links)
 from profile_reader import Profile
 from recording import Program, Undecided, expect, main
@@ -83,7 +83,7 @@ def finish(recorder):
     _, errors = recorder.communicate(timeout=TIMEOUT)
     if lacks_links(errors):
         return False
-    expect(recorder.returncode == 0, f"bolometer record: {recorder.returncode}: {errors}")
+    expect_ended(recorder, errors)
     return True
 
 
@@ -361,6 +361,7 @@ def leaderless(bench):
             expect(program.wait(timeout=TIMEOUT) == 0, f"the program ended with {program.returncode}")
         if lacks_links(errors):
             return NO_LINKS
+        expect_ended(recorder, errors)
         profile = Profile.read(path)
     if not truth["probed"]:
         raise Undecided("the probes came too late for the program")
@@ -373,4 +374,5 @@ def leaderless(bench):
 
 
 if __name__ == "__main__":
-    main([by_pid, by_comm, by_executable, by_cgroup, young, bounded, turns, forked, brief, leaderless])
+    main([by_pid, by_comm, by_executable, by_cgroup, young, bounded, turns, forked, brief, leaderless],
+         keeps_awake=False)

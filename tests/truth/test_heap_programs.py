@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import time
 
-from heap_recording import LOST, NO_LINKS, TIMEOUT, TYPES, changed_code, lacks_links
+from heap_recording import LOST, NO_LINKS, TIMEOUT, TYPES, changed_code, expect_ended, lacks_links
 from profile_reader import Profile
 from recording import Failure, Program, Undecided, expect, main
 
@@ -48,7 +48,7 @@ class Runs:
             self.status = [program.wait(timeout=TIMEOUT) for program in programs.values()]
             self.has_links = not lacks_links(errors)
             if self.has_links:
-                expect(recorder.returncode == 0, f"bolometer record: {recorder.returncode}: {errors}")
+                expect_ended(recorder, errors)
                 self.profile = Profile.read(path)
 
     def seen(self, pid, place):
@@ -139,11 +139,11 @@ def killed_inside(bench):
         _, errors = recorder.communicate(timeout=TIMEOUT)
     if lacks_links(errors):
         return NO_LINKS
-    expect(recorder.returncode == 0, f"bolometer record: {recorder.returncode}: {errors}")
+    expect_ended(recorder, errors)
     expect(not left, f"{left} calls of dead threads stay in the table")
     if not before:
         raise Undecided("no thread was killed inside the allocator")
     return f"{before} of {2 * len(killed)} threads were killed inside the allocator"
 
 
-main([programs, killed_inside])
+main([programs, killed_inside], keeps_awake=False)

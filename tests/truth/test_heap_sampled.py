@@ -120,4 +120,4 @@ def overflowing(bench):
     return f"{raised} times raised: {expect_covered(within)}; {expect_total(run, interval)}"
 
 
-main([sampled, overflowing])
+main([sampled, overflowing], keeps_awake=False)

@@ -213,4 +213,4 @@ def tiers(bench):
             f"({low / often:.0%} to {high / often:.0%}), {expect_cheap(recording)}")
 
 
-main([windows, dense, promoted, estimated, tiers])
+main([windows, dense, promoted, estimated, tiers], keeps_awake=False)
