@@ -274,6 +274,11 @@ static void see_to_work(struct offload *offload)
 
 /* ---- Time ------------------------------------------------------------------------------------ */
 
+static bool is_late(const struct offload *offload, const struct worker *worker, uint64_t now)
+{
+	return worker->job && now - worker->started_ns >= MAX_OF(offload->timeout_ns, worker->job->work.timeout_ns);
+}
+
 /* With the lock: the thread is left alone with its job; whoever waits is answered by another one. */
 static void leave_behind(struct offload *offload, struct worker *worker)
 {
@@ -295,7 +300,7 @@ static void leave_late_workers(struct offload *offload)
 	uint64_t now = monotonic_ns(); /* with the lock: no thread has started later */
 	for (struct worker *worker = offload->workers, *next; worker; worker = next) {
 		next = worker->next;
-		if (worker->job && now - worker->started_ns >= offload->timeout_ns)
+		if (is_late(offload, worker, now))
 			leave_behind(offload, worker);
 	}
 	if (offload->urgent.first || offload->other.first)

@@ -17,6 +17,7 @@ struct offload;
 struct offload_work {
 	uint64_t key; /* what may hang; 0: nothing that other work has in common with it */
 	bool urgent;  /* goes before what is not */
+	uint64_t timeout_ns; /* longer than that of the others: what takes long without hanging; 0: theirs */
 	/* In a thread, with all signals blocked. It touches nothing but its argument. */
 	void (*run)(void *argument);
 	/* On the loop. `error` is 0, or -ETIMEDOUT (then it may be that `run` still works on its

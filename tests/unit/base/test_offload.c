@@ -64,13 +64,18 @@ static void release(void *argument)
 	released++;
 }
 
-static void submit(int read_from, uint64_t key, bool urgent, struct outcome *outcome)
+static void submit_for(int read_from, uint64_t key, bool urgent, uint64_t timeout_ns, struct outcome *outcome)
 {
 	struct task *task = calloc(1, sizeof(*task));
 	task->read_from = read_from;
-	struct offload_work work = {.key = key, .urgent = urgent, .run = run, .done = done,
+	struct offload_work work = {.key = key, .urgent = urgent, .timeout_ns = timeout_ns, .run = run, .done = done,
 				    .release = release, .argument = task, .userdata = outcome};
 	assert_int_equal(offload_submit(offload, &work), 0);
+}
+
+static void submit(int read_from, uint64_t key, bool urgent, struct outcome *outcome)
+{
+	submit_for(read_from, key, urgent, 0, outcome);
 }
 
 static void finish(void)
@@ -159,6 +164,26 @@ static void test_what_hangs_fails(void **state)
 }
 
 /* When each thread that may be had hangs, work fails and does not wait for ever. */
+/* What may take long is waited for when others would have failed. */
+static void test_a_longer_timeout(void **state)
+{
+	struct outcome slow = {0}, late = {0};
+	uint64_t start = monotonic_ns();
+	submit_for(hole[0], 1, false, 1000 * NS_PER_SECOND, &slow);
+	submit(hole[0], 2, false, &late);
+	while (!late.calls)
+		assert_int_equal(loop_run_once(loop, 1000), 0);
+	assert_int_equal(late.error, -ETIMEDOUT);
+	while (monotonic_ns() - start < 3 * TIMEOUT_NS)
+		assert_int_equal(loop_run_once(loop, 10), 0);
+	assert_int_equal(slow.calls, 0);
+	assert_int_equal(write(hole[1], "xx", 2), 2);
+	finish();
+	assert_true(slow.ran);
+	assert_int_equal(slow.error, 0);
+	wait_until_none_is_stuck();
+}
+
 static void test_threads_are_bounded(void **state)
 {
 	struct outcome hanging[HANGING] = {{0}}, after = {0};
@@ -183,6 +208,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_done_on_the_loop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_urgent_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_hangs_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_longer_timeout, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads_are_bounded, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
