@@ -129,6 +129,31 @@ int kernel_symbols_load(const char *path, struct kernel_symbols *ret)
 	return 0;
 }
 
+/* "[bpf]", "[__builtin__ftrace]" and the like: get_ksymbol_bpf() and others in kernel/kallsyms.c. */
+static bool is_generated(const struct kernel_symbols *s, const struct kernel_symbol *symbol)
+{
+	const char *module = s->names + symbol->module;
+	return symbol->module && (!strcmp(module, "bpf") || !strncmp(module, "__builtin__", 11));
+}
+
+void kernel_symbols_take_generated(struct kernel_symbols *s, kernel_symbols_generated callback, void *userdata)
+{
+	size_t kept = 0, count = s->symbols.count;
+	struct kernel_symbol *all = s->symbols.items;
+	for (size_t i = 0; i < count; i++) {
+		if (!is_generated(s, &all[i])) {
+			all[kept++] = all[i];
+			continue;
+		}
+		/* Up to the next one; behind the last the page is its own. */
+		bool goes_on = i + 1 < count && is_generated(s, &all[i + 1]);
+		uint64_t size = i + 1 < count ? all[i + 1].address - all[i].address : FARTHEST;
+		size = MIN_OF(size, goes_on ? FARTHEST : (uint64_t)PAGE_BYTES);
+		callback(userdata, all[i].address, size, s->names + all[i].name);
+	}
+	s->symbols.count = kept;
+}
+
 void kernel_symbols_free(struct kernel_symbols *symbols)
 {
 	stored_symbols_free(symbols->stored);
@@ -185,8 +210,6 @@ static size_t upper_bound(const struct kernel_symbol *symbols, size_t count, uin
 bool kernel_symbols_are_certain(struct kernel_symbols *s, uint64_t address)
 {
 	size_t count;
-	if (!s->stored)
-		return true;
 	const struct kernel_symbol *symbols = symbols_around(s, address, &count);
 	size_t above = upper_bound(symbols, count, address);
 	if (above == 0)

@@ -32,8 +32,14 @@ struct kernel_symbols {
 int kernel_symbols_load(const char *path, struct kernel_symbols *ret);
 void kernel_symbols_free(struct kernel_symbols *symbols);
 
-/* False when the address may be in code that is not kept on disk, so that the kernel has to be asked:
- * outside of the kernel and its modules as they were stored. */
+/* Code that the kernel generated while it ran, a BPF program or a trampoline; its end is only guessed. */
+typedef void (*kernel_symbols_generated)(void *userdata, uint64_t start, uint64_t size, const char *name);
+
+/* Takes it out of the list, in memory, as it comes and goes: what is left stays right until modules do. */
+void kernel_symbols_take_generated(struct kernel_symbols *symbols, kernel_symbols_generated callback, void *userdata);
+
+/* False when the address may be in other code, so that the kernel has to be asked: outside of the kernel and its
+ * modules as they were listed. */
 bool kernel_symbols_are_certain(struct kernel_symbols *symbols, uint64_t address);
 
 /* The symbol at or before `address`, unless that is more than 1 MiB away. Strings are valid until the next call.

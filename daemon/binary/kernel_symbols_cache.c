@@ -4,7 +4,6 @@
 #include "binary/kernel_symbols_cache.h"
 
 #include "base/file.h"
-#include "base/log.h"
 #include "binary/stored_symbols.h"
 
 #include <errno.h>
@@ -96,61 +95,37 @@ static int open_entry(struct artifact_cache *cache, const struct artifact_key *k
 	return r;
 }
 
-/* Code that is generated while the kernel runs: "[bpf]", "[__builtin__ftrace]" and the like. */
-static bool is_generated(const struct kernel_symbols *s, const struct kernel_symbol *symbol)
-{
-	const char *module = s->names + symbol->module;
-	return symbol->module && (!strcmp(module, "bpf") || !strncmp(module, "__builtin__", 11));
-}
-
-static int store(struct artifact_cache *cache, const struct artifact_key *key,
-		 const struct kernel_symbols *s)
-{
-	struct text t = {0};
-	ARRAY(struct kernel_symbol) kept = {0};
-	int r = array_reserve(&kept, s->symbols.count);
-	for (size_t i = 0; r == 0 && i < s->symbols.count; i++)
-		if (!is_generated(s, &s->symbols.items[i]))
-			r = array_add(&kept, s->symbols.items[i]);
-	if (r == 0) {
-		artifact_begin(&t, ARTIFACT_KERNEL_SYMBOLS);
-		artifact_add_section(&t, SECTION_KERNEL_SYMBOLS, kept.items,
-				     kept.count * sizeof(*kept.items));
-		artifact_add_section(&t, SECTION_KERNEL_NAMES, s->names, s->names_size);
-		r = artifact_finish(&t);
-	}
-	struct artifact artifact = {.bytes = t.bytes, .size = t.length};
-	if (r == 0)
-		r = artifact_cache_write(cache, key, 0, &artifact);
-	text_free(&t);
-	array_free(&kept);
-	return r;
-}
-
-/* From now on they are read where they lie; in memory, if that cannot be. */
-static void keep_on_disk(struct artifact_cache *cache, const struct artifact_key *key, struct kernel_symbols *s)
-{
-	struct kernel_symbols stored;
-	int r = store(cache, key, s);
-	if (r == 0)
-		r = open_entry(cache, key, &stored);
-	if (r < 0) {
-		log_debug("kernel symbols are not kept on disk");
-		return;
-	}
-	kernel_symbols_free(s);
-	*s = stored;
-}
-
-int kernel_symbols_get(struct artifact_cache *cache, const struct kernel_files *files,
-		       struct kernel_symbols *ret)
+int kernel_symbols_open(struct artifact_cache *cache, const struct kernel_files *files, struct kernel_symbols *ret)
 {
 	struct artifact_key key;
-	bool keyed = cache && make_key(cache, files, &key) == 0;
-	if (keyed && open_entry(cache, &key, ret) == 0)
-		return 0;
-	int r = kernel_symbols_load(files->kallsyms, ret);
-	if (r == 0 && keyed)
-		keep_on_disk(cache, &key, ret);
-	return r;
+	if (!cache || make_key(cache, files, &key) < 0)
+		return -ENOENT;
+	return open_entry(cache, &key, ret);
+}
+
+int kernel_symbols_pack(const struct kernel_symbols *s, struct text *ret)
+{
+	artifact_begin(ret, ARTIFACT_KERNEL_SYMBOLS);
+	artifact_add_section(ret, SECTION_KERNEL_SYMBOLS, s->symbols.items,
+			     s->symbols.count * sizeof(*s->symbols.items));
+	artifact_add_section(ret, SECTION_KERNEL_NAMES, s->names, s->names_size);
+	return artifact_finish(ret);
+}
+
+int kernel_symbols_store(struct artifact_cache *cache, const struct kernel_files *files, const struct text *packed,
+			 struct kernel_symbols *symbols)
+{
+	struct artifact_key key;
+	struct kernel_symbols stored;
+	struct artifact artifact = {.bytes = packed->bytes, .size = packed->length};
+	int r = cache ? make_key(cache, files, &key) : -ENOENT;
+	if (r == 0)
+		r = artifact_cache_write(cache, &key, 0, &artifact);
+	if (r == 0)
+		r = open_entry(cache, &key, &stored);
+	if (r < 0)
+		return r;
+	kernel_symbols_free(symbols);
+	*symbols = stored;
+	return 0;
 }

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "base/text.h"
 #include "binary/artifact_cache.h"
 #include "binary/kernel_symbols.h"
 
@@ -23,7 +24,14 @@ struct kernel_files {
 			"/sys/kernel/notes"                                              \
 	}
 
-/* The kernel's symbols: where they lie in the cache (`symbols->stored`), into which they are read from the kernel
- * if it does not have them; without one in memory. Returns as kernel_symbols_load(). `cache` NULL: none. */
-int kernel_symbols_get(struct artifact_cache *cache, const struct kernel_files *files,
-		       struct kernel_symbols *ret);
+/* What the cache has, read where it lies (`ret->stored`). Returns 0, -ENOENT (also with `cache` NULL) or -errno. */
+int kernel_symbols_open(struct artifact_cache *cache, const struct kernel_files *files, struct kernel_symbols *ret);
+
+/* Symbols in memory, without the generated ones, as an entry of the cache; in any thread. Free with text_free(), on
+ * failure too. Returns 0 or -errno. */
+int kernel_symbols_pack(const struct kernel_symbols *symbols, struct text *ret);
+
+/* Stores them; from now on they are read where they lie, and what `symbols` had in memory is freed. Returns 0, or
+ * -errno: they stay in memory. */
+int kernel_symbols_store(struct artifact_cache *cache, const struct kernel_files *files, const struct text *packed,
+			 struct kernel_symbols *symbols);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_SYMBOLS 16384
 #define MAX_FUNCTIONS 1024 /* of a program; the kernel allows 256 */
 #define MAX_RECORD 256	   /* bytes of what BTF says of a function */
 #define NAME_SIZE 128
@@ -108,37 +107,22 @@ static char *symbol_name(const struct functions *f, const struct btf *btf, uint3
 	return strdup(text);
 }
 
-/* Forgets what lay there before. */
-static void evict(struct bpf_symbols *symbols, uint64_t start, uint64_t size)
-{
-	size_t kept = 0;
-	for (size_t i = 0; i < symbols->items.count; i++) {
-		struct bpf_symbol *symbol = &symbols->items.items[i];
-		if (symbol->start < start + size && start < symbol->start + symbol->size)
-			free(symbol->name);
-		else
-			symbols->items.items[kept++] = *symbol;
-	}
-	symbols->items.count = kept;
-}
-
-static int add_functions(struct bpf_symbols *symbols, const struct functions *f, const struct btf *btf)
+static int add_functions(struct generated_code *code, const struct functions *f, const struct btf *btf)
 {
 	for (uint32_t i = 0; i < f->count; i++) {
 		/* Zero: this process may not see addresses. */
-		if (!f->addresses[i] || !f->sizes[i] || symbols->items.count >= MAX_SYMBOLS)
+		if (!f->addresses[i] || !f->sizes[i])
 			continue;
-		evict(symbols, f->addresses[i], f->sizes[i]);
-		struct bpf_symbol symbol = {f->addresses[i], f->sizes[i], symbol_name(f, btf, i)};
-		if (!symbol.name || array_add(&symbols->items, symbol) < 0) {
-			free(symbol.name);
-			return -ENOMEM;
-		}
+		char *name = symbol_name(f, btf, i);
+		int r = name ? generated_code_add(code, f->addresses[i], f->sizes[i], name, 0) : -ENOMEM;
+		free(name);
+		if (r == -ENOMEM)
+			return r;
 	}
 	return 0;
 }
 
-static int read_program(struct bpf_symbols *symbols, uint32_t id)
+static int read_program(struct generated_code *code, uint32_t id)
 {
 	_cleanup_(free_functions) struct functions f = {0};
 	_cleanup_fd_ int program = bpf_prog_get_fd_by_id(id);
@@ -148,40 +132,14 @@ static int read_program(struct bpf_symbols *symbols, uint32_t id)
 	if (r < 0)
 		return r == -ENODATA ? 0 : r; /* not compiled */
 	struct btf *btf = f.records ? btf__load_from_kernel_by_id(f.btf_id) : NULL;
-	r = add_functions(symbols, &f, btf);
+	r = add_functions(code, &f, btf);
 	btf__free(btf);
 	return r;
 }
 
-/* Looks at the programs that are new: ids ascend. */
-static void read_new_programs(struct bpf_symbols *symbols)
+void bpf_symbols_read(struct generated_code *code, uint32_t *last_id)
 {
-	uint32_t id = symbols->last_id;
-	while (bpf_prog_get_next_id(id, &id) == 0 && read_program(symbols, id) == 0)
-		symbols->last_id = id;
-}
-
-static const struct bpf_symbol *find(const struct bpf_symbols *symbols, uint64_t address)
-{
-	for (size_t i = 0; i < symbols->items.count; i++)
-		if (address - symbols->items.items[i].start < symbols->items.items[i].size)
-			return &symbols->items.items[i];
-	return NULL;
-}
-
-bool bpf_symbols_find(struct bpf_symbols *symbols, uint64_t address, const char **ret_name)
-{
-	/* Before a name is given away: another program may be where one was. */
-	read_new_programs(symbols);
-	const struct bpf_symbol *symbol = find(symbols, address);
-	if (symbol)
-		*ret_name = symbol->name;
-	return symbol;
-}
-
-void bpf_symbols_free(struct bpf_symbols *symbols)
-{
-	for (size_t i = 0; i < symbols->items.count; i++)
-		free(symbols->items.items[i].name);
-	array_free(&symbols->items);
+	uint32_t id = *last_id;
+	while (bpf_prog_get_next_id(id, &id) == 0 && read_program(code, id) == 0)
+		*last_id = id;
 }

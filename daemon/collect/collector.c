@@ -241,6 +241,7 @@ struct collector *collector_free(struct collector *c)
 	loop_remove(c->timer);
 	ring_buffer__free(c->ring);
 	sideband_free(c->sideband);
+	generated_code_free(&c->generated_code);
 	contexts_free(c->contexts);
 	process_table_free(c->processes);
 	offload_free(c->offload);
@@ -364,6 +365,11 @@ struct binary_store *collector_binary_store(struct collector *c)
 	return c->store;
 }
 
+struct generated_code *collector_generated_code(struct collector *c)
+{
+	return &c->generated_code;
+}
+
 struct process_table *collector_processes(struct collector *c)
 {
 	return c->processes;
@@ -394,6 +400,7 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	sideband_get_statistics(c->sideband, &ret->sideband);
 	process_table_get_statistics(c->processes, &ret->processes);
 	ret->binaries = c->binaries.statistics;
+	ret->code_forgotten = c->generated_code.forgotten;
 	contexts_get_statistics(c->contexts, &ret->contexts);
 	ret->heap = c->heap.statistics;
 	ret->heap_ended_lost = c->heap_table.ended.lost;

@@ -32,6 +32,9 @@ typedef void (*collector_oom_callback)(void *userdata, const struct record_oom_v
 /* May the allocator of a selected process be probed? Its cgroup is known, as far as it can be. */
 typedef bool (*collector_heap_callback)(void *userdata, const struct process *process);
 
+/* Code of the kernel from `start` on, `size` bytes, is another one than that which samples before had met there. */
+typedef void (*collector_code_callback)(void *userdata, uint64_t start, uint64_t size);
+
 /* What was there is read: a time for work that comes now and then, without a wake-up of its own. */
 typedef void (*collector_drained_callback)(void *userdata);
 
@@ -62,6 +65,7 @@ struct collector_options {
 	uint64_t table_bytes; /* of unwind tables in the kernel; 0: 256 MiB */
 	collector_callback on_sample;
 	collector_drained_callback on_drained; /* five times a second; once where nothing new is met */
+	collector_code_callback on_code_replaced; /* in the order of the samples */
 	collector_oom_callback on_oom; /* NULL: nobody asks */
 	collector_heap_callback wants_heap; /* asked again and again; NULL: all are probed */
 	void *userdata;
@@ -77,6 +81,7 @@ struct collector_statistics {
 	unsigned safe_mode;	   /* what is left out: bits of enum safe_mode_feature */
 	uint64_t bpf_ns, map_bytes;
 	uint64_t drained_ns; /* when the rings were last read, CLOCK_MONOTONIC */
+	uint64_t code_forgotten; /* names of generated code, as generated_code.h has it */
 	struct contexts_statistics contexts;
 	struct sideband_statistics sideband;
 	struct process_statistics processes;
@@ -181,6 +186,8 @@ void collector_read_left_out(const struct collector *collector, struct left_out_
 
 struct binaries *collector_binaries(struct collector *collector);
 struct binary_store *collector_binary_store(struct collector *collector);
+/* What the side-band told of it; whoever learns more adds that. */
+struct generated_code *collector_generated_code(struct collector *collector);
 struct process_table *collector_processes(struct collector *collector);
 /* CPU time of the parser children so far. */
 uint64_t collector_parser_cpu_ns(const struct collector *collector);

@@ -25,9 +25,22 @@
 #define STILL_DRAINS (QUIET_DRAINS + 18)
 #define EXPIRE_INTERVAL_NS (2 * NS_PER_SECOND)
 
+static void on_code(struct collector *c, const struct sideband_record *record)
+{
+	struct generated_code *code = &c->generated_code;
+	if (record->kind == SIDEBAND_CODE_GOES)
+		generated_code_remove(code, record->start, record->length, record->name, record->time);
+	else if (generated_code_add(code, record->start, record->length, record->name, record->time) > 0)
+		c->options.on_code_replaced(c->options.userdata, record->start, record->length);
+}
+
 static void on_sideband(void *userdata, const struct sideband_record *record)
 {
 	struct collector *c = userdata;
+	if (record->kind == SIDEBAND_CODE_COMES || record->kind == SIDEBAND_CODE_GOES) {
+		on_code(c, record);
+		return;
+	}
 	c->met_news = true;
 	process_table_apply(c->processes, record);
 }

@@ -6,6 +6,7 @@
 #include "base/offload.h"
 #include "collect/collector.h"
 #include "collect/cpu_events.h"
+#include "collect/generated_code.h"
 #include "collect/growth_events.h"
 #include "collect/heap_windows.h"
 #include "collect/held_stacks.h"
@@ -32,6 +33,7 @@ struct collector {
 	struct hash heap_cgroup_pids; /* in those selected for that */
 	uint64_t cgroup_pids_ns; /* when that was read */
 	struct sideband *sideband;
+	struct generated_code generated_code;
 	struct process_table *processes;
 	struct offload *offload; /* opens files */
 	struct parser *parser;

@@ -368,6 +368,9 @@ void process_table_apply(struct process_table *table, const struct sideband_reco
 		return apply_mapping(table, record);
 	case SIDEBAND_EXIT:
 		return apply_exit(table, record);
+	case SIDEBAND_CODE_COMES: /* of no process */
+	case SIDEBAND_CODE_GOES:
+		return;
 	}
 }
 

@@ -125,6 +125,7 @@ static struct perf_event_attr sideband_attr(size_t buffer_size)
 		.comm_exec = 1,
 		.mmap = 1, /* executable mappings; mmap_data would add the others */
 		.mmap2 = 1,
+		.ksymbol = 1,
 		.exclude_kernel = 1, /* concerns samples only, and asks for fewer rights */
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,

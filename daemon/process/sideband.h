@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The kernel's side-band stream: fork, exec, exit, thread names and executable mappings of every
- * process, from one dummy software perf event per CPU (attr.task, comm, comm_exec, mmap, mmap2;
- * CLOCK_MONOTONIC; device and inode in MMAP2, not build ids, because the inode is what the BPF side
+ * process, and code that the kernel makes for itself, from one dummy software perf event per CPU (attr.task, comm,
+ * comm_exec, mmap, mmap2, ksymbol; CLOCK_MONOTONIC; device and inode in MMAP2, not build ids, because the inode is what the BPF side
  * knows a file by). Records of all CPUs are delivered in order of time.
  *
  * Source of the record layouts: linux/perf_event.h.
@@ -14,18 +14,28 @@
 
 #include <linux/perf_event.h>
 
-enum sideband_kind { SIDEBAND_FORK, SIDEBAND_EXEC, SIDEBAND_COMM, SIDEBAND_MMAP, SIDEBAND_EXIT };
+enum sideband_kind {
+	SIDEBAND_FORK,
+	SIDEBAND_EXEC,
+	SIDEBAND_COMM,
+	SIDEBAND_MMAP,
+	SIDEBAND_EXIT,
+	SIDEBAND_CODE_COMES, /* of the kernel, such as a BPF program's: it may run from now on */
+	SIDEBAND_CODE_GOES,
+};
 
 struct sideband_record {
 	enum sideband_kind kind;
 	uint64_t time; /* CLOCK_MONOTONIC ns */
-	uint32_t pid, tid;
+	uint32_t pid, tid; /* 0 of CODE */
 	uint32_t parent_pid, parent_tid; /* FORK */
 	char comm[16];			 /* EXEC, COMM: NUL-terminated */
 	/* MMAP, executable mappings only: */
 	uint64_t start, length, offset, inode;
 	uint32_t device; /* kernel encoding: major << 20 | minor */
 	const char *path; /* as the kernel prints it; valid during the callback */
+	/* CODE, with start and length: */
+	const char *name; /* as /proc/kallsyms has it; valid during the callback */
 };
 
 struct sideband;

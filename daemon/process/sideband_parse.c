@@ -24,6 +24,13 @@ struct mmap2_body {
 	char path[];
 };
 
+struct ksymbol_body {
+	uint64_t start;
+	uint32_t length;
+	uint16_t type, flags;
+	char name[];
+};
+
 struct lost_body {
 	uint64_t id, lost;
 };
@@ -83,6 +90,22 @@ static enum sideband_parsed parse_mmap2(const void *body, size_t size, uint16_t 
 	return SIDEBAND_PARSED;
 }
 
+static enum sideband_parsed parse_ksymbol(const void *body, size_t size, struct sideband_record *ret)
+{
+	struct ksymbol_body symbol;
+	if (size <= sizeof(symbol))
+		return SIDEBAND_BROKEN;
+	memcpy(&symbol, body, sizeof(symbol));
+	const char *name = (const char *)body + sizeof(symbol);
+	if (!memchr(name, '\0', size - sizeof(symbol)))
+		return SIDEBAND_BROKEN;
+	ret->kind = symbol.flags & PERF_RECORD_KSYMBOL_FLAGS_UNREGISTER ? SIDEBAND_CODE_GOES : SIDEBAND_CODE_COMES;
+	ret->start = symbol.start;
+	ret->length = symbol.length;
+	ret->name = name;
+	return SIDEBAND_PARSED;
+}
+
 enum sideband_parsed sideband_parse(const void *bytes, size_t size, struct sideband_record *ret,
 				    uint64_t *ret_lost)
 {
@@ -102,6 +125,8 @@ enum sideband_parsed sideband_parse(const void *bytes, size_t size, struct sideb
 		return parse_comm(body, body_size, header.misc & PERF_RECORD_MISC_COMM_EXEC, ret);
 	case PERF_RECORD_MMAP2:
 		return parse_mmap2(body, body_size, header.misc, ret);
+	case PERF_RECORD_KSYMBOL:
+		return parse_ksymbol(body, body_size, ret);
 	case PERF_RECORD_LOST: {
 		struct lost_body lost;
 		if (body_size < sizeof(lost))

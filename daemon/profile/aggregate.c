@@ -231,6 +231,22 @@ int aggregate_forget_old(struct aggregate *a)
 	return 0;
 }
 
+static bool runs_through(const struct aggregate *a, const struct aggregate_stack *stack, uint64_t start, uint64_t size)
+{
+	const uint64_t *words = &a->frames.items[stack->first_frame];
+	for (size_t i = 0; i < stack->kernel_frames; i++)
+		if (words[i] - start < size)
+			return true;
+	return false;
+}
+
+void aggregate_part_kernel_code(struct aggregate *a, uint64_t start, uint64_t size)
+{
+	for (size_t i = 0; i < a->stacks.count; i++)
+		if (runs_through(a, &a->stacks.items[i], start, size))
+			a->stacks.items[i].part++;
+}
+
 /* ---- Entries --------------------------------------------------------------------------------- */
 
 /* The stack is named by its id: its index may change while the window is open. */
@@ -245,6 +261,8 @@ static uint64_t entry_key(const struct aggregate_stack *stack, const struct reco
 	key = hash_mix(key) ^ comm[1];
 	if (stack->has_addresses)
 		key = hash_mix(key) ^ sample->header.time / NS_PER_SECOND;
+	if (stack->part)
+		key = hash_mix(key) ^ stack->part;
 	if (trace)
 		key = hash_mix(key) ^ trace;
 	return cpu == AGGREGATE_ANY_CPU ? key : hash_mix(key) ^ cpu;

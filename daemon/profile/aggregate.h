@@ -12,7 +12,8 @@
  * thread said so: what an entry counts is of one span then.
  *
  * Frames outside files (JIT code) mean something only at their time: entries with such frames are kept
- * apart by second, so that names can be taken from the code that was there.
+ * apart by second, so that names can be taken from the code that was there. Code of the kernel is seldom replaced,
+ * which is told: aggregate_part_kernel_code().
  */
 #pragma once
 
@@ -28,6 +29,7 @@ struct aggregate_stack {
 	uint32_t last_used;   /* the age of the aggregate then */
 	uint16_t kernel_frames, user_frames;
 	bool has_addresses;
+	uint16_t part; /* how often its kernel code became another one */
 };
 
 struct aggregate_entry {
@@ -131,6 +133,10 @@ int aggregate_forget_old(struct aggregate *aggregate);
 /* Keeps the stack of a sample that is not added: it is sent once, and later samples name it. */
 void aggregate_keep_stack(struct aggregate *aggregate, const struct record_sample *sample,
 			  const uint64_t *frames);
+
+/* From now on other code lies in the kernel from `start` on, `size` bytes: later samples of stacks through it are
+ * entries of their own. */
+void aggregate_part_kernel_code(struct aggregate *aggregate, uint64_t start, uint64_t size);
 
 /* Adds a sample; `frames` and `trace` as collector_callback has them. What cannot be kept is counted. */
 void aggregate_add(struct aggregate *aggregate, const struct record_sample *sample,

@@ -9,7 +9,16 @@
 #include <errno.h>
 #include <string.h>
 
-#define KERNEL_RELOAD_NS (60 * NS_PER_SECOND)
+#define WHOLE_INTERVAL_NS (60 * NS_PER_SECOND)
+/* The list is printed by the kernel, which does not hang; on a busy host it takes many times its 100 ms. */
+#define READ_TIMEOUT_NS (60 * NS_PER_SECOND)
+#define MAX_UNKNOWN 256 /* asked for at once; the others the next time */
+
+static const struct kernel_files *files_of(const struct kernel_names *names)
+{
+	static const struct kernel_files files = KERNEL_FILES_DEFAULT;
+	return names->files ? names->files : &files;
+}
 
 static void warn_no_names(int error)
 {
@@ -18,57 +27,191 @@ static void warn_no_names(int error)
 				     : "");
 }
 
-static void take_symbols(struct kernel_names *names, bool from_cache)
+/* ---- Asking the kernel ----------------------------------------------------------------------- */
+
+static void take_symbols(struct kernel_names *names, struct kernel_reading *reading)
 {
-	static const struct kernel_files files = KERNEL_FILES_DEFAULT;
-	struct kernel_symbols loaded;
-	int r = from_cache ? kernel_symbols_get(names->cache, &files, &loaded)
-			   : kernel_symbols_load(files.kallsyms, &loaded);
-	if (r < 0 && !names->loaded_ns)
-		warn_no_names(r);
-	names->loaded_ns = monotonic_ns();
-	if (r < 0)
+	if (names->has_symbols) {
+		known_names_clear(&names->known);
+		kernel_symbols_free(&names->symbols);
+	}
+	names->symbols = reading->symbols;
+	names->has_symbols = true;
+	reading->symbols = (struct kernel_symbols){0};
+	if (reading->pack.length && kernel_symbols_store(names->cache, files_of(names), &reading->pack, &names->symbols) < 0)
+		log_debug("kernel symbols are not kept on disk");
+}
+
+/* What the side-band has told since is newer. */
+static void take_code(struct kernel_names *names, const struct kernel_reading *reading)
+{
+	for (size_t i = 0; i < reading->code.functions.count; i++) {
+		const struct generated_function *f = &reading->code.functions.items[i];
+		bool is_first = !generated_code_covers(names->code, f->start);
+		if (!generated_code_knows(names->code, f->start, f->name, reading->start_ns))
+			generated_code_add(names->code, f->start, f->size, f->name, is_first ? 0 : reading->start_ns);
+	}
+}
+
+/* Behind the last function of a module nobody can say whose the code is: the nearest's, if the kernel has just
+ * listed them all. */
+static void name_by_nearest(struct kernel_names *names, const struct kernel_addresses *addresses)
+{
+	const char *name, *module;
+	uint64_t start;
+	for (size_t i = 0; i < addresses->count; i++) {
+		uint64_t address = addresses->items[i];
+		if (!generated_code_covers(names->code, address) &&
+		    kernel_symbols_find(&names->symbols, address, &name, &module, &start))
+			known_names_put(&names->known, address, name, module);
+	}
+}
+
+static void take_reading(struct kernel_names *names, struct kernel_reading *reading)
+{
+	take_code(names, reading);
+	names->last_program = reading->last_program;
+	if (!reading->was_whole)
 		return;
-	known_names_clear(&names->known);
-	kernel_symbols_free(&names->symbols);
-	names->symbols = loaded;
+	names->whole_ns = monotonic_ns();
+	if (reading->error < 0) {
+		if (!names->has_symbols && !names->is_warned)
+			warn_no_names(reading->error);
+		names->is_warned = true;
+		return;
+	}
+	take_symbols(names, reading);
+	name_by_nearest(names, &reading->addresses);
+	name_by_nearest(names, &names->unknown);
+	array_free(&names->unknown);
 }
 
-void kernel_names_prepare(struct kernel_names *names)
+static void run(void *argument)
 {
-	if (!names->loaded_ns)
-		take_symbols(names, true);
+	kernel_reading_run(argument);
 }
 
-bool kernel_names_find(struct kernel_names *names, uint64_t address, const char **ret_name, const char **ret_module)
+static void go_on(struct kernel_names *names);
+
+static void on_read(void *userdata, int error, void *argument)
+{
+	struct kernel_names *names = userdata;
+	names->is_reading = false;
+	if (error == 0) {
+		take_reading(names, argument);
+	} else {
+		names->whole_ns = monotonic_ns();
+		log_debug("the kernel's symbols were not read: %s", strerror(-error));
+	}
+	go_on(names);
+}
+
+static void release(void *argument)
+{
+	kernel_reading_free(argument);
+}
+
+/* With what is asked for, all that is unknown. NULL: out of memory. */
+static struct kernel_reading *new_reading(struct kernel_names *names)
+{
+	struct kernel_reading *reading = calloc(1, sizeof(*reading));
+	if (!reading)
+		return NULL;
+	reading->start_ns = monotonic_ns();
+	reading->files = *files_of(names);
+	reading->last_program = names->last_program;
+	reading->may_be_whole = !names->whole_ns || reading->start_ns - names->whole_ns >= WHOLE_INTERVAL_NS;
+	reading->whole = reading->may_be_whole && !names->has_symbols;
+	reading->packed = names->cache != NULL;
+	reading->addresses = names->unknown;
+	names->unknown = (struct kernel_addresses){0};
+	return reading;
+}
+
+static void start_reading(struct kernel_names *names)
+{
+	struct kernel_reading *reading = names->is_reading ? NULL : new_reading(names);
+	if (!reading)
+		return;
+	struct offload_work work = {.timeout_ns = READ_TIMEOUT_NS,
+				    .run = run,
+				    .done = on_read,
+				    .release = release,
+				    .argument = reading,
+				    .userdata = names};
+	names->is_reading = offload_submit(names->offload, &work) == 0;
+	if (!names->is_reading)
+		kernel_reading_free(reading);
+}
+
+/* Asks for what is unknown, one question after the other. */
+static void go_on(struct kernel_names *names)
+{
+	if (names->unknown.count)
+		start_reading(names);
+}
+
+static void ask_for(struct kernel_names *names, uint64_t address)
+{
+	struct kernel_addresses *unknown = &names->unknown;
+	for (size_t i = 0; i < unknown->count; i++)
+		if (unknown->items[i] == address)
+			return;
+	if (unknown->count < MAX_UNKNOWN && array_add(unknown, address) == 0)
+		go_on(names);
+}
+
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+/* The name in the kernel or one of its modules. */
+static bool find_listed(struct kernel_names *names, uint64_t address, const char **ret_name, const char **ret_module)
 {
 	uint64_t start;
 	if (known_names_get(&names->known, address, ret_name, ret_module))
 		return true;
-	kernel_names_prepare(names);
-	bool certain = kernel_symbols_are_certain(&names->symbols, address);
-	if (!certain) {
-		*ret_module = "bpf";
-		if (bpf_symbols_find(&names->bpf, address, ret_name))
-			return true;
-		take_symbols(names, false);
+	if (!names->is_begun) {
+		names->is_begun = true;
+		names->has_symbols = kernel_symbols_open(names->cache, files_of(names), &names->symbols) == 0;
 	}
-	if (kernel_symbols_find(&names->symbols, address, ret_name, ret_module, &start)) {
-		if (names->come_again && certain && names->symbols.stored)
-			known_names_put(&names->known, address, *ret_name, *ret_module);
+	if (!names->has_symbols || !kernel_symbols_are_certain(&names->symbols, address) ||
+	    !kernel_symbols_find(&names->symbols, address, ret_name, ret_module, &start))
+		return false;
+	if (names->symbols.stored)
+		known_names_put(&names->known, address, *ret_name, *ret_module);
+	return true;
+}
+
+void kernel_names_prepare(struct kernel_names *names, uint64_t address)
+{
+	const char *name, *module;
+	if (!generated_code_covers(names->code, address) && !find_listed(names, address, &name, &module))
+		ask_for(names, address);
+}
+
+bool kernel_names_find(struct kernel_names *names, uint64_t address, uint64_t time_ns, const char **ret_name,
+		       const char **ret_module)
+{
+	const struct generated_function *function = generated_code_find(names->code, address, time_ns);
+	if (function) {
+		*ret_name = function->name;
+		*ret_module = generated_code_module(function);
 		return true;
 	}
-	if (monotonic_ns() - names->loaded_ns < KERNEL_RELOAD_NS)
-		return false;
-	take_symbols(names, false);
-	return kernel_symbols_find(&names->symbols, address, ret_name, ret_module, &start);
+	if (find_listed(names, address, ret_name, ret_module))
+		return true;
+	ask_for(names, address);
+	return false;
 }
 
 bool kernel_names_replace_damaged(struct kernel_names *names)
 {
-	if (!names->symbols.stored || stored_symbols_are_whole(names->symbols.stored))
+	if (!names->has_symbols || !names->symbols.stored || stored_symbols_are_whole(names->symbols.stored))
 		return false;
-	take_symbols(names, false);
+	kernel_symbols_free(&names->symbols);
+	names->has_symbols = false;
+	names->cache = NULL;
+	names->whole_ns = 0;
+	start_reading(names);
 	return true;
 }
 
@@ -80,6 +223,7 @@ size_t kernel_names_bytes(const struct kernel_names *names)
 void kernel_names_free(struct kernel_names *names)
 {
 	known_names_clear(&names->known);
-	kernel_symbols_free(&names->symbols);
-	bpf_symbols_free(&names->bpf);
+	if (names->has_symbols)
+		kernel_symbols_free(&names->symbols);
+	array_free(&names->unknown);
 }

@@ -40,6 +40,8 @@
 	     "processes whose trace contexts were not looked for because there were too many") \
 	LOSS(names_refused, 0, "files without some of their names, for lack of room")      \
 	LOSS(names_forgotten, 0, "files whose names were given up to make room")           \
+	LOSS(code_names_forgotten, c->code_forgotten,                                      \
+	     "names of code that the kernel generated, forgotten because there were too many") \
 	LOSS(parser_refused, c->parser.failed, "requests the parser child answered with an error") \
 	LOSS(parser_children_killed, c->parser.children_killed,                            \
 	     "parser children ended for hanging, being stopped or lying")                  \

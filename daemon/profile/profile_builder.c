@@ -124,6 +124,8 @@ bool profile_prepare_stack(const struct aggregate *aggregate, size_t index,
 	size_t count = (size_t)stack->kernel_frames + stack->user_frames;
 	bool all_known = true;
 	for (size_t i = 0; i < count; i++) {
+		if (words[i] >> 60 == FRAME_KERNEL)
+			symbolizer_prepare_kernel(symbolizer, words[i]);
 		if (words[i] >> 60 >= FRAME_ADDRESS)
 			continue;
 		struct binary *binary =

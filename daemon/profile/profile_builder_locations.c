@@ -164,12 +164,12 @@ static struct profile_location file_location(struct builder *b, uint64_t word)
 	return location;
 }
 
-static struct profile_location kernel_location(struct builder *b, uint64_t address)
+static struct profile_location kernel_location(struct builder *b, uint64_t address, uint64_t time)
 {
 	struct symbol_frame frame;
 	const char *module = "";
 	bool named = b->options->symbolizer &&
-		     symbolizer_find_kernel(b->options->symbolizer, address, &frame, &module);
+		     symbolizer_find_kernel(b->options->symbolizer, address, time, &frame, &module);
 	char file[128] = KERNEL_MAPPING_FILE;
 	if (module[0])
 		snprintf(file, sizeof(file), "[%s]", module);
@@ -242,15 +242,18 @@ uint32_t builder_location(struct builder *b, uint64_t word, const struct aggrega
 {
 	if (word >> 60 == FRAME_ADDRESS)
 		return address_location_of(b, word & FRAME_PAYLOAD_MASK, entry);
-	const uint64_t *known = hash_get(&b->locations, word);
+	uint64_t key = word;
+	if (word >> 60 == FRAME_KERNEL && b->options->symbolizer)
+		key ^= symbolizer_kernel_code(b->options->symbolizer, word, entry->time);
+	const uint64_t *known = hash_get(&b->locations, key);
 	if (known)
 		return (uint32_t)*known;
 	struct profile_location location;
 	if (word >> 60 == FRAME_KERNEL)
-		location = kernel_location(b, word);
+		location = kernel_location(b, word, entry->time);
 	else if (word >> 60 == FRAME_END)
 		location = end_location(b, word);
 	else
 		location = file_location(b, word);
-	return keep_location(b, word, location);
+	return keep_location(b, key, location);
 }

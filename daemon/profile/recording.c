@@ -87,6 +87,12 @@ static void on_sample(void *userdata, const struct record_sample *sample, const 
 		recording_note_jit(r, process);
 }
 
+static void on_code_replaced(void *userdata, uint64_t start, uint64_t size)
+{
+	struct recording *r = userdata;
+	aggregate_part_kernel_code(&r->aggregate, start, size);
+}
+
 static bool prepare_stack(struct recording *r, size_t index)
 {
 	return profile_prepare_stack(&r->aggregate, index, collector_binaries(r->collector),
@@ -184,6 +190,7 @@ int recording_new(struct loop *loop, struct recording_options *options,
 		.table_bytes = r->options.limits.table_bytes,
 		.on_sample = on_sample,
 		.on_drained = on_drained,
+		.on_code_replaced = on_code_replaced,
 		.wants_heap = r->options.has_strategies ? wants_heap : NULL,
 		.on_oom = r->options.on_victim ? recording_on_victim : NULL,
 		.userdata = r,
@@ -199,7 +206,8 @@ int recording_new(struct loop *loop, struct recording_options *options,
 	struct symbolizer_options names = {.inlines = r->options.inlines,
 					   .max_bytes = r->options.limits.symbol_bytes};
 	if (error == 0 && r->options.symbolize)
-		error = symbolizer_new(collector_binary_store(r->collector), &names, &r->symbolizer);
+		error = symbolizer_new(collector_binary_store(r->collector),
+				       collector_generated_code(r->collector), &names, &r->symbolizer);
 	if (error < 0) {
 		snprintf(failure->text, sizeof(failure->text), "%s",
 			 cause.text[0] ? cause.text : strerror(-error));

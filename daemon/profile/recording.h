@@ -231,7 +231,7 @@ void recording_get_statistics(struct recording *recording, struct recording_stat
 /* Of them the budget alone, which costs nothing to look at. */
 void recording_get_budget(const struct recording *recording, struct budget_report *ret);
 
-/* Are names looked up at all? The kernel's function at an address, NULL when there is none; valid until the
+/* Are names looked up at all? The kernel's function at an address now, NULL when there is none, or none yet; valid until the
  * next call. */
 bool recording_has_names(const struct recording *recording);
 const char *recording_find_kernel(struct recording *recording, uint64_t address);

@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HEAD_START_NS (10 * NS_PER_MS)
-
 struct host_addition {
 	struct profile *profile;
 	bool failed;
@@ -158,14 +156,6 @@ static int build_profile(struct recording *r, const struct aggregate_window *win
 	return 0;
 }
 
-static bool has_kernel_frames(const struct recording *r)
-{
-	for (size_t i = 0; i < r->aggregate.stacks.count; i++)
-		if (r->aggregate.stacks.items[i].kernel_frames)
-			return true;
-	return false;
-}
-
 static void wait_for_names(struct recording *r)
 {
 	struct binary_store *store = collector_binary_store(r->collector);
@@ -175,9 +165,6 @@ static void wait_for_names(struct recording *r)
 	recording_prepare_names(r);
 	recording_wait_for_jit(r);
 	symbolizer_request_lines(r->symbolizer, true);
-	/* The parser's child gets to work first. */
-	if (binary_store_drain(store, HEAD_START_NS) == -ETIMEDOUT && has_kernel_frames(r))
-		symbolizer_prepare_kernel(r->symbolizer);
 	do {
 		now = monotonic_ns();
 		binary_store_drain(store, now < until ? until - now : 0);
@@ -214,8 +201,6 @@ static int begin_next(struct recording *r, uint64_t end, const struct recording_
 	r->interval_ns = end;
 	aggregate_next(&r->aggregate);
 	recording_forget_old(r);
-	if (r->symbolizer && r->running)
-		symbolizer_expect_again(r->symbolizer);
 	if (r->strategies)
 		strategies_forget_processes(r->strategies);
 	return 0;

@@ -165,6 +165,6 @@ const char *recording_find_kernel(struct recording *r, uint64_t address)
 	struct symbol_frame frame;
 	const char *module;
 	bool found = r->symbolizer && (int64_t)address < 0 && /* the upper half is the kernel's */
-		     symbolizer_find_kernel(r->symbolizer, address, &frame, &module);
+		     symbolizer_find_kernel(r->symbolizer, address, monotonic_ns(), &frame, &module);
 	return found ? frame.name : NULL;
 }

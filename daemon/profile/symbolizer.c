@@ -148,8 +148,10 @@ bool symbolizer_replace_damaged(struct symbolizer *s)
 		names_request_symbols(names);
 		is_awaited = true;
 	}
-	if (kernel_names_replace_damaged(&s->kernel))
+	if (kernel_names_replace_damaged(&s->kernel)) {
 		note_damaged(s);
+		is_awaited = true;
+	}
 	return is_awaited;
 }
 
@@ -231,29 +233,32 @@ size_t symbolizer_find(struct symbolizer *s, struct binary *binary, uint64_t add
 
 /* ---- The kernel ------------------------------------------------------------------------------ */
 
-void symbolizer_expect_again(struct symbolizer *s)
+void symbolizer_prepare_kernel(struct symbolizer *s, uint64_t address)
 {
-	s->kernel.come_again = true;
+	kernel_names_prepare(&s->kernel, address);
 }
 
-void symbolizer_prepare_kernel(struct symbolizer *s)
-{
-	kernel_names_prepare(&s->kernel);
-}
-
-bool symbolizer_find_kernel(struct symbolizer *s, uint64_t address, struct symbol_frame *frame,
+bool symbolizer_find_kernel(struct symbolizer *s, uint64_t address, uint64_t time_ns, struct symbol_frame *frame,
 			    const char **ret_module)
 {
 	const char *name;
-	if (!kernel_names_find(&s->kernel, address, &name, ret_module))
+	if (!kernel_names_find(&s->kernel, address, time_ns, &name, ret_module))
 		return false;
 	*frame = (struct symbol_frame){.name = name, .system_name = name, .file = ""};
 	return true;
 }
 
+uint64_t symbolizer_kernel_code(const struct symbolizer *s, uint64_t address, uint64_t time_ns)
+{
+	if (!s->kernel.code->is_reused)
+		return 0;
+	const struct generated_function *function = generated_code_find(s->kernel.code, address, time_ns);
+	return function ? function->from_ns : 0;
+}
+
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-int symbolizer_new(struct binary_store *store, const struct symbolizer_options *options,
+int symbolizer_new(struct binary_store *store, struct generated_code *code, const struct symbolizer_options *options,
 		   struct symbolizer **ret)
 {
 	struct symbolizer *s = calloc(1, sizeof(*s));
@@ -261,6 +266,8 @@ int symbolizer_new(struct binary_store *store, const struct symbolizer_options *
 		return -ENOMEM;
 	s->store = store;
 	s->kernel.cache = binary_store_cache(store);
+	s->kernel.offload = binary_store_offload(store);
+	s->kernel.code = code;
 	s->options = *options;
 	if (!s->options.max_bytes)
 		s->options.max_bytes = SYMBOLIZER_MAX_BYTES;

@@ -12,7 +12,7 @@
 #include "collect/binaries.h"
 
 struct symbolizer;
-struct kernel_symbols;
+struct generated_code;
 
 struct symbolizer_options {
 	bool inlines; /* inlined functions as frames of their own */
@@ -36,7 +36,8 @@ struct symbol_frame {
 	uint32_t line, column, start_line;
 };
 
-int symbolizer_new(struct binary_store *store, const struct symbolizer_options *options,
+/* `code`: the kernel's, stays the caller's. */
+int symbolizer_new(struct binary_store *store, struct generated_code *code, const struct symbolizer_options *options,
 		   struct symbolizer **ret);
 struct symbolizer *symbolizer_free(struct symbolizer *symbolizer);
 
@@ -51,8 +52,7 @@ int symbolizer_want_lines(struct symbolizer *symbolizer, struct binary *binary, 
 void symbolizer_request_lines(struct symbolizer *symbolizer, bool all);
 
 /* Names are read where they lie in the cache. What somebody has truncated there since is counted as damaged and asked
- * for again, to be held in memory from then on; the kernel's names are read anew at once. Returns whether an answer is
- * awaited. */
+ * for again, to be held in memory from then on. Returns whether an answer is awaited. */
 bool symbolizer_replace_damaged(struct symbolizer *symbolizer);
 
 /* Fills at most `capacity` frames for an ELF address of a binary. Returns how many, 0: no name. */
@@ -75,13 +75,13 @@ bool symbolizer_forget(struct symbolizer *symbolizer, struct binary *binary);
 void symbolizer_get_statistics(const struct symbolizer *symbolizer,
 			       struct symbolizer_statistics *ret);
 
-/* From now on most addresses come again, with the next profile: what is read of them from the cache is kept. */
-void symbolizer_expect_again(struct symbolizer *symbolizer);
+/* Has a name found for a kernel address that a sample had, by the time a profile is taken. */
+void symbolizer_prepare_kernel(struct symbolizer *symbolizer, uint64_t address);
 
-/* Reads the kernel's symbols now instead of with the first address. */
-void symbolizer_prepare_kernel(struct symbolizer *symbolizer);
-
-/* Name of a kernel address (and its module, "" for the kernel itself), valid until the next call.
- * False: none. */
-bool symbolizer_find_kernel(struct symbolizer *symbolizer, uint64_t address,
+/* Name of a kernel address (and its module, "" for the kernel itself) as it was at a time (CLOCK_MONOTONIC), valid
+ * until the next call. False: none, or it is not known yet. */
+bool symbolizer_find_kernel(struct symbolizer *symbolizer, uint64_t address, uint64_t time_ns,
 			    struct symbol_frame *frame, const char **ret_module);
+
+/* Which code a kernel address meant at that time: a number for each that was there, 0 where there was but one. */
+uint64_t symbolizer_kernel_code(const struct symbolizer *symbolizer, uint64_t address, uint64_t time_ns);

@@ -46,55 +46,63 @@ static bool find_in_kernel(const char *name, struct known *ret)
 	return ret->start;
 }
 
-static void assert_found(struct bpf_symbols *symbols, const struct known *known)
+static void assert_found(const struct generated_code *code, const struct known *known)
 {
-	const char *name = NULL;
-	assert_true(bpf_symbols_find(symbols, known->start, &name));
-	assert_string_equal(name, known->name);
-	assert_true(bpf_symbols_find(symbols, known->start + 4, &name));
-	assert_string_equal(name, known->name);
+	for (int i = 0; i < 8; i += 4) {
+		const struct generated_function *f = generated_code_find(code, known->start + (uint64_t)i, 1);
+		assert_non_null(f);
+		assert_string_equal(f->name, known->name);
+		assert_string_equal(generated_code_module(f), "bpf");
+	}
 }
 
 static void names_programs_that_come(void **state)
 {
-	struct bpf_symbols symbols = {0};
+	struct generated_code code = {0};
 	struct known first, second;
-	const char *name;
+	uint32_t last_id = 0;
 	(void)state;
 	int one = load("first_of_test", 40);
 	assert_true(find_in_kernel("_first_of_test", &first));
-	assert_found(&symbols, &first);
-	assert_false(bpf_symbols_find(&symbols, 0x1000, &name));
-	size_t count = symbols.items.count;
+	bpf_symbols_read(&code, &last_id);
+	assert_found(&code, &first);
+	assert_null(generated_code_find(&code, 0x1000, 1));
+	uint32_t id = last_id;
+	size_t count = code.functions.count;
 	int two = load("second_of_test", 50);
 	assert_true(find_in_kernel("_second_of_test", &second));
-	assert_found(&symbols, &second);
-	assert_true(symbols.items.count > count);
-	assert_found(&symbols, &first);
+	bpf_symbols_read(&code, &last_id);
+	assert_found(&code, &second);
+	assert_true(code.functions.count > count);
+	assert_true(last_id > id);
+	assert_found(&code, &first);
 	close(one);
 	close(two);
-	bpf_symbols_free(&symbols);
+	generated_code_free(&code);
 }
 
 /* Compares each program's code that the kernel has a name for. Returns how many differ. */
 static unsigned compare(unsigned *compared)
 {
-	struct bpf_symbols symbols = {0};
+	struct generated_code code = {0};
+	uint32_t last_id = 0;
 	FILE *file = fopen("/proc/kallsyms", "re");
 	char line[512], name[256], type;
 	unsigned long long start;
 	unsigned different = 0;
+	bpf_symbols_read(&code, &last_id);
 	while (file && fgets(line, sizeof(line), file)) {
-		const char *found;
-		if (!strstr(line, " bpf_prog_") || sscanf(line, "%llx %c %255s", &start, &type, name) != 3 ||
-		    !bpf_symbols_find(&symbols, start, &found))
+		if (!strstr(line, " bpf_prog_") || sscanf(line, "%llx %c %255s", &start, &type, name) != 3)
 			continue;
-		different += strcmp(found + TAG_END, name + TAG_END) != 0;
+		const struct generated_function *found = generated_code_find(&code, start, 1);
+		if (!found)
+			continue;
+		different += strcmp(found->name + TAG_END, name + TAG_END) != 0;
 		(*compared)++;
 	}
 	if (file)
 		fclose(file);
-	bpf_symbols_free(&symbols);
+	generated_code_free(&code);
 	return different;
 }
 

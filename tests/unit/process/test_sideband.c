@@ -112,6 +112,7 @@ static void test_attributes(void **state)
 {
 	struct fake *fake = *state;
 	assert_true(fake->attr.mmap && fake->attr.mmap2 && !fake->attr.mmap_data);
+	assert_true(fake->attr.ksymbol);
 	assert_true(fake->attr.task && fake->attr.comm && fake->attr.comm_exec);
 	assert_true(fake->attr.use_clockid && fake->attr.watermark && fake->attr.sample_id_all);
 	assert_int_equal(fake->attr.clockid, CLOCK_MONOTONIC);
@@ -245,6 +246,34 @@ static void test_parse(void **state)
 	assert_string_equal(record.comm, "nnnnnnnnnnnnnnn");
 }
 
+static void test_parse_code(void **state)
+{
+	struct {
+		struct perf_event_header header;
+		uint64_t start;
+		uint32_t length;
+		uint16_t type, flags;
+		char name[24];
+		uint64_t time;
+	} code = {{PERF_RECORD_KSYMBOL, 0, sizeof(code)}, 0xffffffffc0001000, 64, PERF_RECORD_KSYMBOL_TYPE_BPF, 0,
+		  "bpf_prog_1234_name", 7};
+	struct sideband_record record;
+	uint64_t lost;
+	assert_int_equal(sideband_parse(&code, sizeof(code), &record, &lost), SIDEBAND_PARSED);
+	assert_int_equal(record.kind, SIDEBAND_CODE_COMES);
+	assert_int_equal(record.start, 0xffffffffc0001000);
+	assert_int_equal(record.length, 64);
+	assert_int_equal(record.time, 7);
+	assert_string_equal(record.name, "bpf_prog_1234_name");
+	code.flags = PERF_RECORD_KSYMBOL_FLAGS_UNREGISTER;
+	assert_int_equal(sideband_parse(&code, sizeof(code), &record, &lost), SIDEBAND_PARSED);
+	assert_int_equal(record.kind, SIDEBAND_CODE_GOES);
+	for (size_t n = SIDEBAND_RECORD_MIN; n <= sizeof(code) - sizeof(code.name); n += 8)
+		assert_int_equal(sideband_parse(&code, n, &record, &lost), SIDEBAND_BROKEN);
+	memset(code.name, 'n', sizeof(code.name));
+	assert_int_equal(sideband_parse(&code, sizeof(code), &record, &lost), SIDEBAND_BROKEN);
+}
+
 #define RING_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -253,7 +282,7 @@ int main(void)
 		RING_TEST(test_attributes),   RING_TEST(test_order_and_bound),
 		RING_TEST(test_wrap),	      RING_TEST(test_loss),
 		RING_TEST(test_broken_sizes), RING_TEST(test_leaving_cpu),
-		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_parse), cmocka_unit_test(test_parse_code),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

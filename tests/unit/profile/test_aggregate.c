@@ -118,6 +118,35 @@ static void test_links(void **state)
 }
 
 /* A window beside the current one has its own beginning and end, and its own choice. */
+/* Other code at an address of the kernel: what comes afterwards is counted by itself, in stacks through it alone. */
+static void test_kernel_code_replaced(void **state)
+{
+	static const uint64_t kernel[] = {0xffffffffc0001010, 0xffffffff81000000, FRAME_WORD_FILE(2, 0x1000),
+					  FRAME_WORD_END(STACK_END_COMPLETE)};
+	struct record_sample sample = {.event = EVENT_CPU, .weight = 10, .pid = 7, .tid = 8, .kernel_frames = 2,
+				       .user_frames = 2, .comm = "thread"};
+	struct aggregate a;
+	aggregate_init(&a, NULL);
+	for (int replaced = 0; replaced < 3; replaced++) {
+		for (uint64_t i = 0; i < 4; i++) {
+			sample.header.time = 1000 * (uint64_t)replaced + i;
+			sample.stack_id = 5;
+			aggregate_add(&a, &sample, kernel, NULL, &program);
+			add(&a, 6, sample.header.time, 0);
+		}
+		aggregate_part_kernel_code(&a, 0xffffffffc0001000, 17);
+	}
+	const struct aggregate_window *window = &a.current[PROFILE_KIND_CPU];
+	assert_int_equal(window->entries.count, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(window->entries.items[i].count, window->entries.items[i].stack == 0 ? 4 : 12);
+	uint16_t part = a.stacks.items[0].part;
+	aggregate_part_kernel_code(&a, 0xffffffffc0001000, 16); /* ends before it */
+	aggregate_part_kernel_code(&a, 0xffffffffc0001011, 16);
+	assert_int_equal(a.stacks.items[0].part, part);
+	aggregate_deinit(&a);
+}
+
 static void test_windows(void **state)
 {
 	struct aggregate a;
@@ -262,6 +291,7 @@ int main(void)
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_cpus),
 		cmocka_unit_test(test_links),
+		cmocka_unit_test(test_kernel_code_replaced),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_forget_old),
 		cmocka_unit_test(room_follows_stacks),
