@@ -12,12 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEFAULT_FREQUENCY 99
-#define HEAP_INTERVAL (512U << 10)
-#define HEAP_BUDGET 0.01
 #define PREPARE_INTERVAL_NS NS_PER_SECOND
 #define PREPARE_EARLY_NS (50 * NS_PER_MS) /* rather than with the next reading of the rings */
-#define NAMES_TIMEOUT_NS (30 * NS_PER_SECOND)
 
 static void add_sample(struct recording *r, const struct record_sample *sample, const uint64_t *frames,
 		       const struct record_trace *trace, struct process *process, double factor)
@@ -130,6 +126,36 @@ static void on_drained(void *userdata)
 		memory_watch_update(&r->memory, "/proc");
 }
 
+/* All of them in the order in which they need each other. */
+static int open_parts(struct recording *r, struct collect_failure *failure)
+{
+	struct collector_options collector = recording_collector_options(r);
+	struct symbolizer_options names = {.inlines = r->options.inlines,
+					   .max_bytes = r->options.limits.symbol_bytes};
+	collector.on_sample = on_sample;
+	collector.on_drained = on_drained;
+	collector.on_code_replaced = on_code_replaced;
+	collector.wants_heap = r->options.has_strategies ? wants_heap : NULL;
+	collector.on_oom = r->options.on_victim ? recording_on_victim : NULL;
+	collector.userdata = r;
+	int error = pod_names_new(r->options.root, &r->pod_names);
+	if (error == 0 && r->options.on_victim)
+		error = history_begin(&r->history, &r->aggregate,
+				      r->options.kinds & ~PROFILE_KIND_BIT(PROFILE_KIND_HEAP),
+				      r->new_ns);
+	if (error == 0)
+		error = collector_new(r->loop, &r->options.selection, &collector, failure, &r->collector);
+	if (error == 0 && r->options.symbolize)
+		error = symbolizer_new(collector_binary_store(r->collector),
+				       collector_generated_code(r->collector), &names, &r->symbolizer);
+	return error;
+}
+
+static void tell_failure(const struct collect_failure *cause, int error, struct recording_failure *ret)
+{
+	snprintf(ret->text, sizeof(ret->text), "%s", cause->text[0] ? cause->text : strerror(-error));
+}
+
 int recording_new(struct loop *loop, struct recording_options *options,
 		  struct recording_failure *failure, struct recording **ret)
 {
@@ -143,74 +169,16 @@ int recording_new(struct loop *loop, struct recording_options *options,
 	r->options = *options;
 	r->weight = 1;
 	options->selection = options->heap_selection = (struct selection){0};
-	if (!r->options.kinds)
-		r->options.kinds = PROFILE_KIND_BIT(PROFILE_KIND_CPU);
-	if (!r->options.frequency)
-		r->options.frequency = DEFAULT_FREQUENCY;
+	recording_set_defaults(&r->options);
 	r->rate = r->options.max_cpu > 0 ? budget_first_hz(r->options.max_cpu, r->options.frequency)
 					 : r->options.frequency;
-	if (!r->options.names_timeout_ns)
-		r->options.names_timeout_ns = NAMES_TIMEOUT_NS;
-	if (!r->options.max_frames)
-		r->options.max_frames = MAX_USER_FRAMES;
 	recording_limit_memory(r);
-	struct aggregate_limits limits = {
-		.frames = r->options.limits.frames,
-		.entries = r->options.limits.entries,
-		.times = r->options.times ? AGGREGATE_DEFAULT_TIMES : 0,
-		.cpus = r->options.cpus,
-		.links = r->options.links,
-	};
+	struct aggregate_limits limits = recording_aggregate_limits(&r->options);
 	aggregate_init(&r->aggregate, &limits);
 	host_facts_read(r->options.root ? r->options.root : host_root(), &r->host);
-	struct collector_options collector = {
-		.frequency = r->rate,
-		.no_ticks = !(r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_CPU)),
-		.growth = r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_GROWTH),
-		.heap = r->options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_HEAP),
-		.heap_interval = r->options.heap_interval ? r->options.heap_interval : HEAP_INTERVAL,
-		.heap_blocks = r->options.heap_objects,
-		.heap_budget = r->options.heap_budget > 0 ? r->options.heap_budget : HEAP_BUDGET,
-		.heap_processes = r->options.limits.heap_processes,
-		.heap_age_ns = r->options.limits.heap_age_ns,
-		.heap_selection = selection_is_whole_host(&r->options.heap_selection) ? NULL : &r->options.heap_selection,
-		.contexts = r->options.trace_contexts,
-		.max_frames = r->options.max_frames,
-		.ring_bytes = r->options.ring_bytes,
-		.ignore_kernel_bugs = r->options.ignore_kernel_bugs,
-		.safe_mode = r->options.safe_mode,
-		.detached = r->options.detached,
-		.selection_may_change = r->options.selection_may_change,
-		.leave_out = r->options.has_strategies,
-		.environment = r->options.labels && r->options.environment,
-		.cache_directory = r->options.cache_directory,
-		.opener = r->options.opener,
-		.cache_bytes = r->options.limits.cache_bytes,
-		.binaries = r->options.limits.binaries,
-		.table_bytes = r->options.limits.table_bytes,
-		.on_sample = on_sample,
-		.on_drained = on_drained,
-		.on_code_replaced = on_code_replaced,
-		.wants_heap = r->options.has_strategies ? wants_heap : NULL,
-		.on_oom = r->options.on_victim ? recording_on_victim : NULL,
-		.userdata = r,
-	};
-	int error = pod_names_new(r->options.root, &r->pod_names);
-	if (error == 0 && r->options.on_victim)
-		error = history_begin(&r->history, &r->aggregate,
-				      r->options.kinds & ~PROFILE_KIND_BIT(PROFILE_KIND_HEAP),
-				      r->new_ns);
-	if (error == 0)
-		error = collector_new(loop, &r->options.selection, &collector, &cause,
-				      &r->collector);
-	struct symbolizer_options names = {.inlines = r->options.inlines,
-					   .max_bytes = r->options.limits.symbol_bytes};
-	if (error == 0 && r->options.symbolize)
-		error = symbolizer_new(collector_binary_store(r->collector),
-				       collector_generated_code(r->collector), &names, &r->symbolizer);
+	int error = open_parts(r, &cause);
 	if (error < 0) {
-		snprintf(failure->text, sizeof(failure->text), "%s",
-			 cause.text[0] ? cause.text : strerror(-error));
+		tell_failure(&cause, error, failure);
 		recording_free(r);
 		return error;
 	}
@@ -262,8 +230,7 @@ int recording_start(struct recording *r, struct recording_failure *failure)
 	if (error == 0 && r->options.max_memory)
 		error = recording_start_memory_budget(r);
 	if (error < 0)
-		snprintf(failure->text, sizeof(failure->text), "%s",
-			 cause.text[0] ? cause.text : strerror(-error));
+		tell_failure(&cause, error, failure);
 	return error;
 }
 
@@ -282,8 +249,7 @@ int recording_set_selection(struct recording *r, struct selection *selection,
 	int error = collector_apply_selection(r->collector, &cause);
 	if (error < 0) {
 		r->options.selection = old;
-		snprintf(failure->text, sizeof(failure->text), "%s",
-			 cause.text[0] ? cause.text : strerror(-error));
+		tell_failure(&cause, error, failure);
 		return error;
 	}
 	selection_free(&old);

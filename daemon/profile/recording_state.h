@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of a recording, shared by its parts: recording.c (life and sampling), recording_levers.c (rate and
- * budget), recording_jit.c (JIT code), recording_profiles.c (profiles and windows), recording_room.c (what it gives up), recording_victims.c
- * and recording_statistics.c. Nobody else includes this.
+ * The inside of a recording, shared by its parts: recording.c (life and sampling), recording_options.c (what it asks of
+ * its parts), recording_levers.c (rate and budget), recording_jit.c (JIT code), recording_profiles.c (profiles and
+ * windows), recording_room.c (what it gives up), recording_victims.c and recording_statistics.c. Nobody else includes
+ * this.
  */
 #pragma once
 
@@ -77,6 +78,14 @@ static inline bool recording_looks_at_memory(const struct recording *r)
 	return recording_looks_at(r, PROFILE_KIND_GROWTH) || recording_looks_at(r, PROFILE_KIND_HEAP);
 }
 
+/* Fills in the defaults of options that are 0. */
+void recording_set_defaults(struct recording_options *options);
+
+struct aggregate_limits recording_aggregate_limits(const struct recording_options *options);
+
+/* All but the callbacks; what it points to stays the recording's. */
+struct collector_options recording_collector_options(const struct recording *r);
+
 /* CPU time of this process and of its parser children, ns. */
 uint64_t recording_own_cpu_ns(const struct recording *r);
 
@@ -106,8 +115,8 @@ int recording_forget_stacks(struct recording *r);
 /* What a recording without end must give up now and then; after each profile. */
 void recording_forget_old(struct recording *r);
 
-/* Begins to keep options.max_cpu. Returns 0 or -errno. */
-/* `own_cpu_ns`: what our processes had cost when that began which the first step pays for. */
+/* Begins to keep options.max_cpu. `own_cpu_ns`: what our processes had cost when that began which the first step pays
+ * for. Returns 0 or -errno. */
 int recording_start_budget(struct recording *r, uint64_t own_cpu_ns);
 
 /* Makes the limits fit into options.max_memory, if that is set. Before anything is built from them. */

@@ -74,6 +74,47 @@ void recording_get_budget(const struct recording *r, struct budget_report *ret)
 		recording_budget_report(r->budget, ret);
 }
 
+/* Of processes that are, and of those that are no more. */
+static void add_jit_losses(const struct recording *r, struct recording_losses *losses)
+{
+	losses->jit_lines_bad = r->forgotten.jit_lines_bad;
+	losses->jit_entries_dropped = r->forgotten.jit_entries_dropped;
+	losses->jit_bytes_unread = r->forgotten.jit_bytes_unread;
+	losses->jit_readings_lost = r->forgotten.jit_readings_lost;
+	losses->jit_maps_hanging = r->forgotten.jit_maps_hanging;
+	struct hash_slot *slot;
+	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
+		losses_add_jit(losses, ((struct process *)(uintptr_t)slot->key)->jit);
+}
+
+/* What the kernel side took and nobody wanted afterwards is no sample of the profile: ticks = samples + ... still. */
+static void correct_counters(const struct recording *r, const struct collector_statistics *c,
+			     struct recording_statistics *ret)
+{
+	const struct recording_left_out *left_out = r->left_out;
+	/* Rejected after all: they belong to the unselected ticks. */
+	ret->counters[COUNTER_SAMPLES] -= c->rejected;
+	ret->counters[COUNTER_CAPTURED_NS] -= c->rejected_ns;
+	ret->counters[COUNTER_UNSELECTED] += c->rejected;
+	ret->counters[COUNTER_UNSELECTED_NS] += c->rejected_ns;
+	ret->counters[COUNTER_GROWTH_SAMPLES] -= c->rejected_growth;
+	ret->counters[COUNTER_GROWTH_BYTES] -= c->rejected_growth_bytes;
+	/* Left out by strategies. */
+	ret->counters[COUNTER_SAMPLES] -= left_out[PROFILE_KIND_CPU].samples;
+	ret->counters[COUNTER_CAPTURED_NS] -= left_out[PROFILE_KIND_CPU].weight;
+	ret->counters[COUNTER_NOT_TAKEN] = ret->not_taken;
+	ret->counters[COUNTER_NOT_TAKEN_NS] = ret->not_taken_ns;
+	ret->counters[COUNTER_GROWTH_SAMPLES] -= ret->growth_not_taken;
+	ret->counters[COUNTER_GROWTH_BYTES] -= ret->growth_not_taken_bytes;
+}
+
+static void add_ends(const struct aggregate *aggregate, uint64_t ends[STACK_END_MAX])
+{
+	for (size_t i = 0; i < STACK_END_MAX; i++)
+		for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
+			ends[i] += aggregate->totals[kind].ends[i];
+}
+
 void recording_get_statistics(struct recording *r, struct recording_statistics *ret)
 {
 	struct collector_statistics c;
@@ -117,37 +158,15 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 	recording_get_budget(r, &ret->budget);
 	ret->memory_budget = r->memory_budget;
 	losses_collect(&ret->losses, &c);
+	add_jit_losses(r, &ret->losses);
 	ret->watched_processes =
 		memory_watch_sum(&r->memory, &ret->watched_first, &ret->watched_last);
-	ret->losses.jit_lines_bad = r->forgotten.jit_lines_bad;
-	ret->losses.jit_entries_dropped = r->forgotten.jit_entries_dropped;
-	ret->losses.jit_bytes_unread = r->forgotten.jit_bytes_unread;
-	ret->losses.jit_readings_lost = r->forgotten.jit_readings_lost;
-	ret->losses.jit_maps_hanging = r->forgotten.jit_maps_hanging;
 	if (r->symbolizer)
 		add_symbolizer_statistics(r, ret);
-	struct hash_slot *slot;
-	for (size_t i = 0; (slot = hash_next(&r->jit_processes, &i));)
-		losses_add_jit(&ret->losses, ((struct process *)(uintptr_t)slot->key)->jit);
-	memcpy(ret->counters, c.counters, sizeof(ret->counters));
-	for (size_t i = 0; i < STACK_END_MAX; i++)
-		for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
-			ret->ends[i] += r->aggregate.totals[kind].ends[i];
+	add_ends(&r->aggregate, ret->ends);
 	memcpy(ret->frames_of_type, r->built.of_type, sizeof(ret->frames_of_type));
-	/* Rejected after all: they belong to the unselected ticks. */
-	ret->counters[COUNTER_SAMPLES] -= c.rejected;
-	ret->counters[COUNTER_CAPTURED_NS] -= c.rejected_ns;
-	ret->counters[COUNTER_UNSELECTED] += c.rejected;
-	ret->counters[COUNTER_UNSELECTED_NS] += c.rejected_ns;
-	ret->counters[COUNTER_GROWTH_SAMPLES] -= c.rejected_growth;
-	ret->counters[COUNTER_GROWTH_BYTES] -= c.rejected_growth_bytes;
-	/* No samples of the profile either: ticks = samples + ... + not_taken. */
-	ret->counters[COUNTER_SAMPLES] -= left_out[PROFILE_KIND_CPU].samples;
-	ret->counters[COUNTER_CAPTURED_NS] -= left_out[PROFILE_KIND_CPU].weight;
-	ret->counters[COUNTER_NOT_TAKEN] = ret->not_taken;
-	ret->counters[COUNTER_NOT_TAKEN_NS] = ret->not_taken_ns;
-	ret->counters[COUNTER_GROWTH_SAMPLES] -= ret->growth_not_taken;
-	ret->counters[COUNTER_GROWTH_BYTES] -= ret->growth_not_taken_bytes;
+	memcpy(ret->counters, c.counters, sizeof(ret->counters));
+	correct_counters(r, &c, ret);
 }
 
 size_t recording_get_maps(const struct recording *r, struct map_usage *ret, size_t capacity)
