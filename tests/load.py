@@ -66,6 +66,22 @@ def busy(*arguments, env=None):
             process.kill()
 
 
+@contextlib.contextmanager
+def group_of_tests(parent, name=None):
+    """A new cgroup below a directory of a hierarchy. It goes at the end: as soon as what ran in it has ended, or it is
+    left behind after five seconds."""
+    group = pathlib.Path(parent) / (name or f"bolometer-test-{os.getpid()}")
+    group.mkdir()
+    try:
+        yield group
+    finally:
+        end = time.monotonic() + 5
+        while group.exists() and time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                group.rmdir()
+            time.sleep(0.02)
+
+
 def wait_for_sampling(pid, patience=60):
     """Until a recorder has its clock events, and takes signals."""
     end = time.monotonic() + patience

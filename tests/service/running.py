@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "command"), str(HERE.parent / "truth"), str(HERE.parent / "browser")]
 
 from harness import Failure, expect  # noqa: E402  pylint: disable=wrong-import-position
-from load import busy  # noqa: E402,F401  pylint: disable=wrong-import-position
+from load import busy, group_of_tests  # noqa: E402,F401  pylint: disable=wrong-import-position
 
 TOKEN = "correct horse battery staple"
 START_SECONDS = 60

@@ -11,12 +11,11 @@ import shutil
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 
-from running import (HERE, TOKEN, UnixConnection, basic, busy, expect_status, running)
+from running import (HERE, TOKEN, UnixConnection, basic, busy, expect_status, group_of_tests, running)
 from harness import Stopwatch, Undecided, expect, main
 from profile_reader import Profile
 
@@ -227,20 +226,9 @@ def cgroup_root():
 @contextlib.contextmanager
 def load_in(group):
     """A new group with a program that takes a CPU; both go at the end."""
-    group.mkdir()
-    try:
-        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
-            try:
-                (group / "cgroup.procs").write_text(str(process.pid))
-                yield
-            finally:
-                process.kill()
-    finally:
-        for _ in range(100):
-            with contextlib.suppress(OSError):
-                group.rmdir()
-                break
-            time.sleep(0.05)
+    with group_of_tests(group.parent, group.name), busy() as pid:
+        (group / "cgroup.procs").write_text(str(pid))
+        yield
 
 
 def cgroups_that_come(bolometer):

@@ -25,7 +25,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from load import Program, no_idle_cpu, wait_for_sampling  # noqa: E402,F401
+from load import Program, group_of_tests, no_idle_cpu, wait_for_sampling  # noqa: E402,F401
 from profile_reader import Profile  # noqa: E402
 from verdict import SKIPPED, Failure, Stopwatch, Undecided, expect, run_tests  # noqa: E402,F401
 

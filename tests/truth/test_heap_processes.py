@@ -21,7 +21,7 @@ import time
 from heap_recording import (LOOKS_SECONDS, LOST, NO_LINKS, TIMEOUT, TYPES, changed_code, expect_ended, expect_no_probes,
                             lacks_links)
 from profile_reader import Profile
-from recording import Program, Undecided, expect, main
+from recording import Program, Undecided, expect, group_of_tests, main
 from test_children import cgroup_root
 
 WAIT = 20
@@ -154,16 +154,8 @@ def in_cgroup(run):
     root = cgroup_root()
     if not root:
         return "SKIPPED: no cgroup hierarchy that can be written"
-    group = root / f"bolometer-test-{os.getpid()}"
-    group.mkdir()
-    try:
+    with group_of_tests(root) as group:
         return run(group)
-    finally:
-        for _ in range(50):
-            with contextlib.suppress(OSError):
-                group.rmdir()
-                break
-            time.sleep(0.1)
 
 
 def by_cgroup(bench):

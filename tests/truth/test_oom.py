@@ -9,16 +9,14 @@ CPU, are kept as files beside the recording's, and say where its memory went.
 
 import contextlib
 import json
-import os
 import pathlib
 import signal
 import subprocess
 import tempfile
-import time
 
 from profile_reader import Profile
 from heap_recording import NO_LINKS, lacks_links
-from recording import Program, Undecided, expect, main
+from recording import Program, Undecided, expect, group_of_tests, main
 
 LIMIT = 48 << 20
 
@@ -43,20 +41,12 @@ def limited_group():
     if not hierarchy:
         yield None
         return
-    group = hierarchy / f"bolometer-test-{os.getpid()}"
-    group.mkdir()
-    try:
+    with group_of_tests(hierarchy) as group:
         (group / limit).write_text(str(LIMIT), encoding="ascii")
         for swap in ("memory.memsw.limit_in_bytes", "memory.swap.max"):
             with contextlib.suppress(OSError):
                 (group / swap).write_text(str(LIMIT if "memsw" in swap else 0), encoding="ascii")
         yield group / "cgroup.procs"
-    finally:
-        for _ in range(50):
-            with contextlib.suppress(OSError):
-                group.rmdir()
-                break
-            time.sleep(0.1)
 
 
 def victim(bench):

@@ -43,6 +43,7 @@ static void say_hello(struct http_exchange *exchange, void *userdata)
 }
 
 static struct http_exchange *waiting;
+static int waits[2]; /* a pipe: a byte for each request that waits for ever */
 
 static int answer_late(struct loop_source *source, uint32_t events, void *userdata)
 {
@@ -63,7 +64,9 @@ static void wait_a_little(struct http_exchange *exchange, void *userdata)
 	struct loop_source *timer;
 	waiting = exchange;
 	http_defer(exchange, forget, NULL);
-	if (!http_query(exchange, "forever"))
+	if (http_query(exchange, "forever"))
+		assert_int_equal(write(waits[1], "", 1), 1);
+	else
 		loop_add_timer(userdata, 100 * NS_PER_MS, 0, answer_late, NULL, &timer);
 }
 
@@ -122,6 +125,7 @@ static int start(void **state)
 	assert_true(fd >= 0 && token_fd >= 0 && unix_fd >= 0);
 	world->port = port_of(fd);
 	world->port_with_token = port_of(token_fd);
+	assert_int_equal(pipe(waits), 0);
 	world->server = fork();
 	if (world->server == 0)
 		_exit(serve(world, fd, token_fd, unix_fd));
@@ -358,7 +362,8 @@ static void test_end(void **state)
 	static const char request[] = "GET /late?forever HTTP/1.1\r\n" HOST "\r\n";
 	int fd = connect_to(world->port);
 	assert_int_equal(send(fd, request, strlen(request), 0), strlen(request));
-	usleep(100000);
+	char byte;
+	assert_int_equal(read(waits[0], &byte, 1), 1);
 	kill(world->server, SIGTERM);
 	assert_int_equal(status_of(ask_on(fd, "", 0)), 503);
 }
