@@ -125,6 +125,29 @@ def every_command_is_told(bolometer):
         expect(command.decode() in told, f"README.md has no {command.decode()} among its commands")
 
 
+def the_code_map_is_complete(_):
+    readme = (SOURCE / "README.md").read_text()
+    architecture = (SOURCE / "docs/architecture.md").read_text()
+    for room in sorted(path.parent.name for path in SOURCE.glob("daemon/*/meson.build")):
+        expect(f"`daemon/{room}/`" in readme, f"README.md's code map has no daemon/{room}/")
+        expect(f"`daemon/{room}/`" in architecture, f"architecture.md's rooms have no daemon/{room}/")
+    kinds = sorted(path.parent.name for path in SOURCE.glob("tests/*/meson.build"))
+    expect(len(kinds) > 10, f"{kinds}")
+    row = re.search(r"^\| `tests/` \|(.*)$", readme, re.M)[1]
+    for kind in kinds:
+        expect(f"`{kind}`" in row, f"README.md's code map has no tests/{kind}")
+        expect(f"`tests/{kind}`" in architecture, f"architecture.md has no tests/{kind}")
+
+
+def targets_of_make_are_told(_):
+    targets = re.search(r"^\.PHONY: (.*)$", (SOURCE / "Makefile").read_text(), re.M)[1].split()
+    told = set(re.findall(r"^make ?([a-z-]*)", (SOURCE / "README.md").read_text(), re.M))
+    left_out = set(targets) - told - {"all", "build", "clean"}
+    expect(not left_out, f"README.md does not tell make {left_out}")
+    expect(told - {""} <= set(targets), f"there is no make {told - {''} - set(targets)}")
+
+
 if __name__ == "__main__":
     main([paths_exist, anchors_exist, configurations_are_valid, commands_are_known,
-          names_in_profiles_are_explained, endpoints_and_metrics_exist, every_command_is_told])
+          names_in_profiles_are_explained, endpoints_and_metrics_exist, every_command_is_told,
+          the_code_map_is_complete, targets_of_make_are_told])
