@@ -3,42 +3,52 @@
 """
 What a budget is good for besides its keeping: is a rate that follows the budget nearer to the truth than a fixed rate
 that costs the same? A program's functions share the CPUs in a way that it writes down itself (phases.c), on a steady
-load and on one of storms and calm. Each is recorded with a budget, then at a fixed rate that costs as much (by a
-budget of all CPUs, so that both measure alike what they cost): the rate is guessed from the ticks of the first and
-mended until the costs differ by less than a twentieth. For each phase the shares of its twenty largest functions in
-the recording are held against the true ones.
+load and on one of storms and calm. It is recorded with a budget and, at the same time, at a fixed rate. For each phase
+the shares of its twenty largest functions in either recording are held against the true ones.
 
-The cost of a recording: its CPU time while it samples, its programs in the kernel, and its interrupts of busy CPUs
-at the price that it measures itself. The error of a phase: the sum over the twenty functions of what their shares are
-off, as a part of what these have in truth. Of a recording: the mean over its phases.
+The error of a phase: the sum over the twenty functions of what their shares are off, as a part of what these have in
+truth. Of a recording: the mean over its phases. An error goes with one over the root of the samples, so that of the
+fixed rate is taken to what it would be with as many samples as the other: ticks on busy CPUs, of which either has one
+for each of its samples, have one price, and so both cost the same.
 
-    bench_adaptive.py BOLOMETER PHASES [SECONDS]
+One run scatters by a quarter and more (tests/unit/collect/test_budget_errors.c has the same figure of 300 simulated
+ones): what counts is the mean of several, which is told with its standard error. The calm must be calm: a run of the changing load
+in which other programs had more than a tenth of the CPUs does not count.
+
+    bench_adaptive.py BOLOMETER PHASES [SECONDS [RUNS [steady|changing]]]
 """
 
 import bisect
 import collections
+import contextlib
+import math
 import pathlib
 import re
+import signal
 import statistics
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "truth"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from bench_record import CPUS, bpf_statistics, counters, end_load_when_stopped  # noqa: E402
+from bench_record import bpf_statistics, counters, end_load_when_stopped  # noqa: E402
 from profile_reader import BYTES, VARINT, read_fields, read_varint  # noqa: E402
 
 SECONDS = int(sys.argv[3]) if len(sys.argv) > 3 else 80  # of each recording
+RUNS = int(sys.argv[4]) if len(sys.argv) > 4 else 4
 BUDGET, HIGHEST_HZ = "0.5%", 999
 NO_LIMIT = "100%"  # the same controller, which has nothing to do: both pay for the same start
+FIRST_HZ = 200  # of the fixed rate, then what the run before had
+OTHERS_MOST = 0.1  # of all CPUs
+READY_SECONDS = 60
 FUNCTIONS, TOP = 32, 20
 STORM_SHARE = 4  # a storm takes one part in so many of the changing load, calm the rest
 CYCLES = 2
-SAME_COST, TRIES = 0.05, 3
 EIGHTS = 8  # the functions are called work_10 to work_17, work_20 to work_27, …
-PRICE = re.compile(r"an interrupt costs (\d+) ns")
+READY = "an interrupt costs "  # the recorder's word when it samples
 NAME = re.compile(rb"work_(\d)(\d)$")
 
 
@@ -99,33 +109,19 @@ def phase_error(truth, seen):
 
 
 class Recording:
-    """Of the load by a recorder with `options`: what it cost, ns, its rate, and the error of each phase."""
+    """What a recorder has written: its counters, and the error of each phase."""
 
-    def __init__(self, bolometer, load, options, price=None):
-        with tempfile.TemporaryDirectory() as name, bpf_statistics():
-            directory = pathlib.Path(name)
-            done = subprocess.run([bolometer, "record", "-vv", *options, "-o", f"{name}/x.pb.gz", "-o", f"{name}/x.otlp",
-                                   "--", load[0], f"{name}/truth", *load[1:]], stdin=subprocess.DEVNULL,
-                                  stderr=subprocess.PIPE, text=True, check=True)
-            found = PRICE.search(done.stderr)
-            counts = counters(directory / "x.pb.gz")
-            truth = read_truth(directory / "truth")
-            seen = shares_seen(directory / "x.otlp", [end for end, _ in truth])
-        self.price = price or int(found[1])
-        ticks = counts["ticks"] - counts["idle"]
-        self.parts = {"own processes": counts["capture_cpu_ns"], "programs": counts["bpf_ns"],
-                      "interrupts": ticks * self.price}
-        self.cost = sum(self.parts.values())
-        self.samples, self.hz = counts["samples"], counts["ticks"] / CPUS / SECONDS
-        self.by_tick = (counts["bpf_ns"] + ticks * self.price) / counts["ticks"]
+    def __init__(self, path, truth):
+        self.counts = counters(path.with_suffix(".pb.gz"))
+        seen = shares_seen(path.with_suffix(".otlp"), [end for end, _ in truth])
         self.errors = [phase_error(true, one) for (_, true), one in zip(truth, seen)]
-        self.error = statistics.mean(self.errors)
+        self.samples = self.counts["samples"]
+        self.own = self.counts["capture_cpu_ns"] / 1e9
 
-    def show(self, name):
-        phases = " ".join(f"{error:.1%}" for error in self.errors)
-        parts = ", ".join(f"{part} {cost / 1e9 / SECONDS / CPUS:.3%}" for part, cost in self.parts.items())
-        print(f"    {name}: error {self.error:.1%} (by phase {phases}), {self.samples} samples, {self.hz:.0f} Hz in the "
-              f"mean, cost {self.cost / 1e9 / SECONDS / CPUS:.3%} of all CPUs ({parts})")
+    def others(self):
+        """What other programs had of all CPUs."""
+        return self.counts["unselected_ns"] / sum(self.counts[f"{part}_ns"] for part in
+                                                  ("unselected", "captured", "idle", "missed"))
 
 
 def shares_seen(path, ends):
@@ -138,33 +134,87 @@ def shares_seen(path, ends):
     return seen
 
 
-def at_same_cost(bolometer, load, adaptive):
-    """At the fixed rate that costs what the other did; the last try when none comes near enough."""
-    rate = adaptive.hz
-    for _ in range(TRIES):
-        fixed = Recording(bolometer, load, ["-F", str(max(round(rate), 1)), "--max-cpu", NO_LIMIT], adaptive.price)
-        if abs(fixed.cost / adaptive.cost - 1) < SAME_COST:
-            break
-        rate += (adaptive.cost - fixed.cost) / fixed.by_tick / CPUS / SECONDS
-    return fixed
+def command(bolometer, path, *options):
+    return [bolometer, "record", "-vv", *options, "-o", path.with_suffix(".pb.gz"), "-o", path.with_suffix(".otlp")]
+
+
+def wait_until_ready(process, path):
+    end = time.monotonic() + READY_SECONDS
+    while READY not in (said := path.read_text(encoding="utf-8")):
+        if process.poll() is not None or time.monotonic() > end:
+            sys.exit(f"the recorder does not begin: {said[-300:]}")
+        time.sleep(0.1)
+
+
+def record_both(bolometer, load, rate):
+    """Adaptive and at the fixed rate, at the same time."""
+    with tempfile.TemporaryDirectory() as name, bpf_statistics(), contextlib.ExitStack() as stack:
+        directory = pathlib.Path(name)
+        adaptive, fixed, log = directory / "adaptive", directory / "fixed", directory / "log"
+        errors = stack.enter_context(open(log, "w", encoding="utf-8"))
+        beside = stack.enter_context(subprocess.Popen(
+            command(bolometer, fixed, "-F", str(rate), "--max-cpu", NO_LIMIT, "--exe", load[0]),
+            stdin=subprocess.DEVNULL, stderr=errors))
+        stack.callback(beside.kill)
+        wait_until_ready(beside, log)
+        subprocess.run([*command(bolometer, adaptive, "-F", str(HIGHEST_HZ), "--max-cpu", BUDGET), "--", load[0],
+                        f"{name}/truth", *load[1:]], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        beside.send_signal(signal.SIGINT)
+        beside.wait()
+        truth = read_truth(directory / "truth")
+        return Recording(adaptive, truth), Recording(fixed, truth)
+
+
+class Comparison:
+    """Of one run."""
+
+    def __init__(self, adaptive, fixed):
+        self.adaptive = statistics.mean(adaptive.errors)
+        self.fixed = statistics.mean(fixed.errors) * math.sqrt(fixed.samples / adaptive.samples)
+        self.ratio = self.adaptive / self.fixed
+
+    def __str__(self):
+        return f"error {self.adaptive:.1%} adaptive, {self.fixed:.1%} at a fixed rate, ratio {self.ratio:.2f}"
+
+
+def show(run, adaptive, fixed, rate):
+    def by_phase(recording):
+        return " ".join(f"{error:.1%}" for error in recording.errors)
+    print(f"    {run}; {adaptive.samples} samples (by phase {by_phase(adaptive)}), own processes {adaptive.own:.3f} s;"
+          f" {fixed.samples} at {rate} Hz (by phase {by_phase(fixed)}), {fixed.own:.3f} s; others had"
+          f" {adaptive.others():.0%} of the CPUs", flush=True)
 
 
 def compare(bolometer, load, name):
-    adaptive = Recording(bolometer, load, ["-F", str(HIGHEST_HZ), "--max-cpu", BUDGET])
-    fixed = at_same_cost(bolometer, load, adaptive)
-    print(f"{name}, budget {BUDGET}: the error is {adaptive.error / fixed.error:.2f} of that of a fixed rate at "
-          f"{fixed.cost / adaptive.cost:.2f} times the cost")
-    adaptive.show("adaptive")
-    fixed.show("fixed")
+    """Ratios of the mean errors, as an error of few samples is no reason to count a run for more."""
+    runs, rate = [], FIRST_HZ
+    for _ in range(RUNS):
+        adaptive, fixed = record_both(bolometer, load, rate)
+        run = Comparison(adaptive, fixed)
+        show(run, adaptive, fixed, rate)
+        rate = max(round(rate * adaptive.samples / max(fixed.samples, 1)), 1)
+        if name == "steady" or adaptive.others() <= OTHERS_MOST:
+            runs.append(run)
+    if not runs:
+        print(f"{name} load: others were busy, no run says anything")
+        return
+    fixed = statistics.mean(run.fixed for run in runs)
+    ratio = statistics.mean(run.adaptive for run in runs) / fixed
+    off = [(run.adaptive - ratio * run.fixed) / fixed for run in runs]
+    spread = math.sqrt(sum(x * x for x in off) / (len(runs) - 1)) if len(runs) > 1 else math.nan
+    print(f"{name} load, budget {BUDGET}: the error is {ratio:.2f} +- {spread / math.sqrt(len(runs)):.2f} (standard error of"
+          f" {len(runs)} runs of {SECONDS} s) of that of a fixed rate at equal cost; one run +- {spread:.2f}")
 
 
 def main():
     end_load_when_stopped()
-    bolometer, phases = sys.argv[1], sys.argv[2]
+    bolometer, phases = sys.argv[1], str(pathlib.Path(sys.argv[2]).resolve())
     cycle = SECONDS * 1000 // CYCLES
     storm = cycle // STORM_SHARE
-    compare(bolometer, [phases, str(cycle), "0", str(CYCLES)], "steady load")
-    compare(bolometer, [phases, str(storm), str(cycle - storm), str(2 * CYCLES)], "changing load")
+    loads = {"steady": [phases, str(cycle), "0", str(CYCLES)],
+             "changing": [phases, str(storm), str(cycle - storm), str(2 * CYCLES)]}
+    for name in sys.argv[5:] or loads:
+        compare(bolometer, loads[name], name)
 
 
 if __name__ == "__main__":
