@@ -7,7 +7,9 @@
 #include "service/daemon_state.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -21,6 +23,15 @@ const char *kill_reason_name(enum kill_reason reason)
 					    [KILL_SIGNAL] = "signal",
 					    [KILL_OVERRUN] = "overrun"};
 	return names[reason];
+}
+
+const char *kill_switch_way_back(const struct kill_switch *k, char *buffer, size_t size)
+{
+	if (k->reason == KILL_FILE)
+		snprintf(buffer, size, "rm %s", k->daemon->configuration.kill_switch.file);
+	else
+		snprintf(buffer, size, "bolometer start");
+	return buffer;
 }
 
 /* A name that cannot be looked at is no reason to stop, but somebody relies on it. */
@@ -53,11 +64,13 @@ static void activate(struct kill_switch *k, enum kill_reason reason)
 	if (k->reason)
 		return;
 	uint64_t start = monotonic_ns();
+	char command[PATH_MAX];
 	k->was_paused = k->daemon->is_paused;
 	note(k, reason);
 	daemon_detach(k->daemon);
-	log_warning("kill switch (%s): everything is detached from the kernel, in %.0f ms",
-		    kill_reason_name(reason), (double)(monotonic_ns() - start) / 1e6);
+	log_warning("kill switch (%s): everything is detached from the kernel, in %.0f ms; %s ends it",
+		    kill_reason_name(reason), (double)(monotonic_ns() - start) / 1e6,
+		    kill_switch_way_back(k, command, sizeof(command)));
 }
 
 /* What somebody had stopped before stays stopped. */

@@ -27,6 +27,9 @@ struct kill_switch {
 /* "file", "signal", "overrun" */
 const char *kill_reason_name(enum kill_reason reason);
 
+/* The command that ends it: "rm FILE" or "bolometer start". Returns `buffer`, where a longer one is cut. */
+const char *kill_switch_way_back(const struct kill_switch *kill_switch, char *buffer, size_t size);
+
 /* Before the recording starts: where the file exists by then, daemon->is_paused says to start detached. Returns
  * 0 or -errno. */
 int kill_switch_begin(struct kill_switch *kill_switch, struct daemon *daemon);

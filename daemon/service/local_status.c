@@ -6,6 +6,7 @@
 #include "service/setting.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -407,7 +408,7 @@ void local_status_describe(struct local_server *local, struct text *out)
 	const struct daemon *daemon = local->daemon;
 	struct recording_statistics s;
 	struct exporter_state exporter;
-	char time[32];
+	char time[32], command[PATH_MAX];
 	recording_get_statistics(daemon->recording, &s);
 	text_add(out, "bolometer " BOLOMETER_VERSION ", pid %d, since %s\n", (int)getpid(),
 		 format_time(time, sizeof(time), daemon->start_realtime_ns));
@@ -418,9 +419,10 @@ void local_status_describe(struct local_server *local, struct text *out)
 	if (s.paused_ns)
 		text_add(out, "; was off for %.1f s", seconds(s.paused_ns));
 	if (daemon->kill_switch.reason)
-		text_add(out, "\nkill switch detached everything (%s) at %s",
+		text_add(out, "\nkill switch detached everything (%s) at %s; %s ends it",
 			 kill_reason_name(daemon->kill_switch.reason),
-			 format_time(time, sizeof(time), daemon->kill_switch.since_realtime_ns));
+			 format_time(time, sizeof(time), daemon->kill_switch.since_realtime_ns),
+			 kill_switch_way_back(&daemon->kill_switch, command, sizeof(command)));
 	for (int i = 0; i < SAFE_MODE_FEATURE_COUNT; i++)
 		if (s.safe_mode & SAFE_MODE_BIT(i))
 			text_add(out, "\nsafe mode   %s", safe_mode_meaning((enum safe_mode_feature)i));

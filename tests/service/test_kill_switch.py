@@ -59,8 +59,9 @@ def is_told(daemon, reason):
         expect(line in metrics, f"no {line} in {metrics}")
     expect(f"bolometer_kill_switch_activations_total {status['kill_switch']['activations']}\n" in metrics, "count")
     if reason:
-        expect(f"kill switch detached everything ({reason})" in daemon.unix("/api/status?format=text").text,
-               "status")
+        text = daemon.unix("/api/status?format=text").text
+        way_back = "; rm " if reason == "file" else "; bolometer start "
+        expect(f"kill switch detached everything ({reason})" in text and way_back in text, text)
         expect(f"kill switch ({reason})" in daemon.said(), daemon.said())
 
 
