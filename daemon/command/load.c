@@ -8,6 +8,7 @@
 #include "format/pprof.h"
 #include "profile/filter.h"
 #include "profile/grouping.h"
+#include "profile/unit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -122,9 +123,11 @@ int load_profile(const struct command *command, const char *path, struct profile
 		return command_error(command, "%s is empty", input_name(path));
 	bool is_folded = format_from_path(path) == FILE_FORMAT_FOLDED ||
 			 (is_text(bytes, size) && !known_other(path, bytes, size));
-	return is_folded
-		       ? decode_folded(command, path, bytes, size, ret)
-		       : decode_pprof(command, path, bytes, size, ret);
+	int status = is_folded ? decode_folded(command, path, bytes, size, ret)
+			       : decode_pprof(command, path, bytes, size, ret);
+	if (status == STATUS_OK && profile_take_usual_units(*ret) < 0)
+		return command_error(command, "%s", strerror(ENOMEM));
+	return status;
 }
 
 static int choose_sample_type(const struct command *command, const struct profile *profile,

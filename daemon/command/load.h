@@ -6,8 +6,9 @@
 #include "profile/profile.h"
 
 /*
- * Reads any pprof file, gzipped or not, and folded stacks, which are text; "-" is standard input. Returns
- * STATUS_OK, or prints why not, with the path, and returns STATUS_ERROR. The caller frees.
+ * Reads any pprof file, gzipped or not, and folded stacks, which are text; "-" is standard input. Times
+ * become nanoseconds, sizes bytes (profile/unit.h). Returns STATUS_OK, or prints why not, with the path, and returns
+ * STATUS_ERROR. The caller frees in every case.
  */
 int load_profile(const struct command *command, const char *path, struct profile **ret);
 

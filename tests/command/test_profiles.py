@@ -217,10 +217,20 @@ def values_of_other_writers(bolometer, directory):
     for unit, value, shown in (("microseconds", 1_234_567, "1.23 s"), ("milliseconds", 7_325_000, "2h02m05s"),
                                ("kilobytes", 1536, "1.5 MiB"), ("bytes", 1 << 60, "1.0 EiB"),
                                ("seconds", 1 << 62, "5124095h34m33s"), ("count", 1500, "1500"),
-                               ("cycles", 1500, "1500 cycles")):
+                               ("cycles", 1500, "1500 cycles"), ("ms", 20, "20.0 ms"), ("\u00b5s", 20, "20.0 us"),
+                               ("MB", 3, "3.0 MiB"), ("B", 77, "77 B")):
         write(directory + "/unit.pb.gz", {("main",): (value,)}, types=(("it", unit),))
         text = bolometer.run("report", "unit.pb.gz", cwd=directory).stdout.decode()
         expect(text.startswith(f"it: {shown} in 1 different"), f"{value} {unit} are {shown}: {text}")
+    write(directory + "/ns.pb.gz", {("main", "work"): (1, 3_000_000)})
+    write(directory + "/ms.pb.gz", {("main", "work"): (1, 1), ("main", "rest"): (1, 1)},
+          types=(("samples", "count"), ("cpu", "ms")), period=("cpu", "ms", 10))
+    text = bolometer.run("diff", "ns.pb.gz", "ms.pb.gz", cwd=directory).stdout.decode()
+    expect("cpu: 3.0 ms in A, 2.0 ms in B" in text and "-50.00%  100.00%   50.00%  work" in text,
+           f"nanoseconds beside milliseconds: {text}")
+    bolometer.run("merge", "-o", "both.pb.gz", "ms.pb.gz", "ns.pb.gz", cwd=directory)
+    text = bolometer.run("report", "both.pb.gz", cwd=directory).stdout.decode()
+    expect(text.startswith("cpu: 5.0 ms in 2 different"), f"their sum: {text}")
     write(directory + "/signs.pb.gz", {("main", "less", "least"): (0, -200), ("main", "less"): (0, -50),
                                        ("main", "more"): (0, 30), ("main", "bit"): (0, 10)})
     text = bolometer.run("report", "signs.pb.gz", cwd=directory).stdout.decode()
