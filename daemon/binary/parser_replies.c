@@ -57,7 +57,7 @@ static void accept_answer(struct parser *parser, const struct parser_reply *repl
 		reject_answer(parser, 0);
 	} else if (parser_request_is_stale(request)) {
 		error = -ESTALE;
-	} else if (error) {
+	} else if (error && error != -ENODATA) { /* that a file has none is an answer */
 		parser->statistics.failed++;
 	} else {
 		parser->statistics.answered++;

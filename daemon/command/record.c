@@ -395,7 +395,7 @@ static int write_outputs(struct record *record, struct profile *const profiles[P
 	}
 	output_write_all(jobs, count);
 	for (size_t i = 0; i < count; i++) {
-		int told = tell_written(&jobs[i], i == 0, out);
+		int told = tell_written(&jobs[i], out->length == 0, out);
 		status = told == STATUS_OK ? status : told;
 	}
 	return status;
@@ -412,7 +412,7 @@ static int finish(struct record *record)
 	int status = write_outputs(record, profiles, &files);
 	struct recording_statistics statistics;
 	recording_get_statistics(record->recording, &statistics);
-	summary_write(&statistics, profiles, (uint32_t)record->options.frequency,
+	summary_write(&statistics, profiles, record_frequency(&record->options),
 		      terminal_has_colour(STDERR_FILENO), &summary);
 	if (!record->options.quiet && summary.bytes)
 		fprintf(stderr, "%s%s", summary.bytes, files.bytes ? files.bytes : "");

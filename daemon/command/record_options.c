@@ -83,6 +83,11 @@ bool record_options_select(const struct record_options *options)
 	return selects_processes(options) || options->kernel_only || options->user_only;
 }
 
+uint32_t record_frequency(const struct record_options *options)
+{
+	return options->frequency ? (uint32_t)options->frequency : DEFAULT_FREQUENCY;
+}
+
 static int check_processes(const struct command *command, const struct record_options *options)
 {
 	for (size_t i = 0; i < options->pids.list.count; i++) {
@@ -159,6 +164,9 @@ int record_options_check(const struct command *command, struct record_options *o
 					   "--kernel-only and --user-only exclude each other");
 	if (options->children && !options->pids.list.count && !command_line)
 		return command_usage_error(command, "--children needs --pid");
+	if (options->frequency && !(options->kinds & PROFILE_KIND_BIT(PROFILE_KIND_CPU)))
+		return command_usage_error(command, "--frequency is of CPU samples: it needs --events cpu,%s",
+					   options->events);
 	int status = check_heap_options(command, options);
 	if (status == STATUS_OK)
 		status = check_patterns(command, options);
@@ -228,7 +236,7 @@ int record_options_apply(const struct record_options *options, uint32_t command_
 	ret->heap_interval = options->exact ? HEAP_EXACT_INTERVAL : options->heap_interval;
 	ret->heap_budget = options->exact ? 1 : (double)options->heap_budget_ppm / 1e6;
 	ret->heap_objects = (uint32_t)options->heap_objects;
-	ret->frequency = (uint32_t)options->frequency;
+	ret->frequency = record_frequency(options);
 	ret->max_frames = (uint32_t)options->max_frames;
 	ret->limits.heap_processes = (uint32_t)options->heap_processes;
 	ret->limits.heap_age_ns = options->heap_age_ns ? options->heap_age_ns : HEAP_AGE_NS;

@@ -9,7 +9,7 @@ struct record_options {
 	bool all, children, kernel_only, user_only;
 	struct option_numbers pids;
 	struct option_texts comms, executables, cgroups, outputs;
-	uint64_t frequency;   /* Hz */
+	uint64_t frequency;   /* Hz; 0: not said, record_frequency() */
 	uint64_t duration_ns; /* 0: until told to stop */
 	uint64_t max_frames;  /* 0: default */
 	uint64_t heap_interval; /* bytes; 0: default */
@@ -26,11 +26,12 @@ struct record_options {
 };
 
 #define MAX_FREQUENCY 10000 /* Hz */
+#define DEFAULT_FREQUENCY 99
 #define HEAP_AGE_NS 1000000000ULL
 
 #define RECORD_OPTIONS_DEFAULT                                                                     \
 	{                                                                                          \
-		.events = "cpu", .frequency = 99, .symbolize = true, .inlines = true, \
+		.events = "cpu", .symbolize = true, .inlines = true, \
 		.labels = true, .cache = true                                                      \
 	}
 
@@ -56,6 +57,9 @@ extern const struct option_spec record_option_specs[];
 
 /* Is any process, thread, cgroup or kind of tick asked for? */
 bool record_options_select(const struct record_options *options);
+
+/* Samples a second and CPU: what was asked for, or the default. */
+uint32_t record_frequency(const struct record_options *options);
 
 /* Do the options go together, with or without a command line? STATUS_OK, or `command` printed an
  * error. */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "command/record_options.h"
+#include "command/summary_unnamed.h"
 #include "command/terminal.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 
 #define TOP_FUNCTIONS 5
 #define FEW_TICKS 20
-#define JIT_NOTED_PART 20 /* a twentieth of all frames */
 #define MAX_REASONS 4 /* of truncation, the largest first */
 
 static const char *const end_names[] = {
@@ -213,6 +213,16 @@ static int add_self(struct self_times *times, const char *name, int64_t value)
 	return r;
 }
 
+/* "[libz.so.1]" for "[libz.so.1+0xab68]": single addresses of a file that has no names tell a person nothing, what the
+ * file takes does. Other names stay. */
+static const char *name_without_address(const struct profile_location *location, const char *name, char *buffer)
+{
+	char *plus = name == buffer && !location->line_count ? strrchr(buffer, '+') : NULL;
+	if (plus)
+		memcpy(plus, "]", sizeof("]"));
+	return name;
+}
+
 /* One name a location, however many samples end there. */
 static int find_self_times(const struct profile *profile, size_t value, struct self_times *ret)
 {
@@ -230,11 +240,11 @@ static int find_self_times(const struct profile *profile, size_t value, struct s
 	}
 	int r = 0;
 	for (size_t i = 0; i < profile->locations.count && r == 0; i++) {
+		const struct profile_location *location = &profile->locations.items[i];
 		char buffer[512];
+		const char *name = profile_frame_name(profile, location, 0, buffer, sizeof(buffer));
 		if (of_location[i])
-			r = add_self(ret, profile_frame_name(profile, &profile->locations.items[i], 0,
-							     buffer, sizeof(buffer)),
-				     of_location[i]);
+			r = add_self(ret, name_without_address(location, name, buffer), of_location[i]);
 	}
 	return r;
 }
@@ -402,17 +412,13 @@ static void write_heap_reconciled(const struct recording_statistics *s, const st
 			 text_size(left, sizeof(left), held - (last - first)));
 }
 
-/* JIT code is the one kind that the program itself must say the names of. */
-static void write_unnamed(const struct recording_statistics *s, struct text *out)
+/* Whose frames without names are told: those of the time on the CPU before those of memory. */
+static const struct profile *first_profile(struct profile *const profiles[PROFILE_KIND_COUNT])
 {
-	char unnamed[32];
-	uint64_t jit = s->frames_of_type[FRAME_TYPE_JIT].unnamed;
-	text_add(out, "unnamed    %s of the frames have no function name\n",
-		 text_share(unnamed, sizeof(unnamed), (double)s->frames_unnamed, (double)s->frames));
-	if (s->frames_unnamed < s->frames && jit * JIT_NOTED_PART >= s->frames && jit)
-		text_add(out,
-			 "           %s are JIT code; names: node --perf-basic-prof, python3 -X perf, jcmd PID Compiler.perfmap\n",
-			 text_share(unnamed, sizeof(unnamed), (double)jit, (double)s->frames));
+	int kind = 0;
+	while (!profiles[kind]) /* there is one */
+		kind++;
+	return profiles[kind];
 }
 
 void summary_write(const struct recording_statistics *s,
@@ -433,7 +439,7 @@ void summary_write(const struct recording_statistics *s,
 		write_heap_reconciled(s, profiles[PROFILE_KIND_HEAP], out);
 	write_losses(s, out);
 	write_ends(s, out);
-	write_unnamed(s, out);
+	summary_write_unnamed(s, first_profile(profiles), out);
 	write_not_used(s, out);
 	write_own_cost(s, out);
 	write_budget(&s->budget, out);

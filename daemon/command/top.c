@@ -260,7 +260,6 @@ static int top_run(int argc, char **argv)
 				      .rows = DEFAULT_ROWS}};
 	struct option_words words = {0};
 	int status;
-	top.options.record.frequency = 0; /* asked for or not? */
 	bool go = command_parse(self, &top.options, argc, argv, &words, &status);
 	if (go && (status = check_options(&top)) == STATUS_OK)
 		status = run_on_loop(&top);

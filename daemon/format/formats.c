@@ -54,6 +54,9 @@ int format_from_word(const char *word)
 	for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
 		if (strcmp(word, words[i].word) == 0)
 			return (int)words[i].format;
+	for (size_t i = 0; i < ARRAY_LENGTH(endings); i++)
+		if (strcasecmp(word, endings[i].ending + 1) == 0)
+			return (int)endings[i].format;
 	return -EINVAL;
 }
 

@@ -22,7 +22,7 @@ int format_from_path(const char *path);
 /* The ending that names of this format usually have: ".pb.gz". */
 const char *format_ending(enum file_format format);
 
-/* Returns the format that a person named ("html"), or -EINVAL. */
+/* Returns the format that a person named ("html"), also by an ending without its dot ("txt"), or -EINVAL. */
 int format_from_word(const char *word);
 
 /* All words, for help and messages. */

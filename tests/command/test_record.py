@@ -52,6 +52,20 @@ def several_outputs_and_names(bolometer):
                "a pipe gets no progress and no colours", result)
 
 
+def unnamed_files(bolometer):
+    """A stripped program's functions have no names: the summary tells the file, once."""
+    with tempfile.TemporaryDirectory() as directory:
+        program = "int main(void) { for (volatile long i = 0; i < 400000000; i++) ; }"
+        subprocess.run(["cc", "-O1", "-s", "-o", "stripped", "-x", "c", "-"], input=program.encode(), cwd=directory,
+                       check=True)
+        result = bolometer.run("record", "-o", "x.pb.gz", "--", "./stripped", cwd=directory)
+        expect(b" in stripped: its debug symbols have the names" in result.stderr and
+               b"  [stripped]\n" in result.stderr and b"parser_refused" not in result.stderr,
+               "whose names are missing", result)
+        result = bolometer.run("record", "--no-symbolize", "-o", "x.pb.gz", "--", "./stripped", cwd=directory)
+        expect(b"debug symbols" not in result.stderr, "no names were wanted", result)
+
+
 def default_output(bolometer):
     with tempfile.TemporaryDirectory() as directory:
         result = bolometer.run("record", "-q", "-d", "200ms", cwd=directory)
@@ -230,7 +244,7 @@ def without_rights(bolometer):
 
 
 if __name__ == "__main__":
-    main([statuses_of_commands, command_that_cannot_start_leaves_no_file, several_outputs_and_names,
+    main([statuses_of_commands, command_that_cannot_start_leaves_no_file, several_outputs_and_names, unnamed_files,
           default_output, standard_output, outputs_are_checked_before, longest_name, full_file_system,
           old_file_survives_failure, signals_end_a_capture, signals_reach_the_command, signals_on_a_terminal,
           duration_and_command, nothing_to_profile, without_rights], needs_root=True)
