@@ -10,6 +10,7 @@
  */
 #include "binary/line_unit.h"
 #include "binary/line_answers.h"
+#include "binary/line_scope.h"
 
 #include <dwarf.h>
 #include <errno.h>
@@ -137,14 +138,47 @@ static const char *attribute_string(Dwarf_Die *die, unsigned int name)
 	return dwarf_formstring(dwarf_attr_integrate(die, name, &attribute));
 }
 
-static const char *function_name(Dwarf_Die *die)
+static const char *linkage_name(Dwarf_Die *die)
 {
 	const char *name = attribute_string(die, DW_AT_linkage_name);
+	return name ? name : attribute_string(die, DW_AT_MIPS_linkage_name);
+}
+
+static const char *function_name(Dwarf_Die *die, const struct line_scopes *scopes)
+{
+	const char *name = linkage_name(die);
 	if (!name)
-		name = attribute_string(die, DW_AT_MIPS_linkage_name);
+		name = line_scopes_name(scopes, die);
 	if (!name)
 		name = attribute_string(die, DW_AT_name);
 	return name ? name : "";
+}
+
+static bool is_cplusplus(Dwarf_Die *unit)
+{
+	switch (dwarf_srclang(unit)) {
+	case DW_LANG_C_plus_plus:
+	case DW_LANG_C_plus_plus_03:
+	case DW_LANG_C_plus_plus_11:
+	case DW_LANG_C_plus_plus_14:
+	case 0x2b: /* DW_LANG_C_plus_plus_17 */
+	case 0x2e: /* DW_LANG_C_plus_plus_20 */
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Scopes of the functions whose own name says too little. */
+static int find_scopes(const struct walk *w, Dwarf_Die *unit, struct line_scopes *scopes)
+{
+	int r = 0;
+	if (!is_cplusplus(unit))
+		return 0;
+	for (size_t i = 0; i < w->links.count && r == 0; i++)
+		if (!linkage_name(&w->links.items[i].die))
+			r = line_scopes_want(scopes, &w->links.items[i].die);
+	return r == 0 ? line_scopes_find(scopes, unit) : r;
 }
 
 static uint32_t attribute_number(Dwarf_Die *die, unsigned int name)
@@ -195,10 +229,11 @@ static struct place place_of_call(Dwarf_Die *unit, Dwarf_Die *inlined)
 	return place;
 }
 
-static int add_frame(struct line_output *o, Dwarf_Die *function, const struct place *place)
+static int add_frame(struct line_output *o, Dwarf_Die *function, const struct line_scopes *scopes,
+		     const struct place *place)
 {
 	int declared = 0;
-	struct line_frame frame = {.function = function ? function_name(function) : "",
+	struct line_frame frame = {.function = function ? function_name(function, scopes) : "",
 				   .file = place->file,
 				   .line = place->line,
 				   .column = place->column};
@@ -207,8 +242,8 @@ static int add_frame(struct line_output *o, Dwarf_Die *function, const struct pl
 	return line_output_add_frame(o, &frame);
 }
 
-static int answer(struct walk *w, Dwarf_Die *unit, size_t i, bool with_inlines,
-		  struct line_output *o)
+static int answer(struct walk *w, Dwarf_Die *unit, const struct line_scopes *scopes, size_t i,
+		  bool with_inlines, struct line_output *o)
 {
 	struct place place = place_of_address(unit, w->addresses[i]);
 	struct line_answer found;
@@ -217,12 +252,12 @@ static int answer(struct walk *w, Dwarf_Die *unit, size_t i, bool with_inlines,
 		return 0;
 	int r = line_output_begin(o, w->addresses[i], &found);
 	if (r == 0 && at < 0)
-		r = add_frame(o, NULL, &place);
+		r = add_frame(o, NULL, scopes, &place);
 	for (; at >= 0 && r == 0; at = w->links.items[at].outer) {
 		Dwarf_Die *die = &w->links.items[at].die;
 		bool outermost = w->links.items[at].outer < 0;
 		if (with_inlines || outermost)
-			r = add_frame(o, die, &place);
+			r = add_frame(o, die, scopes, &place);
 		if (!outermost)
 			place = place_of_call(unit, die);
 	}
@@ -241,9 +276,13 @@ int line_unit_answer(Dwarf *dwarf, Dwarf_Off unit_offset, const uint64_t *addres
 		return -ENOMEM;
 	memset(w.innermost, 0xff, count * sizeof(*w.innermost)); /* all -1 */
 	walk_children(&w, &unit, -1, 0);
+	struct line_scopes scopes = {0};
 	int r = w.error;
+	if (r == 0)
+		r = find_scopes(&w, &unit, &scopes);
 	for (size_t i = 0; i < count && r == 0; i++)
-		r = answer(&w, &unit, i, with_inlines, output);
+		r = answer(&w, &unit, &scopes, i, with_inlines, output);
+	line_scopes_free(&scopes);
 	array_free(&w.links);
 	free(w.innermost);
 	return r;

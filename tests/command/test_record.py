@@ -66,6 +66,34 @@ def unnamed_files(bolometer):
         expect(b"debug symbols" not in result.stderr, "no names were wanted", result)
 
 
+LAMBDAS = """
+namespace app { static double series(double z) { double q = 0; for (int i = 0; i < 90000; i++) q += z / (i + 1); return q; } }
+int main(void)
+{
+	volatile double sum = 0;
+	for (int i = 0; i < 1500; i++) {
+		auto first = [&](int k) { double s = 0; for (int n = 0; n < 90000; n++) s += k / (n + 1.0); return s; };
+		auto outer = [&](int k) { auto inner = [&](int y) { return app::series(y * 1.5); }; return inner(k) + 1; };
+		sum = sum + first(i) + outer(i);
+	}
+}
+"""
+
+
+def lambdas_have_the_names_of_their_scopes(bolometer):
+    """gcc gives them no linkage name, inlined ones are called operator() each."""
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["g++", "-O2", "-g", "-o", "lambdas", "-x", "c++", "-"], input=LAMBDAS.encode(), cwd=directory,
+                       check=True)
+        bolometer.run("record", "-q", "-F", "999", "-o", "x.folded", "--", "./lambdas", cwd=directory)
+        with open(directory + "/x.folded", encoding="utf-8") as file:
+            stacks = file.read().replace("_[i]", "")
+    inner = "main;main::{lambda:8}::operator();main::{lambda:8}::operator()::{lambda:8}::operator();app::series"
+    for wanted in ("main;main::{lambda:7}::operator() ", inner):
+        expect(wanted in stacks, f"no {wanted} in {stacks}")
+    expect(";operator()" not in stacks, f"a bare name in {stacks}")
+
+
 def default_output(bolometer):
     with tempfile.TemporaryDirectory() as directory:
         result = bolometer.run("record", "-q", "-d", "200ms", cwd=directory)
@@ -245,6 +273,7 @@ def without_rights(bolometer):
 
 if __name__ == "__main__":
     main([statuses_of_commands, command_that_cannot_start_leaves_no_file, several_outputs_and_names, unnamed_files,
+          lambdas_have_the_names_of_their_scopes,
           default_output, standard_output, outputs_are_checked_before, longest_name, full_file_system,
           old_file_survives_failure, signals_end_a_capture, signals_reach_the_command, signals_on_a_terminal,
           duration_and_command, nothing_to_profile, without_rights], needs_root=True)
