@@ -8,6 +8,7 @@
 
 /* From this cost on the counting itself keeps the process from calling as often as it would. */
 #define SLOWED 0.1
+#define MANY_TIMES 5.0
 
 static const char *const tier_names[] = {"growth", "sampler", "always", "windows"};
 
@@ -92,7 +93,10 @@ static void add_judgement(const struct doctor_memory *m, struct text *out)
 		text_add(out, "calls      counted over %s, in which the process used %.2f CPUs%s\n",
 			 text_duration(counted, sizeof(counted), m->counted_ns), m->cpus,
 			 m->cost_share > SLOWED ? "; counting slowed it: there are more calls otherwise" : "");
-	if (m->cost_share >= 0)
+	if (m->cost_share > MANY_TIMES) /* of a window of 2 ms no figure is left */
+		text_add(out, "cost       all calls all the time: many times its own CPU time; the budget is %.2f %%\n",
+			 m->budget * 100);
+	else if (m->cost_share >= 0)
 		text_add(out, "cost       all calls all the time: %.2f %% of its own CPU time; the budget is "
 			      "%.2f %%\n", m->cost_share * 100, m->budget * 100);
 	switch (m->tier) {

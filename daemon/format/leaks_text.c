@@ -59,9 +59,9 @@ static void add_row(const struct leaks *leaks, const struct leak_site *site, str
 int leaks_text(const struct profile *profile, const struct leaks *leaks, size_t rows, struct text *out)
 {
 	char size[32];
-	text_add(out, "kept: %s in %" PRId64 " objects from %zu places\n",
+	text_add(out, "kept: %s in %" PRId64 " object%s from %zu place%s\n",
 		 text_size(size, sizeof(size), (uint64_t)leaks->kept_bytes), leaks->kept_objects,
-		 leaks->sites.count);
+		 leaks->kept_objects == 1 ? "" : "s", leaks->sites.count, leaks->sites.count == 1 ? "" : "s");
 	add_estimated(leaks, out);
 	if (!leaks->sites.count) {
 		text_add_string(out, "Of what was seen allocated in this time nothing was in use at its end. Memory that was there "
@@ -75,9 +75,9 @@ int leaks_text(const struct profile *profile, const struct leaks *leaks, size_t 
 		add_row(leaks, site, out);
 		site_stack_text(profile, site->sample, STACK_COLUMN, out);
 	}
-	if (rows_of(leaks, rows) < leaks->sites.count)
-		text_add(out, "… and %zu more places (-n 0 shows all)\n",
-			 leaks->sites.count - rows_of(leaks, rows));
+	size_t rest = leaks->sites.count - rows_of(leaks, rows);
+	if (rest)
+		text_add(out, "… and %zu more place%s (-n 0 shows all)\n", rest, rest == 1 ? "" : "s");
 	return out->failed ? -ENOMEM : 0;
 }
 

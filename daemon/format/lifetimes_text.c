@@ -45,18 +45,18 @@ static void add_row(const struct lifetime_site *site, struct text *out)
 int lifetimes_text(const struct profile *profile, const struct lifetimes *lifetimes, size_t rows, struct text *out)
 {
 	char all[32], brief[32];
-	text_add(out, "allocated: %s at %zu places; freed within a second: %s\n",
+	text_add(out, "allocated: %s at %zu place%s; freed within a second: %s\n",
 		 text_size(all, sizeof(all), (uint64_t)MAX_OF(lifetimes->allocated_bytes, (int64_t)0)),
-		 lifetimes->sites.count,
+		 lifetimes->sites.count, lifetimes->sites.count == 1 ? "" : "s",
 		 text_size(brief, sizeof(brief), (uint64_t)MAX_OF(lifetimes->brief_bytes, (int64_t)0)));
 	text_add_string(out, " allocated   median   in 1 ms   in 1 s  in 1 min     held   unseen\n");
 	for (size_t i = 0; i < rows_of(lifetimes, rows); i++) {
 		add_row(&lifetimes->sites.items[i], out);
 		site_stack_text(profile, lifetimes->sites.items[i].sample, STACK_COLUMN, out);
 	}
-	if (rows_of(lifetimes, rows) < lifetimes->sites.count)
-		text_add(out, "… and %zu more places (-n 0 shows all)\n",
-			 lifetimes->sites.count - rows_of(lifetimes, rows));
+	size_t rest = lifetimes->sites.count - rows_of(lifetimes, rows);
+	if (rest)
+		text_add(out, "… and %zu more place%s (-n 0 shows all)\n", rest, rest == 1 ? "" : "s");
 	return out->failed ? -ENOMEM : 0;
 }
 

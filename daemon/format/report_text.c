@@ -85,7 +85,7 @@ static void add_value(const struct report_view *view, int64_t value, struct text
 static void add_rest(size_t shown, size_t all, const char *what, struct text *out)
 {
 	if (shown < all)
-		text_add(out, "… and %zu more %s (-n 0 shows all)\n", all - shown, what);
+		text_add(out, "… and %zu more %s%s (-n 0 shows all)\n", all - shown, what, all - shown == 1 ? "" : "s");
 }
 
 int report_text_header(const struct report_view *view, struct text *out)
@@ -99,7 +99,7 @@ int report_text_header(const struct report_view *view, struct text *out)
 		text_add_char(out, ' ');
 		text_add_printable(out, unit);
 	}
-	text_add(out, " in %zu different samples", profile->samples.count);
+	text_add(out, " in %zu different sample%s", profile->samples.count, profile->samples.count == 1 ? "" : "s");
 	if (profile->duration_ns > 0)
 		text_add(out, ", %s long",
 			 text_duration(duration, sizeof(duration), (uint64_t)profile->duration_ns));
@@ -128,7 +128,7 @@ int report_text_functions(const struct report_view *view, enum report_order orde
 		text_add_printable(out, report_name(report, sorted[i]));
 		text_add_char(out, '\n');
 	}
-	add_rest(rows, report->functions.count, "functions", out);
+	add_rest(rows, report->functions.count, "function", out);
 	return result(out);
 }
 
@@ -193,7 +193,7 @@ int report_text_tree(const struct report_view *view, struct text *out)
 		if (node != CALL_TREE_NONE)
 			node = nodes[node].next_sibling;
 	}
-	add_rest(shown, view->report->tree->nodes.count, "nodes", out);
+	add_rest(shown, view->report->tree->nodes.count, "node", out);
 	return result(out);
 }
 
@@ -235,7 +235,7 @@ int report_text_groups(const struct report_view *view, unsigned levels, const ch
 		text_add_printable(out, call_tree_name(tree, node));
 		text_add_char(out, '\n');
 	}
-	add_rest(rows, all, "groups", out);
+	add_rest(rows, all, "group", out);
 	text_add_char(out, '\n');
 	return result(out);
 }
@@ -315,7 +315,7 @@ int report_text_difference(const struct report_view *view, enum report_order ord
 		text_add_printable(out, report_name(report, sorted[i]));
 		text_add_char(out, '\n');
 	}
-	add_rest(rows, report->functions.count, "functions", out);
+	add_rest(rows, report->functions.count, "function", out);
 	return result(out);
 }
 

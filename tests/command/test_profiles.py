@@ -140,7 +140,7 @@ def report_lifetimes(bolometer, directory):
     expect(seen["sites"][1]["freed_bytes"][2] == 3000, "a class of its own", result)
     text = bolometer.run("report", "--lifetimes", "-n", "2", "heap.pb.gz", cwd=directory).stdout.decode()
     expect("<1 ms   100.0%" in text and "<4 s     0.0%    30.0%    80.0%    20.0%" in text and "leak" not in text
-           and "1 more places" in text, f"rows: {text}")
+           and "1 more place (" in text, f"rows: {text}")
     result = bolometer.run("merge", "-o", "sum.pb.gz", "heap.pb.gz", "heap.pb.gz", cwd=directory)
     expect(result.returncode == 0, "merges", result)
     seen = json.loads(bolometer.run("report", "--lifetimes", "--json", "sum.pb.gz", cwd=directory).stdout)
@@ -205,7 +205,7 @@ def report_takes_lines_and_labels_apart(bolometer, directory):
     flat = bolometer.run("report", "--by", "process,thread", "-n", "1", "a.pb.gz", cwd=directory)
     lines = flat.stdout.decode().splitlines()
     expect(lines[1].split() == ["total", "by", "process,thread"] and
-           lines[2].endswith("  [no process.executable.name]") and "1 more groups" in lines[3] and
+           lines[2].endswith("  [no process.executable.name]") and "1 more group (" in lines[3] and
            "function" in lines[5], "the groups stand before the functions", flat)
     unknown = bolometer.run("report", "--by", "process,nonsense", "a.pb.gz", cwd=directory)
     expect(unknown.returncode == 2 and b"--by: there is no label 'nonsense'" in unknown.stderr, "a slip", unknown)
@@ -221,7 +221,7 @@ def values_of_other_writers(bolometer, directory):
                                ("MB", 3, "3.0 MiB"), ("B", 77, "77 B")):
         write(directory + "/unit.pb.gz", {("main",): (value,)}, types=(("it", unit),))
         text = bolometer.run("report", "unit.pb.gz", cwd=directory).stdout.decode()
-        expect(text.startswith(f"it: {shown} in 1 different"), f"{value} {unit} are {shown}: {text}")
+        expect(text.startswith(f"it: {shown} in 1 different sample,"), f"{value} {unit} are {shown}: {text}")
     write(directory + "/ns.pb.gz", {("main", "work"): (1, 3_000_000)})
     write(directory + "/ms.pb.gz", {("main", "work"): (1, 1), ("main", "rest"): (1, 1)},
           types=(("samples", "count"), ("cpu", "ms")), period=("cpu", "ms", 10))

@@ -12,6 +12,7 @@ function showHeading() {
 	if (profile.duration_ns) facts.push(formatValue(profile.duration_ns, 'nanoseconds'));
 	const totals = isDiff ? [view.tree.total[0], view.tree.totalB[0]] : [view.tree.total[0]];
 	facts.push(`${totals.map((total) => formatValue(total, view.unit)).join('   →   ')} ${view.type || ''}`.trim());
+	if (!totals.some((total) => total)) facts.push('nothing to draw');
 	const below = view.tree.self.reduce((sum, value) => sum + Math.min(value, 0), 0);
 	if (below < 0 && !isDiff) facts.push(`${formatValue(below, view.unit)} of it below zero: not drawn`);
 	byId('facts').textContent = facts.join('  ·  ');
