@@ -101,6 +101,9 @@ static int check_words(const struct command *command, const struct option_words 
 	if (words->list.count <= command->max_words)
 		return STATUS_OK;
 	const char *extra = words->list.items[command->max_words];
+	if (command->takes_rest && extra[strspn(extra, "0123456789")] == '\0')
+		return command_usage_error(command, "unexpected argument '%s'; several processes: --pid 12,%s",
+					   extra, extra);
 	if (command->takes_rest)
 		return command_usage_error(
 			command,

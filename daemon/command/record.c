@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "command/awaited.h"
 #include "command/output_threads.h"
 #include "command/record_summary.h"
 #include "command/terminal.h"
@@ -46,6 +47,7 @@ struct record {
 	struct loop *loop;
 	struct recording *recording;
 	struct workload workload;
+	struct awaited processes; /* of --pid */
 	ARRAY(struct record_output) outputs;
 	struct loop_source *signals[ARRAY_LENGTH(watched_signals)];
 	struct loop_source *progress; /* NULL: none, or the capture is over */
@@ -57,6 +59,7 @@ static void record_free(struct record *record)
 	for (size_t i = 0; i < ARRAY_LENGTH(watched_signals); i++)
 		loop_remove(record->signals[i]);
 	loop_remove(record->progress);
+	awaited_free(&record->processes);
 	recording_free(record->recording);
 	loop_free(record->loop);
 	workload_close(&record->workload);
@@ -276,6 +279,9 @@ static int watch(struct record *record)
 	if (r == 0 && record->workload.pid > 0)
 		r = loop_add_fd(record->loop, record->workload.pidfd, EPOLLIN, on_workload_end,
 				record, &source);
+	if (r == 0 && record->options.pids.list.count && !record->options.children)
+		r = awaited_watch(&record->processes, record->loop, record->options.pids.list.items,
+				  record->options.pids.list.count);
 	if (r == 0 && record->options.duration_ns)
 		r = loop_add_timer(record->loop, record->options.duration_ns, 0, on_duration,
 				   record, &source);
@@ -337,10 +343,14 @@ static int capture(struct record *record)
 		if (status != STATUS_OK)
 			return status;
 	}
-	r = loop_run(record->loop);
+	r = awaited_have_ended(&record->processes) ? 0 : loop_run(record->loop);
 	if (record->progress)
 		fputs("\r\033[K", stderr);
 	record->progress = loop_remove(record->progress); /* the command may go on: it is waited for */
+	if (awaited_have_ended(&record->processes) && !record->options.quiet)
+		fprintf(stderr, "bolometer record: %s\n", record->options.pids.list.count > 1
+								  ? "the processes have ended"
+								  : "the process has ended");
 	if (r == 0)
 		r = recording_stop(record->recording);
 	if (r < 0)

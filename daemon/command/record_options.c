@@ -24,7 +24,8 @@ const struct option_spec record_option_specs[] = {
 	OPTION(NUMBER, 'F', "frequency", "HZ", AT(frequency),
 	       "samples a second and CPU (default 99)", .low = 1, .high = MAX_FREQUENCY),
 	OPTION(DURATION, 'd', "duration", "TIME", AT(duration_ns),
-	       "stop by itself: 10s, 500ms, 1m30s (default: at Ctrl-C)"),
+	       "stop by itself: 10s, 500ms, 1m30s (default: at Ctrl-C, or when the\n"
+	       "processes of --pid have ended)"),
 	OPTION(SHARE, 0, "max-cpu", "SHARE", AT(max_cpu_ppm),
 	       "what this may cost of the CPU time of all CPUs: 0.5%. The rate goes\n"
 	       "down, to 11 Hz and then by chance to nothing, as long as it must"),

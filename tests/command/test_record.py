@@ -52,6 +52,15 @@ def several_outputs_and_names(bolometer):
                "a pipe gets no progress and no colours", result)
 
 
+def ends_with_its_processes(bolometer):
+    with tempfile.TemporaryDirectory() as directory, subprocess.Popen(["sleep", "1"]) as brief, \
+            subprocess.Popen(["sleep", "2"]) as longer:
+        result = bolometer.run("record", "-p", f"{brief.pid},{longer.pid}", "-o", "x.pb.gz", cwd=directory)
+        expect(result.returncode == 0 and b"the processes have ended\n" in result.stderr and longer.poll() is not None,
+               "nothing is left to record", result)
+        expect(os.path.exists(directory + "/x.pb.gz"), "the file is there")
+
+
 def unnamed_files(bolometer):
     """A stripped program's functions have no names: the summary tells the file, once."""
     with tempfile.TemporaryDirectory() as directory:
@@ -272,7 +281,7 @@ def without_rights(bolometer):
 
 
 if __name__ == "__main__":
-    main([statuses_of_commands, command_that_cannot_start_leaves_no_file, several_outputs_and_names, unnamed_files,
+    main([statuses_of_commands, command_that_cannot_start_leaves_no_file, several_outputs_and_names, unnamed_files, ends_with_its_processes,
           lambdas_have_the_names_of_their_scopes,
           default_output, standard_output, outputs_are_checked_before, longest_name, full_file_system,
           old_file_survives_failure, signals_end_a_capture, signals_reach_the_command, signals_on_a_terminal,

@@ -15,6 +15,7 @@ WRONG = [
     (["record", "--frequncy=9"], "did you mean '--frequency'?"),
     (["record", "-F", "0"], "--frequency: '0' is not a whole number from 1 to 10000"),
     (["record", "-F", "10001"], "--frequency: '10001' is not"),
+    (["record", "-p", "1", "2"], "unexpected argument '2'; several processes: --pid 12,2"),
     (["record", "-e", "heap,growth", "-F", "9"], "--frequency is of CPU samples: it needs --events cpu,heap,growth"),
     (["record", "-F", "-1"], "--frequency: '-1' is not"),
     (["record", "-d", "soon"], "--duration: 'soon' is not a duration"),
