@@ -185,8 +185,10 @@ static void write_memory_budget(const struct recording_statistics *s, struct tex
 	char limit[32], peak[32];
 	if (!b->limit)
 		return;
+	uint64_t most = MAX_OF(b->peak, s->memory_bytes);
 	text_add(out, "budget     %s of memory, %s at most%s\n", text_size(limit, sizeof(limit), b->limit),
-		 text_size(peak, sizeof(peak), MAX_OF(b->peak, s->memory_bytes)), b->infeasible ? "; it could not be kept" : "");
+		 text_size(peak, sizeof(peak), most),
+		 b->infeasible ? "; it could not be kept" : most > b->limit ? "; it was not kept all the time" : "");
 }
 
 /* Time by function, of its own alone: nothing above the leaves is looked at. */

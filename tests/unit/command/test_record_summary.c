@@ -149,6 +149,10 @@ static void nothing_sampled_is_explained(void **state)
 	assert_non_null(strstr(jit.bytes, "\nunnamed    60.0 % of the frames have no function name\n           40.0 % are JIT code; "));
 	assert_non_null(strstr(jit.bytes, "\nbudget     16.0 MiB of memory, 5.0 MiB at most\n"));
 	text_free(&jit);
+	s.memory_bytes = 17 << 20;
+	write_summary(&s, profile, &jit);
+	assert_non_null(strstr(jit.bytes, ", 17.0 MiB at most; it was not kept all the time\n"));
+	text_free(&jit);
 
 	s = (struct recording_statistics){.elapsed_ns = NS_PER_SECOND};
 	struct text line = {0};
