@@ -8,6 +8,7 @@
 #include "format/report_json.h"
 #include "format/speedscope.h"
 #include "profile/merge.h"
+#include "profile/unit.h"
 
 #include <errno.h>
 
@@ -119,6 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	require(profile_check(profile) == 0);
+	require(profile_take_usual_units(profile) == 0 && profile_check(profile) == 0);
 	write_and_read(profile);
 	merge(profile);
 	show(profile);
