@@ -20,6 +20,10 @@
 #define SEARCH_RATIO 16
 /* Less code than the start files of a compiler are not worth reading names for. */
 #define LEAST_FOR_NAMES 1024
+/* Of what a file claims to have, so much is read: the largest programs have some thousand functions in an array,
+ * and some hundred MB of relocations. */
+#define MAX_ARRAY_BYTES (1UL << 20)
+#define MAX_RELOCATION_BYTES (512UL << 20)
 
 struct starts {
 	const struct elf_file *elf;
@@ -79,9 +83,10 @@ static int add_symbols(struct starts *s, uint32_t type)
 /* Functions of .init_array and .fini_array in files whose code does not move. */
 static int add_array(struct starts *s, const Elf64_Shdr *section)
 {
-	const unsigned char *bytes = elf_file_range(s->elf, section->sh_offset, section->sh_size);
+	uint64_t size = MIN_OF(section->sh_size, MAX_ARRAY_BYTES);
+	const unsigned char *bytes = elf_file_range(s->elf, section->sh_offset, size);
 	int r = 0;
-	for (uint64_t at = 0; bytes && section->sh_size - at >= 8 && r == 0; at += 8) {
+	for (uint64_t at = 0; bytes && size - at >= 8 && r == 0; at += 8) {
 		uint64_t address;
 		memcpy(&address, bytes + at, sizeof(address));
 		r = flow_add_start(s->flow, address, false);
@@ -97,11 +102,11 @@ static bool may_be_in_gap(const struct starts *s, uint64_t address)
 
 static int add_relocations(struct starts *s, const Elf64_Shdr *section)
 {
-	const unsigned char *bytes = elf_file_range(s->elf, section->sh_offset, section->sh_size);
+	uint64_t size = MIN_OF(section->sh_size, MAX_RELOCATION_BYTES);
+	const unsigned char *bytes = elf_file_range(s->elf, section->sh_offset, size);
 	Elf64_Rela entry;
 	int r = 0;
-	for (uint64_t at = 0; bytes && section->sh_size - at >= sizeof(entry) && r == 0;
-	     at += sizeof(entry)) {
+	for (uint64_t at = 0; bytes && size - at >= sizeof(entry) && r == 0; at += sizeof(entry)) {
 		memcpy(&entry, bytes + at, sizeof(entry));
 		unsigned type = ELF64_R_TYPE(entry.r_info);
 		if ((type == R_X86_64_RELATIVE || type == R_X86_64_IRELATIVE) &&

@@ -13,6 +13,7 @@
 #include "binary/unwind_flow.h"
 #include "binary/unwind_frame_setup.h"
 #include "binary/unwind_gaps.h"
+#include "binary/unwind_starts.h"
 #include "binary/x86_decode.h"
 
 #include <stdlib.h>
@@ -322,6 +323,38 @@ static void reads_no_bytes_as_often_as_sections_have_them(void **state)
 	free(bytes);
 }
 
+/* Of an array that claims to be large, as in a file of zeros, only what a program may have is read. */
+static void reads_no_more_of_an_array_than_there_can_be(void **state)
+{
+	enum { ARRAY_SIZE = 4 << 20, HEADERS = sizeof(Elf64_Ehdr) + sizeof(Elf64_Shdr) };
+	unsigned char *bytes = calloc(1, HEADERS + ARRAY_SIZE);
+	Elf64_Ehdr header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1},
+			     .e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = 1,
+			     .e_shoff = sizeof(header), .e_shentsize = sizeof(Elf64_Shdr), .e_shnum = 1};
+	Elf64_Shdr section = {.sh_type = SHT_INIT_ARRAY, .sh_flags = SHF_ALLOC, .sh_offset = HEADERS,
+			      .sh_size = ARRAY_SIZE};
+	const uint64_t early = ADDRESS, late = ADDRESS + 1;
+	static const unsigned char code[] = {0xc3, 0xc3};
+	struct flow flow = {.code.max_size = 1U << 20};
+	struct unwind_rows *rows = calloc(1, sizeof(*rows));
+	struct elf_file elf;
+	(void)state;
+	assert_true(bytes && rows);
+	memcpy(bytes, &header, sizeof(header));
+	memcpy(bytes + sizeof(header), &section, sizeof(section));
+	memcpy(bytes + HEADERS + 8, &early, sizeof(early));
+	memcpy(bytes + HEADERS + ARRAY_SIZE - 8, &late, sizeof(late));
+	assert_int_equal(elf_file_open(bytes, HEADERS + ARRAY_SIZE, &elf), 0);
+	assert_int_equal(code_map_add(&flow.code, ADDRESS, code, sizeof(code)), 0);
+	assert_int_equal(flow_begin(&flow), 0);
+	assert_int_equal(unwind_starts_add(&elf, rows, 1UL << 30, &flow), 0);
+	assert_int_equal(flow.possible.count, 1);
+	assert_int_equal(flow.possible.items[0], early);
+	flow_free(&flow);
+	free(rows);
+	free(bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +368,7 @@ int main(void)
 		cmocka_unit_test(finds_the_stretch),
 		cmocka_unit_test(keeps_no_small_code_past_the_limit),
 		cmocka_unit_test(reads_no_bytes_as_often_as_sections_have_them),
+		cmocka_unit_test(reads_no_more_of_an_array_than_there_can_be),
 		cmocka_unit_test(tells_code_with_frame_pointers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
