@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Owns the processes with JIT code: their maps are copied by threads, since they lie where a container likes, and
- * the copies parsed by the confined child. A map that hangs costs the names of its process, once the wait for it,
- * and nothing else; one that ends the child is given up after three tries.
+ * the copies parsed by the confined child. A map that hangs costs the names of its process, and a
+ * wait or two that become short, and nothing else; one that ends the child is given up after three tries.
  */
 #include "base/clock.h"
 #include "base/hash.h"
@@ -12,9 +12,14 @@
 
 #define JIT_BYTES_PER_UPDATE (4UL << 20)
 #define JIT_BYTES_AT_END (64UL << 20) /* what a second's share left over is read then */
-/* While sampling goes on maps are waited for so long, which several that grow fast may take, and one that hangs
- * takes once or twice, until it is given up; at the end longer than the threads have (offload_new()). */
-#define JIT_WAIT_NS (500 * NS_PER_MS)
+/*
+ * While sampling goes on, maps are waited for on the loop that drains the rings: so long at most, which several that
+ * grow fast may take. After a wait in vain, for maps that hang or on a host without a CPU to spare, the next one is
+ * a quarter of it; each that is not in vain makes it twice as long again. Code whose names came too late has them
+ * from the next profile on. At the end it is waited for longer than the threads have (offload_new()).
+ */
+#define JIT_WAIT_NS (250 * NS_PER_MS)
+#define JIT_LEAST_WAIT_NS (5 * NS_PER_MS)
 #define JIT_WAIT_AT_END_NS (5 * NS_PER_SECOND)
 
 /* A process with JIT code, whose map's updates go on by themselves once begun. */
@@ -161,14 +166,33 @@ static bool any_is_busy(const struct recording *r)
 	return false;
 }
 
-void recording_wait_for_jit(struct recording *r)
+static void wait_for_jit(struct recording *r, uint64_t wait_ns)
 {
 	struct binary_store *store = store_of(r);
-	uint64_t until = monotonic_ns() + (r->running ? JIT_WAIT_NS : JIT_WAIT_AT_END_NS), now;
+	uint64_t until = monotonic_ns() + wait_ns, now;
 	while (any_is_busy(r) && !parser_is_held(binary_store_parser(store)) &&
 	       (now = monotonic_ns()) < until)
 		if (binary_store_run_once(store, until - now) < 0)
 			break;
+}
+
+static uint64_t next_wait(uint64_t wait_ns, bool in_vain)
+{
+	return in_vain ? MAX_OF(wait_ns / 4, (uint64_t)JIT_LEAST_WAIT_NS) : MIN_OF(wait_ns * 2, (uint64_t)JIT_WAIT_NS);
+}
+
+void recording_wait_for_jit(struct recording *r)
+{
+	if (!any_is_busy(r))
+		return;
+	if (!r->running) {
+		wait_for_jit(r, JIT_WAIT_AT_END_NS);
+		return;
+	}
+	if (!r->jit_wait_ns)
+		r->jit_wait_ns = JIT_WAIT_NS;
+	wait_for_jit(r, r->jit_wait_ns);
+	r->jit_wait_ns = next_wait(r->jit_wait_ns, any_is_busy(r));
 }
 
 void recording_forget_jit(struct recording *r)

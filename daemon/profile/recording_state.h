@@ -35,6 +35,7 @@ struct recording {
 	struct memory_watch memory; /* of the processes that were named, where growth is looked at */
 	struct symbolizer *symbolizer;
 	uint64_t prepared_ns; /* when names were last asked for, CLOCK_MONOTONIC */
+	uint64_t jit_wait_ns; /* how long the next profile waits for their maps; 0: not waited yet */
 	struct hash jit_processes; /* address of a struct process -> its struct jit_follower; each holds a reference */
 	struct recording_losses forgotten; /* those of processes that are no more in it */
 	uint64_t sampled_processes;
