@@ -2,6 +2,7 @@
 /* Attaching to the host and leaving it: side-band, tracepoints, clock and page-fault events, in this order. */
 #include "collect/collector_state.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "bolometer.skel.h"
@@ -106,6 +107,7 @@ static void stop_following(struct collector *c)
 	c->is_following = false;
 	collector_drain(c);
 	sideband_close(c->sideband);
+	generated_code_doubt(&c->generated_code, monotonic_ns());
 }
 
 int collector_set_following(struct collector *c, bool following, struct collect_failure *failure)
@@ -143,6 +145,7 @@ void collector_detach(struct collector *c)
 	collector_pause_heap(c); /* not first: each process's probes take the kernel a while */
 	collector_drain(c);
 	sideband_close(c->sideband);
+	generated_code_doubt(&c->generated_code, monotonic_ns());
 }
 
 int collector_attach(struct collector *c, struct collect_failure *failure)

@@ -115,11 +115,48 @@ static bool take_place(struct generated_code *code, const struct generated_funct
 	return is_reused;
 }
 
+/* The one of which nothing was told, and which is there after all. */
+static struct generated_function *find_doubtful(struct generated_code *code, uint64_t start, const char *name)
+{
+	for (size_t i = 0; i < code->functions.count; i++) {
+		struct generated_function *f = &code->functions.items[i];
+		if (f->is_doubtful && f->start == start && !strcmp(f->name, name))
+			return f;
+	}
+	return NULL;
+}
+
+static bool revive(struct generated_code *code, uint64_t start, const char *name)
+{
+	struct generated_function *f = find_doubtful(code, start, name);
+	if (!f)
+		return false;
+	f->is_doubtful = false;
+	f->until_ns = UINT64_MAX;
+	code->gone--;
+	return true;
+}
+
+void generated_code_doubt(struct generated_code *code, uint64_t now_ns)
+{
+	code->doubts++;
+	for (size_t i = 0; i < code->functions.count; i++) {
+		struct generated_function *f = &code->functions.items[i];
+		if (!is_there(f))
+			continue;
+		f->until_ns = now_ns;
+		f->is_doubtful = true;
+		code->gone++;
+	}
+}
+
 int generated_code_add(struct generated_code *code, uint64_t start, uint64_t size, const char *name, uint64_t from_ns)
 {
-	struct generated_function added = {start, size, from_ns, UINT64_MAX, (char *)name};
+	struct generated_function added = {start, size, from_ns, UINT64_MAX, false, (char *)name};
 	if (!is_function(start, size, name))
 		return -EINVAL;
+	if (revive(code, start, name))
+		return 0;
 	bool is_reused = take_place(code, &added);
 	code->is_reused |= is_reused;
 	int r = insert(code, &added);
@@ -129,7 +166,7 @@ int generated_code_add(struct generated_code *code, uint64_t start, uint64_t siz
 int generated_code_remove(struct generated_code *code, uint64_t start, uint64_t size, const char *name,
 			  uint64_t until_ns)
 {
-	struct generated_function gone = {start, size, 0, until_ns, (char *)name};
+	struct generated_function gone = {start, size, 0, until_ns, false, (char *)name};
 	if (!is_function(start, size, name))
 		return -EINVAL;
 	for (size_t i = 0; i < code->functions.count; i++) {
@@ -174,7 +211,8 @@ bool generated_code_covers(const struct generated_code *code, uint64_t address)
 	if (address < code->lowest || address >= code->highest)
 		return false;
 	for (size_t i = 0; i < code->functions.count; i++)
-		if (address - code->functions.items[i].start < code->functions.items[i].size)
+		if (address - code->functions.items[i].start < code->functions.items[i].size &&
+		    !code->functions.items[i].is_doubtful)
 			return true;
 	return false;
 }
@@ -192,7 +230,7 @@ bool generated_code_knows(const struct generated_code *code, uint64_t start, con
 {
 	for (size_t i = 0; i < code->functions.count; i++) {
 		const struct generated_function *f = &code->functions.items[i];
-		if (f->start == start && f->until_ns >= since_ns && !strcmp(f->name, name))
+		if (f->start == start && f->until_ns >= since_ns && !f->is_doubtful && !strcmp(f->name, name))
 			return true;
 	}
 	return false;

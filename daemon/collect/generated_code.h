@@ -15,6 +15,7 @@
 struct generated_function {
 	uint64_t start, size;	    /* addresses of the kernel */
 	uint64_t from_ns, until_ns; /* CLOCK_MONOTONIC; 0: before all that is known; UINT64_MAX: it is there */
+	bool is_doubtful; /* it may be there still, but nothing is told of it any more */
 	char *name; /* owned; as /proc/kallsyms has it: "bpf_prog_<tag>_<function>", "bpf_trampoline_<number>" */
 };
 
@@ -25,6 +26,7 @@ struct generated_code {
 	size_t gone;		  /* of the functions, those that are no more there */
 	bool is_reused;		  /* some lie where another one, with another name, had lain */
 	uint64_t forgotten;	  /* functions for whose names there was no room */
+	uint32_t doubts;	  /* how often generated_code_doubt() was called: whoever asked the kernel asks anew */
 };
 
 /* Most functions that are kept, and most of them that are gone: the oldest of these are forgotten. */
@@ -45,7 +47,10 @@ int generated_code_remove(struct generated_code *code, uint64_t start, uint64_t 
 const struct generated_function *generated_code_find(const struct generated_code *code, uint64_t address,
 						     uint64_t time_ns);
 
-/* Is, or was, any at the address? */
+/* From now on nothing is told of what comes and goes. What was there is until now; added again, it was all the time. */
+void generated_code_doubt(struct generated_code *code, uint64_t now_ns);
+
+/* Is, or was, any at the address, without a doubt? */
 bool generated_code_covers(const struct generated_code *code, uint64_t address);
 
 /* Where /proc/kallsyms says that such a function belongs: "bpf", "__builtin__ftrace", "__builtin__kprobes". */

@@ -70,7 +70,8 @@ static void name_by_nearest(struct kernel_names *names, const struct kernel_addr
 static void take_reading(struct kernel_names *names, struct kernel_reading *reading)
 {
 	take_code(names, reading);
-	names->last_program = reading->last_program;
+	if (names->doubts == names->code->doubts)
+		names->last_program = reading->last_program;
 	if (!reading->was_whole)
 		return;
 	names->whole_ns = monotonic_ns();
@@ -117,6 +118,9 @@ static struct kernel_reading *new_reading(struct kernel_names *names)
 	struct kernel_reading *reading = calloc(1, sizeof(*reading));
 	if (!reading)
 		return NULL;
+	if (names->doubts != names->code->doubts)
+		names->last_program = 0;
+	names->doubts = names->code->doubts;
 	reading->start_ns = monotonic_ns();
 	reading->files = *files_of(names);
 	reading->last_program = names->last_program;

@@ -24,7 +24,8 @@ struct kernel_names {
 	bool has_symbols; /* those below are valid */
 	struct kernel_symbols symbols; /* of the kernel and its modules */
 	struct known_names known;      /* of those in the cache */
-	uint32_t last_program;	       /* the newest BPF program that was asked for */
+	uint32_t last_program;	       /* the newest BPF program that was asked for, */
+	uint32_t doubts;	       /* … since the last doubt of `code` */
 	struct kernel_addresses unknown; /* the kernel will be asked for them */
 	bool is_reading;
 	bool is_warned;	   /* that there are no names */

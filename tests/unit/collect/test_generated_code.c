@@ -82,7 +82,30 @@ static void test_guessed_end(void **state)
 	assert_int_equal(generated_code_add(&code, START + 128, 64, "bpf_prog_1", SECOND), 1);
 	assert_string_equal(name_at(&code, START + 127, 9 * SECOND), "ftrace_trampoline");
 	assert_string_equal(name_at(&code, START + 128, 9 * SECOND), "bpf_prog_1");
+	assert_string_equal(name_at(&code, START + 192, 9 * SECOND), ""); /* behind that one */
 	assert_string_equal(generated_code_module(generated_code_find(&code, START, SECOND)), "__builtin__ftrace");
+	generated_code_free(&code);
+}
+
+/* While nothing is told, what was there may be there or not: whoever is asked about it says so. */
+static void test_doubt(void **state)
+{
+	struct generated_code code = {0};
+	assert_int_equal(generated_code_add(&code, START, 64, "bpf_prog_1", SECOND), 0);
+	assert_int_equal(generated_code_add(&code, START + 64, 64, "bpf_prog_2", SECOND), 0);
+	generated_code_doubt(&code, 5 * SECOND);
+	assert_int_equal(code.doubts, 1);
+	assert_false(generated_code_covers(&code, START));
+	assert_string_equal(name_at(&code, START, 4 * SECOND), "bpf_prog_1");
+	assert_string_equal(name_at(&code, START, 6 * SECOND), "");
+	assert_int_equal(generated_code_add(&code, START, 64, "bpf_prog_1", 0), 0); /* it is */
+	assert_true(generated_code_covers(&code, START));
+	assert_string_equal(name_at(&code, START, 6 * SECOND), "bpf_prog_1");
+	assert_int_equal(generated_code_add(&code, START + 64, 64, "bpf_prog_3", 0), 1); /* it is not */
+	assert_string_equal(name_at(&code, START + 64, 4 * SECOND), "bpf_prog_2");
+	assert_string_equal(name_at(&code, START + 64, 6 * SECOND), "bpf_prog_3");
+	assert_int_equal(code.functions.count, 3);
+	assert_int_equal(code.gone, 1);
 	generated_code_free(&code);
 }
 
@@ -125,6 +148,7 @@ int main(void)
 		cmocka_unit_test(test_the_same_again),
 		cmocka_unit_test(test_end_of_the_unknown),
 		cmocka_unit_test(test_guessed_end),
+		cmocka_unit_test(test_doubt),
 		cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_bound),
 	};
