@@ -59,7 +59,8 @@ int artifact_cache_read(struct artifact_cache *cache, const struct artifact_key 
 int artifact_cache_open_artifact(struct artifact_cache *cache, const struct artifact_key *key,
 				 enum artifact_kind kind, struct artifact_file *ret);
 
-/* The same of an entry that was just read or written: it does not count again. */
+/* The same of an entry that was just read or written: it does not count again. Returns 0, -ENOENT, -EUCLEAN when it is
+ * damaged, the error that was stored, or -ENOMEM. */
 int artifact_cache_reopen_artifact(const struct artifact_cache *cache, const struct artifact_key *key,
 				   enum artifact_kind kind, struct artifact_file *ret);
 
@@ -87,5 +88,6 @@ int artifact_cache_write_file(struct artifact_cache *cache, const struct artifac
 /* Would anything be written now? Not without a cache, and not after a full disk. */
 bool artifact_cache_takes_writes(const struct artifact_cache *cache);
 
+/* Counts since it was opened; of no cache all are 0. */
 void artifact_cache_get_statistics(const struct artifact_cache *cache,
 				   struct artifact_cache_statistics *ret);

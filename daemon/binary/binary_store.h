@@ -26,7 +26,7 @@ int binary_store_new(struct loop *loop, struct offload *offload, struct parser *
 struct binary_store *binary_store_free(struct binary_store *store);
 
 /* As the requests of parser.h with the same names. The callback is never called from within
- * the request. */
+ * the request. Each returns 0 or -errno: then it is not called at all. */
 int binary_store_request_unwind(struct binary_store *store, int file,
 				enum parser_priority priority, parser_callback callback,
 				void *userdata);
@@ -71,6 +71,7 @@ int binary_store_run_once(struct binary_store *store, uint64_t wait_ns);
 /* For what is not of a binary; may be NULL, stays the store's. */
 struct artifact_cache *binary_store_cache(const struct binary_store *store);
 
+/* Those of the cache. */
 void binary_store_get_statistics(const struct binary_store *store,
 				 struct artifact_cache_statistics *ret);
 
@@ -80,4 +81,5 @@ struct answer_durations {
 	struct durations symbols, lines;
 };
 
+/* Of all answers so far. */
 void binary_store_get_durations(const struct binary_store *store, struct answer_durations *ret);

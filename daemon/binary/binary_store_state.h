@@ -53,6 +53,7 @@ struct binary_store {
 
 /* ---- binary_store_request.c */
 
+/* At its end; a request is in one list at a time. Taking it out does not free it. */
 void store_list_add(struct store_list *list, struct store_request *request);
 void store_list_remove(struct store_list *list, struct store_request *request);
 
@@ -89,6 +90,7 @@ void store_request_keep(const struct store_request *request, int error, const st
 
 /* ---- binary_store_lines.c */
 
+/* What store_request_parse() is for lines. */
 int store_request_parse_lines(struct store_request *request);
 
 /* With the entry of the cache: leaves the addresses that it does not have. Returns 0 when it has all, or -ENOENT: then

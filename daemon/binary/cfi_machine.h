@@ -32,6 +32,7 @@ int cfi_emit_row(struct cfi_machine *m, uint64_t address);
 int cfi_remember(struct cfi_machine *m);
 int cfi_restore(struct cfi_machine *m);
 
+/* CFA = register `number` + offset; `number` is saved at CFA + offset; `number` is where the CIE has it. */
 void cfi_set_cfa(struct cfi_machine *m, uint64_t number, int64_t offset);
 void cfi_set_saved(struct cfi_machine *m, uint64_t number, int64_t offset);
 void cfi_restore_place(struct cfi_machine *m, uint64_t number);

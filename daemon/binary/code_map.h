@@ -41,8 +41,10 @@ void code_map_order(struct code_map *map);
 /* Once all is added, in order. Returns 0 or -ENOMEM. */
 int code_map_index(struct code_map *map);
 
+/* Frees what it owns; the bytes are not its own. */
 void code_map_free(struct code_map *map);
 
+/* Which stretch has the address, or NULL. Once it is indexed. */
 const struct code_stretch *code_map_search(const struct code_map *map, uint64_t address);
 
 /* The stretch that the address is in, mostly the one at hand; or NULL. */
@@ -52,6 +54,7 @@ static inline const struct code_stretch *code_map_at(const struct code_map *map,
 	return here && address - here->address < here->size ? here : code_map_search(map, address);
 }
 
+/* Of the byte at an address within the stretch. */
 static inline uint32_t code_position(const struct code_stretch *code, uint64_t address)
 {
 	return code->position + (uint32_t)(address - code->address);

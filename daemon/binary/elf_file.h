@@ -84,7 +84,8 @@ int elf_file_data(const struct elf_file *elf, const char *name, uint64_t limit,
  * -E2BIG or -ENOTSUP. */
 int elf_file_expanded_size(const struct elf_file *elf, const Elf64_Shdr *section, size_t *ret);
 
-/* Decompresses it into `size` bytes, which must be exactly its size. */
+/* Decompresses it into `size` bytes, which must be exactly its size. Returns 0, -ENODATA (not compressed), -ENOTSUP,
+ * -E2BIG, -EBADMSG or -ENOMEM. */
 int elf_file_expand(const struct elf_file *elf, const Elf64_Shdr *section, void *out, size_t size);
 
 /* Idempotent. */

@@ -14,6 +14,7 @@ struct line_output {
 	struct strings names;
 };
 
+/* Also of one that failed. */
 void line_output_free(struct line_output *output);
 
 /* An answer is begun, given its frames innermost first, and ended. Each returns 0 or -ENOMEM. */

@@ -65,7 +65,8 @@ struct parser *parser_free(struct parser *parser);
 int parser_request_unwind(struct parser *parser, int file, enum parser_priority priority,
 			  parser_callback callback, void *userdata);
 
-/* The file's allocators and where to probe them (allocator.h), or that it has none. */
+/* As parser_request_unwind(), like all that follow: the file's allocators and where to probe them (allocator.h), or that
+ * it has none. */
 int parser_request_allocators(struct parser *parser, int file, enum parser_priority priority,
 			      parser_callback callback, void *userdata);
 
@@ -107,14 +108,16 @@ int parser_run_once(struct parser *parser);
 #define PARSER_UNLIMITED UINT64_MAX
 
 /* From now on children may use so much more CPU time, less what they used too much of earlier grants; what they left
- * of those is lost. Then the present one is stopped, and requests wait in their order, none is lost, until the next grant. PARSER_UNLIMITED, as at first: what they
- * need. */
+ * of those is lost. Then the present one is stopped, and requests wait in their order, none is lost, until the next
+ * grant. PARSER_UNLIMITED, as at first: what they need. */
 void parser_grant(struct parser *parser, uint64_t cpu_ns);
 
 /* Is nothing of the last grant left? */
 bool parser_is_held(const struct parser *parser);
 
+/* Requests that are not answered yet. */
 size_t parser_pending(const struct parser *parser);
+/* Since the parser was made. */
 void parser_get_statistics(const struct parser *parser, struct parser_statistics *ret);
 
 /* What the child runs: reads requests from descriptor 3 until it closes. Returns an exit status. */

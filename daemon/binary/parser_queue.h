@@ -41,8 +41,10 @@ struct parser_queue {
 	struct parser_request_list lists[PARSER_PRIORITY_COUNT];
 };
 
+/* Before any other; an empty one needs no freeing. Requests in it are the queue's. */
 void parser_queue_init(struct parser_queue *queue);
 bool parser_queue_is_empty(const struct parser_queue *queue);
+/* Behind all others of its priority. */
 void parser_queue_add(struct parser_queue *queue, struct parser_request *request);
 
 /* Before all others of its priority. */

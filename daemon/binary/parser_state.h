@@ -84,14 +84,19 @@ int parser_on_deadline(struct loop_source *source, uint32_t events, void *userda
 /* Is something left of what was granted? */
 bool parser_may_work(const struct parser *parser);
 
+/* Is the present child stopped, because nothing is left? */
 bool parser_is_stopped_by_us(const struct parser *parser);
 
 /* To be called when the child begins with a request. */
 void parser_pace_watch(struct parser *parser);
+
+/* Of the timer: stops a child for which nothing is left. */
 int parser_on_pace(struct loop_source *source, uint32_t events, void *userdata);
 
 /* -- parser_replies.c ----------------------------------------------------------------------- */
 
 /* Reads and acts on what the present child has sent. */
 void parser_read_replies(struct parser *parser);
+
+/* Of its socket: the same. */
 int parser_on_socket(struct loop_source *source, uint32_t events, void *userdata);

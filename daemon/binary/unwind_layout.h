@@ -22,4 +22,5 @@ struct unwind_image {
 int unwind_layout(struct unwind_rows *rows, bool merge, struct unwind_rule outside,
 		  struct unwind_image *ret);
 
+/* Also of one that unwind_layout() did not fill. */
 void unwind_image_free(struct unwind_image *image);

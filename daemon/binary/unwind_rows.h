@@ -106,7 +106,7 @@ int unwind_rows_expect(struct unwind_rows *rows, size_t count);
 bool unwind_rows_begin(struct unwind_rows *rows, uint64_t address, uint64_t size,
 		       enum unwind_source source);
 
-/* Makes what unwind_rows_add() needs be there, and adds. */
+/* Makes what unwind_rows_add() needs be there, and adds. Returns as that. */
 int unwind_rows_add_with_room(struct unwind_rows *rows, uint64_t address, uint64_t rule_bits);
 
 static inline struct unwind_cached_rule *unwind_rows_cached(struct unwind_rows *rows, uint64_t rule_bits)
@@ -201,7 +201,7 @@ static inline int unwind_rows_add(struct unwind_rows *rows, uint64_t address, st
 /* Closes the range. Returns 0, -ENOMEM or -E2BIG. */
 int unwind_rows_end(struct unwind_rows *rows);
 
-/* Forgets the rows of the open range and says RULE_NONE for all of it. */
+/* Forgets the rows of the open range and says RULE_NONE for all of it. Returns as unwind_rows_end(). */
 int unwind_rows_fail(struct unwind_rows *rows);
 
 /* A range of one rule. */

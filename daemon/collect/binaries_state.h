@@ -22,7 +22,7 @@ struct binary *binaries_add(struct binaries *binaries, const struct binary_key *
 /* Of one that is in no list and no table any more. */
 void binary_free(struct binary *binary);
 
-/* Descriptor of the BPF side's map. */
+/* Descriptor of the BPF side's map, which stays the programs'. */
 int binaries_entries_map(const struct binaries *binaries);
 
 /* Makes *entry, with the slot filled in, the BPF side's word on this binary. A map without room is no error: then the

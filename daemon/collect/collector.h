@@ -100,7 +100,7 @@ int collector_new(struct loop *loop, const struct selection *selection,
 		  struct collector **ret);
 struct collector *collector_free(struct collector *collector);
 
-/* Attaches the side-band, scans /proc, starts the clock. */
+/* Attaches the side-band, scans /proc, starts the clock. Returns 0 or -errno with *failure filled. */
 int collector_start(struct collector *collector, struct collect_failure *failure);
 
 /* Stops the clock and delivers what is on the way. Idempotent. */
@@ -154,7 +154,7 @@ int collector_attach(struct collector *collector, struct collect_failure *failur
  */
 int collector_apply_selection(struct collector *collector, struct collect_failure *failure);
 
-/* What each place allocated since the start; as heap_table_read(). */
+/* What each place allocated since the start; returns as heap_table_read(). */
 int collector_read_heap(const struct collector *collector, struct heap_totals *ret);
 
 /*
@@ -170,6 +170,7 @@ void collector_note_heap_told(struct collector *collector);
 /* Every stack is sent whole once more, and what was sent before has been delivered when this returns. */
 void collector_forget_stacks(struct collector *collector);
 
+/* Adds a process, by its number in our pid namespace, to those selected by number. Returns 0 or -errno. */
 int collector_select_pid(struct collector *collector, uint32_t pid);
 
 /* Are there processes of which no tick need be taken? All are sampled at first, and again when this is called. Nothing
@@ -184,6 +185,7 @@ void collector_leave_out(struct collector *collector, const struct record_sample
 /* Ticks that were left out since the start, by reason. */
 void collector_read_left_out(const struct collector *collector, struct left_out_counts *ret);
 
+/* Its parts, which stay its own. */
 struct binaries *collector_binaries(struct collector *collector);
 struct binary_store *collector_binary_store(struct collector *collector);
 /* What the side-band told of it; whoever learns more adds that. */
@@ -192,6 +194,7 @@ struct process_table *collector_processes(struct collector *collector);
 /* CPU time of the parser children so far. */
 uint64_t collector_parser_cpu_ns(const struct collector *collector);
 
+/* Counts since the start, of all its parts; asks the kernel for those of the programs. */
 void collector_get_statistics(struct collector *collector, struct collector_statistics *ret);
 
 /* What the kernel side costs, without all that collector_get_statistics() looks at. */

@@ -38,4 +38,5 @@ void contexts_on_mapping(struct contexts *contexts, struct process *process,
 /* Looks into processes whose time has come; to be called with each drain. */
 void contexts_update(struct contexts *contexts, uint64_t now_ns);
 
+/* Of now, and since the start. */
 void contexts_get_statistics(const struct contexts *contexts, struct contexts_statistics *ret);

@@ -23,4 +23,5 @@ int held_stacks_keep(struct held_stacks *held, const struct record_sample *sampl
 /* The frames of the sample's stack, then the caller's; NULL when they are not held. */
 uint64_t *held_stacks_take(struct held_stacks *held, const struct record_sample *sample);
 
+/* Forgets and frees all. */
 void held_stacks_clear(struct held_stacks *held);

@@ -35,6 +35,7 @@ int opener_open_event(void *userdata, struct perf_event_attr *attr, int cpu);
  * each run some 20 ns; or -errno. */
 int opener_enable_bpf_statistics(struct opener *opener);
 
+/* Of its process. */
 uint32_t opener_pid(const struct opener *opener);
 
 /* CPU time the process used so far, ns; 0 when it cannot be told. */

@@ -62,7 +62,7 @@ void programs_close(struct programs *programs);
 int programs_select(struct programs *programs, const struct programs_selection *selection,
 		    struct collect_failure *failure);
 
-/* Only the cgroups anew; what else is selected stays. */
+/* As programs_select(), but only the cgroups anew; what else is selected stays. */
 int programs_select_cgroups(struct programs *programs, const struct programs_selection *selection,
 			    struct collect_failure *failure);
 
@@ -100,10 +100,10 @@ int programs_attach_tracepoints(struct programs *programs);
 /* Takes away what programs_attach_tracepoints() and programs_watch_oom() attached. Idempotent. */
 void programs_detach_tracepoints(struct programs *programs);
 
-/* Sums of all walks. */
+/* Sums of all walks since the programs were loaded. */
 void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX]);
 
-/* One of one CPU. */
+/* One of them of one CPU, that of its ticks and page faults; 0 where it cannot be read. */
 uint64_t programs_read_counter(const struct programs *programs, uint32_t cpu, enum counter counter);
 
 /* Those of each walk apart, as debug messages: one CPU that loses ticks is hard to see in the sums. */

@@ -21,6 +21,7 @@ struct selection {
 	bool user_only;		     /* only ticks in user mode */
 };
 
+/* Frees what it owns, not the selection. */
 void selection_free(struct selection *selection);
 
 /* Does the name match one of the patterns (or is there none)? */

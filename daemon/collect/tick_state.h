@@ -10,7 +10,9 @@
 
 struct bpf_map;
 
-/* Each returns 0 or -errno. */
+/* Each function here returns 0 or -errno. */
+
+/* Tells all CPUs the settings; a tick that runs meanwhile may see the old ones. */
 int tick_state_publish(const struct bpf_map *ticks, const struct tick_settings *settings);
 
 /* The time of a CPU's first tick is counted from now on. None may come meanwhile; what was counted stays. */

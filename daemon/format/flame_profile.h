@@ -10,7 +10,8 @@
 int flame_profile_write(const struct profile *profile, size_t value, const char *title,
 			struct text *out);
 
-/* Appends the data of a page with the one view of sample type `value`, see flame_page_write_data(). */
+/* Appends the data of a page with the one view of sample type `value`, see flame_page_write_data(). Returns as
+ * flame_profile_write(). */
 int flame_profile_write_data(const struct profile *profile, size_t value, const char *title,
 			     struct text *out);
 

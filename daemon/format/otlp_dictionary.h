@@ -75,6 +75,7 @@ uint32_t otlp_attribute(struct otlp_dictionary *dictionary, uint32_t key, const 
 /* The stack of a sample; 0 when it has no frames. */
 uint32_t otlp_stack(struct otlp_dictionary *dictionary, const struct profile_sample *sample);
 
+/* A link to a span. */
 uint32_t otlp_link(struct otlp_dictionary *dictionary, const struct profile_link *link);
 
 /* Appends the dictionary as field `number`. */
@@ -85,6 +86,7 @@ void otlp_put_utf8(struct text *out, uint32_t number, const char *text);
 
 /* ---- For its parts ----------------------------------------------------------------------------- */
 
+/* Is no byte of it above 127? Then it is valid UTF-8 as it is. */
 bool otlp_is_ascii(const char *text, size_t size);
 
 /* Writes the table of strings, which takes `strings_size` bytes; returns its end. */

@@ -39,7 +39,7 @@ int pprof_string_of(struct pprof_decoder *decoder, uint64_t index, const uint8_t
 int pprof_read_numbers(struct pprof_decoder *decoder, struct wire_reader reader, const char *what,
 		       uint64_t numbers[NUMBERS_MAX], uint32_t count);
 
-/* A repeated number, packed or one at a time: calls `add` for each. */
+/* A repeated number, packed or one at a time: calls `add` for each, and stops with its error. */
 int pprof_read_repeated(struct pprof_decoder *decoder, struct wire_reader *reader,
 			struct wire_field *field, const char *what,
 			int (*add)(struct pprof_decoder *, uint64_t, const uint8_t *));

@@ -23,7 +23,10 @@ bool memory_usage_parse(const char *status, struct memory_usage *ret);
 /* Returns 0; -ESRCH when the process has ended or has no memory any more; or -errno. */
 int memory_usage_read(const char *proc_path, uint32_t pid, struct memory_usage *ret);
 
+/* Adds field by field. */
 void memory_usage_add(struct memory_usage *sum, const struct memory_usage *more);
 
+/* Foreign text: the fields of /proc/meminfo; those that are missing are 0. */
 void host_memory_parse(const char *meminfo, struct host_memory *ret);
+/* Returns 0 or -errno. */
 int host_memory_read(const char *proc_path, struct host_memory *ret);

@@ -29,6 +29,7 @@ struct heap_values {
 	struct heap_freed freed;
 };
 
+/* Is there a value that is not 0? */
 bool heap_values_any(const struct heap_values *values);
 
 /* Of each entry of a window of the heap, in its order. */
@@ -57,6 +58,7 @@ struct heap_places {
 	uint64_t told; /* how many in all profiles, each as often as it was in one */
 };
 
+/* Leaves it empty and usable. */
 void heap_places_free(struct heap_places *places);
 
 /* Makes of the totals what came since the last profile. */

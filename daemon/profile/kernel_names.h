@@ -46,4 +46,5 @@ bool kernel_names_replace_damaged(struct kernel_names *names);
 /* What is held of names that come again, bytes. */
 size_t kernel_names_bytes(const struct kernel_names *names);
 
+/* All but the cache. */
 void kernel_names_free(struct kernel_names *names);

@@ -27,6 +27,8 @@ const char *known_functions_find(const struct known_functions *known, uint64_t a
 /* One that is not known yet; the name is copied. Without memory it stays unknown. */
 void known_functions_add(struct known_functions *known, uint64_t start, uint32_t length, const char *name);
 
+/* Forgets all. */
 void known_functions_clear(struct known_functions *known);
 
+/* Of memory, about. */
 size_t known_functions_bytes(const struct known_functions *known);

@@ -21,6 +21,8 @@ bool known_names_get(const struct known_names *known, uint64_t place, const char
 /* The strings are copied. Without memory the place stays unknown. */
 void known_names_put(struct known_names *known, uint64_t place, const char *name, const char *module);
 
+/* Forgets all. */
 void known_names_clear(struct known_names *known);
 
+/* Of memory, about. */
 size_t known_names_bytes(const struct known_names *known);

@@ -68,6 +68,7 @@ struct recording_losses {
 #undef LOSS_FIELD
 };
 
+/* Fills all that the collector counts; the others become 0. */
 void losses_collect(struct recording_losses *losses, const struct collector_statistics *collector);
 
 /* Adds those of one process's JIT maps. */

@@ -17,6 +17,7 @@ struct merge_states {
 	bool any; /* is there a sample type that is a state? */
 };
 
+/* Is the type a state (memory in use), which does not add up over time, and not a flow? */
 bool merge_is_state(const struct profile *profile, struct profile_value_type type);
 
 /* Finds the processes. Returns 0 or -ENOMEM; free in any case. */

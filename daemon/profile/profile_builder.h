@@ -30,9 +30,10 @@ struct profile_builder_statistics {
 };
 
 /* Builds the profile of a window of the aggregate. Sample types are samples/count and, by the window's kind,
- * cpu/nanoseconds, or growth_space/bytes and copied_space/bytes; of the heap alloc_objects/count,
- * alloc_space/bytes, inuse_objects/count and inuse_space/bytes; times, duration and comments are the
- * caller's to fill; to *statistics it adds. Returns 0 or -ENOMEM. */
+ * cpu/nanoseconds, or growth_space/bytes and copied_space/bytes. Of the heap they are objects/count and space/bytes each
+ * of alloc, inuse and freed, and where has_estimates is set inuse_estimated_space/bytes,
+ * inuse_estimated_least_space/bytes, inuse_watched_samples/count and inuse_outlived_samples/count. Times, duration and
+ * comments are the caller's to fill; to *statistics it adds. The caller frees *ret. Returns 0 or -ENOMEM. */
 int profile_build(const struct aggregate *aggregate, const struct aggregate_window *window,
 		  const struct binaries *binaries, const struct profile_builder_options *options,
 		  struct profile_builder_statistics *statistics, struct profile **ret);

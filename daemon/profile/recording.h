@@ -157,7 +157,8 @@ struct recording *recording_free(struct recording *recording);
 /* Starts sampling. Returns 0 or -errno with *failure filled. */
 int recording_start(struct recording *recording, struct recording_failure *failure);
 
-/* Adds a process (with what it starts, if selection.children) while running: `-- CMD`. */
+/* Adds a process (with what it starts, if selection.children) while running: `-- CMD`. Returns 0 or
+ * -errno. */
 int recording_select_pid(struct recording *recording, uint32_t pid);
 
 /* Changes the rate while sampling; with a budget, the highest one. Each profile names one period: take one
@@ -182,7 +183,7 @@ void recording_set_strategies(struct recording *recording, struct strategies *st
 struct strategies *recording_strategies(struct recording *recording);
 
 /* Stops the ticks for a while, and takes the probes off allocators: processes are followed, intervals and windows go
- * on without samples. */
+ * on without samples. Returns 0 or -errno. */
 int recording_pause(struct recording *recording);
 
 /* A pause in which nothing of ours is attached to the kernel: no events, no tracepoints, no following of
@@ -202,7 +203,7 @@ int recording_stop(struct recording *recording);
  */
 int recording_take_profiles(struct recording *recording, struct profile *ret[PROFILE_KIND_COUNT]);
 
-/* The same for a recording of the CPU alone. */
+/* As recording_take_profiles(), for a recording of the CPU alone. */
 int recording_take_profile(struct recording *recording, struct profile **ret);
 
 /*
@@ -226,6 +227,7 @@ int recording_read_heap(struct recording *recording, uint32_t pid, struct profil
 /* Has it met so many files that new ones will soon find no number? Another recording has to take its place. */
 bool recording_is_used_up(const struct recording *recording);
 
+/* Since the start; what may be asked of a recording at any time. Reading its own memory may cost a millisecond. */
 void recording_get_statistics(struct recording *recording, struct recording_statistics *ret);
 
 /* Of them the budget alone, which costs nothing to look at. */

@@ -41,4 +41,5 @@ void recording_budget_detach(struct recording_budget *budget);
 /* See budget_change(). */
 void recording_budget_change(struct recording_budget *budget, double share, uint32_t highest_hz);
 
+/* What it measured, allowed and chose last. */
 void recording_budget_report(const struct recording_budget *budget, struct budget_report *ret);

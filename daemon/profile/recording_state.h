@@ -82,6 +82,7 @@ static inline bool recording_looks_at_memory(const struct recording *r)
 /* Fills in the defaults of options that are 0. */
 void recording_set_defaults(struct recording_options *options);
 
+/* Those of the aggregate that the options ask for. */
 struct aggregate_limits recording_aggregate_limits(const struct recording_options *options);
 
 /* All but the callbacks; what it points to stays the recording's. */
@@ -107,7 +108,7 @@ void recording_prepare_names(struct recording *r);
 uint64_t recording_drain(struct recording *r);
 
 /* The heap of a process (0: of all), of what was delivered by now, up to `end` (CLOCK_MONOTONIC ns). As
- * recording_read_heap(). */
+ * recording_read_heap(). The caller frees it. */
 int recording_build_heap(struct recording *r, uint32_t pid, uint64_t end, struct profile **ret);
 
 /* Those that were not met of late; each that stays is sent whole once more. Returns 0 or -ENOMEM: they stay. */

@@ -40,6 +40,7 @@ struct strategy_rule {
 	struct strategy_options options; /* but for the seed */
 };
 
+/* Frees what the rule owns, not the rule. */
 void strategy_rule_free(struct strategy_rule *rule);
 
 struct strategies;

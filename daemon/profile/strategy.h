@@ -103,6 +103,7 @@ static inline uint64_t strategy_trace_randomness(const uint8_t trace_id[static 1
 /* "probabilistic" and so on. */
 const char *strategy_name(enum strategy_kind kind);
 
+/* `options` are copied. Nothing has been offered yet. */
 void strategy_init(struct strategy *strategy, const struct strategy_options *options);
 void strategy_deinit(struct strategy *strategy);
 

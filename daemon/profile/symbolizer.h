@@ -36,15 +36,18 @@ struct symbol_frame {
 	uint32_t line, column, start_line;
 };
 
-/* `code`: the kernel's, stays the caller's. */
+/* `store` and `code`, the kernel's, stay the caller's and must outlive it. Returns 0 or -ENOMEM. */
 int symbolizer_new(struct binary_store *store, struct generated_code *code, const struct symbolizer_options *options,
 		   struct symbolizer **ret);
+/* Accepts NULL, returns NULL. The binaries are still there, and the store answers nothing any more: what is under way
+ * would be answered to what is gone. */
 struct symbolizer *symbolizer_free(struct symbolizer *symbolizer);
 
 /* Asks for the names of a binary that samples run through, unless done before. */
 void symbolizer_prepare(struct symbolizer *symbolizer, struct binary *binary);
 
-/* Collects an ELF address of a binary for which lines will be wanted. */
+/* Collects an ELF address of a binary for which lines will be wanted. Returns 0, also where there are none to be had, or
+ * -ENOMEM. */
 int symbolizer_want_lines(struct symbolizer *symbolizer, struct binary *binary, uint64_t address);
 
 /* Asks for the lines of addresses wanted and not yet asked for: `all`, or where it is worth it by
@@ -72,6 +75,7 @@ void symbolizer_forget_texts(struct symbolizer *symbolizer);
 /* Forgets all of a binary, which is going. False: an answer for it is under way, ask again later. */
 bool symbolizer_forget(struct symbolizer *symbolizer, struct binary *binary);
 
+/* Counts since it was made. */
 void symbolizer_get_statistics(const struct symbolizer *symbolizer,
 			       struct symbolizer_statistics *ret);
 

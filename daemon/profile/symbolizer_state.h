@@ -60,6 +60,7 @@ void names_account(struct binary_names *names);
 /* May so many bytes more be held? Counts a refusal, for each binary once until there is room again. */
 bool names_have_room(struct binary_names *names, uint64_t more);
 
+/* Closes and frees the symbol index and what was read of it. */
 void names_drop_index(struct binary_names *names);
 
 /* ---- symbolizer_symbols.c */
