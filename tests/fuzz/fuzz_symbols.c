@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An ELF file gives an index that opens, is sorted and answers with strings inside it; Go's table, when
- * it has one, gives calls that end. Anything else is taken for the sections of a lying index.
+ * it has one, gives calls that end; its debug sections, decompressed, are a file again. Anything else is taken for the
+ * sections of a lying index.
  */
+#include "binary/dwarf_expand.h"
 #include "binary/go_table.h"
 #include "binary/symbol_build.h"
 #include "binary/symbol_index.h"
@@ -75,6 +77,17 @@ static void ask_go(const struct elf_file *elf)
 	}
 }
 
+static void expand(const struct elf_file *elf)
+{
+	struct elf_file expanded;
+	struct text file = {0};
+	int r = dwarf_expand(elf, &file);
+	require(r == 0 || r == -ENODATA || r == -EBADMSG || r == -ENOTSUP);
+	require(r < 0 || elf_file_open(file.bytes, file.length, &expanded) == 0);
+	require(r < 0 || dwarf_expand(&expanded, &(struct text){0}) == -ENODATA);
+	text_free(&file);
+}
+
 static void lie(const uint8_t *data, size_t size, struct text *t)
 {
 	struct symbol_debug debug = {0};
@@ -101,6 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (r == 0)
 			open_made(&t, true);
 		ask_go(&elf);
+		expand(&elf);
 	}
 	text_free(&t);
 	return 0;
