@@ -8,6 +8,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define DUMP_TIMEOUT_NS (300 * NS_PER_SECOND)
@@ -125,18 +126,34 @@ static int reset_run(int argc, char **argv)
 
 /* ---- dump -------------------------------------------------------------------------------------------- */
 
+/* There may be less than was asked for: the daemon is young, or keeps no files. */
+static void tell_extent(const struct output *output, const struct profile *profile, uint64_t last_ns)
+{
+	time_t end = (time_t)((profile->time_ns + profile->duration_ns) / (int64_t)NS_PER_SECOND);
+	double has = (double)profile->duration_ns / 1e9, wanted = (double)last_ns / 1e9;
+	struct tm utc;
+	char time[32];
+	gmtime_r(&end, &utc);
+	strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	fprintf(stderr, "%s: %.1f s until %s", output_title(output->path), has, time);
+	if (has < 0.9 * wanted)
+		fprintf(stderr, " (of %.0f s asked for, there is no more)", wanted);
+	fputc('\n', stderr);
+}
+
 /* The answer is a pprof file: as it is, or in the format that was asked for. */
-static int write_dump(struct output *output, const struct text *body)
+static int write_dump(struct output *output, const struct text *body, uint64_t last_ns)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
 	struct pprof_failure failure = {.text = ""};
-	int r;
-	if (output->format == FILE_FORMAT_PPROF)
-		r = output_write_bytes(output, body);
-	else if ((r = pprof_decode(body->bytes, body->length, 0, &failure, &profile)) == 0)
-		r = output_write(output, profile);
+	int r = pprof_decode(body->bytes, body->length, 0, &failure, &profile);
 	if (r == 0)
+		r = output->format == FILE_FORMAT_PPROF ? output_write_bytes(output, body)
+							: output_write(output, profile);
+	if (r == 0) {
+		tell_extent(output, profile, last_ns);
 		return STATUS_OK;
+	}
 	return command_error(&command_dump, "cannot write %s: %s", output_title(output->path),
 			     failure.text[0] ? failure.text : strerror(-r));
 }
@@ -154,7 +171,7 @@ static int fetch_dump(const struct control_options *options, struct output *outp
 					 .timeout_ns = DUMP_TIMEOUT_NS};
 	int status = ask(&command_dump, &request, &body);
 	if (status == STATUS_OK)
-		status = write_dump(output, &body);
+		status = write_dump(output, &body, options->last_ns);
 	text_free(&body);
 	return status;
 }

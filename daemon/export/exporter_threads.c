@@ -18,8 +18,8 @@ static uint64_t now_ns(const struct exporter *exporter)
 	return exporter->clock.now_ns(exporter->clock.userdata);
 }
 
-/* Says that payloads are being lost, for each reason once in a while; the counters say how many. From the
- * writer alone. */
+/* Says that payloads are being lost, for each reason once in a while; the counters say how many. What the backend
+ * refuses is log_result()'s to say. From the writer alone. */
 static void log_drops(struct exporter *exporter)
 {
 	struct spool_statistics statistics;
@@ -27,7 +27,7 @@ static void log_drops(struct exporter *exporter)
 	uint64_t now = now_ns(exporter);
 	for (int i = 0; i < DROP_REASON_COUNT; i++) {
 		uint64_t count = statistics.dropped[i].payloads, *logged = &exporter->logged_drop_ns[i];
-		if (count <= exporter->logged_drops[i] || (*logged && now - *logged < LOG_PAUSE_NS))
+		if (i == DROP_REJECTED || count <= exporter->logged_drops[i] || (*logged && now - *logged < LOG_PAUSE_NS))
 			continue;
 		log_warning("exporter %s: %llu payloads dropped since the start (%s), of %llu samples",
 			    exporter->name, (unsigned long long)count, drop_reason_name(i),
@@ -195,7 +195,8 @@ static void log_result(struct exporter *exporter, const struct sink_result *resu
 	bool is_refused = result->outcome == SINK_REJECTED ||
 			  (result->outcome == SINK_SENT && result->rejected_profiles);
 	if (is_refused && may_log(exporter, &exporter->logged_rejection_ns))
-		log_warning("exporter %s: the backend refuses for good: %s", exporter->name, message);
+		log_warning("exporter %s: the backend refuses for good: %s; what it refuses is dropped and counted",
+			    exporter->name, message);
 }
 
 /* Where the backend does not name its limit the halves will tell whether they are below it. */

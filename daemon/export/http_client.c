@@ -265,11 +265,16 @@ static void describe_failure(struct http_client *client, CURLcode result)
 	if (result == CURLE_COULDNT_CONNECT)
 		curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_error);
 	curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &connect_status);
+	/* What is no HTTP/1 status line counts as HTTP/0.9: the settings with which a gRPC server begins do. */
+	bool speaks_other = result == CURLE_UNSUPPORTED_PROTOCOL && !client->http2;
 	const char *cause = system_error ? strerror((int)system_error) : NULL;
 	if (cause && strstr(error, cause))
 		cause = NULL;
 	if (answer->body_too_large)
 		snprintf(answer->message, sizeof(answer->message), "an answer of more than 4 MiB");
+	else if (speaks_other)
+		snprintf(answer->message, sizeof(answer->message),
+			 "the server does not speak HTTP/1: is this a gRPC port, or one that wants https?");
 	else if (connect_status >= 300)
 		snprintf(answer->message, sizeof(answer->message),
 			 "the proxy refuses to connect: status %ld", connect_status);

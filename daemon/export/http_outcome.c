@@ -45,6 +45,23 @@ static enum sink_outcome outcome_of_status(long status)
 	}
 }
 
+/* What an operator looks at first. */
+static const char *hint_for(long status)
+{
+	switch (status) {
+	case 401:
+	case 403:
+	case 407:
+		return " (are the credentials right?)";
+	case 404:
+	case 405:
+	case 501:
+		return " (does the backend take profiles, at this endpoint?)";
+	default:
+		return "";
+	}
+}
+
 static void describe(const struct http_answer *answer, const char *detail, struct sink_result *ret)
 {
 	const char *location = http_headers_get(&answer->headers, "location");
@@ -54,8 +71,8 @@ static void describe(const struct http_answer *answer, const char *detail, struc
 			 "status %ld: redirected to %s: give that as the endpoint", answer->status,
 			 sink_url_shown(shown, sizeof(shown), location));
 	else if (answer->status / 100 != 2)
-		snprintf(ret->message, sizeof(ret->message), "status %ld%s%s", answer->status,
-			 *detail ? ": " : "", detail);
+		snprintf(ret->message, sizeof(ret->message), "status %ld%s%s%s", answer->status,
+			 *detail ? ": " : "", detail, hint_for(answer->status));
 	else if (answer->end != HTTP_ANSWERED)
 		snprintf(ret->message, sizeof(ret->message), "accepted, but the answer broke off: %.200s",
 			 answer->message);

@@ -97,8 +97,11 @@ static void interpret_failure(struct grpc_sink *grpc, const struct http_answer *
 		ret->outcome = SINK_TOO_LARGE;
 		grpc->size_limit = ret->size_limit;
 	}
-	snprintf(ret->message, sizeof(ret->message), "%s%s%s", grpc_status_name(code),
-		 *text ? ": " : "", text);
+	snprintf(ret->message, sizeof(ret->message), "%s%s%s%s", grpc_status_name(code),
+		 *text ? ": " : "", text,
+		 code == GRPC_UNIMPLEMENTED	      ? " (does the backend take profiles over gRPC, at this endpoint?)"
+		 : grpc_status_is_about_caller(code) ? " (are the credentials right?)"
+						     : "");
 }
 
 static bool is_grpc(const struct http_answer *answer)

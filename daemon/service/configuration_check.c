@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_NAME 64
 #define NAME_CHARACTERS \
@@ -266,10 +267,36 @@ static size_t count_pairs(const struct sink_pairs *pairs, const char *without)
 	return count;
 }
 
+static void warn_of_file(const char *owner, const char *key, const char *path, struct text *out)
+{
+	if (path && access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR))
+		text_add(out, "%s: %s: there is no file %s\n", owner, key, path);
+}
+
+/* They may come later: each is read when it is needed. */
+static void warn_of_files(const struct exporter_configuration *exporter, struct text *out)
+{
+	const struct sink_options *sink = &exporter->sink;
+	_cleanup_free_ char *owner = text_format("exporter %s", exporter->name);
+	const struct {
+		const char *key, *path;
+	} files[] = {
+		{"bearer_token_file", sink->bearer_token_file},
+		{"basic_auth.password_file", sink->password_file},
+		{"tls.ca", sink->ca_file},
+		{"tls.certificate", sink->certificate_file},
+		{"tls.key", sink->key_file},
+	};
+	for (size_t i = 0; i < ARRAY_LENGTH(files) && owner; i++)
+		warn_of_file(owner, files[i].key, files[i].path, out);
+}
+
 void configuration_warnings(const struct configuration *configuration, struct text *out)
 {
+	warn_of_file("http", "token_file", configuration->http.token_file, out);
 	for (size_t i = 0; i < configuration->exporters.count; i++) {
 		const struct exporter_configuration *exporter = &configuration->exporters.items[i];
+		warn_of_files(exporter, out);
 		size_t labels = 2 + count_pairs(&exporter->sink.labels, "service_name") +
 				count_pairs(&configuration->resource_attributes, "service.name");
 		if (exporter->type == EXPORTER_PYROSCOPE_PUSH && labels > PYROSCOPE_MAX_LABELS)

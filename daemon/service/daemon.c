@@ -356,6 +356,7 @@ int daemon_run(struct daemon *daemon)
 	int r = loop_run(daemon->loop);
 	notifier_send(&daemon->notifier, "STOPPING=1\nSTATUS=sending what is left");
 	unwatch_ends(daemon);
+	log_set_limited(false); /* each exporter's account is told, however many they are */
 	daemon->local = local_server_free(daemon->local);
 	if (r < 0 && daemon->recording)
 		log_error("the event loop failed: %s", strerror(-r));

@@ -373,9 +373,11 @@ void exporters_flush(struct exporters *exporters, uint64_t timeout_ns)
 		if (!exporter || exporter_flush_wait(exporter) == 0)
 			continue;
 		exporter_statistics(exporter, &statistics);
-		log_warning("exporter %s: %llu profiles were not sent%s%s",
+		log_warning("exporter %s: %llu profiles were not sent%s%s%s",
 			    exporters->configuration->exporters.items[i].name,
 			    (unsigned long long)statistics.spool.waiting.payloads,
+			    statistics.spool.in_memory.payloads ? ", and those in memory alone are lost"
+								: " and wait on the disk for the next start",
 			    statistics.last_message[0] ? ": " : "", statistics.last_message);
 	}
 }

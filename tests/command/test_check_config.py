@@ -70,6 +70,17 @@ def mistakes_beside_other_values(bolometer):
         expect(b"--set sampling.ring: sampling.ring: not a power" in result.stderr, "the last source", result)
 
 
+def files_that_are_not_there(bolometer):
+    """They may come later, so they are no mistakes."""
+    with file_with("exporters:\n  - {type: otlp-http, endpoint: 'https://h', bearer_token_file: /no/token,"
+                   " tls: {ca: /no/ca}}\n") as file:
+        result = bolometer.run("check-config", file.name)
+        expect(result.returncode == 0, "no mistake", result)
+        expect(result.stderr.decode().splitlines() ==
+               ["warning: exporter otlp-http: bearer_token_file: there is no file /no/token",
+                "warning: exporter otlp-http: tls.ca: there is no file /no/ca"], "both are told", result)
+
+
 def too_many_labels(bolometer):
     labels = ", ".join(f"l{number}: v" for number in range(29))
     text = f"exporters:\n  - {{type: pyroscope-push, endpoint: 'http://x', labels: {{{labels}}}}}\n"
@@ -113,4 +124,4 @@ def reference_is_a_configuration(bolometer):
 
 
 main([good_file, bad_file, mistakes_beside_other_values, patterns_that_match_nothing, too_many_labels,
-      missing_and_odd_files, effective, reference_is_a_configuration])
+      files_that_are_not_there, missing_and_odd_files, effective, reference_is_a_configuration])

@@ -44,6 +44,9 @@ def asks_the_daemon(bolometer):
             expect(Profile.read(daemon.directory / name).samples, f"{name} is empty")
         run("dump", "-o", daemon.directory / "x.html")
         expect((daemon.directory / "x.html").read_text().startswith("<!DOCTYPE html>"), "no page")
+        said = bolometer.run("dump", "-o", daemon.directory / "y.html", "--socket", daemon.socket).stderr.decode()
+        expect(re.search(r"y\.html: \d+\.\d s until 2\d{3}-.*Z \(of 600 s asked for, there is no more\)$", said.strip()),
+               f"how much it has: {said}")
         run("dump", "-o", daemon.directory / "missing/x.pb.gz", status=1)
         expect("refused: last:" in bolometer.run("dump", "--last", "30h", "-o", daemon.directory / "y.pb.gz",
                                                  "--socket", daemon.socket).stderr.decode(), "30 hours")
