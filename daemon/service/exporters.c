@@ -73,13 +73,19 @@ static const char *spool_part_of(enum exporter_type type)
 	}
 }
 
+/* A directory has none, its files would only be written twice. */
+static bool has_spool(const struct exporters *exporters, const struct exporter_configuration *exporter)
+{
+	return exporters->spool_directory && exporter->type != EXPORTER_PPROF_DIRECTORY;
+}
+
 /* Each kind of payload has a spool of its own: one that changes its type does not meet what it cannot
- * send. A directory has none, its files would only be written twice. */
+ * send. NULL: there is none. */
 static int spool_path(const struct exporters *exporters,
 		      const struct exporter_configuration *exporter, char **ret)
 {
 	*ret = NULL;
-	if (!exporters->spool_directory || exporter->type == EXPORTER_PPROF_DIRECTORY)
+	if (!has_spool(exporters, exporter))
 		return 0;
 	*ret = text_format("%s/%s.%s", exporters->spool_directory, exporter->name,
 			   spool_part_of(exporter->type));
@@ -404,6 +410,8 @@ void exporters_get(const struct exporters *exporters, size_t index, struct expor
 {
 	const struct exporter_configuration *c = &exporters->configuration->exporters.items[index];
 	*ret = (struct exporter_state){.name = c->name, .type = c->type};
+	if (has_spool(exporters, c))
+		ret->capacity_bytes = c->spool_bytes;
 	ret->is_running = exporters->running[index].exporter != NULL;
 	read_statistics(&exporters->running[index], &ret->statistics);
 }

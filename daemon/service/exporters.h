@@ -37,6 +37,7 @@ void exporters_describe(struct exporters *exporters, struct text *out);
 struct exporter_state {
 	const char *name;
 	enum exporter_type type;
+	uint64_t capacity_bytes; /* of its files of the queue; 0: it has none */
 	bool is_running; /* false: its queue could not be opened again after a reload; of the statistics
 			  * only what was lost for that */
 	struct exporter_statistics statistics;

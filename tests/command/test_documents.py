@@ -109,7 +109,7 @@ def endpoints_and_metrics_exist(_):
     told = {path for row in rows.splitlines()
             for path in re.findall(r"`(/[\w/]*)[^`]*`", row.split("|")[1])}
     expect(told == routes, f"only one of the table and the server has {told ^ routes}")
-    source = (SOURCE / "daemon/service/metrics.c").read_text()
+    source = "".join(path.read_text() for path in (SOURCE / "daemon/service").glob("metrics*.c"))
     metrics = re.findall(r"`bolometer_([a-z_]+)", text)
     expect(len(metrics) > 10, f"{len(metrics)} metrics were found")
     for name in metrics:

@@ -20,6 +20,7 @@ CONTENTS = {
     "/usr/share/bash-completion/completions/bolometer": "-rw-r--r--",
     "/usr/share/zsh/vendor-completions/_bolometer": "-rw-r--r--",
     "/usr/share/fish/vendor_completions.d/bolometer.fish": "-rw-r--r--",
+    "/usr/share/bolometer/bolometer-rules.yaml": "-rw-r--r--",
     "/usr/share/doc/bolometer/copyright": "-rw-r--r--",
     "/usr/share/doc/bolometer/changelog.gz": "-rw-r--r--",
 }
