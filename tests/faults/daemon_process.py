@@ -143,7 +143,11 @@ class Daemon:
             [*prefix, bolometer, "daemon", "--config", self.path, *arguments], stdin=subprocess.DEVNULL,
             stdout=self.log, stderr=self.log, env={**os.environ, **(environment or {})})
         self.watch = Stopwatch()
-        self.until(lambda: "sampling at" in self.messages(), "the daemon samples")
+        try:
+            self.until(lambda: "sampling at" in self.messages(), "the daemon samples")
+        except BaseException:
+            self.close()  # nobody else has it yet
+            raise
 
     def configure(self, **changes):
         self.values.update(changes)
