@@ -81,18 +81,22 @@ void local_healthz(struct http_exchange *exchange, void *userdata);
 void local_readyz(struct http_exchange *exchange, void *userdata);
 void local_metrics(struct http_exchange *exchange, void *userdata);
 
-/* ---- local_status.c: /api/status, /api/stop, /api/start, /api/reset ------------------------------------------- */
+/* ---- local_status.c: /api/status ---------------------------------------------------------------------- */
 
 void local_status(struct http_exchange *exchange, void *userdata);
-void local_stop(struct http_exchange *exchange, void *userdata);
-void local_start(struct http_exchange *exchange, void *userdata);
-void local_reset(struct http_exchange *exchange, void *userdata);
 
 /* The state as one JSON object. */
 void local_status_write(struct local_server *local, struct json *json, const char *name);
 
-/* For people, some lines. */
+/* ---- local_status_text.c: the same for people --------------------------------------------------------- */
+
 void local_status_describe(struct local_server *local, struct text *out);
+
+/* ---- local_control.c: /api/stop, /api/start, /api/reset ---------------------------------------------- */
+
+void local_stop(struct http_exchange *exchange, void *userdata);
+void local_start(struct http_exchange *exchange, void *userdata);
+void local_reset(struct http_exchange *exchange, void *userdata);
 
 /* ---- local_live.c: /api/live, /api/flame, / --------------------------------------------------------- */
 
