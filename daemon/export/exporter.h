@@ -64,6 +64,7 @@ struct exporter_statistics {
 	uint64_t rejected_profiles;	/* by these */
 	uint64_t bytes_sent;		/* on the wire, failed attempts included */
 	uint64_t failures_in_a_row;	/* 0: the last attempt was answered */
+	uint64_t refusals_in_a_row;	/* for good, since the last payload that was taken */
 	uint64_t pause_ns;		/* until the next attempt; 0: none is waited for */
 	uint64_t size_limit;		/* of a payload, learned from refusals; 0: none is known */
 	char last_message[256];		/* the last thing that went wrong; empty: nothing did */

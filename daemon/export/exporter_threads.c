@@ -246,6 +246,9 @@ static void count_result(struct exporter *exporter, const struct sink_result *re
 		counts->partial_successes++;
 		counts->rejected_profiles += result->rejected_profiles;
 	}
+	if (result->outcome == SINK_SENT)
+		counts->refusals_in_a_row = 0;
+	counts->refusals_in_a_row += result->outcome == SINK_REJECTED;
 	if (result->outcome != SINK_RETRY) {
 		counts->failures_in_a_row = 0;
 		exporter->backoff = (struct backoff){0};

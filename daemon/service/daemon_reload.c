@@ -19,7 +19,8 @@ static void log_changes(const struct configuration_changes *changes)
 		struct text *list = changes->items[i].needs_restart ? &waiting : &applied;
 		text_add(list, "%s%s", list->length ? ", " : "", changes->items[i].key);
 	}
-	log_info("configuration reloaded: %s", applied.bytes ? applied.bytes : "nothing changed");
+	const char *none = waiting.bytes ? "nothing that applies at once" : "nothing changed";
+	log_info("configuration reloaded: %s", applied.bytes ? applied.bytes : none);
 	if (waiting.bytes)
 		log_warning("changed, but only a restart applies them: %s", waiting.bytes);
 	text_free(&applied);

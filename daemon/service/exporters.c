@@ -394,7 +394,8 @@ void exporters_describe(struct exporters *exporters, struct text *out)
 	for (size_t i = 0; i < exporters->count; i++) {
 		struct exporter_statistics statistics;
 		read_statistics(&exporters->running[i], &statistics);
-		failing += !exporters->running[i].exporter || statistics.failures_in_a_row > 0;
+		failing += !exporters->running[i].exporter || statistics.failures_in_a_row ||
+			   statistics.refusals_in_a_row;
 		waiting += statistics.spool.waiting.payloads;
 	}
 	text_add(out, "%zu exporters, %llu failing, %llu profiles waiting", exporters->count,

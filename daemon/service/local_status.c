@@ -198,6 +198,7 @@ static void write_exporter(const struct exporter_state *e, struct json *json)
 	json_number(json, "requests", s->sends);
 	json_number(json, "retries", s->retries);
 	json_number(json, "failures_in_a_row", s->failures_in_a_row);
+	json_number(json, "refusals_in_a_row", s->refusals_in_a_row);
 	json_real(json, "next_attempt_seconds", figures_seconds(s->pause_ns));
 	json_text(json, "last_error", s->last_message[0] ? s->last_message : NULL);
 	json_close(json, '}');

@@ -25,6 +25,8 @@ static void describe_exporter(const struct exporter_state *e, struct text *out)
 		 (unsigned long long)figures_dropped(&s->spool));
 	if (s->failures_in_a_row)
 		text_add(out, "; failing (%llu in a row)", (unsigned long long)s->failures_in_a_row);
+	else if (s->refusals_in_a_row)
+		text_add(out, "; refused (%llu in a row)", (unsigned long long)s->refusals_in_a_row);
 	if (s->last_message[0])
 		text_add(out, "\n            last error: %s", s->last_message);
 	text_add_char(out, '\n');

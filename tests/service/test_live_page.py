@@ -54,16 +54,33 @@ def stays_zoomed(browser):
     expect(False, "the zoom is lost with each interval")
 
 
+class Refusing(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):  # pylint: disable=invalid-name
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        pass
+
+
 def follows_the_daemon(bolometer):
-    # A destination that nobody listens at: an exporter that fails.
-    failing = "exporters: [{{type: otlp-http, name: nowhere, endpoint: 'http://127.0.0.1:1'}}]\n"
-    with running(bolometer, extra=failing) as daemon, busy() as pid, devtools.Browser() as browser:
+    # A destination that nobody listens at: an exporter that fails; and one that takes nothing.
+    failing = ("exporters: [{{{{type: otlp-http, name: nowhere, endpoint: 'http://127.0.0.1:1'}}}},"
+               " {{{{type: otlp-http, name: refused, endpoint: '{url}'}}}}]\n")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server, \
+            running(bolometer, extra=failing.format(url=f"http://127.0.0.1:{server.server_port}")) as daemon, \
+            busy() as pid, devtools.Browser() as browser:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{daemon.port}/"
         daemon.wait_for_interval()
         open_page(browser, url)
         expect("on, 99 Hz" in text(browser, "#figures"), text(browser, "#figures"))
         wait(browser, "document.querySelector('#figures .bad') !== null")
         wait(browser, "document.querySelector('#exporters').textContent.includes('last error')")
+        wait(browser, "document.querySelector('#figures').textContent.includes('2 of 2 failing')")
+        wait(browser, "document.querySelector('#exporters').textContent.includes('refused (')")
         expect("nowhere (otlp-http)" in text(browser, "#exporters"), text(browser, "#exporters"))
         wait(browser, f"document.querySelector('#processes').textContent.includes('{pid}')")
         expect("samples lost" in text(browser, "#losses"), text(browser, "#losses"))

@@ -31,9 +31,13 @@ function figure(name, value, isBad = false) {
 		element('dt', { textContent: name }), element('dd', { textContent: value }));
 }
 
+function isFailing(exporter) {
+	return !exporter.running || exporter.failures_in_a_row > 0 || exporter.refusals_in_a_row > 0;
+}
+
 function showFigures(status) {
 	const { sampling, cost, last_interval: interval, exporters } = status;
-	const failing = exporters.filter((exporter) => !exporter.running || exporter.failures_in_a_row);
+	const failing = exporters.filter(isFailing);
 	byId('figures').replaceChildren(
 		figure('Sampling', sampling.on ? `on, ${sampling.frequency_hz} Hz` : 'off', !sampling.on),
 		figure('Interval', formatValue(sampling.interval_seconds, 'seconds')),
@@ -85,7 +89,8 @@ function showLosses(status) {
 function describeExporter(exporter) {
 	if (!exporter.running) return 'not running, see the log';
 	const state = exporter.failures_in_a_row
-		? `failing (${formatCount(exporter.failures_in_a_row)} in a row)` : 'sending';
+		? `failing (${formatCount(exporter.failures_in_a_row)} in a row)` : exporter.refusals_in_a_row
+			? `refused (${formatCount(exporter.refusals_in_a_row)} in a row)` : 'sending';
 	return `${state}: ${formatCount(exporter.samples_sent)} samples sent, ` +
 		`${formatCount(exporter.samples_waiting)} waiting, ${formatCount(exporter.samples_dropped)} dropped`;
 }
@@ -95,10 +100,9 @@ function showExporters(exporters) {
 		.map((exporter) => {
 			if (!exporter)
 				return element('li', { textContent: 'none: profiles are made and thrown away' });
-			const isBad = !exporter.running || exporter.failures_in_a_row > 0;
 			const item = element('li', {}, element('strong', { textContent: exporter.name }),
 				` (${exporter.type})`, element('small',
-					{ textContent: describeExporter(exporter), className: isBad ? 'bad' : '' }));
+					{ textContent: describeExporter(exporter), className: isFailing(exporter) ? 'bad' : '' }));
 			if (exporter.last_error)
 				item.append(element('small', { textContent: `last error: ${exporter.last_error}` }));
 			return item;

@@ -253,6 +253,7 @@ static void test_refusals(void **state)
 	struct exporter_statistics statistics = stop(world);
 	assert_int_equal(statistics.spool.dropped[DROP_REJECTED].payloads, 50);
 	assert_int_equal(statistics.spool.dropped[DROP_REJECTED].samples, 2550);
+	assert_int_equal(statistics.refusals_in_a_row, 1); /* the last one */
 	assert_int_equal(statistics.spool.sent.payloads, 50);
 	assert_int_equal(statistics.partial_successes, 10);
 	assert_int_equal(statistics.rejected_profiles, 30);
