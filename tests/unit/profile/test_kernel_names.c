@@ -119,6 +119,7 @@ static void test_read_by_a_thread(void **state)
 	assert_string_equal(find(f, KERNEL + 5, 1), "quiet_vmstat[]");
 	assert_string_equal(find(f, MODULE + 8, 1), "ext4_read[ext4]");
 	assert_string_equal(find(f, PROGRAM - 8, 1), "bpf_trampoline_1[bpf]");
+	assert_true(generated_code_covers(&f->code, PROGRAM - 8)); /* it is not in the list, which is kept */
 	assert_int_equal(offload_pending(f->offload), 0);
 	assert_non_null(f->names.symbols.stored);
 }
