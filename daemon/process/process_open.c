@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define MAX_RACES 64
 #define MAPS_LIMIT (16UL << 20) /* bytes: a hundred thousand mappings with long paths */
 
 /* Opens for reading what an O_PATH descriptor found, if it is a regular file. */
@@ -41,6 +42,19 @@ int open_regular(const char *path)
 	return found < 0 ? -errno : reopen_regular(found);
 }
 
+/* A path with ".." that must stay below a root fails with EAGAIN while anybody renames or mounts anything, and may
+ * be tried again: openat2(2). Returns the descriptor or -errno. */
+static int openat2_again(int root, const char *path, const struct open_how *how)
+{
+	long fd = -1;
+	for (int i = 0; i < MAX_RACES && fd < 0; i++) {
+		fd = syscall(SYS_openat2, root, path, how, sizeof(*how));
+		if (fd < 0 && errno != EAGAIN)
+			break;
+	}
+	return fd < 0 ? -errno : (int)fd;
+}
+
 int open_regular_in_root(const char *proc_path, uint32_t pid, const char *path,
 			 bool follow_last)
 {
@@ -53,8 +67,8 @@ int open_regular_in_root(const char *proc_path, uint32_t pid, const char *path,
 		.flags = O_PATH | O_CLOEXEC | (follow_last ? 0 : O_NOFOLLOW),
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
-	_cleanup_fd_ int found = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
-	return found < 0 ? -errno : reopen_regular(found);
+	_cleanup_fd_ int found = openat2_again(root, path, &how);
+	return found < 0 ? found : reopen_regular(found);
 }
 
 static int open_map_file(const char *proc_path, uint32_t pid, uint64_t start, uint64_t end)

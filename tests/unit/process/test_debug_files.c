@@ -5,9 +5,12 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -113,6 +116,37 @@ static void test_supplementary(void **state)
 	assert_true(by_id >= 0);
 }
 
+/* The kernel gives up such a path when somebody renames anything meanwhile. */
+static void test_beside_renames(void **state)
+{
+	static const uint8_t id[] = {0xff, 0x10};
+	struct debug_search s = search();
+	char first[64], second[64];
+	unsigned found = 0;
+	clear();
+	make("/usr/lib/debug/.build-id/ab/cd01.debug");
+	make("/usr/lib/debug/.dwz/all");
+	check_next(&s, "/usr/lib/debug/.build-id/ab/cd01.debug");
+	snprintf(first, sizeof(first), "%s/first", root);
+	snprintf(second, sizeof(second), "%s/second", root);
+	pid_t child = fork();
+	if (child == 0) {
+		mkdir(first, 0700);
+		for (;;) {
+			rename(first, second);
+			rename(second, first);
+		}
+	}
+	assert_true(child > 0);
+	for (int i = 0; i < 20000; i++) {
+		_cleanup_fd_ int fd = debug_search_supplementary(&s, id, 2, "../../.dwz/all");
+		found += fd >= 0;
+	}
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	assert_int_equal(found, 20000);
+}
+
 static int begin(void **state)
 {
 	return mkdtemp(root) ? 0 : -1;
@@ -132,6 +166,7 @@ int main(void)
 		cmocka_unit_test(test_links_cannot_leave_the_root),
 		cmocka_unit_test(test_nothing_known),
 		cmocka_unit_test(test_supplementary),
+		cmocka_unit_test(test_beside_renames),
 	};
 	return cmocka_run_group_tests(tests, begin, end);
 }
