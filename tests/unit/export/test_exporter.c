@@ -89,6 +89,14 @@ static void settle(struct world *world)
 	fail_msg("the queue does not empty");
 }
 
+/* Waits until the sink was asked once; fails after ten seconds of real time. */
+static void wait_for_attempt(struct world *world)
+{
+	for (int i = 0; i < 10000 && !world->attempts; i++)
+		usleep(1000);
+	assert_true(world->attempts);
+}
+
 /* Stops, so that nothing moves, and checks the equation. */
 static struct exporter_statistics stop(struct world *world)
 {
@@ -425,8 +433,7 @@ static void test_hanging_backend(void **state)
 	world->options.clock = NULL;
 	start(world, hang);
 	add(world, 1);
-	while (!world->attempts)
-		usleep(1000);
+	wait_for_attempt(world);
 	for (uint32_t i = 2; i <= 500; i++)
 		add(world, i);
 	exporter_flush_start(world->exporter, 50 * NS_PER_MS);
@@ -449,8 +456,7 @@ static void test_new_sink_while_the_old_hangs(void **state)
 	world->options.clock = NULL;
 	start(world, hang);
 	add(world, 1);
-	while (!world->attempts)
-		usleep(1000);
+	wait_for_attempt(world);
 	struct fake_sink *old = world->sink;
 	world->sink = fake_sink_new(NULL, world, &world->freed);
 	exporter_set_sink(world->exporter, &world->sink->sink);
@@ -476,8 +482,7 @@ static void test_flush_of_a_dead_backend(void **state)
 	world->options.clock = NULL;
 	start(world, refuse);
 	add(world, 1);
-	while (!world->attempts)
-		usleep(1000);
+	wait_for_attempt(world);
 	exporter_flush_start(world->exporter, NS_PER_SECOND);
 	assert_int_equal(exporter_flush_wait(world->exporter), -EAGAIN);
 	/* One more attempt, unless the first one's answer came only after the flush began. */
