@@ -375,9 +375,12 @@ __noinline int send_sample(u32 walk)
 static __noinline int sample_tick(struct bpf_perf_event_data *ctx, struct cpu_clock *clock,
 				  struct task_struct *task, u32 walk, u64 weight)
 {
-	struct scratch *s = scratch_of(walk);
 	const struct tick_settings *settings = tick_settings();
+	bool is_fetched = settings && is_surely_taken(settings);
 
+	if (is_fetched)
+		fetch_for_walk(walk);
+	struct scratch *s = scratch_of(walk);
 	if (!s || !settings) {
 		count(walk, COUNTER_LOST_SCRATCH, 1);
 		return true;
@@ -388,7 +391,8 @@ static __noinline int sample_tick(struct bpf_perf_event_data *ctx, struct cpu_cl
 	u64 time = clock->previous_tick + clock->monotonic_offset;
 	if (settings->leaves_out && leave_out(walk, task, numbers.pid, time, weight))
 		return true;
-	fetch_for_walk(s, walk);
+	if (!is_fetched)
+		fetch_for_walk(walk);
 	describe_sample(s, walk, EVENT_CPU, time, weight);
 	describe_task(s, walk, task, numbers);
 	enum selected selected = select_task(walk);

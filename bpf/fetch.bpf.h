@@ -8,7 +8,8 @@
  * than for one. So the loads come first, and their values are thrown away. What is missing here costs
  * time, never a wrong sample.
  *
- * In two steps: an unselected tick does not pay for the scratch.
+ * In two steps: an unselected tick does not pay for the scratch. Where every tick becomes a sample, the second one is
+ * taken before anything else is looked at, so that the code of what follows comes from memory meanwhile.
  */
 #pragma once
 
@@ -25,7 +26,7 @@ static __always_inline void fetch_for_tick(const struct cpu_clock *clock, const 
 	FETCH(&settings->generation);
 }
 
-/* The positions of the ring; the map's own type is known since 41c48f3a9823 ("bpf: Support access to bpf
+/* The ring's size and its lock, and its positions; the map's own type is known since 41c48f3a9823 ("bpf: Support access to bpf
  * map fields", 5.9). */
 static __always_inline void fetch_ring(void)
 {
@@ -34,17 +35,23 @@ static __always_inline void fetch_ring(void)
 	if (!bpf_core_field_exists(map->rb))
 		return;
 	const struct bpf_ringbuf *positions = map->rb;
+	(void)*(const volatile u64 *)&positions->mask;
+	if (bpf_core_field_exists(positions->busy))
+		(void)*(const volatile int *)&positions->busy.counter;
 	(void)*(const volatile unsigned long *)&positions->consumer_pos;
 	(void)*(const volatile unsigned long *)&positions->producer_pos;
 }
 
 /* What a walk reads: the front of the scratch, the record, and the rules of the walk before it on this
  * CPU, which share their outer frames more often than not. */
-static __always_inline void fetch_for_walk(const struct scratch *s, u32 walk)
+__noinline int fetch_for_walk(u32 walk)
 {
+	const struct scratch *s = scratch_of(walk);
 	const struct cpu_counters *c = bpf_map_lookup_elem(&counters, &walk);
-	u32 count = s->recent_count;
 
+	if (!s)
+		return 0;
+	u32 count = s->recent_count;
 	if (c) {
 		FETCH(&c->values[0]);
 		FETCH(&c->values[CACHE_LINE / 8]);
@@ -62,4 +69,11 @@ static __always_inline void fetch_for_walk(const struct scratch *s, u32 walk)
 			break;
 		FETCH(&s->rules[s->recent_rules[i] & (RULE_SETS - 1)]);
 	}
+	return 0;
+}
+
+/* Will the tick of a task become a sample, whatever that is found to be? */
+static __always_inline bool is_surely_taken(const struct tick_settings *settings)
+{
+	return settings->takes_all && !settings->leaves_out;
 }

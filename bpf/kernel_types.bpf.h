@@ -149,6 +149,10 @@ struct signal_struct {
 };
 
 struct bpf_ringbuf {
+	u64 mask;
+	struct {
+		int counter;
+	} busy; /* beside its lock */
 	unsigned long consumer_pos;
 	unsigned long producer_pos;
 };

@@ -246,6 +246,7 @@ struct tick_settings {
 	u8 kernel_only;
 	u8 user_only;
 	u8 leaves_out; /* some processes may be in `left_out_processes` */
+	u8 takes_all;  /* nothing is selected by: each tick of a task is taken, but for what is left out */
 };
 
 /* Processes that forks selected; the programs alone write here. */

@@ -162,6 +162,7 @@ int programs_open(const struct programs_options *options, struct programs *ret,
 	set_constants(&programs, options);
 	choose_programs(&programs, options);
 	set_attach_types(programs.skeleton);
+	programs.select_by_pid = options->select_by_pid;
 	programs.select_children = programs.skeleton->rodata->select_children;
 	programs.in_pid_namespace = programs.skeleton->rodata->pid_namespace_inode != 0;
 	programs.tick_settings.period_ns = options->period_ns;

@@ -44,7 +44,7 @@ struct programs {
 	struct left_out left_out; /* with options.leave_out */
 	int cpu_count; /* possible */
 	uint32_t walk_count; /* see enum walk_class */
-	bool select_children;
+	bool select_by_pid, select_children;
 	bool in_pid_namespace; /* of our own, not the host's */
 	bool has_sessions;   /* for probes on allocators, see UPROBE_MULTI_SESSION */
 	uint32_t heap_processes; /* that can be told apart, and two: all others, and the trial of prices */

@@ -82,6 +82,13 @@ int programs_select_cgroups(struct programs *programs, const struct programs_sel
 	return programs_publish(programs);
 }
 
+/* Is every tick asked for? */
+static bool takes_all(const struct programs *programs, const struct programs_selection *selection)
+{
+	return !programs->select_by_pid && !selection->cgroup_count && !selection->by_executable &&
+	       !selection->by_comm && !selection->kernel_only && !selection->user_only;
+}
+
 int programs_select(struct programs *programs, const struct programs_selection *selection,
 		    struct collect_failure *failure)
 {
@@ -94,6 +101,7 @@ int programs_select(struct programs *programs, const struct programs_selection *
 	settings->select_by_comm = selection->by_comm;
 	programs->tick_settings.kernel_only = selection->kernel_only;
 	programs->tick_settings.user_only = selection->user_only;
+	programs->tick_settings.takes_all = takes_all(programs, selection);
 	int told = programs_publish(programs);
 	r = programs_publish_to_ticks(programs);
 	r = told < 0 ? told : r;
