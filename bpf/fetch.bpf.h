@@ -15,7 +15,7 @@
 
 #include "maps.bpf.h"
 
-#define FETCH(address) ((void)*(const volatile u64 *)(address))
+#define FETCH(address) ((void)*(const volatile char *)(address))
 
 /* What every tick needs. The kernel's function that tells the task is code that is not in the cache: these come
  * before it, and are on their way while it is waited for. */

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "fetch.bpf.h"
 #include "maps.bpf.h"
 
 /* The 64 KiB chunk that holds an arena byte address, or null. */
@@ -98,8 +99,12 @@ __noinline int search_rule(u32 walk, u64 offset)
 
 	u64 at = (u64)b->index * ARENA_UNIT + (u64)page * 4;
 	char *chunk = arena_chunk(at);
-	if (!chunk)
+	/* The rules used most come first: they are on their way while the row is looked for. */
+	u64 common = (u64)b->palette * ARENA_UNIT;
+	const char *rules = arena_chunk(common);
+	if (!chunk || !rules)
 		return -1;
+	FETCH(rules + (common & (ARENA_CHUNK_SIZE - 1)));
 	u32 word = load_u32(chunk, at);
 	u32 wide = word >> 8 & 1, rows = word & 0xff;
 
