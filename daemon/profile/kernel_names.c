@@ -185,6 +185,11 @@ static bool find_listed(struct kernel_names *names, uint64_t address, const char
 	return true;
 }
 
+bool kernel_names_are_awaited(const struct kernel_names *names)
+{
+	return names->is_reading && !names->has_symbols && !names->is_warned;
+}
+
 void kernel_names_prepare(struct kernel_names *names, uint64_t address)
 {
 	const char *name, *module;

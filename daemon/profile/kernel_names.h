@@ -32,6 +32,9 @@ struct kernel_names {
 	uint64_t whole_ns; /* when it was last asked for all it has, monotonic; 0: never */
 };
 
+/* Is the list being read for the first time? Until then hardly anything of the kernel has a name. */
+bool kernel_names_are_awaited(const struct kernel_names *names);
+
 /* Has the name of an address found, so that it is known a moment later. What fails is logged once. */
 void kernel_names_prepare(struct kernel_names *names, uint64_t address);
 

@@ -19,6 +19,7 @@
  * from the next profile on. At the end it is waited for longer than the threads have (offload_new()).
  */
 #define JIT_WAIT_NS (250 * NS_PER_MS)
+#define KERNEL_WAIT_NS (2 * NS_PER_SECOND)
 #define JIT_LEAST_WAIT_NS (5 * NS_PER_MS)
 #define JIT_WAIT_AT_END_NS (5 * NS_PER_SECOND)
 
@@ -181,8 +182,18 @@ static uint64_t next_wait(uint64_t wait_ns, bool in_vain)
 	return in_vain ? MAX_OF(wait_ns / 4, (uint64_t)JIT_LEAST_WAIT_NS) : MIN_OF(wait_ns * 2, (uint64_t)JIT_WAIT_NS);
 }
 
+/* Once in a recording, if its first profile comes before the kernel's list, which no cache had, was read. */
+static void wait_for_kernel(struct recording *r)
+{
+	uint64_t until = monotonic_ns() + KERNEL_WAIT_NS, now;
+	while (r->symbolizer && symbolizer_awaits_kernel(r->symbolizer) && (now = monotonic_ns()) < until)
+		if (binary_store_run_once(store_of(r), until - now) < 0)
+			break;
+}
+
 void recording_wait_for_jit(struct recording *r)
 {
+	wait_for_kernel(r);
 	if (!any_is_busy(r))
 		return;
 	if (!r->running) {

@@ -95,7 +95,7 @@ uint64_t recording_own_cpu_ns(const struct recording *r);
 void recording_note_jit(struct recording *r, struct process *process);
 /* Has the maps of all such processes read, where that is not under way. */
 void recording_update_jit(struct recording *r);
-/* Waits, not for long, until they have been; other work that ends meanwhile is answered too. */
+/* Waits, not for long, until they have been, and for the first list of the kernel's names; other work that ends meanwhile is answered too. */
 void recording_wait_for_jit(struct recording *r);
 /* Of those that have ended and are in no sample any more. */
 void recording_forget_jit(struct recording *r);

@@ -238,6 +238,11 @@ void symbolizer_prepare_kernel(struct symbolizer *s, uint64_t address)
 	kernel_names_prepare(&s->kernel, address);
 }
 
+bool symbolizer_awaits_kernel(const struct symbolizer *s)
+{
+	return kernel_names_are_awaited(&s->kernel);
+}
+
 bool symbolizer_find_kernel(struct symbolizer *s, uint64_t address, uint64_t time_ns, struct symbol_frame *frame,
 			    const char **ret_module)
 {

@@ -82,6 +82,9 @@ void symbolizer_get_statistics(const struct symbolizer *symbolizer,
 /* Has a name found for a kernel address that a sample had, by the time a profile is taken. */
 void symbolizer_prepare_kernel(struct symbolizer *symbolizer, uint64_t address);
 
+/* Are the kernel's names being read for the first time? */
+bool symbolizer_awaits_kernel(const struct symbolizer *symbolizer);
+
 /* Name of a kernel address (and its module, "" for the kernel itself) as it was at a time (CLOCK_MONOTONIC), valid
  * until the next call. False: none, or it is not known yet. */
 bool symbolizer_find_kernel(struct symbolizer *symbolizer, uint64_t address, uint64_t time_ns,
