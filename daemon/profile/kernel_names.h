@@ -38,8 +38,8 @@ bool kernel_names_are_awaited(const struct kernel_names *names);
 /* Has the name of an address found, so that it is known a moment later. What fails is logged once. */
 void kernel_names_prepare(struct kernel_names *names, uint64_t address);
 
-/* The name of what was at the address at that time, CLOCK_MONOTONIC. Returns false when there is none, or none yet. The strings are valid
- * until the next call; the module is "" for the kernel itself. */
+/* The name of what was at the address at that time, CLOCK_MONOTONIC. Returns false when there is none, or none yet. The
+ * strings are valid until the next call; the module is "" for the kernel itself. */
 bool kernel_names_find(struct kernel_names *names, uint64_t address, uint64_t time_ns, const char **ret_name,
 		       const char **ret_module);
 

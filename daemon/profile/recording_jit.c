@@ -18,10 +18,9 @@
  * a quarter of it; each that is not in vain makes it twice as long again. Code whose names came too late has them
  * from the next profile on. At the end it is waited for longer than the threads have (offload_new()).
  */
-#define JIT_WAIT_NS (250 * NS_PER_MS)
-#define KERNEL_WAIT_NS (2 * NS_PER_SECOND)
-#define JIT_LEAST_WAIT_NS (5 * NS_PER_MS)
-#define JIT_WAIT_AT_END_NS (5 * NS_PER_SECOND)
+#define LONGEST_WAIT_NS (250 * NS_PER_MS)
+#define LEAST_WAIT_NS (5 * NS_PER_MS)
+#define WAIT_AT_END_NS (5 * NS_PER_SECOND)
 
 /* A process with JIT code, whose map's updates go on by themselves once begun. */
 struct jit_follower {
@@ -167,11 +166,17 @@ static bool any_is_busy(const struct recording *r)
 	return false;
 }
 
-static void wait_for_jit(struct recording *r, uint64_t wait_ns)
+/* The kernel's list too, the first time, if no cache had it. */
+static bool any_is_awaited(const struct recording *r)
+{
+	return any_is_busy(r) || (r->symbolizer && symbolizer_awaits_kernel(r->symbolizer));
+}
+
+static void wait_for_code(struct recording *r, uint64_t wait_ns)
 {
 	struct binary_store *store = store_of(r);
 	uint64_t until = monotonic_ns() + wait_ns, now;
-	while (any_is_busy(r) && !parser_is_held(binary_store_parser(store)) &&
+	while (any_is_awaited(r) && !parser_is_held(binary_store_parser(store)) &&
 	       (now = monotonic_ns()) < until)
 		if (binary_store_run_once(store, until - now) < 0)
 			break;
@@ -179,31 +184,21 @@ static void wait_for_jit(struct recording *r, uint64_t wait_ns)
 
 static uint64_t next_wait(uint64_t wait_ns, bool in_vain)
 {
-	return in_vain ? MAX_OF(wait_ns / 4, (uint64_t)JIT_LEAST_WAIT_NS) : MIN_OF(wait_ns * 2, (uint64_t)JIT_WAIT_NS);
+	return in_vain ? MAX_OF(wait_ns / 4, (uint64_t)LEAST_WAIT_NS) : MIN_OF(wait_ns * 2, (uint64_t)LONGEST_WAIT_NS);
 }
 
-/* Once in a recording, if its first profile comes before the kernel's list, which no cache had, was read. */
-static void wait_for_kernel(struct recording *r)
+void recording_wait_for_code(struct recording *r)
 {
-	uint64_t until = monotonic_ns() + KERNEL_WAIT_NS, now;
-	while (r->symbolizer && symbolizer_awaits_kernel(r->symbolizer) && (now = monotonic_ns()) < until)
-		if (binary_store_run_once(store_of(r), until - now) < 0)
-			break;
-}
-
-void recording_wait_for_jit(struct recording *r)
-{
-	wait_for_kernel(r);
-	if (!any_is_busy(r))
+	if (!any_is_awaited(r))
 		return;
 	if (!r->running) {
-		wait_for_jit(r, JIT_WAIT_AT_END_NS);
+		wait_for_code(r, WAIT_AT_END_NS);
 		return;
 	}
-	if (!r->jit_wait_ns)
-		r->jit_wait_ns = JIT_WAIT_NS;
-	wait_for_jit(r, r->jit_wait_ns);
-	r->jit_wait_ns = next_wait(r->jit_wait_ns, any_is_busy(r));
+	if (!r->code_wait_ns)
+		r->code_wait_ns = LONGEST_WAIT_NS;
+	wait_for_code(r, r->code_wait_ns);
+	r->code_wait_ns = next_wait(r->code_wait_ns, any_is_awaited(r));
 }
 
 void recording_forget_jit(struct recording *r)

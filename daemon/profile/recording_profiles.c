@@ -163,7 +163,7 @@ static void wait_for_names(struct recording *r)
 	uint64_t timeout = r->options.names_timeout_ns, until = monotonic_ns() + timeout, now;
 	binary_store_drain(store, timeout);
 	recording_prepare_names(r);
-	recording_wait_for_jit(r);
+	recording_wait_for_code(r);
 	symbolizer_request_lines(r->symbolizer, true);
 	do {
 		now = monotonic_ns();
@@ -214,7 +214,7 @@ int recording_take_profiles(struct recording *r, struct profile *ret[PROFILE_KIN
 	if (r->symbolizer)
 		symbolizer_replace_damaged(r->symbolizer);
 	recording_prepare_names(r);
-	recording_wait_for_jit(r);
+	recording_wait_for_code(r);
 	if (!r->running && r->symbolizer)
 		wait_for_names(r);
 	int error = recording_looks_at(r, PROFILE_KIND_HEAP) ? take_heap(r, &r->counted, false, &heap) : 0;
@@ -263,7 +263,7 @@ int recording_read_heap(struct recording *r, uint32_t pid, struct profile **ret)
 		return -ENODATA;
 	uint64_t end = recording_drain(r);
 	recording_prepare_names(r);
-	recording_wait_for_jit(r);
+	recording_wait_for_code(r);
 	return recording_build_heap(r, pid, end, ret);
 }
 
@@ -297,7 +297,7 @@ int recording_close_window(struct recording *r, struct recording_window *window,
 	if (ret) {
 		uint64_t end = recording_drain(r);
 		recording_prepare_names(r);
-		recording_wait_for_jit(r);
+		recording_wait_for_code(r);
 		/* What is told of frames is of the intervals. */
 		struct profile_builder_statistics built = r->built;
 		struct recording_statistics now;

@@ -35,7 +35,7 @@ struct recording {
 	struct memory_watch memory; /* of the processes that were named, where growth is looked at */
 	struct symbolizer *symbolizer;
 	uint64_t prepared_ns; /* when names were last asked for, CLOCK_MONOTONIC */
-	uint64_t jit_wait_ns; /* how long the next profile waits for their maps; 0: not waited yet */
+	uint64_t code_wait_ns; /* how long the next profile waits for names of JIT code; 0: not waited yet */
 	struct hash jit_processes; /* address of a struct process -> its struct jit_follower; each holds a reference */
 	struct recording_losses forgotten; /* those of processes that are no more in it */
 	uint64_t sampled_processes;
@@ -95,8 +95,9 @@ uint64_t recording_own_cpu_ns(const struct recording *r);
 void recording_note_jit(struct recording *r, struct process *process);
 /* Has the maps of all such processes read, where that is not under way. */
 void recording_update_jit(struct recording *r);
-/* Waits, not for long, until they have been, and for the first list of the kernel's names; other work that ends meanwhile is answered too. */
-void recording_wait_for_jit(struct recording *r);
+/* Waits, not for long, until they have been, and for the kernel's first list of names; other work that ends meanwhile
+ * is answered too. */
+void recording_wait_for_code(struct recording *r);
 /* Of those that have ended and are in no sample any more. */
 void recording_forget_jit(struct recording *r);
 void recording_free_jit(struct recording *r);

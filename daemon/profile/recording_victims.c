@@ -114,7 +114,7 @@ void recording_on_victim(void *userdata, const struct record_oom_victim *record,
 	r->victims++;
 	r->victims_known += process != NULL;
 	recording_prepare_names(r);
-	recording_wait_for_jit(r);
+	recording_wait_for_code(r);
 	for (int kind = 0; process && kind < PROFILE_KIND_COUNT && error == 0; kind++) {
 		error = kind == PROFILE_KIND_HEAP
 				? build_heap(r, process, record->header.time, &victim.profiles[kind])
