@@ -80,6 +80,7 @@ static int insert(struct generated_code *code, const struct generated_function *
 	added.name = strdup(function->name);
 	if (!added.name || array_add(&code->functions, added) < 0) {
 		free(added.name);
+		code->forgotten++;
 		return -ENOMEM;
 	}
 	code->gone += !is_there(&added);

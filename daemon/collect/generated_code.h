@@ -25,7 +25,7 @@ struct generated_code {
 	uint64_t lowest, highest; /* all lie between; highest 0: there is none */
 	size_t gone;		  /* of the functions, those that are no more there */
 	bool is_reused;		  /* some lie where another one, with another name, had lain */
-	uint64_t forgotten;	  /* functions for whose names there was no room */
+	uint64_t forgotten;	  /* functions for whose names there was no room, or no memory */
 	uint32_t doubts;	  /* how often generated_code_doubt() was called: whoever asked the kernel asks anew */
 };
 
