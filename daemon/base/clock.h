@@ -47,3 +47,20 @@ static inline uint64_t realtime_ns(void)
 {
 	return clock_ns(CLOCK_REALTIME);
 }
+
+static inline double ns_to_seconds(uint64_t ns)
+{
+	return (double)ns / (double)NS_PER_SECOND;
+}
+
+#define UTC_TEXT_SIZE sizeof("2026-11-25T10:00:00Z")
+
+/* "2026-11-25T10:00:00Z" for ns since 1970, into the buffer, which is returned; "" past the year 9999. */
+static inline const char *utc_text(uint64_t realtime, char buffer[static UTC_TEXT_SIZE])
+{
+	struct tm utc;
+	time_t second = (time_t)(realtime / NS_PER_SECOND);
+	if (!gmtime_r(&second, &utc) || !strftime(buffer, UTC_TEXT_SIZE, "%Y-%m-%dT%H:%M:%SZ", &utc))
+		buffer[0] = '\0';
+	return buffer;
+}

@@ -129,13 +129,10 @@ static int reset_run(int argc, char **argv)
 /* There may be less than was asked for: the daemon is young, or keeps no files. */
 static void tell_extent(const struct output *output, const struct profile *profile, uint64_t last_ns)
 {
-	time_t end = (time_t)((profile->time_ns + profile->duration_ns) / (int64_t)NS_PER_SECOND);
-	double has = (double)profile->duration_ns / 1e9, wanted = (double)last_ns / 1e9;
-	struct tm utc;
-	char time[32];
-	gmtime_r(&end, &utc);
-	strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", &utc);
-	fprintf(stderr, "%s: %.1f s until %s", output_title(output->path), has, time);
+	double has = (double)profile->duration_ns / 1e9, wanted = ns_to_seconds(last_ns);
+	char end[UTC_TEXT_SIZE];
+	fprintf(stderr, "%s: %.1f s until %s", output_title(output->path), has,
+		utc_text((uint64_t)profile->time_ns + (uint64_t)profile->duration_ns, end));
 	if (has < 0.9 * wanted)
 		fprintf(stderr, " (of %.0f s asked for, there is no more)", wanted);
 	fputc('\n', stderr);

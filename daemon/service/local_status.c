@@ -17,11 +17,11 @@ static void write_sampling(const struct daemon *daemon, const struct recording_s
 	json_open(json, "sampling", '{');
 	json_flag(json, "on", !daemon->is_paused);
 	json_number(json, "frequency_hz", daemon->configuration.sampling.frequency);
-	json_real(json, "interval_seconds", figures_seconds(daemon->configuration.interval_ns));
-	json_real(json, "elapsed_seconds", figures_seconds(s->elapsed_ns));
-	json_real(json, "paused_seconds", figures_seconds(s->paused_ns));
+	json_real(json, "interval_seconds", ns_to_seconds(daemon->configuration.interval_ns));
+	json_real(json, "elapsed_seconds", ns_to_seconds(s->elapsed_ns));
+	json_real(json, "paused_seconds", ns_to_seconds(s->paused_ns));
 	json_number(json, "samples", s->samples);
-	json_real(json, "captured_seconds", figures_seconds(s->captured_ns));
+	json_real(json, "captured_seconds", ns_to_seconds(s->captured_ns));
 	json_number(json, "processes", s->tracked_processes);
 	json_number(json, "binaries", s->binaries);
 	json_number(json, "renewals", daemon->renewal.renewals);
@@ -33,9 +33,9 @@ static void write_sampling(const struct daemon *daemon, const struct recording_s
 	json_number(json, "heap_bytes", s->counters[COUNTER_HEAP_BYTES]);
 	json_number(json, "heap_processes_always", s->heap_windows.processes_always);
 	json_number(json, "heap_processes_in_windows", s->heap_windows.processes_in_windows);
-	json_real(json, "heap_window_period_seconds", figures_seconds(s->heap_windows.period_ns));
-	json_real(json, "heap_probe_cpu_seconds", figures_seconds((uint64_t)s->heap_windows.cost_ns));
-	json_real(json, "heap_own_cpu_seconds", figures_seconds(s->heap_windows.own_ns));
+	json_real(json, "heap_window_period_seconds", ns_to_seconds(s->heap_windows.period_ns));
+	json_real(json, "heap_probe_cpu_seconds", ns_to_seconds((uint64_t)s->heap_windows.cost_ns));
+	json_real(json, "heap_own_cpu_seconds", ns_to_seconds(s->heap_windows.own_ns));
 	json_number(json, "oom_victims", s->victims);
 	json_number(json, "oom_victims_known", s->victims_known);
 	json_number(json, "frames", s->frames);
@@ -45,10 +45,10 @@ static void write_sampling(const struct daemon *daemon, const struct recording_s
 
 static void write_kill_switch(const struct kill_switch *k, struct json *json)
 {
-	char time[32];
+	char time[UTC_TEXT_SIZE];
 	json_open(json, "kill_switch", '{');
 	json_text(json, "reason", k->reason ? kill_reason_name(k->reason) : NULL);
-	json_text(json, "since", k->reason ? figures_time(time, sizeof(time), k->since_realtime_ns) : NULL);
+	json_text(json, "since", k->reason ? utc_text(k->since_realtime_ns, time) : NULL);
 	json_number(json, "activations", k->activations);
 	json_close(json, '}');
 }
@@ -85,11 +85,11 @@ static void write_losses(const struct recording_statistics *s, struct json *json
 static void write_interval(const struct interval_figures *f, struct json *json)
 {
 	json_open(json, "last_interval", '{');
-	json_real(json, "seconds", figures_seconds(f->duration_ns));
+	json_real(json, "seconds", ns_to_seconds(f->duration_ns));
 	json_number(json, "samples", f->samples);
 	json_number(json, "lost", f->lost);
-	json_real(json, "samples_per_second", figures_ratio(f->samples, 1) / figures_seconds(f->duration_ns));
-	json_real(json, "captured_seconds", figures_seconds(f->captured_ns));
+	json_real(json, "samples_per_second", figures_ratio(f->samples, 1) / ns_to_seconds(f->duration_ns));
+	json_real(json, "captured_seconds", ns_to_seconds(f->captured_ns));
 	json_real(json, "own_cpus", figures_ratio(f->own_cpu_ns, f->duration_ns));
 	json_real(json, "bpf_cpus", figures_ratio(f->bpf_ns, f->duration_ns));
 	json_close(json, '}');
@@ -131,7 +131,7 @@ static void write_strategy(const struct strategy_report *report, struct json *js
 	json_number(json, "taken_weight", s->taken_weight);
 	json_real(json, "counted_weight", s->counted_weight);
 	json_number(json, "services", report->services);
-	json_text(json, "since", figures_time(time, sizeof(time), report->since_ns));
+	json_text(json, "since", utc_text(report->since_ns, time));
 	json_close(json, '}');
 }
 
@@ -173,8 +173,8 @@ static void write_safe_mode(unsigned safe_mode, struct json *json)
 static void write_cost(const struct recording_statistics *s, struct json *json)
 {
 	json_open(json, "cost", '{');
-	json_real(json, "own_cpu_seconds", figures_seconds(s->own_cpu_ns));
-	json_real(json, "bpf_cpu_seconds", figures_seconds(s->bpf_ns));
+	json_real(json, "own_cpu_seconds", ns_to_seconds(s->own_cpu_ns));
+	json_real(json, "bpf_cpu_seconds", ns_to_seconds(s->bpf_ns));
 	json_number(json, "memory_bytes", s->memory_bytes - s->map_bytes);
 	json_number(json, "bpf_map_bytes", s->map_bytes);
 	json_number(json, "cpus", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
@@ -199,7 +199,7 @@ static void write_exporter(const struct exporter_state *e, struct json *json)
 	json_number(json, "retries", s->retries);
 	json_number(json, "failures_in_a_row", s->failures_in_a_row);
 	json_number(json, "refusals_in_a_row", s->refusals_in_a_row);
-	json_real(json, "next_attempt_seconds", figures_seconds(s->pause_ns));
+	json_real(json, "next_attempt_seconds", ns_to_seconds(s->pause_ns));
 	json_text(json, "last_error", s->last_message[0] ? s->last_message : NULL);
 	json_close(json, '}');
 	text_free(&type);
@@ -220,19 +220,19 @@ void local_status_write(struct local_server *local, struct json *json, const cha
 {
 	const struct daemon *daemon = local->daemon;
 	struct recording_statistics s;
-	char time[32], host[256] = "";
+	char time[UTC_TEXT_SIZE], host[256] = "";
 	recording_get_statistics(daemon->recording, &s);
 	gethostname(host, sizeof(host) - 1);
 	json_open(json, name, '{');
 	json_text(json, "version", BOLOMETER_VERSION);
 	json_text(json, "host", host);
 	json_number(json, "pid", (uint64_t)getpid());
-	json_text(json, "since", figures_time(time, sizeof(time), daemon->start_realtime_ns));
+	json_text(json, "since", utc_text(daemon->start_realtime_ns, time));
 	json_text(json, "configuration_file", daemon->sources->path);
 	json_open(json, "configuration", '{');
 	json_flag(json, "last_read_in_force", daemon->reload.last_successful);
 	json_text(json, "last_read",
-		  figures_time(time, sizeof(time), daemon->reload.last_realtime_ns));
+		  utc_text(daemon->reload.last_realtime_ns, time));
 	json_number(json, "reloads", daemon->reload.reloads);
 	json_number(json, "reload_failures", daemon->reload.failures);
 	json_close(json, '}');

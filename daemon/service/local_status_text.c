@@ -66,8 +66,8 @@ static void describe_heap(const struct recording_statistics *s, struct text *out
 		 (unsigned long long)s->counters[COUNTER_HEAP_ALLOCATIONS],
 		 text_size(bytes, sizeof(bytes), s->counters[COUNTER_HEAP_BYTES]),
 		 (unsigned long long)w->processes_always, (unsigned long long)w->processes_in_windows,
-		 figures_seconds(w->period_ns), 100 * figures_ratio((uint64_t)w->cost_ns, (uint64_t)w->cpu_ns),
-		 figures_seconds(w->own_ns));
+		 ns_to_seconds(w->period_ns), 100 * figures_ratio((uint64_t)w->cost_ns, (uint64_t)w->cpu_ns),
+		 ns_to_seconds(w->own_ns));
 }
 
 static void describe_strategies(const struct strategies *strategies, struct text *out)
@@ -83,7 +83,7 @@ static void describe_strategies(const struct strategies *strategies, struct text
 			 (unsigned long long)report.statistics.offered,
 			 report.rule->kind == PROFILE_KIND_HEAP ? "programs" : "samples",
 			 100 * figures_ratio(report.statistics.taken, report.statistics.offered),
-			 figures_time(time, sizeof(time), report.since_ns));
+			 utc_text(report.since_ns, time));
 	}
 }
 
@@ -96,7 +96,7 @@ static void describe_interval(const struct daemon *daemon, const struct recordin
 		text_add(out,
 			 "interval    %.1f s: %llu samples, %llu lost; cost %.2f %% of a CPU, "
 			 "%.2f %% in the kernel\n",
-			 figures_seconds(f->duration_ns), (unsigned long long)f->samples,
+			 ns_to_seconds(f->duration_ns), (unsigned long long)f->samples,
 			 (unsigned long long)f->lost, 100 * figures_ratio(f->own_cpu_ns, f->duration_ns),
 			 100 * figures_ratio(f->bpf_ns, f->duration_ns));
 	text_add(out, "in all      %llu samples, %llu lost; %llu processes, %llu binaries known\n",
@@ -122,20 +122,20 @@ void local_status_describe(struct local_server *local, struct text *out)
 	const struct daemon *daemon = local->daemon;
 	struct recording_statistics s;
 	struct exporter_state exporter;
-	char time[32], command[PATH_MAX];
+	char time[UTC_TEXT_SIZE], command[PATH_MAX];
 	recording_get_statistics(daemon->recording, &s);
 	text_add(out, "bolometer " BOLOMETER_VERSION ", pid %d, since %s\n", (int)getpid(),
-		 figures_time(time, sizeof(time), daemon->start_realtime_ns));
+		 utc_text(daemon->start_realtime_ns, time));
 	text_add(out, "sampling    %s, %llu Hz, an interval of %.1f s",
 		 daemon->is_paused ? "OFF" : "on",
 		 (unsigned long long)daemon->configuration.sampling.frequency,
-		 figures_seconds(daemon->configuration.interval_ns));
+		 ns_to_seconds(daemon->configuration.interval_ns));
 	if (s.paused_ns)
-		text_add(out, "; was off for %.1f s", figures_seconds(s.paused_ns));
+		text_add(out, "; was off for %.1f s", ns_to_seconds(s.paused_ns));
 	if (daemon->kill_switch.reason)
 		text_add(out, "\nkill switch detached everything (%s) at %s; %s ends it",
 			 kill_reason_name(daemon->kill_switch.reason),
-			 figures_time(time, sizeof(time), daemon->kill_switch.since_realtime_ns),
+			 utc_text(daemon->kill_switch.since_realtime_ns, time),
 			 kill_switch_way_back(&daemon->kill_switch, command, sizeof(command)));
 	for (int i = 0; i < SAFE_MODE_FEATURE_COUNT; i++)
 		if (s.safe_mode & SAFE_MODE_BIT(i))

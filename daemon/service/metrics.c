@@ -6,10 +6,10 @@ static void write_cost(const struct metrics *m, struct text *out)
 {
 	const struct recording_statistics *s = m->recording;
 	prometheus_single(out, "process_cpu_seconds_total", "counter",
-			  "CPU time of the daemon and its parser children.", prometheus_seconds(s->own_cpu_ns));
+			  "CPU time of the daemon and its parser children.", ns_to_seconds(s->own_cpu_ns));
 	prometheus_single(out, "bpf_cpu_seconds_total", "counter",
 			  "CPU time of the BPF programs; 0 where the kernel does not tell.",
-			  prometheus_seconds(s->bpf_ns));
+			  ns_to_seconds(s->bpf_ns));
 	prometheus_single(out, "process_resident_memory_bytes", "gauge", "Resident memory of the daemon.",
 			  (double)m->resident_bytes);
 	prometheus_single(out, "process_proportional_memory_bytes", "gauge",
@@ -86,7 +86,7 @@ static void write_state(const struct metrics *m, struct text *out)
 		write_memory_budget(&m->recording->memory_budget, out);
 	prometheus_single(out, "sampling_paused_seconds_total", "counter",
 			  "Time in which sampling was off because somebody stopped it.",
-			  prometheus_seconds(m->recording->paused_ns));
+			  ns_to_seconds(m->recording->paused_ns));
 	prometheus_family(out, "recording_renewals_total", "counter",
 			  "Times a new recording was begun because the one before had met millions of files.");
 	prometheus_sample(out, "recording_renewals_total", "result", "success", m->renewals);

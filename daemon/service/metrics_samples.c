@@ -23,7 +23,7 @@ void metrics_write_samples(const struct recording_statistics *s, struct text *ou
 	prometheus_sample(out, "samples_total", "event", "growth", s->growth_samples);
 	prometheus_sample(out, "samples_total", "event", "heap", s->heap_places);
 	prometheus_family(out, "captured_seconds_total", "counter", "CPU time that these samples stand for.");
-	prometheus_sample2(out, "captured_seconds_total", "event", "cpu", NULL, NULL, prometheus_seconds(s->captured_ns));
+	prometheus_sample2(out, "captured_seconds_total", "event", "cpu", NULL, NULL, ns_to_seconds(s->captured_ns));
 	prometheus_family(out, "samples_lost_total", "counter", "Samples that are in no profile, by reason.");
 	prometheus_sample(out, "samples_lost_total", "reason", "ring_full",
 			  s->counters[COUNTER_LOST_RING_FULL] + s->counters[COUNTER_GROWTH_LOST]);
@@ -107,16 +107,16 @@ void metrics_write_heap(const struct recording_statistics *s, struct text *out)
 	prometheus_single(out, "heap_windows_late_total", "counter", "Of them, those that could not be closed in time.",
 			  (double)w->late);
 	prometheus_single(out, "heap_window_period_seconds", "gauge", "A process in windows has one in such a time.",
-			  prometheus_seconds(w->period_ns));
+			  ns_to_seconds(w->period_ns));
 	prometheus_single(out, "heap_own_cpu_seconds_total", "counter",
 			  "CPU time of the thread that sets and removes probes.",
-			  prometheus_seconds(w->own_ns));
+			  ns_to_seconds(w->own_ns));
 	prometheus_family(out, "heap_cpu_seconds_total", "counter",
 			  "CPU time of the probed processes: all of it, and what the probes took.");
 	prometheus_sample2(out, "heap_cpu_seconds_total", "of", "processes", NULL, NULL,
-			   prometheus_seconds((uint64_t)w->cpu_ns));
+			   ns_to_seconds((uint64_t)w->cpu_ns));
 	prometheus_sample2(out, "heap_cpu_seconds_total", "of", "probes", NULL, NULL,
-			   prometheus_seconds((uint64_t)w->cost_ns));
+			   ns_to_seconds((uint64_t)w->cost_ns));
 }
 
 static void lower(const char *id, char lowered[MAX_LABEL])

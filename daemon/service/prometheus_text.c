@@ -53,11 +53,6 @@ void prometheus_single(struct text *out, const char *name, const char *type, con
 	prometheus_sample2(out, name, NULL, NULL, NULL, NULL, number);
 }
 
-double prometheus_seconds(uint64_t ns)
-{
-	return (double)ns / (double)NS_PER_SECOND;
-}
-
 void prometheus_histogram(struct text *out, const char *name, const char *key, const char *value,
 			  const struct durations *d)
 {
@@ -66,12 +61,12 @@ void prometheus_histogram(struct text *out, const char *name, const char *key, c
 	snprintf(sample_name, sizeof(sample_name), "%s_bucket", name);
 	for (size_t i = 0; i < ARRAY_LENGTH(DURATION_BOUNDS); i++) {
 		up_to += d->within[i];
-		snprintf(bound, sizeof(bound), "%g", prometheus_seconds(DURATION_BOUNDS[i]));
+		snprintf(bound, sizeof(bound), "%g", ns_to_seconds(DURATION_BOUNDS[i]));
 		prometheus_sample2(out, sample_name, key, value, "le", bound, (double)up_to);
 	}
 	prometheus_sample2(out, sample_name, key, value, "le", "+Inf", (double)d->count);
 	snprintf(sample_name, sizeof(sample_name), "%s_sum", name);
-	prometheus_sample2(out, sample_name, key, value, NULL, NULL, prometheus_seconds(d->sum_ns));
+	prometheus_sample2(out, sample_name, key, value, NULL, NULL, ns_to_seconds(d->sum_ns));
 	snprintf(sample_name, sizeof(sample_name), "%s_count", name);
 	prometheus_sample(out, sample_name, key, value, d->count);
 }

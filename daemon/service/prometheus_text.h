@@ -24,5 +24,3 @@ void prometheus_single(struct text *out, const char *name, const char *type, con
 /* The samples of one series of a histogram. A bucket counts everything up to its bound. */
 void prometheus_histogram(struct text *out, const char *name, const char *key, const char *value,
 			  const struct durations *durations);
-
-double prometheus_seconds(uint64_t ns);

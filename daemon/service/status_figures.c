@@ -4,17 +4,6 @@
 
 #include "service/setting.h"
 
-#include <time.h>
-
-const char *figures_time(char *buffer, size_t size, uint64_t realtime_ns)
-{
-	struct tm tm;
-	time_t second = (time_t)(realtime_ns / NS_PER_SECOND);
-	gmtime_r(&second, &tm);
-	strftime(buffer, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return buffer;
-}
-
 uint64_t figures_dropped(const struct spool_statistics *spool)
 {
 	uint64_t sum = 0;

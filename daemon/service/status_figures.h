@@ -5,19 +5,11 @@
 #include "base/clock.h"
 #include "service/exporters.h"
 
-static inline double figures_seconds(uint64_t ns)
-{
-	return (double)ns / (double)NS_PER_SECOND;
-}
-
 /* 0 of nothing. */
 static inline double figures_ratio(uint64_t part, uint64_t whole)
 {
 	return whole ? (double)part / (double)whole : 0;
 }
-
-/* "2026-11-25T10:00:00Z", into the buffer, which is returned. */
-const char *figures_time(char *buffer, size_t size, uint64_t realtime_ns);
 
 /* In samples, for any reason. */
 uint64_t figures_dropped(const struct spool_statistics *spool);
