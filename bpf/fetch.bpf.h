@@ -26,8 +26,8 @@ static __always_inline void fetch_for_tick(const struct cpu_clock *clock, const 
 	FETCH(&settings->generation);
 }
 
-/* The ring's size and its lock, and its positions; the map's own type is known since 41c48f3a9823 ("bpf: Support access to bpf
- * map fields", 5.9). */
+/* The ring's size and its lock, and its positions; the map's own type is known since 41c48f3a9823 ("bpf: Support access
+ * to bpf map fields", 5.9). */
 static __always_inline void fetch_ring(void)
 {
 	const struct bpf_ringbuf_map *map = (void *)&ring;

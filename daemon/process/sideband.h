@@ -2,8 +2,8 @@
 /*
  * The kernel's side-band stream: fork, exec, exit, thread names and executable mappings of every
  * process, and code that the kernel makes for itself, from one dummy software perf event per CPU (attr.task, comm,
- * comm_exec, mmap, mmap2, ksymbol; CLOCK_MONOTONIC; device and inode in MMAP2, not build ids, because the inode is what the BPF side
- * knows a file by). Records of all CPUs are delivered in order of time.
+ * comm_exec, mmap, mmap2, ksymbol; CLOCK_MONOTONIC; device and inode in MMAP2, not build ids, because the inode is what
+ * the BPF side knows a file by). Records of all CPUs are delivered in order of time.
  *
  * Source of the record layouts: linux/perf_event.h.
  */
