@@ -6,8 +6,6 @@
  */
 #include "stack_case.h"
 
-#include "base/file.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -32,10 +30,7 @@ static int replay(const char *path)
 {
 	static struct stack_case c;
 	static struct replay_stack stack;
-	_cleanup_free_ char *text = NULL;
-	int r = read_whole_file(path, 16 << 20, &text, NULL);
-	if (r == 0)
-		r = stack_case_read(&c, text);
+	int r = stack_case_read(&c, path);
 	for (int red_black_tree = 0; red_black_tree < 2 && r == 0; red_black_tree++) {
 		r = world_finish(&c.world, red_black_tree);
 		/* Twice: the second walk finds its mappings and rules remembered. */

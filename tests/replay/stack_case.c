@@ -2,6 +2,8 @@
 /* See stack_case.h. */
 #include "stack_case.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +13,8 @@
 #else
 #define MACHINE "aarch64"
 #endif
+
+#define MAX_CASE (16UL << 20) /* bytes */
 
 struct reading {
 	struct stack_case *stack_case;
@@ -159,11 +163,13 @@ static int read_line(struct reading *reading, char *line)
 	return -EBADMSG;
 }
 
-int stack_case_read(struct stack_case *c, char *text)
+int stack_case_read(struct stack_case *c, const char *path)
 {
 	struct reading reading = {.stack_case = c};
-	int r = 0;
+	_cleanup_free_ char *bytes = NULL;
 	*c = (struct stack_case){0};
+	int r = read_whole_file(path, MAX_CASE, &bytes, NULL);
+	char *text = bytes;
 	for (char *line; r == 0 && (line = strsep(&text, "\n"));)
 		r = read_line(&reading, line);
 	if (r == 0)

@@ -32,8 +32,8 @@ struct stack_case {
 	struct replay_stack expected;
 };
 
-/* Reads the text (it is cut up). Returns 0, -ENOTSUP for another machine's, or -errno. */
-int stack_case_read(struct stack_case *stack_case, char *text);
+/* Reads a file. Returns 0, -ENOTSUP for another machine's, or -errno. stack_case_free() in every case. */
+int stack_case_read(struct stack_case *stack_case, const char *path);
 void stack_case_free(struct stack_case *stack_case);
 
 /* For replay_world.read_user, with the case as userdata. */

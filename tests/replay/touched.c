@@ -9,8 +9,6 @@
 #include "stack_case.h"
 #include "touched.h"
 
-#include "base/file.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,10 +106,7 @@ static int count_touched(const char *path)
 {
 	static struct stack_case c;
 	static struct replay_stack stack;
-	_cleanup_free_ char *text = NULL;
-	int r = read_whole_file(path, 16 << 20, &text, NULL);
-	if (r == 0)
-		r = stack_case_read(&c, text);
+	int r = stack_case_read(&c, path);
 	if (r == 0)
 		r = world_finish(&c.world, false);
 	if (r == 0) {
