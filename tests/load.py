@@ -25,9 +25,9 @@ class Program(subprocess.Popen):
 
 
 # Not SCHED_IDLE: on Linux 6.18 such tasks were seen to keep 98 % of the CPUs for minutes while usual ones, and the
-# kernel's own, waited ("BUG: workqueue lockup"); with nice 19 the same was seen for up to a minute, once. What is known
-# of such faults: a light task that runs alone for long gets far from the zero of the CPU's virtual times, which the
-# kernel moves when tasks come and go. So this one goes, for a moment, so often that it stays near.
+# kernel's own, waited ("BUG: workqueue lockup"); with nice 19 the same was seen for up to a minute, once. Why
+# is not known; a guess is that the kernel's virtual times go astray where a light task runs alone for long. So this one
+# goes, for a moment, fifty times a second.
 SPIN = """import os, time
 os.nice(19)
 os.sched_setaffinity(0, {{{}}})

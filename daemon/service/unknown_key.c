@@ -34,9 +34,8 @@ static void find_names(const struct unknown_key *key, struct section_names *ret)
 	size_t length = strlen(key->prefix);
 	ret->count = 0;
 	for (const struct setting *setting = key->table; setting->kind; setting++) {
-		const char *rest = setting->key + length;
 		if (strncmp(setting->key, key->prefix, length) == 0)
-			add_name(ret, rest, strcspn(rest, "."));
+			add_name(ret, setting->key + length, strcspn(setting->key + length, "."));
 	}
 	if (key->table == configuration_settings && !*key->prefix) {
 		add_name(ret, EXPORTERS_KEY, strlen(EXPORTERS_KEY));
