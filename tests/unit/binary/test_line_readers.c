@@ -4,6 +4,7 @@
  * elfutils' eu-addr2line and LLVM's. They do not always agree with each other; we must say nothing that
  * none of them says.
  */
+#include "binary/demangle.h"
 #include "binary/line_answers.h"
 #include "binary/line_build.h"
 #include "binary/symbol_build.h"
@@ -196,14 +197,51 @@ static bool same_place(const struct frame *a, const struct frame *b)
 	return a->line == b->line && !strcmp(a->file, b->file);
 }
 
+/* Is the beginning of a name, up to `end`, in the linkage name? Arguments of templates and lambdas are written otherwise
+ * there. */
+static bool is_in_linkage_name(const char *linkage, const char *name, const char *end)
+{
+	struct text readable = {0};
+	char beginning[512];
+	snprintf(beginning, sizeof(beginning), "%.*s", (int)MIN_OF(strcspn(name, "<{"), (size_t)(end - name)), name);
+	demangle(linkage, &readable);
+	bool found = beginning[0] && readable.bytes && strstr(readable.bytes, beginning);
+	text_free(&readable);
+	return found;
+}
+
 /* Others may give the linkage name of the symbol table, where DWARF has a plain one only. */
 static bool same_function(const char *ours, const char *theirs)
 {
-	char plain[64];
-	snprintf(plain, sizeof(plain), "%.*s", (int)MIN_OF(strcspn(ours, "<"), 60), ours);
-	return !strcmp(ours, theirs) ||
-	       (!strncmp(theirs, "_Z", 2) && strncmp(ours, "_Z", 2) && plain[0] &&
-		strstr(theirs, plain));
+	return !strcmp(ours, theirs) || (!strncmp(theirs, "_Z", 2) && strncmp(ours, "_Z", 2) &&
+					 is_in_linkage_name(theirs, ours, ours + strlen(ours)));
+}
+
+/* Where the name that we give with its scopes, "app::run::{lambda:12}::operator()", has its last part, if that is what a
+ * reader says who leaves scopes out; or NULL. */
+static const char *behind_scopes(const char *ours, const char *theirs)
+{
+	size_t length = strlen(ours), last = strlen(theirs);
+	if (!last || length <= last + 2)
+		return NULL;
+	const char *at = ours + length - last;
+	return !strcmp(at, theirs) && !strncmp(at - 2, "::", 2) ? at : NULL;
+}
+
+/* One reader has the name without its scopes, and none has a linkage name that these are not in: of the outermost
+ * function, whose name addr2line gives to what was inlined into it too. */
+static bool is_scoped(const char *ours, const struct stack *const *others, size_t count, size_t frame)
+{
+	const char *last = NULL;
+	for (size_t r = 0; r < READER_COUNT; r++)
+		if (others[r]->count == count && !last)
+			last = behind_scopes(ours, others[r]->frames[frame].function);
+	for (size_t r = 0; r < READER_COUNT && last && frame + 1 == count; r++) {
+		const char *theirs = others[r]->frames[frame].function;
+		if (others[r]->count == count && !strncmp(theirs, "_Z", 2) && !is_in_linkage_name(theirs, ours, last))
+			return false;
+	}
+	return last;
 }
 
 /* Is each frame's place, and each frame's function, what one of the readers says that see as many
@@ -219,6 +257,7 @@ static bool is_confirmed(const struct stack *s, const struct stack *const *other
 			place |= same_place(&s->frames[i], theirs);
 			function |= same_function(s->frames[i].function, theirs->function);
 		}
+		function |= is_scoped(s->frames[i].function, others, s->count, i);
 		if (!place || !function)
 			return false;
 	}
