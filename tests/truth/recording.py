@@ -151,14 +151,16 @@ class Bench:
         command with all it starts is bound to `cpu`: then it is known which missed ticks may be its."""
         if cpu is not None:
             command = ["taskset", "-c", str(cpu), *command]
+        events = arguments[arguments.index("-e") + 1] if "-e" in arguments else "cpu"
+        rate = ["-F", str(frequency)] if "cpu" in events else []
         with tempfile.TemporaryDirectory() as directory:
             path = f"{directory}/x.pb.gz"
             stolen_before, watch = stolen_ns(cpu), Stopwatch()
             # Not a pipe: nobody reads it while `meanwhile` runs, and a verbose recorder would wait.
             with open(f"{directory}/errors", "w+", encoding="utf-8", errors="replace") as errors_file, \
                     Program(
-                        [self.bolometer, "record", "-v", "-F", str(frequency), "-o", path,
-                         *map(str, arguments), *(["--", *command] if command else [])],
+                        [self.bolometer, "record", "-v", *rate, "-o", path, *map(str, arguments),
+                         *(["--", *command] if command else [])],
                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors_file,
                         text=True) as process:
                 if meanwhile:
