@@ -52,6 +52,7 @@ struct record {
 	struct loop_source *signals[ARRAY_LENGTH(watched_signals)];
 	struct loop_source *progress; /* NULL: none, or the capture is over */
 	unsigned interrupts;
+	bool is_told_to_end; /* by a signal, not by its options */
 };
 
 static void record_free(struct record *record)
@@ -202,6 +203,7 @@ static int on_signal(struct loop_source *source, uint32_t signal, void *userdata
 {
 	struct record *record = userdata;
 	bool ends = signal == SIGINT || signal == SIGTERM || signal == SIGHUP;
+	record->is_told_to_end |= ends;
 	if (record->workload.pid > 0)
 		workload_signal(&record->workload, (int)signal, loop_signal_is_from_kernel(source));
 	if (ends && (record->workload.pid <= 0 || ++record->interrupts > 1))
@@ -261,13 +263,23 @@ static int watch_signals(struct record *record)
 	return 0;
 }
 
+static void pass_over(int signal)
+{
+}
+
+/* From now on they end this process. Where the capture has ended by itself the first one is meant for the capture, and
+ * only comes late: the files are written nevertheless. */
 static void unwatch_signals(struct record *record)
 {
+	const struct sigaction once = {.sa_handler = pass_over, .sa_flags = SA_RESETHAND | SA_RESTART};
 	sigset_t set;
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_LENGTH(watched_signals); i++) {
+		int number = watched_signals[i].number;
 		record->signals[i] = loop_remove(record->signals[i]);
-		sigaddset(&set, watched_signals[i].number);
+		if (watched_signals[i].ends_capture && !record->is_told_to_end && !is_hangup_to_ignore(number))
+			sigaction(number, &once, NULL);
+		sigaddset(&set, number);
 	}
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }

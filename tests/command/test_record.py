@@ -61,6 +61,18 @@ def ends_with_its_processes(bolometer):
         expect(os.path.exists(directory + "/x.pb.gz"), "the file is there")
 
 
+def told_to_end_too_late(bolometer):
+    """What ends the capture, when that has ended by itself, does not end the writing of its files."""
+    with tempfile.TemporaryDirectory() as directory, subprocess.Popen(["sleep", "1"]) as brief, subprocess.Popen(
+            [bolometer.path, "record", "-p", str(brief.pid), "-o", "x.pb.gz"], cwd=directory, stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True) as recorder:
+        line = recorder.stderr.readline()
+        expect("the process has ended" in line, line)
+        recorder.send_signal(signal.SIGINT)
+        said = recorder.stderr.read()
+        expect(recorder.wait() == 0 and os.path.exists(directory + "/x.pb.gz"), f"{recorder.returncode}: {said}")
+
+
 def unnamed_files(bolometer):
     """A stripped program's functions have no names: the summary tells the file, once."""
     with tempfile.TemporaryDirectory() as directory:
@@ -281,8 +293,8 @@ def without_rights(bolometer):
 
 
 if __name__ == "__main__":
-    main([statuses_of_commands, command_that_cannot_start_leaves_no_file, several_outputs_and_names, unnamed_files, ends_with_its_processes,
-          lambdas_have_the_names_of_their_scopes,
+    main([statuses_of_commands, command_that_cannot_start_leaves_no_file, several_outputs_and_names, unnamed_files,
+          ends_with_its_processes, told_to_end_too_late, lambdas_have_the_names_of_their_scopes,
           default_output, standard_output, outputs_are_checked_before, longest_name, full_file_system,
           old_file_survives_failure, signals_end_a_capture, signals_reach_the_command, signals_on_a_terminal,
           duration_and_command, nothing_to_profile, without_rights], needs_root=True)
