@@ -40,8 +40,9 @@ def exact(bench):
 
 
 def ended(bench):
-    """The process is gone before the recording: its objects are no more followed, and stay in use."""
-    run = HeapRun(bench.bolometer, bench.workload("heap", 500), ends_first=True)
+    """The process is gone before the recording, which --children keeps from ending with it: its objects are no more
+    followed, and stay in use."""
+    run = HeapRun(bench.bolometer, bench.workload("heap", 500), ends_first=True, options=("--exact", "--children"))
     if not run.has_links:
         return NO_LINKS
     told = run.expect_exact()
