@@ -11,11 +11,13 @@ reload, no probe is left.
 import contextlib
 import gzip
 import json
+import os
 import pathlib
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import types
 
@@ -25,17 +27,20 @@ from profile_reader import Profile  # noqa: E402
 from recording import Program, Undecided, expect, main  # noqa: E402
 from running import running  # noqa: E402
 
+# Of this run alone: a program that another one's daemon probes takes those probes for ours.
+RUN = str(os.getpid())
+STEPS, NEVER_LOOKED_AT = f"heap_steps_{RUN}", f"heap_never_{RUN}"
 CONFIGURATION = """
-memory: {{heap: {{enabled: true, interval: 1, budget: 100%, exe: [heap_steps]}}}}
-selection: {{exe: [heap_*]}}
+memory: {{heap: {{enabled: true, interval: 1, budget: 100%, exe: [heap_steps_RUN]}}}}
+selection: {{exe: [heap_*_RUN]}}
 kill_switch: {{file: {directory}/off}}
 exporters: [{{type: pprof-directory, name: recorder, directory: {directory}/recorder}}]
-"""
+""".replace("RUN", RUN)
 NEVER = """
 strategies:
-  - {{name: left, event: heap, strategy: never, match: {{exe: heap_never}}}}
+  - {{name: left, event: heap, strategy: never, match: {{exe: heap_never_RUN}}}}
   - {{name: others, event: heap, strategy: always}}
-"""
+""".replace("RUN", RUN)
 PATIENT_INTERVALS = 30
 LAST_INTERVALS = 8  # ended processes are looked for every two seconds
 
@@ -47,13 +52,11 @@ def links_exist(bench):
 
 
 @contextlib.contextmanager
-def stepping(bench, path=None):
-    """The program, or a copy of it, waiting for its first step; what it says of each."""
-    command = bench.workload("heap_steps")
-    if path:
-        shutil.copy(command[0], path)
-        command = [path, *command[1:]]
-    with Program(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+def stepping(bench, name=STEPS):
+    """A copy of the program, waiting for its first step; what it says of each."""
+    with tempfile.TemporaryDirectory(prefix="bolometer-test-") as directory, \
+            Program([shutil.copy(bench.workloads / "heap_steps", f"{directory}/{name}")], stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE, text=True) as program:
         program.truth = lambda: json.loads(program.stdout.readline())
 
         def step(count):
@@ -158,7 +161,7 @@ class Steps:
         names. From then on all is told."""
         self.held += 10
         self.program.step(10)
-        wait_for_profile(self.daemon, since, lambda profile: all(any(place in sample.names for sample in profile.samples)
+        wait_for_profile(self.daemon, since, lambda profile: all(values(profile, place, self.program.pid)[2]
                                                                  for place in ("leaks", "returns")))
         self.since, self.allocated = time.time_ns(), 0
 
@@ -268,8 +271,8 @@ def left_out(bench):
     """A process that a strategy never looks at gets no probe, beside one that does the same."""
     if not links_exist(bench):
         return NO_LINKS
-    configuration = CONFIGURATION.replace("[heap_steps]", "[heap_steps, heap_never]") + NEVER
-    with heap_daemon(bench, configuration) as daemon, stepping(bench, daemon.directory / "heap_never") as never, \
+    configuration = CONFIGURATION.replace(f"[{STEPS}]", f"[{STEPS}, {NEVER_LOOKED_AT}]") + NEVER
+    with heap_daemon(bench, configuration) as daemon, stepping(bench, NEVER_LOOKED_AT) as never, \
             stepping(bench) as program:
         if not program.truth()["probed"]:
             raise Undecided("the probes came too late for the program")
