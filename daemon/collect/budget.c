@@ -12,6 +12,7 @@
 #define DEBT 6.0	 /* most that is remembered: older cost is in no minute any more */
 #define FIRST_MINUTE 54.0 /* what it may cost, the start included */
 #define MINUTE 60.0
+#define FULL_MINUTE (MINUTE - (double)BUDGET_STEP_NS / 2e9)
 #define BUCKET_PART 15	    /* a second may use one part in so many of what is in it */
 #define FIRST_TICK_NS 40e3 /* a stack of usual depth, and the interrupt of a virtual machine */
 #define LARGEST_BURST 2.0   /* times the budget, in one step */
@@ -104,21 +105,45 @@ void budget_change(struct budget *budget, double share, uint32_t highest_hz)
 
 /* ---- The window ------------------------------------------------------------------------------ */
 
-static void keep(struct budget *budget, double cost, double capacity)
+/* Of the last minute, or of all since the start when that is less. Steps of a busy host are longer than they should be. */
+static struct budget_cost last_minute(const struct budget *budget)
 {
-	budget->cost_ns[budget->steps % BUDGET_WINDOW] = cost;
-	budget->capacity_ns[budget->steps % BUDGET_WINDOW] = capacity;
-	budget->steps++;
+	struct budget_cost sum = {0};
+	uint64_t count = MIN_OF(budget->steps, (uint64_t)BUDGET_WINDOW);
+	for (uint64_t i = 1; i <= count && sum.seconds < FULL_MINUTE; i++) {
+		const struct budget_cost *step = &budget->window[(budget->steps - i) % BUDGET_WINDOW];
+		sum.cost_ns += step->cost_ns;
+		sum.capacity_ns += step->capacity_ns;
+		sum.seconds += step->seconds;
+	}
+	return sum;
 }
 
-static void sum(const struct budget *budget, double *cost, double *capacity)
+static double share_of(const struct budget_cost *cost)
 {
-	size_t count = MIN_OF(budget->steps, (uint64_t)BUDGET_WINDOW);
-	*cost = *capacity = 0;
-	for (size_t i = 0; i < count; i++) {
-		*cost += budget->cost_ns[i];
-		*capacity += budget->capacity_ns[i];
-	}
+	return cost->capacity_ns > 0 ? cost->cost_ns / cost->capacity_ns : 0;
+}
+
+static void keep(struct budget *budget, const struct budget_reading *reading, double capacity)
+{
+	bool had_minute = last_minute(budget).seconds >= FULL_MINUTE;
+	budget->window[budget->steps++ % BUDGET_WINDOW] =
+		(struct budget_cost){(double)reading->cost_ns, capacity, (double)reading->elapsed_ns / 1e9};
+	struct budget_cost latest = last_minute(budget);
+	/* Until there is a minute, all since the start is what is looked at. */
+	budget->dearest_cost = had_minute ? MAX_OF(budget->dearest_cost, share_of(&latest)) : share_of(&latest);
+}
+
+void budget_end(struct budget *budget, const struct budget_reading *reading)
+{
+	double capacity = (double)reading->elapsed_ns * MAX_OF(reading->cpus, 1u);
+	if (capacity > 0)
+		keep(budget, reading, capacity);
+}
+
+void budget_begin_interval(struct budget *budget)
+{
+	budget->dearest_cost = 0;
 }
 
 /* What flows in. In the first minute, evenly, what the start has left of it: an uneven rate would be worse. */
@@ -347,7 +372,7 @@ static void take_in(struct budget *budget, const struct budget_reading *reading,
 		follow_lasting(&budget->rest, rest);
 		follow_lasting(&budget->other, rest - MIN_OF((double)reading->reading_ns / capacity, rest));
 	}
-	keep(budget, (double)reading->cost_ns, capacity);
+	keep(budget, reading, capacity);
 }
 
 struct budget_setting budget_step(struct budget *budget, const struct budget_reading *reading)
@@ -378,6 +403,26 @@ struct budget_setting budget_step(struct budget *budget, const struct budget_rea
 	return budget->setting;
 }
 
+const char *budget_rate_limit_name(enum budget_rate_limit limit)
+{
+	static const char *const names[] = {
+#define BUDGET_RATE_LIMIT_NAME(id, name, words) name,
+		BUDGET_RATE_LIMITS(BUDGET_RATE_LIMIT_NAME)
+#undef BUDGET_RATE_LIMIT_NAME
+	};
+	return names[limit];
+}
+
+const char *budget_rate_limit_words(enum budget_rate_limit limit)
+{
+	static const char *const all[] = {
+#define BUDGET_RATE_LIMIT_WORDS(id, name, words) words,
+		BUDGET_RATE_LIMITS(BUDGET_RATE_LIMIT_WORDS)
+#undef BUDGET_RATE_LIMIT_WORDS
+	};
+	return all[limit];
+}
+
 const char *budget_lever_name(enum budget_lever lever)
 {
 	static const char *const names[] = {
@@ -398,18 +443,30 @@ const char *budget_lever_words(enum budget_lever lever)
 	return all[lever];
 }
 
+static enum budget_rate_limit rate_limit(const struct budget *budget)
+{
+	double now = budget->setting.frequency;
+	if (now >= budget->options.highest_hz)
+		return BUDGET_RATE_LIMIT_ASKED;
+	if (budget->steps && budget->present_share < budget->options.share)
+		return BUDGET_RATE_LIMIT_START;
+	if (!budget->steps || now >= top_hz(budget) * (1 - DEAD_BAND))
+		return BUDGET_RATE_LIMIT_ONSET;
+	return BUDGET_RATE_LIMIT_COST;
+}
+
 void budget_get_report(const struct budget *budget, struct budget_report *ret)
 {
-	double cost = 0, capacity = 0, last_cost = 0, last_capacity = 1;
-	sum(budget, &cost, &capacity);
-	if (budget->steps) {
-		last_cost = budget->cost_ns[(budget->steps - 1) % BUDGET_WINDOW];
-		last_capacity = budget->capacity_ns[(budget->steps - 1) % BUDGET_WINDOW];
-	}
+	static const struct budget_cost none;
+	const struct budget_cost *last = budget->steps ? &budget->window[(budget->steps - 1) % BUDGET_WINDOW] : &none;
+	struct budget_cost minute = last_minute(budget);
 	*ret = (struct budget_report){
 		.share = budget->options.share,
-		.cost = last_cost / last_capacity,
-		.window_cost = capacity > 0 ? cost / capacity : 0,
+		.cost = share_of(last),
+		.window_cost = share_of(&minute),
+		.dearest_cost = MAX_OF(budget->dearest_cost, share_of(&minute)),
+		.is_minute = minute.seconds >= FULL_MINUTE,
+		.rate_limit = rate_limit(budget),
 		.chance = budget->chance,
 		.infeasible = budget->infeasible,
 		.setting = budget->setting,

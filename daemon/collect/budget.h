@@ -51,6 +51,17 @@ enum budget_lever { BUDGET_LEVERS(BUDGET_LEVER_ENUM) BUDGET_LEVER_COUNT };
 #undef BUDGET_LEVER_ENUM
 #define BUDGET_LEVER_BIT(lever) (1U << (lever))
 
+/* LIMIT(id, name, in words): why the rate is no higher. */
+#define BUDGET_RATE_LIMITS(LIMIT)                                                                       \
+	LIMIT(ASKED, "asked", "no more is asked for")                                                    \
+	LIMIT(COST, "cost", "what profiling cost lately leaves no more")                                 \
+	LIMIT(START, "start", "what the start took is paid off in the first minute")                     \
+	LIMIT(ONSET, "onset", "more would cost too much if all CPUs became busy")
+
+#define BUDGET_RATE_LIMIT_ENUM(id, name, words) BUDGET_RATE_LIMIT_##id,
+enum budget_rate_limit { BUDGET_RATE_LIMITS(BUDGET_RATE_LIMIT_ENUM) BUDGET_RATE_LIMIT_COUNT };
+#undef BUDGET_RATE_LIMIT_ENUM
+
 struct budget_options {
 	double share;	     /* of the CPU time of all CPUs: 0.005 */
 	uint32_t highest_hz; /* what was asked for; the rate is never above it */
@@ -81,6 +92,9 @@ struct budget_report {
 	double share;	     /* asked for */
 	double cost;	     /* share that the last step cost */
 	double window_cost;  /* share that the last 60 s cost, or all since the start when that is less */
+	double dearest_cost; /* the highest `window_cost` since budget_begin_interval(): above `share`, it was not kept */
+	bool is_minute;	     /* they are of 60 s */
+	enum budget_rate_limit rate_limit;
 	double chance;	     /* that a step is on */
 	bool infeasible;     /* all levers are used up and the cost is still above */
 	struct budget_setting setting;
@@ -96,12 +110,18 @@ struct budget_lasting {
 	double value, latest;
 };
 
+/* What one step cost, of what all CPUs could have done, in CPU time. */
+struct budget_cost {
+	double cost_ns, capacity_ns, seconds;
+};
+
 struct budget {
 	struct budget_options options;
 	struct budget_lever_times levers[BUDGET_LEVER_COUNT];
 	struct budget_setting setting;
-	double cost_ns[BUDGET_WINDOW], capacity_ns[BUDGET_WINDOW]; /* rings; next = steps % size */
+	struct budget_cost window[BUDGET_WINDOW]; /* a ring; next = steps % size */
 	uint64_t steps;
+	double dearest_cost; /* share of the dearest minute since budget_begin_interval() */
 	double tokens;	  /* in the bucket: seconds of all CPUs; below 0: debt */
 	double age;	  /* seconds since the start */
 	double spent;	  /* since the start: seconds of the budget */
@@ -131,6 +151,14 @@ void budget_change(struct budget *budget, double share, uint32_t highest_hz);
 /* Takes what the step since the last call cost; returns the setting of the next one. */
 struct budget_setting budget_step(struct budget *budget, const struct budget_reading *reading);
 
+/* Takes what was spent since the last step, at the end: no setting comes of it. */
+void budget_end(struct budget *budget, const struct budget_reading *reading);
+
+/* From now on the dearest minute is looked for anew. */
+void budget_begin_interval(struct budget *budget);
+
+const char *budget_rate_limit_name(enum budget_rate_limit limit);
+const char *budget_rate_limit_words(enum budget_rate_limit limit);
 const char *budget_lever_name(enum budget_lever lever);
 const char *budget_lever_words(enum budget_lever lever);
 

@@ -168,15 +168,24 @@ static void write_own_cost(const struct recording_statistics *s, struct text *ou
 	text_add(out, ", %s of memory\n", text_size(memory, sizeof(memory), s->memory_bytes));
 }
 
-static void write_budget(const struct budget_report *b, struct text *out)
+static void write_budget(const struct recording_statistics *s, struct text *out)
 {
+	const struct budget_report *b = &s->budget;
+	bool was_kept = b->dearest_cost <= b->share;
+	char elapsed[32];
 	if (b->share == 0)
 		return;
-	text_add(out, "budget     %.2f %% of all CPUs, cost %.2f %% (interrupts included); at the end at %u Hz",
-		 100 * b->share, 100 * b->window_cost, b->setting.frequency);
+	text_add(out, "budget     %.2f %% of all CPUs%s: %s cost %.2f %% (interrupts included), at the end at %u Hz",
+		 100 * b->share, was_kept ? "" : " was not kept",
+		 b->is_minute ? "the dearest minute" : text_duration(elapsed, sizeof(elapsed), s->elapsed_ns),
+		 100 * b->dearest_cost, b->setting.frequency);
 	if (b->chance < 1)
 		text_add(out, " %.0f %% of the time", 100 * b->chance);
-	text_add_string(out, b->infeasible ? "; it could not be kept\n" : "\n");
+	if (b->infeasible)
+		text_add_string(out, "; less cannot be had: allow more, or select less");
+	else if (!was_kept && !b->is_minute)
+		text_add_string(out, "; what the start takes needs a minute to be paid off");
+	text_add_char(out, '\n');
 }
 
 static void write_memory_budget(const struct recording_statistics *s, struct text *out)
@@ -444,7 +453,7 @@ void summary_write(const struct recording_statistics *s,
 	summary_write_unnamed(s, first_profile(profiles), out);
 	write_not_used(s, out);
 	write_own_cost(s, out);
-	write_budget(&s->budget, out);
+	write_budget(s, out);
 	write_memory_budget(s, out);
 	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
 		if (profiles[kind])

@@ -292,8 +292,10 @@ int recording_stop(struct recording *r)
 	if (!r->running)
 		return 0;
 	r->running = false;
-	if (r->budget)
+	if (r->budget) {
+		recording_budget_end(r->budget);
 		recording_budget_report(r->budget, &r->last_budget);
+	}
 	r->budget = recording_budget_free(r->budget);
 	r->memory_timer = loop_remove(r->memory_timer);
 	recording_grant_reading(r, PARSER_UNLIMITED);

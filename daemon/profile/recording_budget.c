@@ -147,23 +147,31 @@ static uint64_t learn_price(struct recording_budget *budget, struct opener *open
 	return interrupt_cost_look(budget->price, MAX_OF(MIN_OF(slices, PRICE_SLICES_MAX), PRICE_SLICES_MIN));
 }
 
+/* What was spent since the last one; `cost` is that since the start, `heap` what of it hits of probes took, ns. */
+static struct budget_reading take_reading(struct recording_budget *budget, const struct cost *cost, uint64_t *heap)
+{
+	uint64_t now = monotonic_ns();
+	uint64_t tick = spent_since(tick_cost(budget, cost), &budget->tick_ns);
+	*heap = spent_since(cost->heap_ns, &budget->heap_ns);
+	struct budget_reading reading = {
+		.elapsed_ns = now - budget->read_ns,
+		.cpus = host_cpus(),
+		.cost_ns = tick + spent_since(cost->own_cpu_ns, &budget->own_ns) + *heap,
+		.tick_ns = tick,
+		.ticks = spent_since(cost->ticks, &budget->ticks),
+		.reading_ns = spent_since(cost->reading_ns, &budget->reading_ns),
+	};
+	budget->read_ns = now;
+	return reading;
+}
+
 static int on_step(struct loop_source *source, uint32_t events, void *userdata)
 {
 	struct recording_budget *budget = userdata;
 	struct cost cost = read_cost(budget->recording);
-	uint64_t now = monotonic_ns();
-	uint64_t tick = spent_since(tick_cost(budget, &cost), &budget->tick_ns);
-	uint64_t heap = spent_since(cost.heap_ns, &budget->heap_ns);
+	uint64_t heap;
 	struct budget_setting old = budget->controller.setting;
-	struct budget_reading reading = {
-		.elapsed_ns = now - budget->read_ns,
-		.cpus = host_cpus(),
-		.cost_ns = tick + spent_since(cost.own_cpu_ns, &budget->own_ns) + heap,
-		.tick_ns = tick,
-		.ticks = spent_since(cost.ticks, &budget->ticks),
-		.reading_ns = spent_since(cost.reading_ns, &budget->reading_ns),
-	};
-	budget->read_ns = now;
+	struct budget_reading reading = take_reading(budget, &cost, &heap);
 	if (budget->levers.is_paused(budget->recording)) {
 		budget->levers.grant_reading(budget->recording, old.reading_ns); /* what was sampled before has no names yet */
 		return 0;
@@ -233,6 +241,21 @@ void recording_budget_change(struct recording_budget *budget, double share, uint
 	struct budget_setting old = budget->controller.setting;
 	budget_change(&budget->controller, share, highest_hz);
 	move_levers(budget, &old, &budget->controller.setting);
+}
+
+void recording_budget_end(struct recording_budget *budget)
+{
+	struct cost cost = read_cost(budget->recording);
+	uint64_t heap;
+	struct budget_reading reading = take_reading(budget, &cost, &heap);
+	if (!budget->levers.is_paused(budget->recording))
+		budget_end(&budget->controller, &reading);
+}
+
+void recording_budget_begin_interval(struct recording_budget *budget)
+{
+	if (budget)
+		budget_begin_interval(&budget->controller);
 }
 
 void recording_budget_report(const struct recording_budget *budget, struct budget_report *ret)

@@ -41,5 +41,11 @@ void recording_budget_detach(struct recording_budget *budget);
 /* See budget_change(). */
 void recording_budget_change(struct recording_budget *budget, double share, uint32_t highest_hz);
 
+/* Takes what was spent since the last step: nothing is sampled any more. */
+void recording_budget_end(struct recording_budget *budget);
+
+/* See budget_begin_interval(). Accepts NULL. */
+void recording_budget_begin_interval(struct recording_budget *budget);
+
 /* What it measured, allowed and chose last. */
 void recording_budget_report(const struct recording_budget *budget, struct budget_report *ret);

@@ -45,6 +45,8 @@ static void add_budget(const struct budget_report *budget, struct profile *profi
 {
 	add(profile, failed, "budget_cpu_ppm", (uint64_t)(budget->share * 1e6));
 	add(profile, failed, "budget_minute_cost_ppm", (uint64_t)(budget->window_cost * 1e6));
+	add(profile, failed, "budget_dearest_minute_ppm", (uint64_t)(budget->dearest_cost * 1e6));
+	add(profile, failed, "budget_kept", budget->dearest_cost <= budget->share);
 	add(profile, failed, "budget_frequency_hz", budget->setting.frequency);
 	add(profile, failed, "budget_chance_ppm", (uint64_t)(budget->chance * 1e6));
 	add(profile, failed, "budget_heap_ppm", (uint64_t)(budget->setting.heap_share * 1e6));

@@ -199,6 +199,7 @@ static int begin_next(struct recording *r, uint64_t end, const struct recording_
 	r->counted = *now;
 	r->counted.heap_places = r->heap.told;
 	r->interval_ns = end;
+	recording_budget_begin_interval(r->budget);
 	aggregate_next(&r->aggregate);
 	recording_forget_old(r);
 	if (r->strategies)

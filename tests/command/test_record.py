@@ -3,8 +3,10 @@
 """`bolometer record` as a program: exit statuses, outputs, signals, rights. What is in the profiles is
 the truth tests' business."""
 import contextlib
+import gzip
 import os
 import pty
+import re
 import signal
 import subprocess
 import tempfile
@@ -268,6 +270,14 @@ def duration_and_command(bolometer):
                f"progress while there is some, and none while the command is waited for: {said}")
 
 
+def budget_that_is_not_kept(bolometer):
+    """Of a second the start alone takes more."""
+    with tempfile.TemporaryDirectory() as directory:
+        result = bolometer.run("record", "-d", "1s", "--max-cpu", "0.01%", "-o", "x.pb.gz", cwd=directory)
+        expect(re.search(rb"budget +0\.01 % of all CPUs was not kept: \d[\d.]* s cost \d", result.stderr), "in words", result)
+        with gzip.open(directory + "/x.pb.gz") as file:
+            expect(b"budget_kept=0" in file.read(), "in the comments", result)
+
 def nothing_to_profile(bolometer):
     result = bolometer.run("record", "-d", "100ms", "-p", 2**22 - 1, "-o", "-")
     expect(result.returncode == 1 and b"there is no process" in result.stderr, "no pid", result)
@@ -297,4 +307,4 @@ if __name__ == "__main__":
           ends_with_its_processes, told_to_end_too_late, lambdas_have_the_names_of_their_scopes,
           default_output, standard_output, outputs_are_checked_before, longest_name, full_file_system,
           old_file_survives_failure, signals_end_a_capture, signals_reach_the_command, signals_on_a_terminal,
-          duration_and_command, nothing_to_profile, without_rights], needs_root=True)
+          duration_and_command, budget_that_is_not_kept, nothing_to_profile, without_rights], needs_root=True)

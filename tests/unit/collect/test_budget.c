@@ -561,6 +561,60 @@ static void change_while_running(void **state)
 	assert_int_equal(world.setting.frequency, 7); /* below the floor only when asked to */
 }
 
+/* Of a host whose first minute was dear: until there is a minute all of it counts, then the dearest one, until an interval
+ * ends. Steps that come late make the same minute. */
+static void dearest_minute(void **state)
+{
+	struct budget budget;
+	struct budget_report report;
+	struct budget_options options = {.share = 0.01, .highest_hz = 99, .seed = 1};
+	struct budget_reading dear = {.elapsed_ns = BUDGET_STEP_NS, .cpus = 2, .cost_ns = BUDGET_STEP_NS};
+	struct budget_reading cheap = {.elapsed_ns = 4 * BUDGET_STEP_NS, .cpus = 2};
+	budget_init(&budget, &options);
+	budget_step(&budget, &dear);
+	budget_get_report(&budget, &report);
+	assert_true(report.dearest_cost > 0.4 && !report.is_minute);
+	for (int i = 0; i < 29; i++)
+		budget_step(&budget, &cheap);
+	budget_end(&budget, &(struct budget_reading){.elapsed_ns = 3 * BUDGET_STEP_NS, .cpus = 2});
+	budget_get_report(&budget, &report);
+	assert_true(report.is_minute);
+	assert_float_equal(report.dearest_cost, 0.5 / 120, 1e-6);
+	for (int i = 0; i < 30; i++)
+		budget_step(&budget, &cheap);
+	budget_get_report(&budget, &report);
+	assert_float_equal(report.window_cost, 0, 1e-9);
+	assert_float_equal(report.dearest_cost, 0.5 / 120, 1e-6);
+	budget_begin_interval(&budget);
+	budget_get_report(&budget, &report);
+	assert_float_equal(report.dearest_cost, 0, 1e-9);
+}
+
+static enum budget_rate_limit limit_of(const struct world *world)
+{
+	struct budget_report report;
+	budget_get_report(&world->budget, &report);
+	return report.rate_limit;
+}
+
+static void why_the_rate_is_no_higher(void **state)
+{
+	struct world world;
+	begin_at(&world, 4, 0.005, 9999);
+	assert_int_equal(limit_of(&world), BUDGET_RATE_LIMIT_ONSET);
+	run(&world, &(struct load){.fixed_ns = 1200e6}, 1); /* half a minute's worth */
+	run(&world, &storm, MINUTE / 2);
+	assert_int_equal(limit_of(&world), BUDGET_RATE_LIMIT_START);
+	run(&world, &storm, 2 * MINUTE);
+	assert_int_equal(limit_of(&world), BUDGET_RATE_LIMIT_COST);
+	run(&world, &before_storm, 2 * MINUTE);
+	assert_int_equal(limit_of(&world), BUDGET_RATE_LIMIT_ONSET);
+	begin(&world, 4, 0.005);
+	run(&world, &calm, MINUTE);
+	assert_int_equal(limit_of(&world), BUDGET_RATE_LIMIT_ASKED);
+	assert_string_equal(budget_rate_limit_name(BUDGET_RATE_LIMIT_ASKED), "asked");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -588,6 +642,8 @@ int main(void)
 		cmocka_unit_test(thousand_cpus),
 		cmocka_unit_test(uneven_steps),
 		cmocka_unit_test(change_while_running),
+		cmocka_unit_test(dearest_minute),
+		cmocka_unit_test(why_the_rate_is_no_higher),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,11 +162,48 @@ static void nothing_sampled_is_explained(void **state)
 	text_free(&line);
 }
 
+static void assert_budget(const struct recording_statistics *s, const char *expected)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	struct text out = {0};
+	assert_int_equal(profile_new(&profile), 0);
+	write_summary(s, profile, &out);
+	const char *line = strstr(out.bytes, "\nbudget     ");
+	assert_non_null(line);
+	assert_string_equal(strndupa(line + 12, strcspn(line + 12, "\n")), expected);
+	text_free(&out);
+}
+
+/* Of a few seconds the start is most of the cost. */
+static void budget_that_was_not_kept_is_said(void **state)
+{
+	struct recording_statistics s = {
+		.elapsed_ns = 2 * NS_PER_SECOND,
+		.budget = {.share = 0.005, .window_cost = 0.031, .dearest_cost = 0.031, .chance = 1,
+			   .setting = {.frequency = 125}},
+	};
+	assert_budget(&s, "0.50 % of all CPUs was not kept: 2.00 s cost 3.10 % (interrupts included), at the end at 125 Hz; "
+			  "what the start takes needs a minute to be paid off");
+	s.budget.window_cost = s.budget.dearest_cost = 0.0042;
+	assert_budget(&s, "0.50 % of all CPUs: 2.00 s cost 0.42 % (interrupts included), at the end at 125 Hz");
+	s.elapsed_ns = 90 * NS_PER_SECOND;
+	s.budget.is_minute = true;
+	assert_budget(&s, "0.50 % of all CPUs: the dearest minute cost 0.42 % (interrupts included), at the end at 125 Hz");
+	s.budget.dearest_cost = 0.0061;
+	assert_budget(&s, "0.50 % of all CPUs was not kept: the dearest minute cost 0.61 % (interrupts included), at the end "
+			  "at 125 Hz");
+	s.budget.infeasible = true;
+	s.budget.chance = 0.5;
+	assert_budget(&s, "0.50 % of all CPUs was not kept: the dearest minute cost 0.61 % (interrupts included), at the end "
+			  "at 125 Hz 50 % of the time; less cannot be had: allow more, or select less");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counts_and_shares),
 		cmocka_unit_test(summary_says_everything),
+		cmocka_unit_test(budget_that_was_not_kept_is_said),
 		cmocka_unit_test(nothing_lost_is_said),
 		cmocka_unit_test(nothing_sampled_is_explained),
 	};
