@@ -136,6 +136,7 @@ struct recording_statistics {
 	uint64_t tracked_processes;	  /* known now */
 	uint64_t drained_ns;		  /* when the rings were last read, CLOCK_MONOTONIC */
 	struct recording_phases phases;
+	uint32_t frequency;		  /* Hz now; under a budget not always what was asked for */
 	struct budget_report budget;	  /* share 0: none was set */
 	struct memory_budget memory_budget; /* limit 0: none was set */
 };

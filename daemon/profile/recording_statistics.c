@@ -154,6 +154,7 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.phases = r->phases,
 		.heap_windows = c.heap_windows,
 		.safe_mode = c.safe_mode,
+		.frequency = r->rate,
 	};
 	recording_get_budget(r, &ret->budget);
 	ret->memory_budget = r->memory_budget;

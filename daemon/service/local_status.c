@@ -16,7 +16,8 @@ static void write_sampling(const struct daemon *daemon, const struct recording_s
 {
 	json_open(json, "sampling", '{');
 	json_flag(json, "on", !daemon->is_paused);
-	json_number(json, "frequency_hz", daemon->configuration.sampling.frequency);
+	json_number(json, "frequency_hz", s->frequency);
+	json_number(json, "configured_frequency_hz", daemon->configuration.sampling.frequency);
 	json_real(json, "interval_seconds", ns_to_seconds(daemon->configuration.interval_ns));
 	json_real(json, "elapsed_seconds", ns_to_seconds(s->elapsed_ns));
 	json_real(json, "paused_seconds", ns_to_seconds(s->paused_ns));
@@ -103,7 +104,10 @@ static void write_budget(const struct budget_report *b, struct json *json)
 	json_real(json, "cpu_ratio", b->share);
 	json_real(json, "cost_ratio", b->cost);
 	json_real(json, "minute_cost_ratio", b->window_cost);
+	json_real(json, "dearest_minute_cost_ratio", b->dearest_cost);
 	json_number(json, "frequency_hz", b->setting.frequency);
+	json_text(json, "frequency_limit", budget_rate_limit_name(b->rate_limit));
+	json_text(json, "frequency_limit_reason", budget_rate_limit_words(b->rate_limit));
 	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
 		json_flag(json, budget_lever_name((enum budget_lever)i),
 			  !(b->setting.used & BUDGET_LEVER_BIT(i)));

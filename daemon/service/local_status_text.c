@@ -34,8 +34,10 @@ static void describe_exporter(const struct exporter_state *e, struct text *out)
 
 static void describe_budget(const struct budget_report *b, struct text *out)
 {
-	text_add(out, "budget      %.2f %% of all CPUs, the last minute cost %.2f %%; at %u Hz",
-		 100 * b->share, 100 * b->window_cost, b->setting.frequency);
+	text_add(out, "budget      %.2f %% of all CPUs, %s cost %.2f %%; at %u Hz", 100 * b->share,
+		 b->is_minute ? "the last minute" : "since the start it", 100 * b->window_cost, b->setting.frequency);
+	if (b->rate_limit != BUDGET_RATE_LIMIT_ASKED)
+		text_add(out, " (%s)", budget_rate_limit_words(b->rate_limit));
 	for (int i = 0; i < BUDGET_LEVER_COUNT; i++)
 		if (b->setting.used & BUDGET_LEVER_BIT(i))
 			text_add(out, ", %s", budget_lever_words((enum budget_lever)i));
@@ -126,10 +128,10 @@ void local_status_describe(struct local_server *local, struct text *out)
 	recording_get_statistics(daemon->recording, &s);
 	text_add(out, "bolometer " BOLOMETER_VERSION ", pid %d, since %s\n", (int)getpid(),
 		 utc_text(daemon->start_realtime_ns, time));
-	text_add(out, "sampling    %s, %llu Hz, an interval of %.1f s",
-		 daemon->is_paused ? "OFF" : "on",
-		 (unsigned long long)daemon->configuration.sampling.frequency,
-		 ns_to_seconds(daemon->configuration.interval_ns));
+	text_add(out, "sampling    %s, %u Hz", daemon->is_paused ? "OFF" : "on", s.frequency);
+	if (s.frequency != daemon->configuration.sampling.frequency)
+		text_add(out, " of the %llu asked for", (unsigned long long)daemon->configuration.sampling.frequency);
+	text_add(out, ", an interval of %.1f s", ns_to_seconds(daemon->configuration.interval_ns));
 	if (s.paused_ns)
 		text_add(out, "; was off for %.1f s", ns_to_seconds(s.paused_ns));
 	if (daemon->kill_switch.reason)

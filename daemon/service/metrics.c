@@ -32,6 +32,10 @@ static void write_budget(const struct budget_report *b, struct text *out)
 			  b->window_cost);
 	prometheus_single(out, "budget_frequency_hertz", "gauge", "Samples a second and CPU, as the budget allows.",
 			  b->setting.frequency);
+	prometheus_family(out, "budget_frequency_limit", "gauge", "Is this why it is no higher?");
+	for (int i = 0; i < BUDGET_RATE_LIMIT_COUNT; i++)
+		prometheus_sample(out, "budget_frequency_limit", "reason",
+				  budget_rate_limit_name((enum budget_rate_limit)i), b->rate_limit == (unsigned)i);
 	prometheus_single(out, "budget_chance_ratio", "gauge", "Share of the time in which sampling is on at all.",
 			  b->chance);
 	prometheus_family(out, "budget_given_up", "gauge", "Is this given up for the budget?");
@@ -78,8 +82,10 @@ static void write_state(const struct metrics *m, struct text *out)
 	for (int i = 0; i < SAFE_MODE_FEATURE_COUNT; i++)
 		prometheus_sample(out, "safe_mode", "feature", safe_mode_name((enum safe_mode_feature)i),
 				  m->recording->safe_mode >> i & 1);
-	prometheus_single(out, "sampling_frequency_hertz", "gauge", "Samples a second and CPU.",
+	prometheus_single(out, "sampling_frequency_hertz", "gauge", "Samples a second and CPU that are asked for.",
 			  (double)m->frequency);
+	prometheus_single(out, "sampling_present_frequency_hertz", "gauge", "Samples a second and CPU now.",
+			  m->recording->frequency);
 	if (m->recording->budget.share > 0)
 		write_budget(&m->recording->budget, out);
 	if (m->recording->memory_budget.limit)

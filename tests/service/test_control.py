@@ -131,6 +131,24 @@ def dumps_growth_without_files(bolometer):
         expect(answers["none"].status == 400, f"{answers}")
 
 
+def tells_the_rate_in_force(bolometer):
+    """Of a rate that no budget of a hundredth allows: what is in force, and why."""
+    with running(bolometer, "budget.cpu=1%", frequency=10000) as daemon:
+        daemon.wait_for_interval()
+        text = daemon.unix("/api/status?format=text").text
+        status = daemon.status()
+        metrics = daemon.health("/metrics").text
+        sampling, budget = status["sampling"], status["budget"]
+        expect(0 < sampling["frequency_hz"] < 9000 and sampling["configured_frequency_hz"] == 10000, f"{sampling}")
+        expect(re.search(r"^sampling +on, \d+ Hz of the 10000 asked for, an interval", text, re.M), text)
+        expect(re.search(r"^budget .*; at \d+ Hz \(", text, re.M), text)
+        expect(budget["frequency_limit"] in ("cost", "start", "onset") and budget["frequency_limit_reason"], f"{budget}")
+        expect("\nbolometer_sampling_frequency_hertz 10000\n" in metrics, metrics)
+        expect(0 < float(re.search(r"^bolometer_sampling_present_frequency_hertz (\S+)", metrics, re.M)[1]) < 9000, metrics)
+        reasons = re.findall(r'^bolometer_budget_frequency_limit\{reason="(\w+)"\} 1$', metrics, re.M)
+        expect(len(reasons) == 1 and reasons[0] != "asked", metrics)
+
+
 def nobody_answers(bolometer):
     with tempfile.TemporaryDirectory() as directory:
         path = f"{directory}/socket"
@@ -149,4 +167,5 @@ def nobody_answers(bolometer):
 
 
 if __name__ == "__main__":
-    main([asks_the_daemon, belongs_to_a_group, keeps_growth, dumps_growth_without_files, nobody_answers], needs_root=True)
+    main([asks_the_daemon, belongs_to_a_group, keeps_growth, dumps_growth_without_files,
+          tells_the_rate_in_force, nobody_answers], needs_root=True)

@@ -70,13 +70,14 @@ def follows_the_daemon(bolometer):
     failing = ("exporters: [{{{{type: otlp-http, name: nowhere, endpoint: 'http://127.0.0.1:1'}}}},"
                " {{{{type: otlp-http, name: refused, endpoint: '{url}'}}}}]\n")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server, \
-            running(bolometer, extra=failing.format(url=f"http://127.0.0.1:{server.server_port}")) as daemon, \
+            running(bolometer, "budget.cpu=5%", frequency=10000, extra=failing.format(url=f"http://127.0.0.1:{server.server_port}")) as daemon, \
             busy() as pid, devtools.Browser() as browser:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{daemon.port}/"
         daemon.wait_for_interval()
         open_page(browser, url)
-        expect("on, 99 Hz" in text(browser, "#figures"), text(browser, "#figures"))
+        expect(re.search(r"on, \d{2,4} Hz of 10000", text(browser, "#figures")), text(browser, "#figures"))
+        expect("Rate" in text(browser, "#figures"), "why the rate is lower")
         wait(browser, "document.querySelector('#figures .bad') !== null")
         wait(browser, "document.querySelector('#exporters').textContent.includes('last error')")
         wait(browser, "document.querySelector('#figures').textContent.includes('2 of 2 failing')")

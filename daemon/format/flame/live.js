@@ -35,11 +35,25 @@ function isFailing(exporter) {
 	return !exporter.running || exporter.failures_in_a_row > 0 || exporter.refusals_in_a_row > 0;
 }
 
+function describeSampling(sampling) {
+	if (!sampling.on) return 'off';
+	const isLower = sampling.frequency_hz !== sampling.configured_frequency_hz;
+	return `on, ${sampling.frequency_hz} Hz${isLower ? ` of ${sampling.configured_frequency_hz}` : ''}`;
+}
+
+function budgetFigures(budget) {
+	if (!budget) return [];
+	return [figure('Budget', `${formatShare(budget.minute_cost_ratio)} of ${formatShare(budget.cpu_ratio)} of all CPUs`,
+		budget.infeasible),
+	figure('Rate', budget.frequency_limit_reason)];
+}
+
 function showFigures(status) {
-	const { sampling, cost, last_interval: interval, exporters } = status;
+	const { sampling, cost, last_interval: interval, exporters, budget } = status;
 	const failing = exporters.filter(isFailing);
 	byId('figures').replaceChildren(
-		figure('Sampling', sampling.on ? `on, ${sampling.frequency_hz} Hz` : 'off', !sampling.on),
+		figure('Sampling', describeSampling(sampling), !sampling.on),
+		...budgetFigures(budget),
 		figure('Interval', formatValue(sampling.interval_seconds, 'seconds')),
 		figure('Samples a second', interval.samples_per_second === null ? '–'
 			: formatCount(Math.round(interval.samples_per_second))),
