@@ -15,8 +15,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parent.parent
-sys.path.insert(0, str(HERE.parent / "kernels"))
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "kernels")]
 import fetch  # noqa: E402
+from verdict import Failure, Undecided  # noqa: E402
 
 SKIPPED = 77
 RELEASE = "bookworm"
@@ -47,11 +48,19 @@ def need(*tools):
 
 
 def make_package(build):
-    """Path of the package, built when it is older than the sources."""
+    """Path of the package, built when it is older than the sources. How fast a host compiles says nothing of
+    the package, so a build that takes too long is Undecided."""
     need("dpkg-buildpackage", "dh")
-    made = subprocess.run([SOURCE / "scripts/make-deb.sh", build], stdout=subprocess.PIPE, text=True,
-                          check=True, timeout=MAKE_DEB_TIMEOUT)
-    return pathlib.Path(made.stdout.split()[-1])
+    with subprocess.Popen([SOURCE / "scripts/make-deb.sh", build], stdout=subprocess.PIPE, text=True,
+                          start_new_session=True) as building:
+        try:
+            printed = building.communicate(timeout=MAKE_DEB_TIMEOUT)[0]
+        except subprocess.TimeoutExpired as slow:
+            os.killpg(building.pid, signal.SIGKILL)  # the compilers too
+            raise Undecided(f"the package was not built in {MAKE_DEB_TIMEOUT} s") from slow
+    if building.returncode:
+        raise Failure(f"{SOURCE / 'scripts/make-deb.sh'} ends with {building.returncode}")
+    return pathlib.Path(printed.split()[-1])
 
 
 def field_of(package, name):

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from debian_root import SKIPPED, Missing, field_of, make_package
+from debian_root import SKIPPED, Failure, Missing, Undecided, field_of, make_package
 
 CONTENTS = {
     "/usr/bin/bolometer": "-rwxr-xr-x",
@@ -66,6 +66,12 @@ def main():
     except Missing as missing:
         print(missing)
         return SKIPPED
+    except Undecided as undecided:
+        print("SKIPPED:", undecided)
+        return SKIPPED
+    except Failure as failure:
+        print("FAIL", failure)
+        return 1
     print(f"{package.name}: {package.stat().st_size / 1000:.0f} kB, depends on {field_of(package, 'Depends')}")
     found = list(problems(package, sys.argv[1]))
     for problem in found:
