@@ -82,6 +82,9 @@ def follows_the_daemon(bolometer):
         wait(browser, "document.querySelector('#exporters').textContent.includes('last error')")
         wait(browser, "document.querySelector('#figures').textContent.includes('2 of 2 failing')")
         wait(browser, "document.querySelector('#exporters').textContent.includes('refused (')")
+        colour = "getComputedStyle(document.querySelector('%s')).color"
+        expect(browser.evaluate(colour % "#exporters .bad") == browser.evaluate(colour % "#figures .bad dd"),
+               "an exporter that fails is told in the colour of what is bad")
         expect("nowhere (otlp-http)" in text(browser, "#exporters"), text(browser, "#exporters"))
         wait(browser, f"document.querySelector('#processes').textContent.includes('{pid}')")
         expect("samples lost" in text(browser, "#losses"), text(browser, "#losses"))
@@ -103,6 +106,21 @@ def follows_the_daemon(bolometer):
         expect(browser.problems(url) == [], browser.problems(url))
         daemon.end()
         wait(browser, "!document.querySelector('#connection').hidden")
+
+
+def waits_for_the_first_interval(bolometer):
+    """Until there is something to draw, the page says so, and shows neither an empty picture nor its buttons."""
+    with running(bolometer, interval="60s") as daemon, devtools.Browser() as browser:
+        browser.call("Network.setExtraHTTPHeaders", headers={"Authorization": f"Bearer {TOKEN}"})
+        url = f"http://127.0.0.1:{daemon.port}/"
+        browser.visit(url)
+        wait(browser, "document.querySelector('#waiting').textContent.includes('first interval, 1 min, has ended')")
+        for hidden in ("#canvas", ".bar"):
+            expect(browser.evaluate(f"document.querySelector('{hidden}').offsetHeight") == 0, f"{hidden} is shown")
+        daemon.unix("/api/stop", "POST")
+        wait(browser, "document.querySelector('#canvas').offsetHeight > 0")  # what was sampled until then
+        expect(browser.evaluate("document.querySelector('#waiting').offsetHeight") == 0, "it still waits")
+        expect(browser.problems(url) == [], browser.problems(url))
 
 
 class Replay(http.server.BaseHTTPRequestHandler):
@@ -167,4 +185,4 @@ if __name__ == "__main__":
     if not devtools.find_chromium():
         print("SKIPPED: there is no Chromium")
         sys.exit(SKIPPED)
-    main([follows_the_daemon, draws_50000_stacks], needs_root=True)
+    main([waits_for_the_first_interval, follows_the_daemon, draws_50000_stacks], needs_root=True)

@@ -168,6 +168,7 @@ function redrawInterval() {
 
 function drawInterval(data) {
 	setProfile(data);
+	document.body.classList.remove('waiting');
 	if (isStarted) redrawInterval();
 	else start();
 	isStarted = true;
@@ -195,6 +196,14 @@ function showState({ status, top, processes }) {
 	document.title = `${status.host} · Bolometer`;
 }
 
+// There is nothing to draw, search or turn before the first interval has ended.
+function showWaiting(sampling) {
+	byId('facts').textContent = sampling.on ? 'the first interval is being sampled' : 'sampling is off';
+	byId('waiting').textContent = sampling.on
+		? `The flame graph comes when the first interval, ${formatValue(sampling.interval_seconds, 'seconds')}, has ended.`
+		: 'Nothing has been sampled yet: bolometer start switches sampling on.';
+}
+
 async function update() {
 	try {
 		const live = await ask('/api/live');
@@ -203,8 +212,7 @@ async function update() {
 			shownInterval = live.interval;
 		}
 		showState(live);
-		if (!isStarted) byId('facts').textContent = live.status.sampling.on
-			? 'the first interval is being sampled' : 'sampling is off';
+		if (!isStarted) showWaiting(live.status.sampling);
 		showConnection('');
 	} catch (problem) {
 		showConnection(`The daemon does not answer; what is shown is not now. (${problem.message})`);
@@ -214,6 +222,8 @@ async function update() {
 
 function startLive() {
 	byId('profile').remove();
+	document.body.classList.add('waiting');
+	byId('extent').append(element('p', { id: 'waiting', className: 'notice', textContent: 'The daemon is asked.' }));
 	const freeze = element('button', { type: 'button', id: 'freeze', textContent: 'Freeze',
 		title: 'Keep what is drawn, or follow again  (f)' });
 	freeze.setAttribute('aria-pressed', 'false');
