@@ -90,15 +90,17 @@ static void check_http(const struct check *c)
 static void check_name(const struct check *c, const struct exporter_configuration *exporter,
 		       size_t index)
 {
+	char key[64];
 	const char *name = exporter->name;
+	snprintf(key, sizeof(key), "exporters[%zu].name", index);
 	if (strlen(name) > MAX_NAME || name[0] == '.' || name[strspn(name, NAME_CHARACTERS)])
-		COMPLAIN(c, exporter, "exporters",
+		COMPLAIN(c, exporter, key,
 			 "a name of letters, digits, '-', '_' and '.' is needed, at most %d",
 			 MAX_NAME);
 	for (size_t i = 0; i < index; i++)
 		if (c->configuration->exporters.items[i].name &&
 		    strcmp(c->configuration->exporters.items[i].name, name) == 0)
-			COMPLAIN(c, exporter, "exporters",
+			COMPLAIN(c, exporter, key,
 				 "a second exporter named %s; give each a name of its own", name);
 }
 
@@ -138,7 +140,8 @@ static void refuse_stray(const struct check *c, const struct exporter_configurat
 static void check_destination(const struct check *c, struct exporter_configuration *exporter,
 			      const char *place)
 {
-	char key[96], problem[256];
+	char key[96], item[64], problem[256];
+	snprintf(item, sizeof(item), "%.*s", (int)strlen(place) - 1, place); /* without the dot */
 	snprintf(key, sizeof(key), "%s%s", place,
 		 exporter->type == EXPORTER_PPROF_DIRECTORY ? "directory" : "endpoint");
 	refuse_stray(c, exporter, place);
@@ -154,7 +157,7 @@ static void check_destination(const struct check *c, struct exporter_configurati
 	else if (sink_url_make(&exporter->sink, "/", &url, problem, sizeof(problem)) < 0)
 		COMPLAIN(c, exporter, key, "%s", problem);
 	else if (sink_options_check(&exporter->sink, problem, sizeof(problem)) < 0)
-		COMPLAIN(c, exporter, "exporters", "%s", problem);
+		COMPLAIN(c, exporter, item, "%s", problem);
 }
 
 static int check_exporter(const struct check *c, size_t index)

@@ -231,11 +231,14 @@ static void exporters_are_checked_as_a_whole(void **state)
 		       "2:54 exporters[0].endpoint: means nothing for a directory");
 	assert_problem("exporters:\n  - {type: pprof-directory, directory: /d}\n"
 		       "  - {type: pprof-directory, directory: /e}\n",
-		       "3:5 exporters: a second exporter named pprof-directory; give each a name of "
+		       "3:5 exporters[1].name: a second exporter named pprof-directory; give each a name of "
 		       "its own");
 	assert_problem("exporters:\n  - {type: pprof-directory, directory: /d, name: ../x}\n",
-		       "2:5 exporters: a name of letters, digits, '-', '_' and '.' is needed, at "
+		       "2:50 exporters[0].name: a name of letters, digits, '-', '_' and '.' is needed, at "
 		       "most 64");
+	assert_problem("exporters:\n  - {type: pprof-directory, directory: /d}\n"
+		       "  - {type: otlp-http, endpoint: 'http://h', basic_auth: {user: u}}\n",
+		       "3:5 exporters[1]: user and password file go together: give both");
 	assert_problem("exporters:\n  - {type: otlp-http, endpoint: 'http://h', bearer: x}\n",
 		       "2:45 exporters[0].bearer: unknown key; did you mean exporters[0].bearer_token_file?");
 	assert_problem("exporters:\n  - {type: pprof-directory, directory: /d, tls: {cert: x}}\n",
