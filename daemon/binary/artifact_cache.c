@@ -67,15 +67,27 @@ int artifact_cache_open(const struct artifact_cache_options *options, struct art
 	cache->directory = take_fd(fd);
 	cache->max_bytes = options->max_bytes ? options->max_bytes : ARTIFACT_CACHE_MAX_BYTES;
 	cache->now_ns = options->now_ns ? options->now_ns : realtime_ns;
+	pthread_mutex_init(&cache->writing, NULL);
+	pthread_mutex_init(&cache->lock, NULL);
+	atomic_init(&cache->references, 1);
 	*ret = take_pointer(cache);
 	return 0;
 }
 
+struct artifact_cache *artifact_cache_ref(struct artifact_cache *cache)
+{
+	if (cache)
+		atomic_fetch_add(&cache->references, 1);
+	return cache;
+}
+
 struct artifact_cache *artifact_cache_free(struct artifact_cache *cache)
 {
-	if (!cache)
+	if (!cache || atomic_fetch_sub(&cache->references, 1) != 1)
 		return NULL;
 	close_fd(cache->directory);
+	pthread_mutex_destroy(&cache->writing);
+	pthread_mutex_destroy(&cache->lock);
 	free(cache);
 	return NULL;
 }
@@ -109,7 +121,7 @@ void artifact_entry_name(const struct artifact_key *key, char ret[static ENTRY_N
 void artifact_cache_count_damaged(struct artifact_cache *cache)
 {
 	if (cache)
-		cache->statistics.damaged++;
+		artifact_cache_count(cache, &cache->statistics.damaged);
 }
 
 bool artifact_cache_is_lasting(int error)
@@ -195,14 +207,14 @@ static int open_entry(const struct artifact_cache *cache, const struct artifact_
 static int finish_reading(struct artifact_cache *cache, const struct artifact_key *key, int r)
 {
 	if (r == 0 || artifact_cache_is_lasting(r)) {
-		cache->statistics.hits++;
+		artifact_cache_count(cache, &cache->statistics.hits);
 		return r;
 	}
-	cache->statistics.misses++;
+	artifact_cache_count(cache, &cache->statistics.misses);
 	if (r == -EUCLEAN) {
 		char name[ENTRY_NAME_SIZE];
 		artifact_entry_name(key, name);
-		cache->statistics.damaged++;
+		artifact_cache_count(cache, &cache->statistics.damaged);
 		unlinkat(cache->directory, name, 0);
 	}
 	return -ENOENT;
@@ -279,8 +291,12 @@ int artifact_cache_open_file(struct artifact_cache *cache, const struct artifact
 	return r;
 }
 
-void artifact_cache_get_statistics(const struct artifact_cache *cache,
-				   struct artifact_cache_statistics *ret)
+void artifact_cache_get_statistics(struct artifact_cache *cache, struct artifact_cache_statistics *ret)
 {
-	*ret = cache ? cache->statistics : (struct artifact_cache_statistics){0};
+	*ret = (struct artifact_cache_statistics){0};
+	if (!cache)
+		return;
+	pthread_mutex_lock(&cache->lock);
+	*ret = cache->statistics;
+	pthread_mutex_unlock(&cache->lock);
 }

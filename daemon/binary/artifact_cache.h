@@ -8,7 +8,8 @@
  * fail and backups truncate. An entry is read into memory, never mapped, because a mapping of a file
  * that shrinks raises SIGBUS; what does not check out is deleted and counted.
  *
- * Every function accepts a NULL cache, which holds nothing. Reading and writing block for the disk.
+ * Every function accepts a NULL cache, which holds nothing. Reading and writing block for the disk; any thread may
+ * write, and artifact_writing.h has one do it.
  */
 #pragma once
 
@@ -42,6 +43,9 @@ int artifact_cache_default_directory(char *buffer, size_t size);
 /* *ret is NULL with "" as directory. Returns 0, -EPERM when the directory belongs to somebody else or
  * others can write to it, or -errno. */
 int artifact_cache_open(const struct artifact_cache_options *options, struct artifact_cache **ret);
+
+/* Another reference, for who outlives the owner. Each is given back with artifact_cache_free(), which returns NULL. */
+struct artifact_cache *artifact_cache_ref(struct artifact_cache *cache);
 struct artifact_cache *artifact_cache_free(struct artifact_cache *cache);
 
 /* The key of what is asked of a file, and of its debug file unless that is NULL. */
@@ -86,8 +90,10 @@ int artifact_cache_write_file(struct artifact_cache *cache, const struct artifac
 			      const void *bytes, size_t size);
 
 /* Would anything be written now? Not without a cache, and not after a full disk. */
-bool artifact_cache_takes_writes(const struct artifact_cache *cache);
+bool artifact_cache_takes_writes(struct artifact_cache *cache);
+
+/* Counts a write that has ended, 0 or -errno, as artifact_cache_write() does by itself: for one that never ends. */
+void artifact_cache_count_write(struct artifact_cache *cache, int error);
 
 /* Counts since it was opened; of no cache all are 0. */
-void artifact_cache_get_statistics(const struct artifact_cache *cache,
-				   struct artifact_cache_statistics *ret);
+void artifact_cache_get_statistics(struct artifact_cache *cache, struct artifact_cache_statistics *ret);

@@ -10,6 +10,9 @@
 
 #include "binary/artifact_cache.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #define ENTRY_MAGIC 0x45434c42 /* "BLCE" */
 #define ENTRY_NAME_SIZE (2 * ARTIFACT_KEY_SIZE + 1)
 
@@ -26,12 +29,25 @@ struct artifact_cache {
 	uint64_t max_bytes;
 	uint64_t (*now_ns)(void);
 	uint8_t program[HTLHASH_SIZE];
-	uint64_t bytes; /* of all entries, estimated; valid with `listed` */
+	atomic_uint references;
+
+	pthread_mutex_t writing; /* held while the disk writes: one entry at a time */
+	uint64_t bytes;		 /* of all entries, estimated; valid with `listed` */
 	bool listed;
-	uint64_t no_write_before;
 	uint64_t temporaries; /* made so far */
+
+	pthread_mutex_t lock; /* never held while the disk works */
+	uint64_t no_write_before;
 	struct artifact_cache_statistics statistics;
 };
+
+/* Counts one of the statistics. */
+static inline void artifact_cache_count(struct artifact_cache *cache, uint64_t *statistic)
+{
+	pthread_mutex_lock(&cache->lock);
+	(*statistic)++;
+	pthread_mutex_unlock(&cache->lock);
+}
 
 /* The file of an entry, in the cache's directory. */
 void artifact_entry_name(const struct artifact_key *key, char ret[static ENTRY_NAME_SIZE]);

@@ -61,10 +61,12 @@ static int make_room(struct artifact_cache *cache, const struct artifact_key *ke
 {
 	if (cache->listed ? cache->bytes + size <= cache->max_bytes : may_stay_unlisted(cache, key, size))
 		return 0;
-	uint64_t most = cache->max_bytes - cache->max_bytes / FREE_PART - size;
-	int r = artifact_evict(cache->directory, most, cache->now_ns(), &cache->bytes,
-			       &cache->statistics.evicted);
+	uint64_t most = cache->max_bytes - cache->max_bytes / FREE_PART - size, evicted = 0;
+	int r = artifact_evict(cache->directory, most, cache->now_ns(), &cache->bytes, &evicted);
 	cache->listed = r == 0;
+	pthread_mutex_lock(&cache->lock);
+	cache->statistics.evicted += evicted;
+	pthread_mutex_unlock(&cache->lock);
 	return r;
 }
 
@@ -73,9 +75,28 @@ static bool is_disk_unwritable(int error)
 	return error == -ENOSPC || error == -EROFS || error == -EDQUOT;
 }
 
-bool artifact_cache_takes_writes(const struct artifact_cache *cache)
+bool artifact_cache_takes_writes(struct artifact_cache *cache)
 {
-	return cache && cache->now_ns() >= cache->no_write_before;
+	if (!cache)
+		return false;
+	uint64_t now = cache->now_ns();
+	pthread_mutex_lock(&cache->lock);
+	bool takes = now >= cache->no_write_before;
+	pthread_mutex_unlock(&cache->lock);
+	return takes;
+}
+
+void artifact_cache_count_write(struct artifact_cache *cache, int error)
+{
+	uint64_t now = cache->now_ns();
+	pthread_mutex_lock(&cache->lock);
+	if (error == 0)
+		cache->statistics.stored++;
+	else
+		cache->statistics.store_failures++;
+	if (is_disk_unwritable(error))
+		cache->no_write_before = now + WRITE_PAUSE_NS;
+	pthread_mutex_unlock(&cache->lock);
 }
 
 static int write_new(struct artifact_cache *cache, const struct artifact_key *key, int error,
@@ -92,18 +113,15 @@ static int write_new(struct artifact_cache *cache, const struct artifact_key *ke
 	uint64_t size = sizeof(header) + header.size;
 	if (size > cache->max_bytes / MAX_ENTRY_PART)
 		return -EFBIG;
+	pthread_mutex_lock(&cache->writing);
 	int r = make_room(cache, key, size);
 	if (r == 0)
 		r = write_entry(cache, &header, bytes, header_behind);
-	if (r < 0) {
-		cache->statistics.store_failures++;
-		if (is_disk_unwritable(r))
-			cache->no_write_before = cache->now_ns() + WRITE_PAUSE_NS;
-		return r;
-	}
-	cache->bytes += size;
-	cache->statistics.stored++;
-	return 0;
+	if (r == 0)
+		cache->bytes += size;
+	pthread_mutex_unlock(&cache->writing);
+	artifact_cache_count_write(cache, r);
+	return r;
 }
 
 int artifact_cache_write(struct artifact_cache *cache, const struct artifact_key *key, int error,

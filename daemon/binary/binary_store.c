@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A request's files are identified by a thread; then it waits in a queue until the loop comes to it,
- * is looked up, and on a miss goes on to the parser.
+ * is looked up, and on a miss goes on to the parser, whose answer a thread stores.
  */
 #include "binary/binary_store_state.h"
 

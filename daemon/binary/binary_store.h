@@ -5,8 +5,8 @@
  * says, with one thing more: an answer from the cache needs no child.
  *
  * The cache is looked up on the event loop, a few milliseconds at a time: the alternative is a child
- * that costs more than the disk does. The binaries' own files, which may lie anywhere, are only looked
- * at by threads; a request whose file hangs is answered with -ETIMEDOUT.
+ * that costs more than the disk does. It is written by a thread. The binaries' own files, which may lie anywhere, are
+ * only looked at by threads too; a request whose file hangs is answered with -ETIMEDOUT.
  */
 #pragma once
 
@@ -37,8 +37,8 @@ int binary_store_request_symbols(struct binary_store *store, int file, int debug
 				 enum parser_priority priority, parser_callback callback,
 				 void *userdata);
 
-/* From within a callback: the entry of the cache that has the answer, for who would hold it for long; the caller closes
- * ret->file. Returns 0, or -errno where the cache does not have it. */
+/* From within a callback of symbols: the entry of the cache that has the answer, for who would hold it for long; the
+ * caller closes ret->file. Returns 0, or -errno where the cache does not have it. */
 int binary_store_open_answer(const struct binary_store *store, struct artifact_file *ret);
 
 /* As parser_request_lines() with inlined calls. The answer may have more addresses than were asked for,

@@ -9,8 +9,10 @@
 
 #include "base/file.h"
 #include "binary/line_merge.h"
+#include "binary/parser_protocol.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 /* Past it an entry of lines starts again. */
 #define MAX_STORED_ADDRESSES (256U << 10)
@@ -37,7 +39,36 @@ static const struct line_answers *known_lines(const struct store_request *reques
 
 static int parse_lines(struct store_request *request);
 
-/* What was known and what was found together are the answer, and the new entry. */
+static void release_merged(const struct artifact *artifact)
+{
+	free((char *)artifact->bytes);
+}
+
+/* What was known and what was found together: the answer, and the new entry. Takes over the bytes of `merged`. */
+static void answer_merged(struct store_request *request, const struct text *merged)
+{
+	struct artifact whole = {.bytes = merged->bytes, .size = merged->length};
+	if (store_request_may_keep(request, 0, &whole) &&
+	    artifact_writing_new(request->store->cache, &request->key, 0, &whole, release_merged,
+				 &request->writing) == 0) {
+		store_request_keep_and_answer(request);
+		return;
+	}
+	store_request_answer_parsed(request, 0, &whole);
+	release_merged(&whole);
+}
+
+/* There are no lines, or none more than were known. */
+static void answer_without(struct store_request *request, int error)
+{
+	const struct line_answers *known = known_lines(request);
+	if (!known && store_request_may_keep(request, error, NULL) &&
+	    artifact_writing_new(request->store->cache, &request->key, error, NULL, NULL, &request->writing) == 0)
+		store_request_keep_and_answer(request);
+	else
+		store_request_answer_parsed(request, error ? error : -EBADMSG, known ? &known->artifact : NULL);
+}
+
 static void on_lines(void *userdata, int error, const struct artifact *artifact)
 {
 	struct store_request *request = userdata;
@@ -49,21 +80,17 @@ static void on_lines(void *userdata, int error, const struct artifact *artifact)
 		if (parse_lines(request) == 0)
 			return;
 	}
-	store_list_remove(&request->store->parsing, request);
 	if (!artifact || line_answers_open(artifact, &found) < 0) {
-		if (!known)
-			store_request_keep(request, error, NULL);
-		store_request_answer(request, error ? error : -EBADMSG, known ? &known->artifact : NULL);
+		answer_without(request, error);
 		return;
 	}
 	if (known && known->answer_count + found.answer_count > MAX_STORED_ADDRESSES)
 		known = NULL;
-	int r = line_answers_merge(known, &found, request->addresses, request->address_count,
-				   &merged);
-	struct artifact whole = {.bytes = merged.bytes, .size = merged.length};
-	if (r == 0)
-		store_request_keep(request, 0, &whole);
-	store_request_answer(request, 0, r == 0 ? &whole : artifact);
+	if (line_answers_merge(known, &found, request->addresses, request->address_count, &merged) == 0) {
+		answer_merged(request, &merged);
+		return;
+	}
+	store_request_answer_parsed(request, 0, artifact);
 	text_free(&merged);
 }
 
@@ -75,33 +102,38 @@ static int parse_lines(struct store_request *request)
 				    request->priority, on_lines, request);
 }
 
-/* One that is too large for the cache is none; other failures may pass. */
-static void store_expanded(struct store_request *request, int error, const struct artifact *artifact)
+static void parse_expanded(struct store_request *request)
 {
-	struct artifact_cache *cache = request->store->cache;
-	const struct artifact_key *key = &request->expanded_key;
-	if (!store_request_identities_hold(request))
-		return;
-	if (artifact) {
-		size_t size;
-		const void *bytes = artifact_section(artifact, SECTION_DWARF_FILE, &size);
-		if (artifact_cache_write_file(cache, key, bytes, size) == -EFBIG)
-			error = -ENODATA;
-	}
-	if (artifact_cache_is_lasting(error))
-		artifact_cache_write(cache, key, error, NULL);
+	artifact_cache_open_file(request->store->cache, &request->expanded_key, &request->expanded);
+	int r = parse_lines(request);
+	if (r < 0)
+		store_request_answer_parsed(request, r, NULL);
+}
+
+static void on_expanded_written(void *userdata, int error, void *argument)
+{
+	struct store_request *request = userdata;
+	store_count_write(request->store, error);
+	request->writing = artifact_writing_free(request->writing);
+	parse_expanded(request);
 }
 
 static void on_expanded(void *userdata, int error, const struct artifact *artifact)
 {
 	struct store_request *request = userdata;
-	store_expanded(request, error, artifact);
-	artifact_cache_open_file(request->store->cache, &request->expanded_key, &request->expanded);
-	int r = parse_lines(request);
-	if (r < 0) {
-		store_list_remove(&request->store->parsing, request);
-		store_request_answer(request, r, NULL);
+	struct binary_store *store = request->store;
+	if (!store_request_may_keep(request, error, artifact) ||
+	    artifact_writing_new(store->cache, &request->expanded_key, error, artifact, parser_unmap_answer,
+				 &request->writing) < 0) {
+		parse_expanded(request);
+		return;
 	}
+	request->writing->is_file = true;
+	if (artifact)
+		parser_take_answer(store->parser);
+	int r = artifact_writing_start(request->writing, store->offload, on_expanded_written, request);
+	if (r < 0)
+		on_expanded_written(request, r, NULL);
 }
 
 /* Lines of compressed DWARF come from its copy in the cache, which is made with the first question. */

@@ -40,6 +40,7 @@ void store_request_free(struct store_request *request)
 	close_fd(request->expanded);
 	free(request->addresses);
 	free(request->known_bytes);
+	artifact_writing_free(request->writing);
 	free(request);
 }
 

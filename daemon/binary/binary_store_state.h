@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The inside of a binary store. A request's way through the files: binary_store.c (asked, and answered from the cache
- * where it can be), binary_store_identify.c (which file is it?), binary_store_parse.c (on a miss, by the parser) and
- * binary_store_lines.c (the same for lines). It is in one of the store's lists all the time. Nobody else includes this.
+ * where it can be), binary_store_identify.c (which file is it?), binary_store_parse.c (on a miss, by the parser, whose
+ * answer is stored) and binary_store_lines.c (the same for lines). It is in one of the store's lists all the time. Nobody
+ * else includes this.
  */
 #pragma once
 
+#include "binary/artifact_writing.h"
 #include "binary/binary_store.h"
 #include "binary/line_answers.h"
 
@@ -29,6 +31,7 @@ struct store_request {
 	size_t address_count;
 	char *known_bytes; /* lines: what the cache had; NULL: nothing */
 	struct line_answers known;
+	struct artifact_writing *writing; /* the parser's answer while it is stored; NULL: it is not */
 	parser_callback callback;
 	void *userdata;
 };
@@ -45,7 +48,7 @@ struct binary_store {
 	struct loop_source *timer;
 	struct store_list identifying;
 	struct store_list waiting[PRIORITY_COUNT];
-	struct store_list parsing;
+	struct store_list parsing; /* and storing */
 	bool running; /* inside a callback */
 	const struct store_request *answering; /* whose callback; NULL: none */
 	struct answer_durations durations;
@@ -82,11 +85,19 @@ int store_request_identify(struct store_request *request);
 /* Asks the parser; the request is in the list `parsing`. Returns 0 or -errno: then nobody will answer it. */
 int store_request_parse(struct store_request *request);
 
-/* Are the files what they were when they were identified? Otherwise an answer is not to be stored under that. */
-bool store_request_identities_hold(const struct store_request *request);
+/* May an answer be stored? An artifact, or a failure that will last, of files that are what they were when they were
+ * identified. */
+bool store_request_may_keep(const struct store_request *request, int error, const struct artifact *artifact);
 
-/* Stores an answer, or a failure that will last, in the cache where that may be. */
-void store_request_keep(const struct store_request *request, int error, const struct artifact *artifact);
+/* Has request->writing stored, and answers with what is in it: at once, or where the answer may be read in the cache or
+ * asked about again, when it is there. */
+void store_request_keep_and_answer(struct store_request *request);
+
+/* Tells the requester; the request is out of the list `parsing`, and freed. */
+void store_request_answer_parsed(struct store_request *request, int error, const struct artifact *artifact);
+
+/* Counts a write that hangs, which nobody else can; otherwise error is 0. */
+void store_count_write(struct binary_store *store, int error);
 
 /* ---- binary_store_lines.c */
 

@@ -113,19 +113,14 @@ int kernel_symbols_pack(const struct kernel_symbols *s, struct text *ret)
 }
 
 int kernel_symbols_store(struct artifact_cache *cache, const struct kernel_files *files, const struct text *packed,
-			 struct kernel_symbols *symbols)
+			 struct kernel_symbols *ret)
 {
 	struct artifact_key key;
-	struct kernel_symbols stored;
 	struct artifact artifact = {.bytes = packed->bytes, .size = packed->length};
 	int r = cache ? make_key(cache, files, &key) : -ENOENT;
 	if (r == 0)
 		r = artifact_cache_write(cache, &key, 0, &artifact);
 	if (r == 0)
-		r = open_entry(cache, &key, &stored);
-	if (r < 0)
-		return r;
-	kernel_symbols_free(symbols);
-	*symbols = stored;
-	return 0;
+		r = open_entry(cache, &key, ret);
+	return r;
 }

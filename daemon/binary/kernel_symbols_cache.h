@@ -31,7 +31,6 @@ int kernel_symbols_open(struct artifact_cache *cache, const struct kernel_files 
  * failure too. Returns 0 or -errno. */
 int kernel_symbols_pack(const struct kernel_symbols *symbols, struct text *ret);
 
-/* Stores them; from now on they are read where they lie, and what `symbols` had in memory is freed. Returns 0, or
- * -errno: they stay in memory. */
+/* Stores them, and opens them where they lie. Blocks for the disk; in any thread. Returns 0 or -errno. */
 int kernel_symbols_store(struct artifact_cache *cache, const struct kernel_files *files, const struct text *packed,
-			 struct kernel_symbols *symbols);
+			 struct kernel_symbols *ret);

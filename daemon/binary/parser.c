@@ -196,6 +196,11 @@ void parser_hasten(struct parser *parser, const void *userdata)
 	parser_queue_hasten(&parser->queue, userdata);
 }
 
+void parser_take_answer(struct parser *parser)
+{
+	parser->answer_taken = true;
+}
+
 int parser_drain(struct parser *parser, uint64_t timeout_ns)
 {
 	uint64_t end = monotonic_ns() + timeout_ns;

@@ -92,6 +92,10 @@ int parser_request_jit(struct parser *parser, int excerpt, const struct jit_sour
 /* What was asked with this `userdata`, unless it is with the child already, is PARSER_SOON from now on. */
 void parser_hasten(struct parser *parser, const void *userdata);
 
+/* From within a callback that was given an artifact: it is the caller's from now on, to be released with
+ * parser_unmap_answer() (parser_protocol.h). */
+void parser_take_answer(struct parser *parser);
+
 /* Runs the loop's parser part until no request is pending or `timeout_ns` passed. Returns 0,
  * -ETIMEDOUT or -errno (-EBUSY from within a callback). */
 int parser_drain(struct parser *parser, uint64_t timeout_ns);

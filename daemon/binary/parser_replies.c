@@ -52,6 +52,7 @@ static void accept_answer(struct parser *parser, const struct parser_reply *repl
 	if (error == 0)
 		error = parser_map_answer(request->answer, reply->size, request->kind, &artifact);
 	bool mapped = error == 0;
+	parser->answer_taken = false;
 	if (error == -EPROTO) {
 		parser->child_answered = false;
 		reject_answer(parser, 0);
@@ -63,7 +64,7 @@ static void accept_answer(struct parser *parser, const struct parser_reply *repl
 		parser->statistics.answered++;
 	}
 	parser_finish(parser, request, error, error ? NULL : &artifact);
-	if (mapped)
+	if (mapped && !parser->answer_taken)
 		parser_unmap_answer(&artifact);
 }
 

@@ -47,6 +47,7 @@ struct parser {
 	struct loop_source *wake_timer;	    /* hands out requests */
 	struct loop_source *deadline_timer; /* watchdog, or the end of an idle child */
 	bool running; /* inside the loop of our own */
+	bool answer_taken; /* by the callback that runs, or ran last */
 	struct parser_statistics statistics;
 };
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "binary/artifact_writing.h"
 #include "binary/stored_symbols.h"
 
 #include <errno.h>
@@ -29,6 +30,52 @@ static void warn_no_names(int error)
 
 /* ---- Asking the kernel ----------------------------------------------------------------------- */
 
+static void run_storing(void *argument)
+{
+	kernel_storing_run(argument);
+}
+
+static void release_storing(void *argument)
+{
+	kernel_storing_free(argument);
+}
+
+/* They are the same, unless others have been read meanwhile or the entry was found damaged. */
+static void on_stored(void *userdata, int error, void *argument)
+{
+	struct kernel_names *names = userdata;
+	struct kernel_storing *storing = argument;
+	if (error < 0 && names->cache)
+		artifact_cache_count_write(names->cache, error);
+	if (error < 0 || storing->error < 0) {
+		log_debug("kernel symbols are not kept on disk: %s", strerror(error ? -error : -storing->error));
+		return;
+	}
+	if (!names->has_symbols || names->symbols.stored || !names->cache || storing->reading_ns != names->whole_ns)
+		return;
+	kernel_symbols_free(&names->symbols);
+	names->symbols = storing->stored;
+	storing->stored = (struct kernel_symbols){0};
+}
+
+/* Afterwards they are read where they lie. */
+static void store_symbols(struct kernel_names *names, struct kernel_reading *reading)
+{
+	struct kernel_storing *storing = kernel_storing_new(names->cache, files_of(names), &reading->pack);
+	if (!storing)
+		return;
+	storing->reading_ns = names->whole_ns;
+	struct offload_work work = {.key = ARTIFACT_WRITING_KEY,
+				    .timeout_ns = ARTIFACT_WRITING_TIMEOUT_NS,
+				    .run = run_storing,
+				    .done = on_stored,
+				    .release = release_storing,
+				    .argument = storing,
+				    .userdata = names};
+	if (offload_submit(names->offload, &work) < 0)
+		kernel_storing_free(storing);
+}
+
 static void take_symbols(struct kernel_names *names, struct kernel_reading *reading)
 {
 	if (names->has_symbols) {
@@ -38,8 +85,8 @@ static void take_symbols(struct kernel_names *names, struct kernel_reading *read
 	names->symbols = reading->symbols;
 	names->has_symbols = true;
 	reading->symbols = (struct kernel_symbols){0};
-	if (reading->pack.length && kernel_symbols_store(names->cache, files_of(names), &reading->pack, &names->symbols) < 0)
-		log_debug("kernel symbols are not kept on disk");
+	if (reading->pack.length)
+		store_symbols(names, reading);
 }
 
 /* What the side-band has told since is newer. */

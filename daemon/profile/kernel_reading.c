@@ -44,3 +44,30 @@ void kernel_reading_free(struct kernel_reading *reading)
 	text_free(&reading->pack);
 	free(reading);
 }
+
+struct kernel_storing *kernel_storing_new(struct artifact_cache *cache, const struct kernel_files *files,
+					  struct text *pack)
+{
+	struct kernel_storing *storing = calloc(1, sizeof(*storing));
+	if (!storing)
+		return NULL;
+	storing->cache = artifact_cache_ref(cache);
+	storing->files = *files;
+	storing->pack = *pack;
+	*pack = (struct text){0};
+	return storing;
+}
+
+void kernel_storing_run(struct kernel_storing *storing)
+{
+	storing->error = kernel_symbols_store(storing->cache, &storing->files, &storing->pack, &storing->stored);
+	text_free(&storing->pack);
+}
+
+void kernel_storing_free(struct kernel_storing *storing)
+{
+	kernel_symbols_free(&storing->stored);
+	artifact_cache_free(storing->cache);
+	text_free(&storing->pack);
+	free(storing);
+}

@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -56,15 +58,32 @@ struct fixture {
 	struct binary_store *store;
 };
 
-static void open_store(struct fixture *f)
+static pthread_t loop_thread;
+static sem_t disk_answers;
+
+/* Whoever writes asks for the time first: a disk that hangs for the threads. */
+static uint64_t hanging_now_ns(void)
+{
+	if (!pthread_equal(pthread_self(), loop_thread))
+		while (sem_wait(&disk_answers) < 0)
+			;
+	return realtime_ns();
+}
+
+static void open_store_at(struct fixture *f, uint64_t (*now_ns)(void))
 {
 	struct artifact_cache *cache;
-	struct artifact_cache_options options = {.directory = f->directory};
+	struct artifact_cache_options options = {.directory = f->directory, .now_ns = now_ns};
 	assert_int_equal(artifact_cache_open(&options, &cache), 0);
 	assert_int_equal(loop_new(&f->loop), 0);
 	assert_int_equal(offload_new(f->loop, NS_PER_SECOND, &f->offload), 0);
 	assert_int_equal(parser_new(f->loop, NULL, &f->parser), 0);
 	assert_int_equal(binary_store_new(f->loop, f->offload, f->parser, cache, &f->store), 0);
+}
+
+static void open_store(struct fixture *f)
+{
+	open_store_at(f, NULL);
 }
 
 static void close_store(struct fixture *f)
@@ -183,6 +202,45 @@ static void test_the_entry_of_an_answer(void **state)
 	assert_int_equal(parsed(&f), 1);
 	assert_int_equal(binary_store_open_answer(f.store, &entry), -ENOENT); /* not from here */
 	end(&f);
+}
+
+/* Nothing waits for a disk that hangs but the first who wants what is on it, and that for a few seconds only. */
+static void test_a_cache_that_hangs(void **state)
+{
+	struct fixture f;
+	struct artifact_cache_statistics statistics;
+	_cleanup_fd_ int file = open(PROGRAM, O_RDONLY | O_CLOEXEC);
+	begin(&f);
+	close_store(&f);
+	loop_thread = pthread_self();
+	assert_int_equal(sem_init(&disk_answers, 0, 0), 0);
+	open_store_at(&f, hanging_now_ns);
+	struct asked table = {0};
+	assert_int_equal(binary_store_request_unwind(f.store, file, PARSER_SOON, on_answer, &table), 0);
+	uint64_t begin_ns = monotonic_ns();
+	while (!table.callbacks && monotonic_ns() - begin_ns < 20 * NS_PER_SECOND)
+		loop_run_once(f.loop, 10);
+	assert_true(table.callbacks == 1 && table.bytes);
+	assert_int_equal(offload_pending(f.offload), 1); /* still being written */
+	for (int i = 0; i < 2; i++) {
+		struct asked symbols = {.store = f.store};
+		assert_int_equal(binary_store_request_symbols(f.store, file, -1, PARSER_SOON, on_answer, &symbols), 0);
+		assert_int_equal(binary_store_drain(f.store, 20 * NS_PER_SECOND), 0);
+		assert_true(symbols.callbacks == 1 && symbols.bytes);
+		assert_int_equal(symbols.open_error, -ENOENT);
+		free(symbols.bytes);
+	}
+	binary_store_get_statistics(f.store, &statistics);
+	assert_int_equal(statistics.stored, 0);
+	assert_int_equal(statistics.store_failures, 3);
+	assert_int_equal(offload_stuck(f.offload), 1);
+	for (int i = 0; i < 3; i++) /* it looks at the clock twice, or once more with the end of the pause */
+		sem_post(&disk_answers);
+	while (offload_stuck(f.offload))
+		usleep(1000);
+	free(table.bytes);
+	end(&f);
+	sem_destroy(&disk_answers);
 }
 
 /* Symbols with a debug file are another entry than those without. */
@@ -439,6 +497,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_failures_are_stored),
 		cmocka_unit_test(test_fresh_files_are_parsed_each_time),
 		cmocka_unit_test(test_the_entry_of_an_answer),
+		cmocka_unit_test(test_a_cache_that_hangs),
 		cmocka_unit_test(test_debug_file_is_part_of_the_key),
 		cmocka_unit_test(test_priority_of_cached_answers),
 		cmocka_unit_test(test_hastened),

@@ -174,14 +174,16 @@ static void ignore(void *userdata, uint64_t start, uint64_t size, const char *na
 static bool get(struct cached *c, struct kernel_symbols *ret)
 {
 	struct kernel_files files = {c->kallsyms, c->modules, c->boot_id, "/nowhere"};
+	struct kernel_symbols read = {0};
 	struct text packed = {0};
 	if (kernel_symbols_open(c->cache, &files, ret) == 0)
 		return true;
-	assert_int_equal(kernel_symbols_load(c->kallsyms, ret), 0);
-	kernel_symbols_take_generated(ret, ignore, NULL);
-	assert_int_equal(kernel_symbols_pack(ret, &packed), 0);
+	assert_int_equal(kernel_symbols_load(c->kallsyms, &read), 0);
+	kernel_symbols_take_generated(&read, ignore, NULL);
+	assert_int_equal(kernel_symbols_pack(&read, &packed), 0);
 	assert_int_equal(kernel_symbols_store(c->cache, &files, &packed, ret), 0);
 	text_free(&packed);
+	kernel_symbols_free(&read);
 	assert_non_null(ret->stored);
 	return false;
 }
