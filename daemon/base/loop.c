@@ -13,11 +13,12 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum source_kind { SOURCE_FD, SOURCE_TIMER, SOURCE_SIGNAL };
+enum source_kind { SOURCE_FD, SOURCE_TIMER, SOURCE_TRIGGER, SOURCE_SIGNAL };
 
 struct loop_source {
 	struct loop *loop;
@@ -151,6 +152,22 @@ int loop_add_timer(struct loop *loop, uint64_t first_ns, uint64_t interval_ns,
 	return 0;
 }
 
+int loop_add_trigger(struct loop *loop, loop_callback callback, void *userdata, struct loop_source **ret)
+{
+	_cleanup_fd_ int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	int r = source_add(loop, SOURCE_TRIGGER, fd, EPOLLIN, callback, userdata, ret);
+	if (r == 0)
+		fd = -1;
+	return r;
+}
+
+void loop_trigger(struct loop_source *source)
+{
+	eventfd_write(source->fd, 1);
+}
+
 int loop_add_signal(struct loop *loop, int signal, loop_callback callback, void *userdata,
 		    struct loop_source **ret)
 {
@@ -187,9 +204,9 @@ struct loop_source *loop_remove(struct loop_source *source)
 
 static int source_dispatch(struct loop_source *source, uint32_t events)
 {
-	if (source->kind == SOURCE_TIMER) {
-		uint64_t expirations;
-		if (read(source->fd, &expirations, sizeof(expirations)) < 0)
+	if (source->kind == SOURCE_TIMER || source->kind == SOURCE_TRIGGER) {
+		uint64_t times;
+		if (read(source->fd, &times, sizeof(times)) < 0)
 			return errno == EAGAIN ? 0 : -errno;
 	} else if (source->kind == SOURCE_SIGNAL) {
 		struct signalfd_siginfo info;

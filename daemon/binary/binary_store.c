@@ -43,7 +43,7 @@ void binary_store_set_waiting(struct store_request *request)
 {
 	struct binary_store *store = request->store;
 	if (!have_waiting(store))
-		loop_set_timer(store->timer, 0, 0);
+		loop_trigger(store->turn);
 	store_list_add(&store->waiting[request->priority], request);
 }
 
@@ -93,7 +93,9 @@ static int on_turn(struct loop_source *source, uint32_t events, void *userdata)
 {
 	struct binary_store *store = userdata;
 	serve_waiting(store, TURN_NS);
-	return have_waiting(store) ? loop_set_timer(store->timer, 0, 0) : 0;
+	if (have_waiting(store))
+		loop_trigger(store->turn);
+	return 0;
 }
 
 /* ---- Asking ---------------------------------------------------------------------------------- */
@@ -256,7 +258,7 @@ int binary_store_new(struct loop *loop, struct offload *offload, struct parser *
 		     struct artifact_cache *cache, struct binary_store **ret)
 {
 	struct binary_store *store = calloc(1, sizeof(*store));
-	int r = store ? loop_add_timer(loop, 0, 0, on_turn, store, &store->timer) : -ENOMEM;
+	int r = store ? loop_add_trigger(loop, on_turn, store, &store->turn) : -ENOMEM;
 	if (r < 0) {
 		free(store);
 		artifact_cache_free(cache);
@@ -277,7 +279,7 @@ struct binary_store *binary_store_free(struct binary_store *store)
 		store_list_free(&store->waiting[i]);
 	store_list_free(&store->identifying);
 	store_list_free(&store->parsing);
-	loop_remove(store->timer);
+	loop_remove(store->turn);
 	artifact_cache_free(store->cache);
 	free(store);
 	return NULL;

@@ -45,7 +45,7 @@ struct binary_store {
 	struct offload *offload;
 	struct parser *parser;
 	struct artifact_cache *cache;
-	struct loop_source *timer;
+	struct loop_source *turn; /* looks up what waits */
 	struct store_list identifying;
 	struct store_list waiting[PRIORITY_COUNT];
 	struct store_list parsing; /* and storing */

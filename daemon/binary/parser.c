@@ -44,7 +44,9 @@ static int add_sources(struct parser *parser, struct loop *outer)
 	int r = loop_new(&parser->loop);
 	if (r < 0)
 		return r;
-	r = loop_add_timer(parser->loop, 0, 0, parser_on_wake, parser, &parser->wake_timer);
+	r = loop_add_trigger(parser->loop, parser_on_wake, parser, &parser->wake);
+	if (r == 0)
+		r = loop_add_timer(parser->loop, 0, 0, parser_on_wake, parser, &parser->wake_timer);
 	if (r == 0)
 		r = loop_add_timer(parser->loop, 0, 0, parser_on_deadline, parser,
 				   &parser->deadline_timer);

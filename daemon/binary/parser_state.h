@@ -44,7 +44,7 @@ struct parser {
 	uint64_t start_not_before;
 	uint64_t deadline; /* of the present request, or of an idle child */
 
-	struct loop_source *wake_timer;	    /* hands out requests */
+	struct loop_source *wake, *wake_timer; /* hand out requests, now or later */
 	struct loop_source *deadline_timer; /* watchdog, or the end of an idle child */
 	bool running; /* inside the loop of our own */
 	bool answer_taken; /* by the callback that runs, or ran last */
@@ -76,7 +76,7 @@ void parser_drop_child(struct parser *parser, int error);
 void parser_finish(struct parser *parser, struct parser_request *request, int error,
 		   const struct artifact *artifact);
 
-/* Of the timers: hands out requests; ends a child that is late or idle. */
+/* Of trigger and timers: hands out requests; ends a child that is late or idle. */
 int parser_on_wake(struct loop_source *source, uint32_t events, void *userdata);
 int parser_on_deadline(struct loop_source *source, uint32_t events, void *userdata);
 

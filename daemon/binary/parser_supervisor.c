@@ -46,7 +46,10 @@ void parser_schedule(struct parser *parser)
 	uint64_t wait = parser->child || parser->start_not_before <= now
 				? 0
 				: parser->start_not_before - now;
-	loop_set_timer(parser->wake_timer, wait, 0);
+	if (wait)
+		loop_set_timer(parser->wake_timer, wait, 0);
+	else
+		loop_trigger(parser->wake);
 }
 
 /* The watchdog looks before the deadline too: a child that somebody stopped never gets there. */

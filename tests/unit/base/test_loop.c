@@ -140,6 +140,30 @@ static void test_timer(void **state)
 	assert_int_equal(f->calls, 4);
 }
 
+static int trigger_again(struct loop_source *source, uint32_t events, void *userdata)
+{
+	struct fixture *f = userdata;
+	if (f->calls++ == 0)
+		loop_trigger(source);
+	return 0;
+}
+
+static void test_trigger(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(loop_add_trigger(f->loop, trigger_again, f, &f->sources[0]), 0);
+	assert_int_equal(loop_run_once(f->loop, 0), 0);
+	assert_int_equal(f->calls, 0);
+	loop_trigger(f->sources[0]);
+	loop_trigger(f->sources[0]);
+	assert_int_equal(loop_run_once(f->loop, 0), 0);
+	assert_int_equal(f->calls, 1); /* the two are one; the callback's own is the next round's */
+	assert_int_equal(loop_run_once(f->loop, 0), 0);
+	assert_int_equal(f->calls, 2);
+	assert_int_equal(loop_run_once(f->loop, 0), 0);
+	assert_int_equal(f->calls, 2);
+}
+
 static void test_signal(void **state)
 {
 	struct fixture *f = *state;
@@ -184,6 +208,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_descriptor, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_removal_in_callback, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_timer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_trigger, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_signal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_error_ends_the_loop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nested, setup, teardown),
