@@ -9,14 +9,17 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DUMP_TIMEOUT_NS (300 * NS_PER_SECOND)
+#define DUMP_PATH "dump.pb.gz"
 
 struct control_options {
 	const char *socket;
-	const char *path, *format, *events; /* dump */
-	uint64_t last_ns;	   /* dump */
+	struct option_texts paths;    /* dump; none: DUMP_PATH */
+	const char *format, *events; /* dump */
+	uint64_t last_ns;	     /* dump */
 	bool json;		   /* status */
 };
 
@@ -39,8 +42,8 @@ static const struct option_spec dump_specs[] = {
 	OPTION(TEXT, 'e', "events", "KIND", AT(events),
 	       "cpu (the default), growth or heap: what the daemon records, one of them",
 	       .words = "cpu, growth, heap"),
-	OPTION(TEXT, 'o', "output", "FILE", AT(path),
-	       "where to, the format by its ending (default: dump.pb.gz); '-' is standard\noutput"),
+	OPTION(TEXT_LIST, 'o', "output", "FILE", AT(paths),
+	       "where to, the format by its ending; repeatable (default: " DUMP_PATH ");\n'-' is standard output"),
 	OPTION(TEXT, 0, "format", "FORMAT", AT(format), "where no ending tells: " FORMAT_WORDS,
 	       .words = FORMAT_WORDS),
 	DAEMON_SOCKET_OPTION(AT(socket)),
@@ -155,9 +158,8 @@ static int write_dump(struct output *output, const struct text *body, uint64_t l
 			     failure.text[0] ? failure.text : strerror(-r));
 }
 
-static int fetch_dump(const struct control_options *options, struct output *output)
+static int fetch_dump(const struct control_options *options, struct text *body)
 {
-	struct text body = {0};
 	_cleanup_free_ char *path = text_format("/api/dump?last=%llums&events=%s",
 						(unsigned long long)(options->last_ns / NS_PER_MS),
 						options->events);
@@ -166,27 +168,49 @@ static int fetch_dump(const struct control_options *options, struct output *outp
 	struct daemon_request request = {.socket = daemon_client_socket(options->socket),
 					 .path = path,
 					 .timeout_ns = DUMP_TIMEOUT_NS};
-	int status = ask(&command_dump, &request, &body);
+	return ask(&command_dump, &request, body);
+}
+
+/* What can be known to fail of any file does before the daemon is asked. */
+static int dump_to(const struct control_options *options, const char *const *paths, size_t count)
+{
+	struct text body = {0};
+	struct output *outputs = calloc(count, sizeof(*outputs));
+	if (!outputs)
+		return command_error(&command_dump, "%s", strerror(ENOMEM));
+	int status = STATUS_OK;
+	size_t opened = 0;
+	while (status == STATUS_OK && opened < count) {
+		status = command_open_output(&command_dump, paths[opened], options->format, &outputs[opened]);
+		opened++;
+	}
 	if (status == STATUS_OK)
-		status = write_dump(output, &body, options->last_ns);
+		status = fetch_dump(options, &body);
+	for (size_t i = 0; status == STATUS_OK && i < count; i++)
+		status = write_dump(&outputs[i], &body, options->last_ns);
+	while (opened)
+		output_close(&outputs[--opened]);
+	free(outputs);
 	text_free(&body);
 	return status;
 }
 
 static int dump_run(int argc, char **argv)
 {
-	struct control_options options = {.path = "dump.pb.gz", .events = "cpu", .last_ns = 600 * NS_PER_SECOND};
-	struct output output;
+	static const char *const default_path = DUMP_PATH;
+	struct control_options options = {.events = "cpu", .last_ns = 600 * NS_PER_SECOND};
 	int status;
-	if (!parse(&command_dump, &options, argc, argv, &status))
-		return status;
-	unsigned kinds; /* also since it becomes a part of a request's address */
-	if (profile_kinds_parse(options.events, &kinds) < 0 || __builtin_popcount(kinds) != 1)
-		return command_usage_error(&command_dump, "--events: one of cpu, growth and heap is wanted");
-	status = command_open_output(&command_dump, options.path, options.format, &output);
-	if (status == STATUS_OK)
-		status = fetch_dump(&options, &output);
-	output_close(&output);
+	if (parse(&command_dump, &options, argc, argv, &status)) {
+		const struct option_texts *paths = &options.paths;
+		unsigned kinds; /* also since it becomes a part of a request's address */
+		if (profile_kinds_parse(options.events, &kinds) < 0 || __builtin_popcount(kinds) != 1)
+			status = command_usage_error(&command_dump, "--events: one of cpu, growth and heap is wanted");
+		else if (paths->list.count)
+			status = dump_to(&options, paths->list.items, paths->list.count);
+		else
+			status = dump_to(&options, &default_path, 1);
+	}
+	array_free(&options.paths.list);
 	return status;
 }
 

@@ -334,7 +334,7 @@ enum top_action top_browser_key(struct top_browser *browser, uint32_t key)
 {
 	if (browser->shows_help) {
 		browser->shows_help = false;
-		return key == 'q' ? TOP_QUIT : TOP_GO_ON;
+		return TOP_GO_ON;
 	}
 	if (browser->edits_filter) {
 		filter_key(browser, key);

@@ -301,7 +301,7 @@ def keys(bolometer):
         screen.sees(r"burn_hot <- burn <- main", "stacks")
         screen.press("?")
         screen.sees(r"any key goes back", "help")
-        screen.press("x", "1", "+")
+        screen.press("x", "?", "q", "1", "+")
         screen.sees(r"every 1.00 s", "a longer interval")
         screen.press("-", "-")
         screen.sees(r"every 200.0 ms", "a shorter interval")

@@ -39,10 +39,10 @@ def asks_the_daemon(bolometer):
         expect(run("start") == "sampling is on\n", "start")
         interval = daemon.wait_for_interval()["interval"]
         daemon.wait_for_interval(interval)
+        run("dump", "--last", "2m", "-o", daemon.directory / "x.pb.gz", "-o", daemon.directory / "x.pb",
+            "-o", daemon.directory / "x.html")
         for name in ["x.pb.gz", "x.pb"]:
-            run("dump", "--last", "2m", "-o", daemon.directory / name)
             expect(Profile.read(daemon.directory / name).samples, f"{name} is empty")
-        run("dump", "-o", daemon.directory / "x.html")
         expect((daemon.directory / "x.html").read_text().startswith("<!DOCTYPE html>"), "no page")
         said = bolometer.run("dump", "-o", daemon.directory / "y.html", "--socket", daemon.socket).stderr.decode()
         expect(re.search(r"y\.html: \d+\.\d s until 2\d{3}-.*Z \(of 600 s asked for, there is no more\)$", said.strip()),
