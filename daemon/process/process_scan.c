@@ -237,6 +237,25 @@ static bool known_still_holds(struct process_table *table, struct process *known
 	       !memcmp(known->executable_path, path, named);
 }
 
+/* When the process of a program began, as far as samples and records tell; 0: not known. */
+static uint64_t told_start(const struct process *program)
+{
+	const struct process *first = program;
+	while (first && first->number != program->life)
+		first = first->next;
+	return program->start_time || !first ? program->start_time : first->begin;
+}
+
+/* Is it another program in the same process? */
+static bool is_same_process(const struct process_table *table, const struct process *known,
+			    const struct proc_stat *stat)
+{
+	uint64_t start = told_start(known);
+	if (known->start_ticks)
+		return known->start_ticks == stat->start_ticks;
+	return start && start_ticks_match(table, stat->start_ticks, start);
+}
+
 static int scan_process(struct process_table *table, uint32_t pid, uint64_t now, bool want_maps)
 {
 	struct proc_stat stat;
@@ -252,7 +271,7 @@ static int scan_process(struct process_table *table, uint32_t pid, uint64_t now,
 		return 0;
 	}
 	/* Known under another name: that one ends now. Otherwise it ran before we looked. */
-	uint64_t life = known && known->start_ticks == stat.start_ticks ? known->life : 0;
+	uint64_t life = known && is_same_process(table, known, &stat) ? known->life : 0;
 	struct process *process = table_insert(table, pid, known ? now : 0);
 	if (!process)
 		return -ENOMEM;

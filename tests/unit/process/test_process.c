@@ -383,12 +383,54 @@ static void test_open_mapping(void **state)
 #define TABLE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define SMALL_TEST(test) cmocka_unit_test_setup_teardown(test, setup_small, teardown)
 
+struct lookup {
+	uint32_t pid;
+	struct process *found;
+};
+
+static void look_for(void *userdata, struct process *process)
+{
+	struct lookup *lookup = userdata;
+	if (process->pid == lookup->pid)
+		lookup->found = process;
+}
+
+/* The program that runs in it now. */
+static struct process *running_in(struct fixture *f, uint32_t pid)
+{
+	struct lookup lookup = {.pid = pid};
+	process_table_each_alive(f->table, look_for, &lookup);
+	assert_non_null(lookup.found);
+	return lookup.found;
+}
+
+/* A look at /proc sees a program before the record of its exec is read: it is in the process that was forked. */
+static void test_scan_before_exec_is_read(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t now = monotonic_ns(), ticks = clock_ns(CLOCK_BOOTTIME) / (NS_PER_SECOND / (uint64_t)sysconf(_SC_CLK_TCK));
+	make_process(f, 9, "parent", "/bin/parent", 5);
+	assert_int_equal(process_table_scan(f->table, false), 0);
+	apply(f, SIDEBAND_FORK, 10, now, NULL, 9);
+	uint64_t life = running_in(f, 10)->life;
+	make_process(f, 10, "child", "/bin/child", ticks);
+	assert_int_equal(process_table_scan(f->table, false), 0);
+	struct process *seen = running_in(f, 10);
+	assert_string_equal(seen->executable_path, "/bin/child");
+	assert_int_equal(seen->life, life);
+	/* Another one that has the number by now is none of that life. */
+	make_process(f, 10, "other", "/bin/other", ticks + 1000);
+	assert_int_equal(process_table_scan(f->table, false), 0);
+	assert_int_not_equal(running_in(f, 10)->life, life);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TABLE_TEST(test_fork_exec_exit), TABLE_TEST(test_special_mappings),
 		TABLE_TEST(test_pid_reuse),	 TABLE_TEST(test_lost_exec),
 		TABLE_TEST(test_late_records),	 TABLE_TEST(test_scan),
+		TABLE_TEST(test_scan_before_exec_is_read),
 		TABLE_TEST(test_environment),
 		TABLE_TEST(test_huge_maps),	 SMALL_TEST(test_limits_and_expiry),
 		SMALL_TEST(test_main_thread_exits_first), TABLE_TEST(test_open_mapping),
