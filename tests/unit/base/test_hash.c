@@ -6,6 +6,7 @@
 #include "base/hash.h"
 
 #include "base/array.h"
+#include "base/recent_hash.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -208,6 +209,30 @@ static void test_array(void **state)
 	assert_int_equal(numbers.capacity, 0);
 }
 
+/* What is asked for stays however much else comes; what is not goes, not before as many others came as the limit says. */
+static void test_recent(void **state)
+{
+	enum { LIMIT = 50 };
+	struct recent_hash h = {.limit = LIMIT};
+	assert_null(recent_hash_get(&h, 1));
+	assert_int_equal(recent_hash_put(&h, 1, 11), 0);
+	assert_int_equal(recent_hash_put(&h, 2, 22), 0);
+	for (uint64_t key = 100; key < 100 + 10 * LIMIT; key++) {
+		assert_int_equal(recent_hash_put(&h, key, key), 0);
+		const uint64_t *value = recent_hash_get(&h, 1);
+		assert_true(value && *value == 11);
+		value = recent_hash_get(&h, key - (key - 100) % (LIMIT / 2));
+		assert_true(value && *value == key - (key - 100) % (LIMIT / 2));
+		assert_true(h.young.count <= LIMIT && h.old.count <= LIMIT);
+	}
+	assert_null(recent_hash_get(&h, 2));
+	assert_int_equal(recent_hash_put(&h, 1, 12), 0);
+	assert_int_equal(*recent_hash_get(&h, 1), 12);
+	recent_hash_free(&h);
+	assert_null(recent_hash_get(&h, 1));
+	assert_int_equal(h.limit, LIMIT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_strings_by_bytes),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_array),
+		cmocka_unit_test(test_recent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
