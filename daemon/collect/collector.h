@@ -29,8 +29,9 @@ typedef void (*collector_callback)(void *userdata, const struct record_sample *s
 typedef void (*collector_oom_callback)(void *userdata, const struct record_oom_victim *victim,
 				       const char *cgroup_path);
 
-/* May the allocator of a selected process be probed? Its cgroup is known, as far as it can be. */
-typedef bool (*collector_heap_callback)(void *userdata, const struct process *process);
+/* How many processes a selected one stands for, as others are left out by chance; 0: its allocator is not probed. Its
+ * cgroup is known, as far as it can be. */
+typedef double (*collector_heap_callback)(void *userdata, const struct process *process);
 
 /* Code of the kernel from `start` on, `size` bytes, is another one than that which samples before had met there. */
 typedef void (*collector_code_callback)(void *userdata, uint64_t start, uint64_t size);
@@ -67,7 +68,7 @@ struct collector_options {
 	collector_drained_callback on_drained; /* five times a second; once where nothing new is met */
 	collector_code_callback on_code_replaced; /* in the order of the samples */
 	collector_oom_callback on_oom; /* NULL: nobody asks */
-	collector_heap_callback wants_heap; /* asked again and again; NULL: all are probed */
+	collector_heap_callback weigh_heap; /* asked again and again; NULL: 1, of all */
 	void *userdata;
 };
 

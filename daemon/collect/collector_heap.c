@@ -59,14 +59,18 @@ static bool is_selected_for_heap(void *userdata, struct process *process)
 					  &value) < 0
 		    : process->pid == own || process->parent_pid == own)
 		return false;
-	if (!selection_matches_comm(selection, process->comm) ||
-	    !selection_matches_executable(selection, process->executable_path) ||
-	    !is_in_cgroups(selection, &c->cgroup_pids, process) || !is_meant_for_heap_alone(c, process))
-		return false;
-	if (!c->options.wants_heap)
-		return true;
+	return selection_matches_comm(selection, process->comm) &&
+	       selection_matches_executable(selection, process->executable_path) &&
+	       is_in_cgroups(selection, &c->cgroup_pids, process) && is_meant_for_heap_alone(c, process);
+}
+
+static double weigh_heap(void *userdata, struct process *process)
+{
+	const struct collector *c = userdata;
+	if (!c->options.weigh_heap)
+		return 1;
 	process_table_resolve_cgroup(c->processes, process, 0);
-	return c->options.wants_heap(c->options.userdata, process);
+	return c->options.weigh_heap(c->options.userdata, process);
 }
 
 static bool process_runs(void *table, uint32_t pid, uint64_t start_time)
@@ -99,6 +103,7 @@ static int begin_probing(struct collector *c)
 		.least_age_ns = least_age(c),
 		.keep_places = c->options.heap_budget >= 1,
 		.is_selected = is_selected_for_heap,
+		.weigh = weigh_heap,
 		.userdata = c,
 	};
 	int r = heap_windows_new(&windows, &c->heap_windows);

@@ -185,13 +185,16 @@ static bool is_brief(struct heap_probes *heap, const struct process *process)
 	return has_ended;
 }
 
-/* Adds it, if it is selected, old enough, and there is room. */
+/* Adds it, if it is selected, old enough, not left out, and there is room. */
 static struct probed_process *judge_process(struct heap_probes *heap, struct process *process)
 {
 	const struct heap_probes_options *options = &heap->options;
 	if (process->kernel_task || !options->is_selected(options->userdata, process))
 		return NULL;
 	if (is_brief(heap, process))
+		return NULL;
+	double factor = options->weigh(options->userdata, process);
+	if (factor == 0)
 		return NULL;
 	if (heap->by_pid.count >= options->processes)
 		remove_ended(heap);
@@ -205,6 +208,7 @@ static struct probed_process *judge_process(struct heap_probes *heap, struct pro
 		return NULL;
 	}
 	p->pid = process->pid;
+	p->factor = factor;
 	note_program(p, process);
 	p->index = take_index(heap);
 	p->seen = p->ran = heap->judgement;
@@ -301,8 +305,12 @@ static void on_alive(void *userdata, struct process *process)
 		return;
 	}
 	note_run(heap, p);
-	if (options->is_selected(options->userdata, process))
-		p->seen = heap->judgement;
+	double factor = options->is_selected(options->userdata, process) ? options->weigh(options->userdata, process) : 0;
+	if (factor == 0)
+		return;
+	p->seen = heap->judgement;
+	p->factor = factor;
+	heap_windows_weigh(options->windows, p->pid, factor);
 }
 
 /* Those that have ended, or are not selected any more. One at a time: the table moves. */
@@ -441,6 +449,7 @@ static void probe_file(struct heap_probes *heap, struct probed_process *p, struc
 		return;
 	}
 	p->is_added = true;
+	heap_windows_weigh(heap->options.windows, p->pid, p->factor);
 	heap->statistics.probes += points.call_count + points.return_count;
 	log_debug("process %u: %u functions of %s are probed", p->pid, points.call_count,
 		  binary->path ? binary->path : "?");

@@ -34,6 +34,7 @@ struct probed_process {
 	uint64_t seen;	/* the last judgement at which it was there */
 	bool maps_read; /* its files from before it was selected are known */
 	bool is_added;	/* to the windows: it has an allocator */
+	double factor;	/* processes it stands for */
 	uint64_t cpu_ns, ran; /* its CPU time at the last judgement; the last one before which it used some */
 	ARRAY(struct probed_file) files;
 };
@@ -48,6 +49,9 @@ struct heap_probes_options {
 	bool keep_places; /* what was probed first stays so: every call is to be seen */
 	/* Is the process one to look at? */
 	bool (*is_selected)(void *userdata, struct process *process);
+	/* Of one that is, and old enough: how many processes it stands for, as others are left out by chance; 0: it is
+	 * left out. */
+	double (*weigh)(void *userdata, struct process *process);
 	void *userdata;
 };
 

@@ -270,7 +270,7 @@ static struct window_process *add_process(struct heap_windows *w, uint32_t pid, 
 	if (!p)
 		return NULL;
 	*p = (struct window_process){.pid = pid, .index = index, .window_ns = WINDOW_NS,
-				     .stays = w->options.budget >= 1, .period_ns = w->pace.period_ns};
+				     .stays = w->options.budget >= 1, .period_ns = w->pace.period_ns, .factor = 1};
 	/* Its windows have other numbers than those of an earlier time: calls that were on their way when its probes
 	 * were taken away are still known to the program, and would hide all that are made below them. */
 	p->number = monotonic_ns() / 1000 * SURVIVOR_WINDOWS;
@@ -308,6 +308,15 @@ int heap_windows_add(struct heap_windows *w, uint32_t pid, uint32_t index, int f
 	if (r < 0)
 		close_foreign(added.file);
 	return r;
+}
+
+void heap_windows_weigh(struct heap_windows *w, uint32_t pid, double factor)
+{
+	pthread_mutex_lock(&w->lock);
+	struct window_process *p = heap_windows_find(w, pid);
+	if (p)
+		p->factor = factor;
+	pthread_mutex_unlock(&w->lock);
 }
 
 void heap_windows_renew(struct heap_windows *w, uint32_t pid)

@@ -64,6 +64,9 @@ struct heap_windows *heap_windows_free(struct heap_windows *windows);
 int heap_windows_add(struct heap_windows *windows, uint32_t pid, uint32_t index, int file,
 		     const struct heap_points *points);
 
+/* The process stands for so many, 1 at first: so much its part in what is told of errors weighs. */
+void heap_windows_weigh(struct heap_windows *windows, uint32_t pid, double factor);
+
 /* A window of a process in each four seconds instead of in each one, at the most. What was seen at another pace becomes
  * final. */
 void heap_windows_set_rare(struct heap_windows *windows, bool are_rare);

@@ -74,10 +74,10 @@ static void add_errors(struct window_errors *errors, const struct window_process
 {
 	struct heap_phase_state now = state_of(p);
 	struct heap_phase_scale scale = heap_phase_scale_between(&p->told, &now);
-	errors->objects_low += scale.objects_low;
-	errors->objects_high += scale.objects_high;
-	errors->bytes_low += scale.bytes_low;
-	errors->bytes_high += scale.bytes_high;
+	errors->objects_low += p->factor * scale.objects_low;
+	errors->objects_high += p->factor * scale.objects_high;
+	errors->bytes_low += p->factor * scale.bytes_low;
+	errors->bytes_high += p->factor * scale.bytes_high;
 }
 
 static void end_phase(struct heap_windows *w, struct window_process *p)
@@ -260,7 +260,12 @@ static void judge_shares(const struct heap_windows *w, struct heap_totals *total
 		all += totals->list.items[i].bytes;
 	for (size_t i = 0; i < w->processes.count; i++) {
 		const struct window_process *p = w->processes.items[i];
-		double bytes = p->shares.windows ? bytes_of(totals, p) : 0;
+		if (p->factor != 1)
+			all += (p->factor - 1) * bytes_of(totals, p);
+	}
+	for (size_t i = 0; i < w->processes.count; i++) {
+		const struct window_process *p = w->processes.items[i];
+		double bytes = p->shares.windows ? p->factor * bytes_of(totals, p) : 0;
 		double error = bytes > 0 ? heap_windows_share_error(p) * bytes / all : 0;
 		if (error <= totals->share_error)
 			continue;

@@ -105,6 +105,7 @@ struct window_process {
 	ARRAY(struct window_place) places;
 	struct hash place_of_site; /* heap_site_mix() -> index of `places` */
 	struct heap_share_sums shares; /* since the last profile */
+	double factor; /* processes it stands for */
 };
 
 struct heap_windows {

@@ -73,16 +73,22 @@ static void add(struct profile *profile, bool *failed, const char *name, double 
 		*failed = true;
 }
 
-static void add_errors(const struct heap_totals *totals, struct profile *profile, bool *failed)
+static void add_errors(const struct heap_totals *totals, const struct heap_variances *told, struct profile *profile,
+		       bool *failed)
 {
 	struct sums sums = sum_up(totals);
 	double interval = (double)totals->interval;
 	/* How many objects one sample stands for, in the mean of those that are held. */
 	double objects = sums.held_bytes > 0 ? interval * sums.held_objects / sums.held_bytes : 0;
-	add(profile, failed, "inuse_objects_error_95",
-	    heap_error_95(sums.held_object_variance, objects));
-	add(profile, failed, "inuse_space_error_95_bytes",
-	    heap_error_95(sums.held_byte_variance, interval));
+	add(profile, failed, "inuse_objects_error_95", heap_error_95(told->held_objects, objects));
+	add(profile, failed, "inuse_space_error_95_bytes", heap_error_95(told->held_bytes, interval));
+}
+
+/* As processes were left out by chance. */
+static void add_chance_errors(const struct heap_variances *told, struct profile *profile, bool *failed)
+{
+	add(profile, failed, "alloc_objects_error_95", QUANTILE_95 * sqrt(told->objects));
+	add(profile, failed, "alloc_space_error_95_bytes", QUANTILE_95 * sqrt(told->bytes));
 }
 
 /* The error goes down with the square root of the time. */
@@ -99,7 +105,7 @@ int heap_add_comments(const struct heap_totals *totals, const struct heap_told *
 		      const struct heap_windows_statistics *windows, struct profile *profile)
 {
 	bool failed = false;
-	bool is_exact = heap_is_exact(totals);
+	bool is_exact = heap_is_exact(totals) && !told->is_weighed;
 	const char *method = heap_was_windowed(totals) ? "heap_method=windows"
 			     : is_exact		       ? "heap_method=exact"
 						       : "heap_method=sampled";
@@ -109,8 +115,10 @@ int heap_add_comments(const struct heap_totals *totals, const struct heap_told *
 	if (!is_exact) {
 		add(profile, &failed, "heap_interval_bytes", (double)totals->interval);
 		add(profile, &failed, "heap_interval_raised", (double)totals->raised);
-		add_errors(totals, profile, &failed);
+		add_errors(totals, &told->variances, profile, &failed);
 	}
+	if (told->is_weighed)
+		add_chance_errors(&told->variances, profile, &failed);
 	if (heap_was_windowed(totals))
 		add(profile, &failed, "inuse_estimated_survived_bytes", totals->survived_bytes);
 	if (heap_was_windowed(totals) && !told->in_all) {

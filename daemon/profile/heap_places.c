@@ -48,6 +48,7 @@ void heap_places_subtract(const struct heap_places *places, struct heap_totals *
 		total->object_variance = fmax(total->object_variance - place.current.object_variance, 0);
 		total->bytes -= place.current.bytes;
 		total->byte_variance = fmax(total->byte_variance - place.current.byte_variance, 0);
+		heap_lifetimes_subtract(&total->freed, &place.current.freed);
 	}
 }
 
@@ -60,39 +61,47 @@ bool heap_values_any(const struct heap_values *values)
 	return any;
 }
 
+/* How a place is told. */
+struct telling {
+	double factor;
+	bool in_all;
+};
+
 /* What there is to tell of a sum of which so much was told. */
-static int64_t not_told(double sum, int64_t told, bool in_all)
+static int64_t tell_sum(const struct telling *telling, double sum, double told)
 {
-	int64_t all = MAX_OF(llround(sum), told);
-	return in_all ? all : all - told;
+	double all = fmax(sum, told);
+	return llround(telling->factor * (telling->in_all ? all : all - told));
 }
 
-static struct heap_freed freed_of(const struct heap_place *place, const struct heap_total *total, bool in_all)
+static struct heap_freed freed_of(const struct telling *telling, const struct heap_place *place,
+				  const struct heap_lifetimes *since)
 {
-	struct heap_lifetimes sum = place->freed;
 	struct heap_freed freed;
-	heap_lifetimes_add(&sum, &total->freed);
 	for (unsigned i = 0; i < HEAP_LIFETIMES; i++) {
-		freed.objects[i] = not_told(sum.objects[i], place->told_freed.objects[i], in_all);
-		freed.bytes[i] = not_told(sum.bytes[i], place->told_freed.bytes[i], in_all);
+		freed.objects[i] = tell_sum(telling, place->freed.objects[i] + since->objects[i],
+					    place->told_freed.objects[i]);
+		freed.bytes[i] = tell_sum(telling, place->freed.bytes[i] + since->bytes[i], place->told_freed.bytes[i]);
 	}
 	return freed;
 }
 
-static struct heap_values values_of(const struct heap_place *place, const struct heap_total *total, bool in_all)
+static struct heap_values values_of(const struct telling *telling, const struct heap_place *place,
+				    const struct heap_total *total)
 {
 	const struct heap_outliving *o = &total->outliving;
-	int64_t most = not_told(place->bytes + total->bytes, place->told_bytes, true);
+	double most = fmax(place->bytes + total->bytes, place->told_bytes);
 	return (struct heap_values){
-		.objects = not_told(place->objects + total->objects, place->told_objects, in_all),
-		.bytes = not_told(place->bytes + total->bytes, place->told_bytes, in_all),
-		.held_objects = llround(total->held_objects),
-		.held_bytes = llround(total->held_bytes),
-		.estimated_bytes = MIN_OF(llround(o->bytes), most),
-		.least_bytes = MIN_OF(llround(o->least), most),
+		.objects = tell_sum(telling, place->objects + total->objects, place->told_objects),
+		.bytes = tell_sum(telling, place->bytes + total->bytes, place->told_bytes),
+		.held_objects = llround(telling->factor * total->held_objects),
+		.held_bytes = llround(telling->factor * total->held_bytes),
+		.estimated_bytes = llround(telling->factor * fmin(o->bytes, most)),
+		.least_bytes = llround(telling->factor * fmin(o->least, most)),
 		.watched = (int64_t)MAX_OF(o->watched, o->samples),
 		.outlived = (int64_t)o->samples,
-		.freed = freed_of(place, total, in_all),
+		.freed = freed_of(telling, place, &total->freed),
+		.factor = telling->factor,
 	};
 }
 
@@ -105,47 +114,128 @@ static int index_entries(const struct aggregate *aggregate, const struct aggrega
 	return r;
 }
 
-/* A program that allocates nothing new is told of all the same: what it allocated is known. */
-static void tell_quiet(const struct heap_places *places, const struct hash *entries, struct heap_told *told)
+/* What is told of one process, by which the chance that it was chosen makes the sums inexact. */
+struct told_process {
+	double factor, objects, bytes, held_objects, held_bytes;
+};
+
+/* One profile that is told. */
+struct teller {
+	const struct heap_places *places;
+	const struct aggregate_window *window;
+	struct strategies *strategies;
+	struct hash entries;	/* key -> index in the window */
+	struct hash by_process; /* number -> index in `processes` */
+	ARRAY(struct told_process) processes; /* those of which the factor is not 1 */
+	struct heap_told *told;
+};
+
+static void free_teller(struct teller *t)
 {
-	for (size_t i = 0; i < places->list.count; i++) {
-		const struct heap_place *place = &places->list.items[i];
-		const uint64_t *entry = hash_get(entries, place->key);
+	hash_free(&t->entries);
+	hash_free(&t->by_process);
+	array_free(&t->processes);
+}
+
+static struct telling telling_of(const struct teller *t, uint64_t entry)
+{
+	const struct process *process = t->window->entries.items[entry].process;
+	return (struct telling){t->strategies ? strategies_heap_factor(t->strategies, process) : 1, t->told->in_all};
+}
+
+/* NULL: out of memory. */
+static struct told_process *find_told_process(struct teller *t, uint64_t entry)
+{
+	uint64_t number = t->window->entries.items[entry].process->number;
+	const uint64_t *known = hash_get(&t->by_process, number);
+	if (known)
+		return &t->processes.items[*known];
+	if (array_add(&t->processes, (struct told_process){.factor = t->told->values[entry].factor}) < 0 ||
+	    hash_put(&t->by_process, number, t->processes.count - 1) < 0)
+		return NULL;
+	return &t->processes.items[t->processes.count - 1];
+}
+
+static int add_to_process(struct teller *t, uint64_t entry)
+{
+	const struct heap_values *values = &t->told->values[entry];
+	struct told_process *process = find_told_process(t, entry);
+	if (!process)
+		return -ENOMEM;
+	process->objects += (double)values->objects;
+	process->bytes += (double)values->bytes;
+	process->held_objects += (double)values->held_objects;
+	process->held_bytes += (double)values->held_bytes;
+	return 0;
+}
+
+static int tell_total(struct teller *t, const struct heap_total *total)
+{
+	uint64_t key = key_of_total(total);
+	struct heap_place place = find_place(t->places, key);
+	const uint64_t *entry = hash_get(&t->entries, key);
+	if (!entry) {
+		struct telling itself = {1, t->told->in_all};
+		t->told->lost_places++;
+		t->told->lost_bytes += (uint64_t)values_of(&itself, &place, total).bytes;
+		return 0;
+	}
+	struct telling telling = telling_of(t, *entry);
+	t->told->values[*entry] = values_of(&telling, &place, total);
+	double square = telling.factor * telling.factor;
+	t->told->variances.held_objects += square * total->held_object_variance;
+	t->told->variances.held_bytes += square * total->held_byte_variance;
+	return telling.factor == 1 ? 0 : add_to_process(t, *entry);
+}
+
+/* A program that allocates nothing new is told of all the same: what it allocated is known. */
+static void tell_quiet(struct teller *t)
+{
+	for (size_t i = 0; i < t->places->list.count; i++) {
+		const struct heap_place *place = &t->places->list.items[i];
+		const uint64_t *entry = hash_get(&t->entries, place->key);
 		if (!entry)
 			continue;
-		told->values[*entry].objects = place->told_objects;
-		told->values[*entry].bytes = place->told_bytes;
-		told->values[*entry].freed = place->told_freed;
+		struct telling telling = telling_of(t, *entry);
+		struct heap_values *values = &t->told->values[*entry];
+		values->objects = tell_sum(&telling, place->objects, place->told_objects);
+		values->bytes = tell_sum(&telling, place->bytes, place->told_bytes);
+		values->freed = freed_of(&telling, place, &(struct heap_lifetimes){0});
 	}
 }
 
-int heap_places_tell(const struct heap_places *places, const struct aggregate *aggregate,
-		     const struct aggregate_window *window, const struct heap_totals *totals, bool in_all,
-		     struct heap_told *ret)
+/* f (f - 1) v^2, of what is told, f v. */
+static void add_chance(const struct teller *t)
 {
-	struct hash entries = {0};
+	struct heap_variances *v = &t->told->variances;
+	for (size_t i = 0; i < t->processes.count; i++) {
+		const struct told_process *p = &t->processes.items[i];
+		double left_out = 1 - 1 / p->factor;
+		v->objects += left_out * p->objects * p->objects;
+		v->bytes += left_out * p->bytes * p->bytes;
+		v->held_objects += left_out * p->held_objects * p->held_objects;
+		v->held_bytes += left_out * p->held_bytes * p->held_bytes;
+	}
+	t->told->is_weighed = t->processes.count > 0;
+}
+
+int heap_places_tell(const struct heap_places *places, const struct aggregate *aggregate,
+		     const struct aggregate_window *window, const struct heap_totals *totals,
+		     struct strategies *strategies, bool in_all, struct heap_told *ret)
+{
+	struct teller teller = {.places = places, .window = window, .strategies = strategies, .told = ret};
 	*ret = (struct heap_told){
 		.values = calloc(window->entries.count + 1, sizeof(*ret->values)),
 		.interval = totals->interval,
 		.in_all = in_all,
 	};
-	int r = ret->values ? index_entries(aggregate, window, &entries) : -ENOMEM;
+	int r = ret->values ? index_entries(aggregate, window, &teller.entries) : -ENOMEM;
 	if (r == 0 && in_all)
-		tell_quiet(places, &entries, ret);
-	for (size_t i = 0; i < totals->list.count && r == 0; i++) {
-		const struct heap_total *total = &totals->list.items[i];
-		uint64_t key = key_of_total(total);
-		struct heap_place place = find_place(places, key);
-		struct heap_values values = values_of(&place, total, in_all);
-		const uint64_t *entry = hash_get(&entries, key);
-		if (entry) {
-			ret->values[*entry] = values;
-			continue;
-		}
-		ret->lost_places++;
-		ret->lost_bytes += (uint64_t)values.bytes;
-	}
-	hash_free(&entries);
+		tell_quiet(&teller);
+	for (size_t i = 0; i < totals->list.count && r == 0; i++)
+		r = tell_total(&teller, &totals->list.items[i]);
+	add_chance(&teller);
+	free_teller(&teller);
 	return r;
 }
 
@@ -164,13 +254,12 @@ static struct heap_place go_on(struct heap_place place, const struct heap_total 
 	place.current = total->current;
 	place.objects += total->objects;
 	place.bytes += total->bytes;
-	place.told_objects += values->objects;
-	place.told_bytes += values->bytes;
+	place.told_objects += (double)values->objects / values->factor;
+	place.told_bytes += (double)values->bytes / values->factor;
 	heap_lifetimes_add(&place.freed, &total->freed);
-	heap_lifetimes_subtract(&place.freed, &total->current.freed);
 	for (unsigned i = 0; i < HEAP_LIFETIMES; i++) {
-		place.told_freed.objects[i] += values->freed.objects[i];
-		place.told_freed.bytes[i] += values->freed.bytes[i];
+		place.told_freed.objects[i] += (double)values->freed.objects[i] / values->factor;
+		place.told_freed.bytes[i] += (double)values->freed.bytes[i] / values->factor;
 	}
 	return place;
 }
@@ -206,10 +295,6 @@ static int take_quiet(const struct heap_places *places, const struct hash *entri
 			continue;
 		struct heap_place quiet = *place;
 		quiet.current = (struct heap_amount){0};
-		for (unsigned k = 0; k < HEAP_LIFETIMES; k++) { /* what was told of the kernel's part is final */
-			quiet.freed.objects[k] = (double)quiet.told_freed.objects[k];
-			quiet.freed.bytes[k] = (double)quiet.told_freed.bytes[k];
-		}
 		keep[*entry] = true;
 		r = add_place(next, &quiet);
 	}

@@ -50,10 +50,10 @@ static double offer(struct recording *r, const struct record_sample *sample, con
 	return factor;
 }
 
-static bool wants_heap(void *userdata, const struct process *process)
+static double weigh_heap(void *userdata, const struct process *process)
 {
 	struct recording *r = userdata;
-	return !r->strategies || strategies_want_heap(r->strategies, process, r->pod_names, monotonic_ns());
+	return r->strategies ? strategies_offer_heap(r->strategies, process, r->pod_names, monotonic_ns()) : 1;
 }
 
 static void on_sample(void *userdata, const struct record_sample *sample, const uint64_t *frames,
@@ -135,7 +135,7 @@ static int open_parts(struct recording *r, struct collect_failure *failure)
 	collector.on_sample = on_sample;
 	collector.on_drained = on_drained;
 	collector.on_code_replaced = on_code_replaced;
-	collector.wants_heap = r->options.has_strategies ? wants_heap : NULL;
+	collector.weigh_heap = r->options.has_strategies ? weigh_heap : NULL;
 	collector.on_oom = r->options.on_victim ? recording_on_victim : NULL;
 	collector.userdata = r;
 	int error = pod_names_new(r->options.root, &r->pod_names);
@@ -277,6 +277,8 @@ void recording_set_strategies(struct recording *r, struct strategies *strategies
 		collector_drain(r->collector);
 	collector_set_leaving_out(r->collector, strategies_leave_out(strategies));
 	count_left_out(r);
+	if (strategies)
+		strategies_keep_heap_factors(strategies, r->strategies);
 	strategies_free(r->strategies);
 	r->strategies = strategies;
 }

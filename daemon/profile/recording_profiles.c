@@ -106,13 +106,15 @@ static void heap_reading_free(struct heap_reading *heap)
 	free(heap->told.values);
 }
 
-static int take_heap(struct recording *r, const struct recording_statistics *since, bool in_all,
-		     struct heap_reading *ret)
+/* `strategies`: what processes stand for; NULL: for themselves. */
+static int take_heap(struct recording *r, const struct recording_statistics *since, struct strategies *strategies,
+		     bool in_all, struct heap_reading *ret)
 {
 	const struct aggregate_window *window = &r->aggregate.current[PROFILE_KIND_HEAP];
 	int error = read_heap(r, since, &ret->totals);
 	if (error == 0)
-		error = heap_places_tell(&r->heap, &r->aggregate, window, &ret->totals, in_all, &ret->told);
+		error = heap_places_tell(&r->heap, &r->aggregate, window, &ret->totals, strategies, in_all,
+					 &ret->told);
 	ret->told.has_estimates = r->options.heap_estimates || heap_was_windowed(&ret->totals);
 	return error;
 }
@@ -218,7 +220,8 @@ int recording_take_profiles(struct recording *r, struct profile *ret[PROFILE_KIN
 	recording_wait_for_code(r);
 	if (!r->running && r->symbolizer)
 		wait_for_names(r);
-	int error = recording_looks_at(r, PROFILE_KIND_HEAP) ? take_heap(r, &r->counted, false, &heap) : 0;
+	int error = recording_looks_at(r, PROFILE_KIND_HEAP) ? take_heap(r, &r->counted, r->strategies, false, &heap)
+							 : 0;
 	struct recording_statistics now;
 	recording_get_statistics(r, &now);
 	if (error == 0)
@@ -248,7 +251,7 @@ int recording_build_heap(struct recording *r, uint32_t pid, uint64_t end, struct
 	static const struct recording_statistics none;
 	_cleanup_(heap_reading_free) struct heap_reading heap = {0};
 	struct profile_builder_statistics built = r->built; /* of the intervals */
-	int error = take_heap(r, &r->counted, true, &heap);
+	int error = take_heap(r, &r->counted, pid ? NULL : r->strategies, true, &heap);
 	struct recording_statistics now;
 	recording_get_statistics(r, &now);
 	if (error == 0)

@@ -2,6 +2,7 @@
 /* Owns the rules, and what was found out of each process. */
 #include "profile/strategies.h"
 
+#include "base/recent_hash.h"
 #include "base/text.h"
 #include "process/container.h"
 #include "process/process_origin.h"
@@ -27,7 +28,8 @@ struct strategies {
 	struct rule *rules;
 	size_t count;
 	struct hash by_process; /* number -> index into decisions */
-	struct hash heap_judged; /* number of a program that the rules of the heap have counted -> 1 */
+	struct recent_hash heap_decisions; /* heap_decision_key() -> the rule's factor, a double's bits */
+	struct recent_hash heap_factors;   /* life of a process that is looked at -> that of all rules together */
 	ARRAY(struct decision) decisions;
 	uint64_t since_ns;
 	/* Why processes are left out: bit i: their samples come to rule i, which takes them, but for the last. */
@@ -66,6 +68,8 @@ int strategies_new(struct strategy_rule *rules, size_t count, uint64_t seed, uin
 	}
 	s->count = count;
 	s->since_ns = now_ns;
+	s->heap_decisions.limit = MAX_PROCESSES * 2; /* of some that come to several */
+	s->heap_factors.limit = MAX_PROCESSES;
 	for (size_t i = 0; i < count; i++) {
 		struct strategy_options options = rules[i].options;
 		options.seed = hash_mix(seed + i + 1);
@@ -86,7 +90,8 @@ struct strategies *strategies_free(struct strategies *s)
 		strategy_deinit(&s->rules[i].strategy);
 	}
 	hash_free(&s->by_process);
-	hash_free(&s->heap_judged);
+	recent_hash_free(&s->heap_decisions);
+	recent_hash_free(&s->heap_factors);
 	array_free(&s->decisions);
 	free(s->rules);
 	free(s);
@@ -218,27 +223,68 @@ double strategies_offer(struct strategies *s, const struct record_sample *sample
 	return factor;
 }
 
-/* Is it the first time? Past MAX_PROCESSES those that are there are counted once more. */
-static bool note_heap_judged(struct strategies *s, uint64_t number)
+/* ---- Heaps ----------------------------------------------------------------------------------- */
+
+static uint64_t heap_decision_key(uint64_t life, unsigned rule)
 {
-	if (hash_get(&s->heap_judged, number))
-		return false;
-	if (s->heap_judged.count >= MAX_PROCESSES)
-		hash_clear(&s->heap_judged);
-	return hash_put(&s->heap_judged, number, 1) == 0;
+	return life * STRATEGIES_MAX + rule;
 }
 
-bool strategies_want_heap(struct strategies *s, const struct process *process, struct pod_names *names, uint64_t now_ns)
+static double factor_from_bits(uint64_t bits)
+{
+	double factor;
+	memcpy(&factor, &bits, sizeof(factor));
+	return factor;
+}
+
+static int put_factor(struct recent_hash *hash, uint64_t key, double factor)
+{
+	uint64_t bits;
+	memcpy(&bits, &factor, sizeof(bits));
+	return recent_hash_put(hash, key, bits);
+}
+
+/* What a rule has decided of the process, or does now. Without memory for that it is left out, and decided next time. */
+static double decide_heap(struct strategies *s, unsigned rule, const struct strategy_sample *offered)
+{
+	uint64_t key = heap_decision_key(offered->process, rule);
+	const uint64_t *known = recent_hash_get(&s->heap_decisions, key);
+	if (known)
+		return factor_from_bits(*known);
+	if (put_factor(&s->heap_decisions, key, 0) < 0)
+		return 0;
+	double factor = strategy_offer(&s->rules[rule].strategy, offered);
+	put_factor(&s->heap_decisions, key, factor);
+	return factor;
+}
+
+double strategies_offer_heap(struct strategies *s, const struct process *process, struct pod_names *names,
+			     uint64_t now_ns)
 {
 	struct decision decision = decision_of(s, process, names, now_ns);
-	bool is_new = decision.rules[PROFILE_KIND_HEAP] && note_heap_judged(s, process->number), is_wanted = true;
-	for (uint64_t left = decision.rules[PROFILE_KIND_HEAP]; left && is_wanted; left &= left - 1) {
-		struct strategy *strategy = &s->rules[__builtin_ctzll(left)].strategy;
-		is_wanted = strategy->options.kind != STRATEGY_NEVER;
-		if (is_new)
-			strategy_count(strategy, 1, 0, is_wanted);
-	}
-	return is_wanted;
+	struct strategy_sample offered = {
+		.time_ns = now_ns, .process = process->life, .service = decision.service, .weight = 1};
+	double factor = 1;
+	for (uint64_t left = decision.rules[PROFILE_KIND_HEAP]; left && factor > 0; left &= left - 1)
+		factor *= decide_heap(s, (unsigned)__builtin_ctzll(left), &offered);
+	if (factor > 0 && put_factor(&s->heap_factors, process->life, factor) < 0)
+		return 0;
+	return factor;
+}
+
+double strategies_heap_factor(struct strategies *s, const struct process *process)
+{
+	const uint64_t *known = recent_hash_get(&s->heap_factors, process->life);
+	return known ? factor_from_bits(*known) : 1;
+}
+
+void strategies_keep_heap_factors(struct strategies *s, struct strategies *before)
+{
+	if (!before)
+		return;
+	struct recent_hash unused = s->heap_factors;
+	s->heap_factors = before->heap_factors;
+	before->heap_factors = unused;
 }
 
 /* ---- Processes that are left out whole --------------------------------------------------------- */
@@ -332,13 +378,14 @@ void strategy_rule_describe(const struct strategy_rule *rule, char *buffer, size
 	static const char *const choices[] = {"sample", "process", "interval", "trace"};
 	const struct strategy_options *o = &rule->options;
 	const char *name = strategy_name(o->kind), *then = rule->goes_on ? ", then the next" : "";
+	const char *what = rule->kind == PROFILE_KIND_HEAP ? "new processes" : "samples";
 	if (o->kind == STRATEGY_PROBABILISTIC)
 		snprintf(buffer, size, "%s, %g %% by %s%s", name, 100 * o->ratio, choices[o->by], then);
 	else if (o->kind == STRATEGY_RATE)
-		snprintf(buffer, size, "%s, %g samples a second%s", name, o->samples, then);
+		snprintf(buffer, size, "%s, %g %s a second%s", name, o->samples, what, then);
 	else if (o->kind == STRATEGY_ADAPTIVE)
-		snprintf(buffer, size, "%s, %g samples a service and hour on %u hosts%s", name,
-			 o->samples, MAX_OF(o->hosts, 1u), then);
+		snprintf(buffer, size, "%s, %g %s a service and hour on %u hosts%s", name, o->samples, what,
+			 MAX_OF(o->hosts, 1u), then);
 	else
 		snprintf(buffer, size, "%s%s", name, then);
 }

@@ -34,7 +34,7 @@ struct strategy_match {
 
 struct strategy_rule {
 	char *name; /* for people and metrics */
-	enum profile_kind kind; /* whose samples; of the heap, whose allocators are probed: always or never */
+	enum profile_kind kind; /* whose samples; of the heap, whose allocators are probed: by process or interval */
 	struct strategy_match match;
 	bool goes_on; /* what is taken is offered to the next rule that matches, weighing what it does by then */
 	struct strategy_options options; /* but for the seed */
@@ -73,10 +73,23 @@ int strategies_reason(struct strategies *strategies, const struct record_sample 
 /* So many samples, of so much CPU time together, were left out for a reason. */
 void strategies_count_left_out(struct strategies *strategies, int reason, uint64_t samples, uint64_t weight);
 
-/* Is the process one whose allocator may be probed? Of such rules statistics count programs, each once, when it is
- * judged first. `now_ns`: CLOCK_MONOTONIC. */
-bool strategies_want_heap(struct strategies *strategies, const struct process *process, struct pod_names *names,
-			  uint64_t now_ns);
+/*
+ * Whose heap is looked at. What is held is known of a process that is looked at from one moment on, whole or not at all.
+ * So a rule decides about a process once for its life, also over an exec, and what it takes is what statistics count, each
+ * process once: a number kept is that of processes newly looked at. The factor is of all values of the process: sums over
+ * processes have the mean they have without a rule.
+ */
+
+/* How many processes the heap of the process stands for: 1 or more; 0: it is not looked at. Ask it again and again: what it
+ * falls under may change, and it is forgotten when 65,536 others were asked for meanwhile. `now_ns`: CLOCK_MONOTONIC. */
+double strategies_offer_heap(struct strategies *strategies, const struct process *process, struct pod_names *names,
+			     uint64_t now_ns);
+
+/* As it was told last when it was not 0; 1 if it never was. */
+double strategies_heap_factor(struct strategies *strategies, const struct process *process);
+
+/* Until they are offered, processes stand for what they did by the strategies that were before; NULL: none. */
+void strategies_keep_heap_factors(struct strategies *strategies, struct strategies *before);
 
 /* Processes are matched anew. */
 void strategies_forget_processes(struct strategies *strategies);

@@ -204,13 +204,6 @@ static void check_strategy_values(const struct check *c, const struct strategy_c
 	if (has_samples != (s->samples != 0))
 		COMPLAIN(c, s, key, has_samples ? "missing: %s needs them" : "means nothing for %s",
 				     name);
-	snprintf(key, sizeof(key), "%sby", place);
-	if (!has_ratio && s->by != STRATEGY_BY_SAMPLE)
-		COMPLAIN(c, s, key, "means nothing for %s", name);
-	else if (s->by == STRATEGY_BY_TRACE && s->event == STRATEGY_OF_GROWTH)
-		COMPLAIN(c, s, key, "samples of growth have no trace");
-	else if (s->by == STRATEGY_BY_TRACE && !c->configuration->sampling.trace_contexts)
-		COMPLAIN(c, s, key, "trace needs sampling.trace_contexts: true");
 	snprintf(key, sizeof(key), "%sexpected_hosts", place);
 	if (s->strategy != STRATEGY_ADAPTIVE && s->expected_hosts != 1)
 		COMPLAIN(c, s, key, "means nothing for %s", name);
@@ -222,9 +215,23 @@ static void check_strategy_values(const struct check *c, const struct strategy_c
 		COMPLAIN(c, s, key, "means nothing without memory.growth");
 	if (s->event == STRATEGY_OF_HEAP && !c->configuration->memory.heap.enabled)
 		COMPLAIN(c, s, key, "means nothing without memory.heap.enabled");
-	if (s->event == STRATEGY_OF_HEAP && s->strategy != STRATEGY_ALWAYS && s->strategy != STRATEGY_NEVER)
-		COMPLAIN(c, s, key, "a heap is looked at always or never: %s would thin what is a state; "
-			 "memory.heap.interval, .budget and .processes say how closely", name);
+}
+
+/* Which of all are taken together is a matter of what they are. */
+static void check_strategy_choice(const struct check *c, const struct strategy_configuration *s, const char *place)
+{
+	char key[64];
+	snprintf(key, sizeof(key), "%sby", place);
+	if (s->strategy != STRATEGY_PROBABILISTIC && s->by != STRATEGY_BY_SAMPLE)
+		COMPLAIN(c, s, key, "means nothing for %s", strategy_name(s->strategy));
+	else if (s->by == STRATEGY_BY_TRACE && s->event == STRATEGY_OF_GROWTH)
+		COMPLAIN(c, s, key, "samples of growth have no trace");
+	else if (s->strategy == STRATEGY_PROBABILISTIC && s->event == STRATEGY_OF_HEAP &&
+		 (s->by == STRATEGY_BY_SAMPLE || s->by == STRATEGY_BY_TRACE))
+		COMPLAIN(c, s, key, "process or interval is needed: what a process holds is known only where all that it "
+			 "frees is seen; memory.heap.interval says how many allocations are");
+	else if (s->by == STRATEGY_BY_TRACE && !c->configuration->sampling.trace_contexts)
+		COMPLAIN(c, s, key, "trace needs sampling.trace_contexts: true");
 }
 
 static int check_strategy(const struct check *c, size_t index)
@@ -243,6 +250,7 @@ static int check_strategy(const struct check *c, size_t index)
 			COMPLAIN(c, s, key, "a second strategy named %s; give each a name of its own",
 					     s->name);
 	check_strategy_values(c, s, place);
+	check_strategy_choice(c, s, place);
 	return 0;
 }
 

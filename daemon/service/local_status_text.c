@@ -83,7 +83,7 @@ static void describe_strategies(const struct strategies *strategies, struct text
 			 report.rule->name, profile_kind_word(report.rule->kind), description,
 			 (unsigned long long)report.statistics.taken,
 			 (unsigned long long)report.statistics.offered,
-			 report.rule->kind == PROFILE_KIND_HEAP ? "programs" : "samples",
+			 report.rule->kind == PROFILE_KIND_HEAP ? "processes" : "samples",
 			 100 * figures_ratio(report.statistics.taken, report.statistics.offered),
 			 utc_text(report.since_ns, time));
 	}

@@ -55,7 +55,7 @@ void metrics_write_strategies(const struct strategies *strategies, struct text *
 	if (!strategies)
 		return;
 	EACH_STRATEGY("strategy_offered_samples_total", "counter",
-		      "Samples (of the heap: programs) that fell under a strategy, since its statistics began.",
+		      "Samples (of the heap: processes) that fell under a strategy, since its statistics began.",
 		      (double)s->offered);
 	EACH_STRATEGY("strategy_taken_samples_total", "counter", "Of them, those it took.", (double)s->taken);
 	EACH_STRATEGY("strategy_effective_ratio", "gauge", "The share it took.",

@@ -198,8 +198,8 @@ const struct setting strategy_settings[] = {
 		"weighs more by as much as less is taken: sums stay right, but for never.",
 		WORDS("always", "never", "probabilistic", "rate", "adaptive")),
 	SETTING(CHOICE, "event", event, "cpu",
-		"Which samples: CPU time, or growth of memory. heap: always or never, whose allocators\n"
-		"are probed.",
+		"Which samples: CPU time, or growth of memory. heap: whose allocators are probed; what\n"
+		"is taken are processes that are newly looked at, each for its life, as a whole.",
 		WORDS("cpu", "growth", "heap")),
 	SETTING(TEXT, "match.exe", executable, NULL,
 		"Only processes whose executable matches this pattern, by path or by base name. What\n"
@@ -213,7 +213,8 @@ const struct setting strategy_settings[] = {
 	SETTING(CHOICE, "by", by, "sample",
 		"probabilistic: what is taken or not as a whole. interval: everything on this host, one\n"
 		"interval after the other. trace: as OpenTelemetry's tracers sample consistently, by the\n"
-		"trace's id; samples outside of spans each by itself.",
+		"trace's id; samples outside of spans each by itself. event: heap needs process, or\n"
+		"interval: those that are first met in one.",
 		WORDS("sample", "process", "interval", "trace")),
 	SETTING(SHARE, "ratio", ratio_ppm, "none", "probabilistic: the chance.", .low = 100,
 		.high = 1000000, .traits = SETTING_ZERO_IS_AUTO),

@@ -2,6 +2,7 @@
 /* A heap told of in one profile after another. */
 #include "profile/heap_places.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@ struct world {
 	struct aggregate_window *window;
 	struct heap_places places;
 	struct process process;
+	struct strategies *strategies; /* NULL: none */
 };
 
 static void begin(struct world *w)
@@ -61,7 +63,7 @@ static void tell(struct world *w, const struct heap_total *of, size_t count, str
 	for (size_t i = 0; i < count; i++)
 		assert_int_equal(array_add(&totals.list, of[i]), 0);
 	heap_places_subtract(&w->places, &totals);
-	assert_int_equal(heap_places_tell(&w->places, &w->aggregate, w->window, &totals, false, ret), 0);
+	assert_int_equal(heap_places_tell(&w->places, &w->aggregate, w->window, &totals, w->strategies, false, ret), 0);
 	assert_int_equal(heap_places_next(&w->places, &w->aggregate, w->window, &totals, ret), 0);
 	array_free(&totals.list);
 }
@@ -158,7 +160,7 @@ static void test_in_all(void **state)
 	free(told.values);
 	assert_int_equal(array_add(&totals.list, total(5, 11, 0, 2)), 0);
 	heap_places_subtract(&w.places, &totals);
-	assert_int_equal(heap_places_tell(&w.places, &w.aggregate, w.window, &totals, true, &told), 0);
+	assert_int_equal(heap_places_tell(&w.places, &w.aggregate, w.window, &totals, w.strategies, true, &told), 0);
 	assert_int_equal(told.values[0].objects, 11);
 	assert_int_equal(told.values[0].held_objects, 2);
 	assert_int_equal(told.values[1].objects, 4);
@@ -208,11 +210,11 @@ static void test_freed(void **state)
 	expect_freed(&w, freed(4, 0), 2);
 	assert_int_equal(array_add(&totals.list, freed(5, 0)), 0);
 	heap_places_subtract(&w.places, &totals);
-	assert_int_equal(heap_places_tell(&w.places, &w.aggregate, w.window, &totals, true, &told), 0);
+	assert_int_equal(heap_places_tell(&w.places, &w.aggregate, w.window, &totals, w.strategies, true, &told), 0);
 	assert_int_equal(told.values[0].freed.objects[2], 165);
 	free(told.values);
 	totals.list.count = 0; /* of a place that is quiet, what was told */
-	assert_int_equal(heap_places_tell(&w.places, &w.aggregate, w.window, &totals, true, &told), 0);
+	assert_int_equal(heap_places_tell(&w.places, &w.aggregate, w.window, &totals, w.strategies, true, &told), 0);
 	assert_int_equal(told.values[0].freed.objects[2], 164);
 	free(told.values);
 	array_free(&totals.list);
@@ -231,6 +233,114 @@ static void test_only_freed(void **state)
 	assert_false(heap_values_any(&values));
 }
 
+/* ---- Processes that stand for others --------------------------------------------------------------- */
+
+static struct strategies *strategies_by_process(double ratio, uint64_t seed)
+{
+	struct strategies *strategies;
+	struct strategy_rule rule = {
+		.kind = PROFILE_KIND_HEAP,
+		.options = {.kind = STRATEGY_PROBABILISTIC, .by = STRATEGY_BY_PROCESS, .ratio = ratio}};
+	rule.name = strdup("some");
+	assert_int_equal(strategies_new(&rule, 1, seed, 0, &strategies), 0);
+	return strategies;
+}
+
+/* One by which the process is looked at. */
+static struct strategies *strategies_that_take(const struct process *process, double ratio)
+{
+	for (uint64_t seed = 1;; seed++) {
+		struct strategies *strategies = strategies_by_process(ratio, seed);
+		if (strategies_offer_heap(strategies, process, NULL, 1) > 0)
+			return strategies;
+		strategies_free(strategies);
+	}
+}
+
+/* Each value is told as often as the process stands for, what is cut off by rounding with the next profile; what was told
+ * before the factor changed stays. */
+static void test_factor(void **state)
+{
+	struct world w;
+	struct heap_told told;
+	int64_t objects = 0, freed_objects = 0;
+	begin(&w);
+	w.process.life = w.process.number = 1;
+	w.process.executable_name = "x";
+	meet(&w, 5);
+	w.strategies = strategies_that_take(&w.process, 0.3);
+	for (int i = 1; i <= 9; i++) {
+		struct heap_total of = freed(i, 0);
+		of.held_objects = 1;
+		tell(&w, &of, 1, &told);
+		objects += told.values[0].objects;
+		freed_objects += told.values[0].freed.objects[2];
+		assert_int_equal(told.values[0].held_objects, 3);
+		assert_true(told.is_weighed);
+		free(told.values);
+	}
+	assert_int_equal(objects, 30);
+	assert_int_equal(freed_objects, 30);
+	strategies_free(w.strategies);
+	w.strategies = strategies_that_take(&w.process, 0.5);
+	struct heap_total more = freed(14, 0);
+	tell(&w, &more, 1, &told);
+	assert_int_equal(told.values[0].objects, 10);
+	assert_int_equal(told.values[0].bytes, 100);
+	assert_int_equal(told.values[0].freed.objects[2], 10);
+	free(told.values);
+	strategies_free(w.strategies);
+	w.strategies = NULL;
+	expect_freed(&w, freed(15, 0), 1);
+	end(&w);
+}
+
+/* Hosts of processes that are taken with the chance 0.4: sums have the mean of all, within 3.89 standard errors, and are
+ * as far off as is told. */
+static void test_sums_are_unbiased(void **state)
+{
+	enum { RUNS = 400, PROCESSES = 60 };
+	static struct process processes[PROCESSES];
+	double mean = 0, squares = 0, true_sum = 0;
+	unsigned covered = 0;
+	for (uint32_t i = 0; i < PROCESSES; i++) {
+		processes[i] = (struct process){.references = 1, .pid = i + 1, .start_time = 70, .exec_id = 1,
+						.number = i + 1, .life = i + 1, .executable_name = "x"};
+		true_sum += 100 + 7 * i;
+	}
+	for (uint64_t run = 1; run <= RUNS; run++) {
+		struct world w;
+		struct heap_told told;
+		struct heap_total of[PROCESSES];
+		size_t count = 0;
+		int64_t held = 0;
+		begin(&w);
+		w.strategies = strategies_by_process(0.4, run);
+		for (uint32_t i = 0; i < PROCESSES; i++) {
+			struct record_sample sample = {.event = EVENT_ALLOCATION, .stack_id = 5, .pid = i + 1,
+						       .tid = i + 1, .user_frames = 1};
+			uint64_t frame = 1;
+			if (strategies_offer_heap(w.strategies, &processes[i], NULL, 1) == 0)
+				continue;
+			aggregate_add(&w.aggregate, &sample, &frame, NULL, &processes[i]);
+			of[count] = total(5, 100 + 7 * i, 0, 100 + 7 * i);
+			of[count++].key.pid = i + 1;
+		}
+		tell(&w, of, count, &told);
+		for (size_t i = 0; i < count; i++)
+			held += told.values[i].held_objects;
+		mean += (double)held / RUNS;
+		squares += pow((double)held - true_sum, 2) / RUNS;
+		covered += fabs((double)held - true_sum) <= 1.96 * sqrt(told.variances.held_objects);
+		assert_true(told.variances.objects == told.variances.held_objects);
+		free(told.values);
+		strategies_free(w.strategies);
+		end(&w);
+	}
+	if (fabs(mean - true_sum) > 3.89 * sqrt(squares / RUNS) || covered < RUNS * 9 / 10)
+		fail_msg("the mean is %g, %g is true; %u of %d within the bound", mean, true_sum, covered, RUNS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,6 +351,8 @@ int main(void)
 		cmocka_unit_test(test_in_all),
 		cmocka_unit_test(test_freed),
 		cmocka_unit_test(test_only_freed),
+		cmocka_unit_test(test_factor),
+		cmocka_unit_test(test_sums_are_unbiased),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,15 +52,17 @@ static char path[] = "/usr/sbin/nginx";
 static char declared[] = "team\0shop\0\0";
 
 static const struct process nginx = {.number = 1,
+				     .life = 1,
 				     .executable_path = path,
 				     .executable_name = "nginx",
 				     .cgroup_path = service,
 				     .declared = declared};
 static const struct process in_container = {.number = 2,
+					    .life = 2,
 					    .executable_name = "app",
 					    .cgroup_path = container,
 					    .container_id = container + 8};
-static const struct process unknown = {.number = 3, .executable_name = "kworker"};
+static const struct process unknown = {.number = 3, .life = 3, .executable_name = "kworker"};
 
 static void test_patterns(void **state)
 {
@@ -228,7 +230,7 @@ static void test_left_out_whole(void **state)
 	strategies_free(strategies);
 }
 
-/* Whose allocators are probed: each program is counted once, at the first rule of the heap that it falls under. */
+/* Whose allocators are probed: each process is counted once, at the first rule of the heap that it falls under. */
 static void test_heap(void **state)
 {
 	struct strategy_rule rules[] = {rule_named("cpu", STRATEGY_NEVER), rule_named("left", STRATEGY_NEVER),
@@ -238,9 +240,9 @@ static void test_heap(void **state)
 	struct strategies *strategies = strategies_of(rules, 3);
 	struct record_sample place = {.header.time = NS_PER_SECOND, .event = EVENT_ALLOCATION};
 	for (int i = 0; i < 3; i++) {
-		assert_false(strategies_want_heap(strategies, &nginx, NULL, NS_PER_SECOND));
-		assert_true(strategies_want_heap(strategies, &unknown, NULL, NS_PER_SECOND));
-		assert_true(strategies_want_heap(strategies, &in_container, NULL, NS_PER_SECOND));
+		assert_true(strategies_offer_heap(strategies, &nginx, NULL, NS_PER_SECOND) == 0);
+		assert_true(strategies_offer_heap(strategies, &unknown, NULL, NS_PER_SECOND) == 1);
+		assert_true(strategies_offer_heap(strategies, &in_container, NULL, NS_PER_SECOND) == 1);
 		/* A place of one that was chosen is no sample. */
 		assert_true(strategies_offer(strategies, &place, NULL, &nginx, NULL) == 1);
 	}
@@ -250,6 +252,127 @@ static void test_heap(void **state)
 	assert_int_equal(statistics_of(strategies, 2).offered, 2);
 	assert_int_equal(statistics_of(strategies, 2).taken, 2);
 	strategies_free(strategies);
+}
+
+/* What comes in the `second`th second: three services, some processes in it, none in most. */
+static unsigned arrivals(unsigned second)
+{
+	return second % 7 == 0 ? 12 : second % 3 == 0;
+}
+
+struct heap_run {
+	double sum, true_sum, factors;
+	unsigned processes, taken;
+};
+
+/* Processes that come, stay to the end, and are asked for each second, among some that are matched anew each time; each
+ * has a heap of its own size. */
+static struct heap_run run_heap(struct strategies *strategies)
+{
+	enum { SECONDS = 60, MOST = 400 };
+	static const char *const names[] = {"one", "two", "three"};
+	static struct process processes[MOST];
+	double factors[MOST];
+	struct heap_run run = {0};
+	for (unsigned second = 1; second <= SECONDS; second++) {
+		unsigned before = run.processes;
+		run.processes += arrivals(second);
+		for (unsigned i = 0; i < run.processes; i++) {
+			if (i >= before)
+				processes[i] = (struct process){.number = 2 * i + 1, .life = i + 1,
+								.executable_name = names[i % 3]};
+			processes[i].number += second % 20 == 0; /* another program */
+			double factor = strategies_offer_heap(strategies, &processes[i], NULL, second * NS_PER_SECOND);
+			if (i >= before)
+				factors[i] = factor;
+			assert_true(factor == factors[i]);
+			assert_true(factor == 0 || strategies_heap_factor(strategies, &processes[i]) == factor);
+		}
+		strategies_forget_processes(strategies);
+	}
+	for (unsigned i = 0; i < run.processes; i++) {
+		double size = 1000 * (1 + i % 11);
+		run.sum += factors[i] * size;
+		run.true_sum += size;
+		run.factors += factors[i];
+		run.taken += factors[i] > 0;
+	}
+	return run;
+}
+
+/* Over 400 runs the mean of the sums is what all hold, within 3.89 standard errors; a decision is for the life of a
+ * process, and counted once. */
+static void assert_heap_unbiased(const struct strategy_rule *rules, size_t count)
+{
+	enum { RUNS = 400 };
+	double sums[RUNS], mean = 0, squares = 0, true_sum = 0;
+	for (unsigned i = 0; i < RUNS; i++) {
+		struct strategy_rule copies[2];
+		struct strategies *strategies;
+		for (size_t k = 0; k < count; k++) {
+			copies[k] = rules[k];
+			copies[k].name = strdup("rule");
+			copies[k].kind = PROFILE_KIND_HEAP;
+		}
+		assert_int_equal(strategies_new(copies, count, i, 0, &strategies), 0);
+		struct heap_run run = run_heap(strategies);
+		struct strategy_statistics first = statistics_of(strategies, 0), last = statistics_of(strategies, count - 1);
+		assert_int_equal(first.offered, run.processes);
+		assert_int_equal(first.offered_weight, run.processes);
+		assert_int_equal(last.taken, run.taken);
+		if (count == 1)
+			assert_true(fabs(last.counted_weight - run.factors) < 1e-6);
+		else
+			assert_int_equal(first.taken, last.offered);
+		assert_true(run.taken > 0 && run.taken < run.processes);
+		sums[i] = run.sum;
+		mean += run.sum / RUNS;
+		true_sum = run.true_sum;
+		strategies_free(strategies);
+	}
+	for (unsigned i = 0; i < RUNS; i++)
+		squares += (sums[i] - mean) * (sums[i] - mean);
+	double error = sqrt(squares / (RUNS - 1) / RUNS);
+	if (fabs(mean - true_sum) > 3.89 * error)
+		fail_msg("%s: mean %g, true %g, standard error %g", strategy_name(rules[0].options.kind), mean, true_sum,
+			 error);
+}
+
+static void test_heap_by_chance(void **state)
+{
+	const struct strategy_rule process = {.options = {.kind = STRATEGY_PROBABILISTIC, .by = STRATEGY_BY_PROCESS,
+							  .ratio = 0.3}};
+	const struct strategy_rule interval = {.options = {.kind = STRATEGY_PROBABILISTIC, .by = STRATEGY_BY_INTERVAL,
+							   .ratio = 0.3, .interval_ns = 3 * NS_PER_SECOND}};
+	const struct strategy_rule rate = {.options = {.kind = STRATEGY_RATE, .samples = 2}};
+	const struct strategy_rule adaptive = {.options = {.kind = STRATEGY_ADAPTIVE, .samples = 600}};
+	struct strategy_rule both[] = {process, rate};
+	both[0].goes_on = true;
+	assert_heap_unbiased(&process, 1);
+	assert_heap_unbiased(&interval, 1);
+	assert_heap_unbiased(&rate, 1);
+	assert_heap_unbiased(&adaptive, 1);
+	assert_heap_unbiased(both, 2);
+}
+
+/* Other strategies, by which a process is not judged yet, let it weigh what it did; one that was never met is itself. */
+static void test_heap_factors_are_kept(void **state)
+{
+	struct strategy_rule half = rule_named("half", STRATEGY_PROBABILISTIC), all = rule_named("all", STRATEGY_ALWAYS);
+	half.kind = all.kind = PROFILE_KIND_HEAP;
+	half.options.by = STRATEGY_BY_PROCESS;
+	struct process process = {.number = 1, .life = 1, .executable_name = "x"};
+	struct strategies *before = strategies_of(&half, 1), *after = strategies_of(&all, 1);
+	while (strategies_offer_heap(before, &process, NULL, NS_PER_SECOND) == 0)
+		process.number = ++process.life;
+	strategies_keep_heap_factors(after, NULL);
+	assert_true(strategies_heap_factor(after, &process) == 1);
+	strategies_keep_heap_factors(after, before);
+	strategies_free(before);
+	assert_true(strategies_heap_factor(after, &process) == 2);
+	assert_true(strategies_offer_heap(after, &process, NULL, NS_PER_SECOND) == 1);
+	assert_true(strategies_heap_factor(after, &process) == 1);
+	strategies_free(after);
 }
 
 static void test_too_many(void **state)
@@ -268,6 +391,8 @@ int main(void)
 		cmocka_unit_test(test_combined),
 		cmocka_unit_test(test_left_out_whole),
 		cmocka_unit_test(test_heap),
+		cmocka_unit_test(test_heap_by_chance),
+		cmocka_unit_test(test_heap_factors_are_kept),
 		cmocka_unit_test(test_too_many),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,9 +210,14 @@ static void exporters_are_checked_as_a_whole(void **state)
 		       "2:13 strategies[0].event: means nothing without memory.growth");
 	assert_problem("strategies:\n  - {event: heap}\n",
 		       "2:13 strategies[0].event: means nothing without memory.heap.enabled");
-	assert_problem("memory: {heap: {enabled: true}}\nstrategies:\n  - {event: heap, strategy: rate, samples: 5}\n",
-		       "3:13 strategies[0].event: a heap is looked at always or never: rate would thin what is a state; "
-		       "memory.heap.interval, .budget and .processes say how closely");
+	assert_problem("memory: {heap: {enabled: true}}\nstrategies:\n"
+		       "  - {event: heap, strategy: probabilistic, ratio: 5%}\n",
+		       "3:5 strategies[0].by: process or interval is needed: what a process holds is known only where all "
+		       "that it frees is seen; memory.heap.interval says how many allocations are");
+	assert_problem("memory: {heap: {enabled: true}}\nstrategies:\n"
+		       "  - {event: heap, strategy: probabilistic, ratio: 5%, by: trace}\n",
+		       "3:59 strategies[0].by: process or interval is needed: what a process holds is known only where all "
+		       "that it frees is seen; memory.heap.interval says how many allocations are");
 	assert_problem("strategies:\n  - {}\n  - {}\n",
 		       "3:5 strategies[1].name: a second strategy named always; give each a name of its own");
 	assert_problem("strategies:\n  - {match: {unti: x}}\n",
