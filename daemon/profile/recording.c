@@ -278,7 +278,7 @@ void recording_set_strategies(struct recording *r, struct strategies *strategies
 	collector_set_leaving_out(r->collector, strategies_leave_out(strategies));
 	count_left_out(r);
 	if (strategies)
-		strategies_keep_heap_factors(strategies, r->strategies);
+		strategies_go_on(strategies, r->strategies);
 	strategies_free(r->strategies);
 	r->strategies = strategies;
 }

@@ -15,7 +15,8 @@
 
 struct rule {
 	struct strategy_rule rule;
-	struct strategy strategy;
+	struct strategy strategy; /* its seed tells the rule apart from all others, of other strategies too */
+	uint64_t since_ns;
 };
 
 /* What a process falls under. */
@@ -31,27 +32,10 @@ struct strategies {
 	struct recent_hash heap_decisions; /* heap_decision_key() -> the rule's factor, a double's bits */
 	struct recent_hash heap_factors;   /* life of a process that is looked at -> that of all rules together */
 	ARRAY(struct decision) decisions;
-	uint64_t since_ns;
 	/* Why processes are left out: bit i: their samples come to rule i, which takes them, but for the last. */
 	uint64_t reasons[LEFT_OUT_REASONS];
 	int reason_count;
 };
-
-void strategy_rule_free(struct strategy_rule *rule)
-{
-	struct strategy_match *match = &rule->match;
-	free(rule->name);
-	free(match->executable);
-	free(match->cgroup);
-	free(match->unit);
-	free(match->container);
-	for (size_t i = 0; i < match->attributes.count; i++) {
-		free(match->attributes.items[i].key);
-		free(match->attributes.items[i].pattern);
-	}
-	array_free(&match->attributes);
-	*rule = (struct strategy_rule){0};
-}
 
 int strategies_new(struct strategy_rule *rules, size_t count, uint64_t seed, uint64_t now_ns,
 		   struct strategies **ret)
@@ -67,13 +51,13 @@ int strategies_new(struct strategy_rule *rules, size_t count, uint64_t seed, uin
 		return -ENOMEM;
 	}
 	s->count = count;
-	s->since_ns = now_ns;
 	s->heap_decisions.limit = MAX_PROCESSES * 2; /* of some that come to several */
 	s->heap_factors.limit = MAX_PROCESSES;
 	for (size_t i = 0; i < count; i++) {
 		struct strategy_options options = rules[i].options;
 		options.seed = hash_mix(seed + i + 1);
 		s->rules[i].rule = rules[i];
+		s->rules[i].since_ns = now_ns;
 		rules[i] = (struct strategy_rule){0};
 		strategy_init(&s->rules[i].strategy, &options);
 	}
@@ -96,6 +80,37 @@ struct strategies *strategies_free(struct strategies *s)
 	free(s->rules);
 	free(s);
 	return NULL;
+}
+
+/* ---- Other strategies in place of these -------------------------------------------------------- */
+
+static void swap_hashes(struct recent_hash *a, struct recent_hash *b)
+{
+	struct recent_hash other = *a;
+	*a = *b;
+	*b = other;
+}
+
+/* What it has decided, knows of the load and has counted; its seed, by which it decides. */
+static void swap_states(struct rule *a, struct rule *b)
+{
+	struct rule other = *a;
+	a->strategy = b->strategy;
+	a->since_ns = b->since_ns;
+	b->strategy = other.strategy;
+	b->since_ns = other.since_ns;
+}
+
+void strategies_go_on(struct strategies *s, struct strategies *before)
+{
+	if (!before)
+		return;
+	for (size_t i = 0; i < s->count; i++)
+		for (size_t k = 0; k < before->count; k++)
+			if (strategy_rules_equal(&s->rules[i].rule, &before->rules[k].rule))
+				swap_states(&s->rules[i], &before->rules[k]);
+	swap_hashes(&s->heap_decisions, &before->heap_decisions);
+	swap_hashes(&s->heap_factors, &before->heap_factors);
 }
 
 /* ---- Matching -------------------------------------------------------------------------------- */
@@ -225,9 +240,10 @@ double strategies_offer(struct strategies *s, const struct record_sample *sample
 
 /* ---- Heaps ----------------------------------------------------------------------------------- */
 
-static uint64_t heap_decision_key(uint64_t life, unsigned rule)
+/* Lives are counted from 1, seeds are anywhere in 64 bits. */
+static uint64_t heap_decision_key(const struct strategy *strategy, uint64_t life)
 {
-	return life * STRATEGIES_MAX + rule;
+	return strategy->options.seed + life;
 }
 
 static double factor_from_bits(uint64_t bits)
@@ -245,15 +261,15 @@ static int put_factor(struct recent_hash *hash, uint64_t key, double factor)
 }
 
 /* What a rule has decided of the process, or does now. Without memory for that it is left out, and decided next time. */
-static double decide_heap(struct strategies *s, unsigned rule, const struct strategy_sample *offered)
+static double decide_heap(struct strategies *s, struct strategy *strategy, const struct strategy_sample *offered)
 {
-	uint64_t key = heap_decision_key(offered->process, rule);
+	uint64_t key = heap_decision_key(strategy, offered->process);
 	const uint64_t *known = recent_hash_get(&s->heap_decisions, key);
 	if (known)
 		return factor_from_bits(*known);
 	if (put_factor(&s->heap_decisions, key, 0) < 0)
 		return 0;
-	double factor = strategy_offer(&s->rules[rule].strategy, offered);
+	double factor = strategy_offer(strategy, offered);
 	put_factor(&s->heap_decisions, key, factor);
 	return factor;
 }
@@ -266,7 +282,7 @@ double strategies_offer_heap(struct strategies *s, const struct process *process
 		.time_ns = now_ns, .process = process->life, .service = decision.service, .weight = 1};
 	double factor = 1;
 	for (uint64_t left = decision.rules[PROFILE_KIND_HEAP]; left && factor > 0; left &= left - 1)
-		factor *= decide_heap(s, (unsigned)__builtin_ctzll(left), &offered);
+		factor *= decide_heap(s, &s->rules[__builtin_ctzll(left)].strategy, &offered);
 	if (factor > 0 && put_factor(&s->heap_factors, process->life, factor) < 0)
 		return 0;
 	return factor;
@@ -276,15 +292,6 @@ double strategies_heap_factor(struct strategies *s, const struct process *proces
 {
 	const uint64_t *known = recent_hash_get(&s->heap_factors, process->life);
 	return known ? factor_from_bits(*known) : 1;
-}
-
-void strategies_keep_heap_factors(struct strategies *s, struct strategies *before)
-{
-	if (!before)
-		return;
-	struct recent_hash unused = s->heap_factors;
-	s->heap_factors = before->heap_factors;
-	before->heap_factors = unused;
 }
 
 /* ---- Processes that are left out whole --------------------------------------------------------- */
@@ -354,9 +361,10 @@ void strategies_forget_processes(struct strategies *s)
 
 void strategies_reset(struct strategies *s, uint64_t now_ns)
 {
-	s->since_ns = now_ns;
-	for (size_t i = 0; i < s->count; i++)
+	for (size_t i = 0; i < s->count; i++) {
+		s->rules[i].since_ns = now_ns;
 		strategy_reset_statistics(&s->rules[i].strategy);
+	}
 }
 
 size_t strategies_count(const struct strategies *s)
@@ -370,22 +378,5 @@ void strategies_get(const struct strategies *s, size_t index, struct strategy_re
 	*ret = (struct strategy_report){.rule = &rule->rule,
 					.statistics = rule->strategy.statistics,
 					.services = rule->strategy.flows.count,
-					.since_ns = s->since_ns};
-}
-
-void strategy_rule_describe(const struct strategy_rule *rule, char *buffer, size_t size)
-{
-	static const char *const choices[] = {"sample", "process", "interval", "trace"};
-	const struct strategy_options *o = &rule->options;
-	const char *name = strategy_name(o->kind), *then = rule->goes_on ? ", then the next" : "";
-	const char *what = rule->kind == PROFILE_KIND_HEAP ? "new processes" : "samples";
-	if (o->kind == STRATEGY_PROBABILISTIC)
-		snprintf(buffer, size, "%s, %g %% by %s%s", name, 100 * o->ratio, choices[o->by], then);
-	else if (o->kind == STRATEGY_RATE)
-		snprintf(buffer, size, "%s, %g %s a second%s", name, o->samples, what, then);
-	else if (o->kind == STRATEGY_ADAPTIVE)
-		snprintf(buffer, size, "%s, %g %s a service and hour on %u hosts%s", name, o->samples, what,
-			 MAX_OF(o->hosts, 1u), then);
-	else
-		snprintf(buffer, size, "%s%s", name, then);
+					.since_ns = rule->since_ns};
 }

@@ -13,35 +13,9 @@
 #include "bpf/wire.h"
 #include "process/pod_names.h"
 #include "process/process.h"
-#include "profile/profile_kind.h"
-#include "profile/strategy.h"
+#include "profile/strategy_rule.h"
 
 #define STRATEGIES_MAX 64
-
-/* A pattern on one attribute that process_origin_visit() tells. */
-struct strategy_attribute {
-	char *key, *pattern;
-};
-
-/* Shell patterns; all that are given must match. NULL: anything does. */
-struct strategy_match {
-	char *executable; /* its path or base name */
-	char *cgroup;	  /* its path from the hierarchy's root */
-	char *unit;	  /* the systemd unit outside containers: "nginx.service" */
-	char *container;  /* its id, or its name where the engine or Kubernetes tells one */
-	ARRAY(struct strategy_attribute) attributes;
-};
-
-struct strategy_rule {
-	char *name; /* for people and metrics */
-	enum profile_kind kind; /* whose samples; of the heap, whose allocators are probed: by process or interval */
-	struct strategy_match match;
-	bool goes_on; /* what is taken is offered to the next rule that matches, weighing what it does by then */
-	struct strategy_options options; /* but for the seed */
-};
-
-/* Frees what the rule owns, not the rule. */
-void strategy_rule_free(struct strategy_rule *rule);
 
 struct strategies;
 
@@ -50,6 +24,10 @@ struct strategies;
 int strategies_new(struct strategy_rule *rules, size_t count, uint64_t seed, uint64_t now_ns,
 		   struct strategies **ret);
 struct strategies *strategies_free(struct strategies *strategies); /* accepts NULL, returns NULL */
+
+/* They come in place of others, which are good for nothing but strategies_free() then; NULL: there were none. Rules that
+ * are in both go on: what they decided of processes stays, and so does what they know of the load and have counted. */
+void strategies_go_on(struct strategies *strategies, struct strategies *before);
 
 /* The factor on a sample's weight, 1 or more; 0: it is not taken. `trace` is NULL where its thread was in no span;
  * `names` may be NULL. */
@@ -85,11 +63,8 @@ void strategies_count_left_out(struct strategies *strategies, int reason, uint64
 double strategies_offer_heap(struct strategies *strategies, const struct process *process, struct pod_names *names,
 			     uint64_t now_ns);
 
-/* As it was told last when it was not 0; 1 if it never was. */
+/* As it was told last when it was not 0, if by strategies that were before; 1 if it never was. */
 double strategies_heap_factor(struct strategies *strategies, const struct process *process);
-
-/* Until they are offered, processes stand for what they did by the strategies that were before; NULL: none. */
-void strategies_keep_heap_factors(struct strategies *strategies, struct strategies *before);
 
 /* Processes are matched anew. */
 void strategies_forget_processes(struct strategies *strategies);
@@ -107,6 +82,3 @@ struct strategy_report {
 /* NULL: there are none. */
 size_t strategies_count(const struct strategies *strategies);
 void strategies_get(const struct strategies *strategies, size_t index, struct strategy_report *ret);
-
-/* "probabilistic, 10 % by process", for people. */
-void strategy_rule_describe(const struct strategy_rule *rule, char *buffer, size_t size);

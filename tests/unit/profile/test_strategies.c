@@ -362,17 +362,97 @@ static void test_heap_factors_are_kept(void **state)
 	half.kind = all.kind = PROFILE_KIND_HEAP;
 	half.options.by = STRATEGY_BY_PROCESS;
 	struct process process = {.number = 1, .life = 1, .executable_name = "x"};
-	struct strategies *before = strategies_of(&half, 1), *after = strategies_of(&all, 1);
+	struct strategies *before = strategies_of(&half, 1), *after;
+	assert_int_equal(strategies_new(&all, 1, 2, 1000, &after), 0);
 	while (strategies_offer_heap(before, &process, NULL, NS_PER_SECOND) == 0)
 		process.number = ++process.life;
-	strategies_keep_heap_factors(after, NULL);
+	strategies_go_on(after, NULL);
 	assert_true(strategies_heap_factor(after, &process) == 1);
-	strategies_keep_heap_factors(after, before);
+	strategies_go_on(after, before);
 	strategies_free(before);
 	assert_true(strategies_heap_factor(after, &process) == 2);
 	assert_true(strategies_offer_heap(after, &process, NULL, NS_PER_SECOND) == 1);
 	assert_true(strategies_heap_factor(after, &process) == 1);
 	strategies_free(after);
+}
+
+static struct strategy_rule rule_of_heap(const char *name, enum strategy_kind kind, const char *unit)
+{
+	struct strategy_rule rule = rule_named(name, kind);
+	rule.kind = PROFILE_KIND_HEAP;
+	rule.options.samples = kind == STRATEGY_RATE ? 3 : 0;
+	rule.options.by = kind == STRATEGY_PROBABILISTIC ? STRATEGY_BY_PROCESS : STRATEGY_BY_SAMPLE;
+	rule.match.unit = unit ? strdup(unit) : NULL;
+	return rule;
+}
+
+enum { ASKED = 40 };
+
+/* What processes stand for; the first half is of a unit. */
+static void ask_of_heaps(struct strategies *strategies, double factors[ASKED])
+{
+	for (unsigned i = 0; i < ASKED; i++) {
+		struct process process = {.number = i + 1, .life = i + 1, .executable_name = "x"};
+		process.cgroup_path = i < ASKED / 2 ? service : NULL;
+		factors[i] = strategies_offer_heap(strategies, &process, NULL, NS_PER_SECOND);
+	}
+}
+
+/* A reload: the rule that did not change has decided already, wherever it stands now and whatever its seed would be; the
+ * one that did decides anew. */
+static void test_rules_go_on(void **state)
+{
+	struct strategy_rule old_rules[] = {rule_of_heap("some", STRATEGY_PROBABILISTIC, "nginx.service"),
+					    rule_of_heap("limit", STRATEGY_RATE, NULL)};
+	struct strategy_rule new_rules[] = {rule_named("cpu", STRATEGY_ALWAYS),
+					    rule_of_heap("some", STRATEGY_PROBABILISTIC, "nginx.service"),
+					    rule_of_heap("limit", STRATEGY_RATE, NULL)};
+	struct strategies *before = strategies_of(old_rules, 2), *after;
+	double factors[ASKED], again[ASKED];
+	ask_of_heaps(before, factors);
+	struct strategy_statistics some = statistics_of(before, 0);
+	assert_true(some.taken > 0 && some.taken < some.offered);
+	new_rules[2].options.samples = 1000;
+	assert_int_equal(strategies_new(new_rules, 3, 77, 5000, &after), 0);
+	strategies_go_on(after, before);
+	strategies_free(before);
+	ask_of_heaps(after, again);
+	assert_memory_equal(factors, again, sizeof(factors) / 2);
+	for (unsigned i = ASKED / 2; i < ASKED; i++)
+		assert_true(again[i] == 1);
+	assert_int_equal(statistics_of(after, 1).offered, some.offered);
+	assert_int_equal(statistics_of(after, 1).taken, some.taken);
+	assert_int_equal(statistics_of(after, 2).offered, ASKED / 2);
+	struct strategy_report report;
+	strategies_get(after, 1, &report);
+	assert_int_equal(report.since_ns, 1000);
+	strategies_get(after, 2, &report);
+	assert_int_equal(report.since_ns, 5000);
+	strategies_free(after);
+}
+
+static void test_rules_are_equal(void **state)
+{
+	static char name[] = "other", pattern[] = "n*";
+	struct strategy_rule rule = rule_of_heap("some", STRATEGY_PROBABILISTIC, "nginx.service"), same = rule, others[9];
+	struct strategy_attribute attribute = {name, pattern};
+	same.options.seed = same.options.interval_ns = 9;
+	assert_true(strategy_rules_equal(&rule, &same));
+	for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
+		others[i] = rule;
+	others[0].name = name;
+	others[1].kind = PROFILE_KIND_CPU;
+	others[2].goes_on = true;
+	others[3].match.unit = pattern;
+	others[4].match.unit = NULL;
+	others[5].match.cgroup = pattern;
+	others[6].options.ratio = 0.1;
+	others[7].options.by = STRATEGY_BY_INTERVAL;
+	others[8].match.attributes.items = &attribute;
+	others[8].match.attributes.count = 1;
+	for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
+		assert_false(strategy_rules_equal(&rule, &others[i]));
+	strategy_rule_free(&rule);
 }
 
 static void test_too_many(void **state)
@@ -393,6 +473,8 @@ int main(void)
 		cmocka_unit_test(test_heap),
 		cmocka_unit_test(test_heap_by_chance),
 		cmocka_unit_test(test_heap_factors_are_kept),
+		cmocka_unit_test(test_rules_go_on),
+		cmocka_unit_test(test_rules_are_equal),
 		cmocka_unit_test(test_too_many),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
