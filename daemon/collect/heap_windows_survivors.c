@@ -329,6 +329,6 @@ void heap_windows_judge(const struct window_process *p, struct heap_totals *tota
 		for (size_t k = i; k < end; k++)
 			judge_place(list[k].outliving, list[k].low, before, equal, room, growth);
 	}
-	totals->survived_bytes += before;
+	totals->survived_bytes += p->factor * before;
 	array_free(&places.list);
 }

@@ -91,6 +91,31 @@ static void add_chance_errors(const struct heap_variances *told, struct profile 
 	add(profile, failed, "alloc_space_error_95_bytes", QUANTILE_95 * sqrt(told->bytes));
 }
 
+/* An interval around a sum, wider by an error that does not depend on its own. */
+struct bounds {
+	double low, high;
+};
+
+static struct bounds widen(double sum, struct bounds bounds, double error)
+{
+	double middle = fmin(fmax(sum, bounds.low), bounds.high);
+	return (struct bounds){fmax(middle - hypot(middle - bounds.low, error), 0),
+			       middle + hypot(bounds.high - middle, error)};
+}
+
+static void add_window_bounds(const struct heap_totals *totals, const struct heap_told *told, struct profile *profile,
+			      bool *failed)
+{
+	struct bounds objects = widen(told->objects, (struct bounds){totals->objects_low, totals->objects_high},
+				      QUANTILE_95 * sqrt(told->variances.objects));
+	struct bounds bytes = widen(told->bytes, (struct bounds){totals->bytes_low, totals->bytes_high},
+				    QUANTILE_95 * sqrt(told->variances.bytes));
+	add(profile, failed, "windows_objects_low_95", objects.low);
+	add(profile, failed, "windows_objects_high_95", objects.high);
+	add(profile, failed, "windows_space_low_95_bytes", bytes.low);
+	add(profile, failed, "windows_space_high_95_bytes", bytes.high);
+}
+
 /* The error goes down with the square root of the time. */
 static void add_share_error(const struct heap_totals *totals, struct profile *profile, bool *failed)
 {
@@ -122,10 +147,7 @@ int heap_add_comments(const struct heap_totals *totals, const struct heap_told *
 	if (heap_was_windowed(totals))
 		add(profile, &failed, "inuse_estimated_survived_bytes", totals->survived_bytes);
 	if (heap_was_windowed(totals) && !told->in_all) {
-		add(profile, &failed, "windows_objects_low_95", totals->objects_low);
-		add(profile, &failed, "windows_objects_high_95", totals->objects_high);
-		add(profile, &failed, "windows_space_low_95_bytes", totals->bytes_low);
-		add(profile, &failed, "windows_space_high_95_bytes", totals->bytes_high);
+		add_window_bounds(totals, told, profile, &failed);
 		add_share_error(totals, profile, &failed);
 	}
 	add(profile, &failed, "heap_lost_places", (double)told->lost_places);

@@ -61,17 +61,27 @@ bool heap_values_any(const struct heap_values *values)
 	return any;
 }
 
-/* How a place is told. */
+/*
+ * How a place is told. Factors make fractions, and the same one of many places: of a single object that stands for 2.5,
+ * whoever rounds to the nearest tells 3 at each place. So each place has a point of its own, anywhere between 0 and 1, from
+ * which on it rounds up; as it stays the same, so does what is held.
+ */
 struct telling {
 	double factor;
+	double round_up; /* what is added before the fraction goes */
 	bool in_all;
 };
+
+static int64_t tell_value(const struct telling *telling, double value)
+{
+	return (int64_t)floor(telling->factor * value + telling->round_up);
+}
 
 /* What there is to tell of a sum of which so much was told. */
 static int64_t tell_sum(const struct telling *telling, double sum, double told)
 {
 	double all = fmax(sum, told);
-	return llround(telling->factor * (telling->in_all ? all : all - told));
+	return tell_value(telling, telling->in_all ? all : all - told);
 }
 
 static struct heap_freed freed_of(const struct telling *telling, const struct heap_place *place,
@@ -94,10 +104,10 @@ static struct heap_values values_of(const struct telling *telling, const struct 
 	return (struct heap_values){
 		.objects = tell_sum(telling, place->objects + total->objects, place->told_objects),
 		.bytes = tell_sum(telling, place->bytes + total->bytes, place->told_bytes),
-		.held_objects = llround(telling->factor * total->held_objects),
-		.held_bytes = llround(telling->factor * total->held_bytes),
-		.estimated_bytes = llround(telling->factor * fmin(o->bytes, most)),
-		.least_bytes = llround(telling->factor * fmin(o->least, most)),
+		.held_objects = tell_value(telling, total->held_objects),
+		.held_bytes = tell_value(telling, total->held_bytes),
+		.estimated_bytes = tell_value(telling, fmin(o->bytes, most)),
+		.least_bytes = tell_value(telling, fmin(o->least, most)),
 		.watched = (int64_t)MAX_OF(o->watched, o->samples),
 		.outlived = (int64_t)o->samples,
 		.freed = freed_of(telling, place, &total->freed),
@@ -125,7 +135,7 @@ struct teller {
 	const struct aggregate_window *window;
 	struct strategies *strategies;
 	struct hash entries;	/* key -> index in the window */
-	struct hash by_process; /* number -> index in `processes` */
+	struct hash by_process; /* its life -> index in `processes` */
 	ARRAY(struct told_process) processes; /* those of which the factor is not 1 */
 	struct heap_told *told;
 };
@@ -137,21 +147,58 @@ static void free_teller(struct teller *t)
 	array_free(&t->processes);
 }
 
-static struct telling telling_of(const struct teller *t, uint64_t entry)
+static struct telling telling_of(const struct teller *t, uint64_t entry, uint64_t key)
 {
 	const struct process *process = t->window->entries.items[entry].process;
-	return (struct telling){t->strategies ? strategies_heap_factor(t->strategies, process) : 1, t->told->in_all};
+	double factor = t->strategies ? strategies_heap_factor(t->strategies, process) : 1;
+	double round_up = factor == 1 ? 0.5 : ldexp((double)(key >> 11), -53);
+	return (struct telling){factor, round_up, t->told->in_all};
 }
 
-/* NULL: out of memory. */
+static void tell_total(struct teller *t, const struct heap_total *total)
+{
+	uint64_t key = key_of_total(total);
+	struct heap_place place = find_place(t->places, key);
+	const uint64_t *entry = hash_get(&t->entries, key);
+	if (!entry) {
+		struct telling itself = {1, 0.5, t->told->in_all};
+		t->told->lost_places++;
+		t->told->lost_bytes += (uint64_t)values_of(&itself, &place, total).bytes;
+		return;
+	}
+	struct telling telling = telling_of(t, *entry, key);
+	t->told->values[*entry] = values_of(&telling, &place, total);
+	double square = telling.factor * telling.factor;
+	t->told->variances.held_objects += square * total->held_object_variance;
+	t->told->variances.held_bytes += square * total->held_byte_variance;
+}
+
+/* A program that allocates nothing new is told of all the same: what it allocated is known. */
+static void tell_quiet(struct teller *t)
+{
+	for (size_t i = 0; i < t->places->list.count; i++) {
+		const struct heap_place *place = &t->places->list.items[i];
+		const uint64_t *entry = hash_get(&t->entries, place->key);
+		if (!entry)
+			continue;
+		struct telling telling = telling_of(t, *entry, place->key);
+		struct heap_values *values = &t->told->values[*entry];
+		values->objects = tell_sum(&telling, place->objects, place->told_objects);
+		values->bytes = tell_sum(&telling, place->bytes, place->told_bytes);
+		values->freed = freed_of(&telling, place, &(struct heap_lifetimes){0});
+		values->factor = telling.factor;
+	}
+}
+
+/* A process, whatever programs it ran, was chosen once. NULL: out of memory. */
 static struct told_process *find_told_process(struct teller *t, uint64_t entry)
 {
-	uint64_t number = t->window->entries.items[entry].process->number;
-	const uint64_t *known = hash_get(&t->by_process, number);
+	uint64_t life = t->window->entries.items[entry].process->life;
+	const uint64_t *known = hash_get(&t->by_process, life);
 	if (known)
 		return &t->processes.items[*known];
 	if (array_add(&t->processes, (struct told_process){.factor = t->told->values[entry].factor}) < 0 ||
-	    hash_put(&t->by_process, number, t->processes.count - 1) < 0)
+	    hash_put(&t->by_process, life, t->processes.count - 1) < 0)
 		return NULL;
 	return &t->processes.items[t->processes.count - 1];
 }
@@ -169,39 +216,17 @@ static int add_to_process(struct teller *t, uint64_t entry)
 	return 0;
 }
 
-static int tell_total(struct teller *t, const struct heap_total *total)
+static int sum_up(struct teller *t)
 {
-	uint64_t key = key_of_total(total);
-	struct heap_place place = find_place(t->places, key);
-	const uint64_t *entry = hash_get(&t->entries, key);
-	if (!entry) {
-		struct telling itself = {1, t->told->in_all};
-		t->told->lost_places++;
-		t->told->lost_bytes += (uint64_t)values_of(&itself, &place, total).bytes;
-		return 0;
+	int r = 0;
+	for (size_t i = 0; i < t->window->entries.count && r == 0; i++) {
+		const struct heap_values *values = &t->told->values[i];
+		t->told->objects += (double)values->objects;
+		t->told->bytes += (double)values->bytes;
+		if (values->factor > 1)
+			r = add_to_process(t, i);
 	}
-	struct telling telling = telling_of(t, *entry);
-	t->told->values[*entry] = values_of(&telling, &place, total);
-	double square = telling.factor * telling.factor;
-	t->told->variances.held_objects += square * total->held_object_variance;
-	t->told->variances.held_bytes += square * total->held_byte_variance;
-	return telling.factor == 1 ? 0 : add_to_process(t, *entry);
-}
-
-/* A program that allocates nothing new is told of all the same: what it allocated is known. */
-static void tell_quiet(struct teller *t)
-{
-	for (size_t i = 0; i < t->places->list.count; i++) {
-		const struct heap_place *place = &t->places->list.items[i];
-		const uint64_t *entry = hash_get(&t->entries, place->key);
-		if (!entry)
-			continue;
-		struct telling telling = telling_of(t, *entry);
-		struct heap_values *values = &t->told->values[*entry];
-		values->objects = tell_sum(&telling, place->objects, place->told_objects);
-		values->bytes = tell_sum(&telling, place->bytes, place->told_bytes);
-		values->freed = freed_of(&telling, place, &(struct heap_lifetimes){0});
-	}
+	return r;
 }
 
 /* f (f - 1) v^2, of what is told, f v. */
@@ -233,7 +258,9 @@ int heap_places_tell(const struct heap_places *places, const struct aggregate *a
 	if (r == 0 && in_all)
 		tell_quiet(&teller);
 	for (size_t i = 0; i < totals->list.count && r == 0; i++)
-		r = tell_total(&teller, &totals->list.items[i]);
+		tell_total(&teller, &totals->list.items[i]);
+	if (r == 0)
+		r = sum_up(&teller);
 	add_chance(&teller);
 	free_teller(&teller);
 	return r;

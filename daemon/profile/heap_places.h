@@ -33,7 +33,7 @@ struct heap_values {
 	int64_t estimated_bytes, least_bytes; /* that may be, and that are at least, see struct heap_outliving */
 	int64_t watched, outlived; /* samples of it */
 	struct heap_freed freed;
-	double factor; /* that is in them */
+	double factor; /* that is in them; 0: the place is not told of */
 };
 
 /* Is there a value that is not 0? */
@@ -52,6 +52,7 @@ struct heap_told {
 	bool has_estimates; /* is there inuse_estimated_space? The caller's to say */
 	bool in_all;	    /* see heap_places_tell() */
 	bool is_weighed;    /* a factor is not 1 */
+	double objects, bytes; /* sums of what is told to be allocated */
 	struct heap_variances variances;
 	uint64_t lost_places, lost_bytes; /* of which the stack is not known */
 };

@@ -2,10 +2,13 @@
 /* Samples of a heap made to agree with what was counted. */
 #include "profile/heap_estimate.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -45,12 +48,50 @@ static void test_method(void **state)
 	assert_false(heap_is_exact(&totals));
 }
 
+static double comment_of(const struct profile *profile, const char *name)
+{
+	size_t length = strlen(name);
+	for (size_t i = 0; i < profile->comments.count; i++) {
+		const char *text = profile_text(profile, profile->comments.items[i]);
+		if (!strncmp(text, name, length) && text[length] == '=')
+			return atof(text + length + 1);
+	}
+	fail_msg("no comment %s", name);
+	return 0;
+}
+
+/* Bounds of what was seen in windows are wider for what is not known of processes that were left out by chance. */
+static void test_bounds(void **state)
+{
+	struct heap_totals totals = {.interval = 1, .first_interval = 1, .windows = 5, .objects_low = 600,
+				     .objects_high = 1600, .bytes_low = 100, .bytes_high = 30000};
+	struct heap_told told = {.objects = 1000, .bytes = 10000};
+	struct heap_windows_statistics windows = {0};
+	struct profile *profile;
+	assert_int_equal(profile_new(&profile), 0);
+	assert_int_equal(heap_add_comments(&totals, &told, &windows, profile), 0);
+	assert_true(comment_of(profile, "windows_objects_low_95") == 600);
+	assert_true(comment_of(profile, "windows_objects_high_95") == 1600);
+	profile_free(profile);
+	/* 300 beside 400 and 600; of bytes more than there are. */
+	assert_int_equal(profile_new(&profile), 0);
+	told.is_weighed = true;
+	told.variances = (struct heap_variances){.objects = pow(300 / 1.96, 2), .bytes = pow(50000 / 1.96, 2)};
+	assert_int_equal(heap_add_comments(&totals, &told, &windows, profile), 0);
+	assert_true(comment_of(profile, "windows_objects_low_95") == 500);
+	assert_float_equal(comment_of(profile, "windows_objects_high_95"), 1000 + hypot(600, 300), 1);
+	assert_true(comment_of(profile, "windows_space_low_95_bytes") == 0);
+	assert_true(comment_of(profile, "alloc_space_error_95_bytes") == 50000);
+	profile_free(profile);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calibrate),
 		cmocka_unit_test(test_error),
 		cmocka_unit_test(test_method),
+		cmocka_unit_test(test_bounds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -275,7 +275,7 @@ static void test_factor(void **state)
 		tell(&w, &of, 1, &told);
 		objects += told.values[0].objects;
 		freed_objects += told.values[0].freed.objects[2];
-		assert_int_equal(told.values[0].held_objects, 3);
+		assert_in_range(told.values[0].held_objects, 3, 4);
 		assert_true(told.is_weighed);
 		free(told.values);
 	}
@@ -292,6 +292,74 @@ static void test_factor(void **state)
 	strategies_free(w.strategies);
 	w.strategies = NULL;
 	expect_freed(&w, freed(15, 0), 1);
+	end(&w);
+}
+
+/* One object at each of many places is two or three when the process stands for 2.5 of its kind. */
+static void test_rounding(void **state)
+{
+	enum { PLACES = 1000 };
+	struct world w;
+	struct heap_told told;
+	struct heap_total of[PLACES];
+	int64_t objects = 0, held = 0;
+	begin(&w);
+	w.process.life = w.process.number = 1;
+	w.process.executable_name = "x";
+	w.strategies = strategies_that_take(&w.process, 0.4);
+	for (unsigned i = 0; i < PLACES; i++) {
+		meet(&w, i + 1);
+		of[i] = total(i + 1, 1, 0, 1);
+	}
+	for (unsigned round = 0; round < 3; round++) {
+		tell(&w, of, PLACES, &told);
+		held = 0;
+		for (unsigned i = 0; i < PLACES; i++) {
+			assert_in_range(told.values[i].held_objects, 2, 3);
+			objects += told.values[i].objects;
+			held += told.values[i].held_objects;
+		}
+		/* Within 3.89 standard deviations of what is cut off. */
+		assert_true(fabs((double)held - 2500) <= 3.89 * 0.5 * sqrt(PLACES));
+		assert_int_equal(objects, held);
+		free(told.values);
+	}
+	strategies_free(w.strategies);
+	end(&w);
+}
+
+/* What is told in all of a process that has become another program, one place of it quiet, is of one process. */
+static void test_variance_of_process(void **state)
+{
+	struct world w;
+	struct heap_told told;
+	struct heap_totals totals = {.interval = 1, .first_interval = 1};
+	begin(&w);
+	struct process after = {.references = 1, .pid = 7, .start_time = 70, .exec_id = 2, .number = 2, .life = 1,
+				.executable_name = "x"};
+	struct record_sample sample = {.event = EVENT_ALLOCATION, .stack_id = 6, .pid = 7, .tid = 7, .user_frames = 1};
+	uint64_t frame = 1;
+	w.process.life = w.process.number = 1;
+	w.process.executable_name = "x";
+	w.strategies = strategies_that_take(&w.process, 0.5);
+	meet(&w, 5);
+	aggregate_add(&w.aggregate, &sample, &frame, NULL, &after);
+	struct heap_total both[] = {total(5, 3, 0, 0), total(6, 4, 0, 4)};
+	both[1].key.exec_id = 2;
+	tell(&w, both, 2, &told);
+	assert_true(told.objects == 14 && told.bytes == 140);
+	assert_float_equal(told.variances.objects, 2 * 1 * 7 * 7, 1e-9);
+	assert_float_equal(told.variances.held_bytes, 2 * 1 * 40 * 40, 1e-9);
+	free(told.values);
+	/* Of the first the kernel has nothing any more. */
+	assert_int_equal(array_add(&totals.list, both[1]), 0);
+	heap_places_subtract(&w.places, &totals);
+	assert_int_equal(heap_places_tell(&w.places, &w.aggregate, w.window, &totals, w.strategies, true, &told), 0);
+	assert_true(told.objects == 14);
+	assert_float_equal(told.variances.objects, 2 * 1 * 7 * 7, 1e-9);
+	free(told.values);
+	array_free(&totals.list);
+	strategies_free(w.strategies);
 	end(&w);
 }
 
@@ -352,6 +420,8 @@ int main(void)
 		cmocka_unit_test(test_freed),
 		cmocka_unit_test(test_only_freed),
 		cmocka_unit_test(test_factor),
+		cmocka_unit_test(test_rounding),
+		cmocka_unit_test(test_variance_of_process),
 		cmocka_unit_test(test_sums_are_unbiased),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
