@@ -11,8 +11,10 @@ reload, no probe is left.
 import contextlib
 import gzip
 import json
+import math
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -29,7 +31,7 @@ from running import running  # noqa: E402
 
 # Of this run alone: a program that another one's daemon probes takes those probes for ours.
 RUN = str(os.getpid())
-STEPS, NEVER_LOOKED_AT = f"heap_steps_{RUN}", f"heap_never_{RUN}"
+STEPS, NEVER_LOOKED_AT, PERHAPS = f"heap_steps_{RUN}", f"heap_never_{RUN}", f"heap_perhaps_{RUN}"
 CONFIGURATION = """
 memory: {{heap: {{enabled: true, interval: 1, budget: 100%, exe: [heap_steps_RUN]}}}}
 selection: {{exe: [heap_*_RUN]}}
@@ -41,6 +43,14 @@ strategies:
   - {{name: left, event: heap, strategy: never, match: {{exe: heap_never_RUN}}}}
   - {{name: others, event: heap, strategy: always}}
 """.replace("RUN", RUN)
+SOME = """
+strategies:
+  - {{name: some, event: heap, strategy: probabilistic, ratio: 50%, by: process}}
+"""
+ADDED = """
+  - {name: added, event: heap, strategy: always}
+"""
+CHOSEN_OF = 6
 PATIENT_INTERVALS = 30
 LAST_INTERVALS = 8  # ended processes are looked for every two seconds
 
@@ -74,16 +84,17 @@ def heap_daemon(bench, configuration=CONFIGURATION):
     return running(types.SimpleNamespace(path=bench.bolometer), extra=configuration)
 
 
-def switch_by_reload(daemon, is_on):
+def reload(daemon, change):
     path, said = daemon.directory / "c.yaml", daemon.said().count("configuration reloaded")
-    text = path.read_text()
-    for word in ("true", "false"):
-        text = text.replace(f"enabled: {word}", f"enabled: {str(is_on).lower()}")
-    path.write_text(text)
+    path.write_text(change(path.read_text()))
     daemon.process.send_signal(signal.SIGHUP)
     while daemon.said().count("configuration reloaded") == said:
         expect(daemon.process.poll() is None, f"it ended: {daemon.said()}")
         time.sleep(0.05)
+
+
+def switch_by_reload(daemon, is_on):
+    reload(daemon, lambda text: re.sub("enabled: (true|false)", f"enabled: {str(is_on).lower()}", text))
 
 
 def end_ns(profile):
@@ -290,4 +301,86 @@ def left_out(bench):
     return f"left: {seen['left']}, others: {seen['others']}"
 
 
-main([follows, left_out], keeps_awake=False)
+def has_probes(pid):
+    try:
+        return changed_code(pid) > 0
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for_chosen(daemon, programs):
+    """Those that are looked at, when the strategy has decided of all and their probes are set."""
+    for _ in range(PATIENT_INTERVALS):
+        strategy = daemon.status()["strategies"][0]
+        chosen = [program for program in programs if has_probes(program.pid)]
+        if strategy["offered"] == len(programs) and strategy["taken"] == len(chosen):
+            return strategy, chosen
+        wait_for_intervals(daemon, 1)
+    raise Undecided("not all programs are decided of")
+
+
+def check_told_bound(profile, kind, told, pids):
+    """What is told of a process, v, stands for two: the variance is v^2 / 2."""
+    sums = [sum(sample.values[kind] for sample in profile.samples if sample.labels["process.pid"] == pid) for pid in pids]
+    bound = 1.96 * math.sqrt(sum(v * v / 2 for v in sums))
+    expect(abs(told - bound) <= 5, f"{kind}: {told} told as bound, {bound} expected")
+
+
+def check_chosen(daemon, steps):
+    """Each value of the programs that were chosen is told twice. `steps`: pid -> what it allocated step by step."""
+    factor = 2
+    wait_for_profile(daemon, time.time_ns(), lambda profile: all(
+        values(profile, "leaks", pid)[2] == factor * count for pid, count in steps.items()))
+    profiles = heap_profiles(daemon)
+    expect_nothing_lost(profiles)
+    for pid, count in steps.items():
+        for place, size, held in (("leaks", 1000, count), ("churns", 300, 0), ("returns", 2000, count)):
+            seen = [sum(column) for column in zip(*(values(profile, place, pid)[:2] for profile in profiles))]
+            seen += values(profiles[-1], place, pid)[2:]
+            true = [count, count * size, held, held * size]
+            expect(seen == [factor * value for value in true], f"{place}: {seen} told, twice {true} expected")
+    said = comments(profiles[-1])
+    expect(said["heap_method"] == "sampled", f"{said}")
+    for kind, name in (("alloc_space", "alloc_space_error_95_bytes"), ("inuse_space", "inuse_space_error_95_bytes")):
+        check_told_bound(profiles[-1], kind, int(said[name]), steps)
+
+
+def check_reload(daemon, programs, chosen):
+    """A rule beside it leaves the one that chose as it is: the same are looked at, and none is decided of anew."""
+    before = daemon.status()["strategies"][0]
+    reload(daemon, lambda text: text + ADDED)
+    wait_for_intervals(daemon, 2)
+    expect(daemon.status()["strategies"][0] == before, f"{daemon.status()['strategies']} after {before}")
+    seen = [program for program in programs if has_probes(program.pid)]
+    expect(seen == chosen, f"{len(seen)} have probes after a reload, and {len(chosen)} had before")
+
+
+def check_one(daemon, pid, count):
+    answer = daemon.unix(f"/debug/pprof/heap?pid={pid}")
+    seen = values(Profile(gzip.decompress(answer.body)), "leaks", pid)
+    expect(seen == [count, 1000 * count, count, 1000 * count], f"{seen} told of the one process itself")
+
+
+def by_chance(bench):
+    """Of programs that do the same each is looked at with the chance 1/2, whole: those that are not have no probe, those
+    that are stand for two. (That sums are right in the mean unit tests show.)"""
+    if not links_exist(bench):
+        return NO_LINKS
+    configuration = CONFIGURATION.replace(STEPS, PERHAPS) + SOME
+    with heap_daemon(bench, configuration) as daemon, contextlib.ExitStack() as stack:
+        count = 10
+        programs = [stack.enter_context(stepping(bench, PERHAPS)) for _ in range(CHOSEN_OF)]
+        strategy, chosen = wait_for_chosen(daemon, programs)
+        expect(strategy["counted_weight"] == 2 * len(chosen), f"{strategy}")
+        for program in chosen:
+            if not program.truth()["probed"]:
+                raise Undecided("the probes came too late for the program")
+            program.step(count)
+        if chosen:  # but for once in 64 times
+            check_chosen(daemon, {program.pid: count for program in chosen})
+            check_one(daemon, chosen[0].pid, count)
+        check_reload(daemon, programs, chosen)
+    return f"{len(chosen)} of {CHOSEN_OF} stand for {2 * len(chosen)}"
+
+
+main([follows, left_out, by_chance], keeps_awake=False)
