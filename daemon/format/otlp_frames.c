@@ -184,27 +184,19 @@ static uint32_t location_index(struct otlp_dictionary *d, uint32_t location)
 
 /* ---- Stacks and links ------------------------------------------------------------------------ */
 
-/* What precedes the numbers of most stacks. */
-#define LIST_HEAD 2
-
 uint32_t otlp_stack(struct otlp_dictionary *d, const struct profile_sample *sample)
 {
 	const uint32_t *locations = &d->profile->stack_locations.items[sample->first_location];
 	uint32_t count = sample->location_count;
 	if (count == 0)
 		return 0;
-	/* The list's size comes first and is known last: the numbers move to right behind it. */
 	uint8_t *room = otlp_entry(d, OTLP_STACKS, WIRE_NUMBER_MAX + (size_t)count * WIRE_VARINT_MAX);
 	if (!room)
 		return 0;
-	uint8_t *numbers = room + LIST_HEAD, *end = numbers;
+	uint8_t *end = room + WIRE_HEAD;
 	for (uint32_t i = 0; i < count; i++)
 		end = wire_varint_at(end, location_index(d, locations[i]));
-	size_t size = (size_t)(end - numbers), head_size = wire_size_of_size(1, size);
-	if (head_size != LIST_HEAD)
-		memmove(room + head_size, numbers, size);
-	wire_size_at(room, 1, size);
-	return otlp_add_entry(d, OTLP_STACKS, room + head_size + size);
+	return otlp_add_entry(d, OTLP_STACKS, wire_end_at(room, 1, end));
 }
 
 uint32_t otlp_link(struct otlp_dictionary *d, const struct profile_link *link)

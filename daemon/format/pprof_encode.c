@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes pprof through protobuf-c without ever holding the whole message tree: the file is the
- * concatenation of many small Profile messages with one sample, location or string each. By the
- * rules of protobuf (repeated fields of concatenated messages are appended) that is, byte for byte,
- * the encoding of the one Profile that holds them all. Memory is one piece and the packed bytes.
+ * Writes pprof without ever holding the whole message tree: the file is the concatenation of many small Profile
+ * messages with one sample, location or string each. By the rules of protobuf (repeated fields of concatenated
+ * messages are appended) that is, byte for byte, the encoding of the one Profile that holds them all. Memory is
+ * one piece and the packed bytes. Samples, locations and strings, which are nearly all of a file, are written
+ * field by field; protobuf-c packs the rest.
  *
  * The model has strings that pprof has no place for: those in use here are numbered in their order.
  */
 #include "format/pprof.h"
 
 #include "format/gzip.h"
+#include "format/wire_writer.h"
 #include "profile.pb-c.h"
 
 #include <errno.h>
@@ -19,15 +21,14 @@
 
 #define NO_ID UINT32_MAX
 
+/* A label and a line have four numbers and three, so what precedes each is WIRE_HEAD bytes. */
+#define LABEL_MAX_SIZE (WIRE_HEAD + 4 * (1 + WIRE_VARINT_MAX))
+#define LINE_MAX_SIZE (WIRE_HEAD + 3 * (1 + WIRE_VARINT_MAX))
+
 struct pprof_writer {
 	const struct profile *profile;
 	struct text *packed;
 	uint32_t *string_ids; /* of the model's strings; NO_ID: not in the file */
-	ARRAY(uint64_t) ids;		/* of the sample being written */
-	ARRAY(Pprof__Label) labels;
-	ARRAY(Pprof__Label *) label_pointers;
-	ARRAY(Pprof__Line) lines;
-	ARRAY(Pprof__Line *) line_pointers;
 };
 
 /* protobuf-c appends what it packs through this. */
@@ -130,49 +131,63 @@ static int write_sample_types(struct pprof_writer *writer)
 	return 0;
 }
 
-/* Fills the scratch arrays with the labels of one sample. */
-static int collect_labels(struct pprof_writer *writer, const struct profile_sample *sample)
+/* Where a field of Profile begins that is written in place, with room for `size` bytes of contents behind WIRE_HEAD.
+ * NULL when out of memory. */
+static uint8_t *begin_field(struct pprof_writer *writer, size_t size)
 {
-	if (array_reserve(&writer->labels, sample->label_count) < 0 ||
-	    array_reserve(&writer->label_pointers, sample->label_count) < 0)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < sample->label_count; i++) {
-		const struct profile_label *label =
-			&writer->profile->labels.items[sample->first_label + i];
-		Pprof__Label *message = &writer->labels.items[i];
-		pprof__label__init(message);
-		message->key = string_id(writer, label->key);
-		message->str = string_id(writer, label->text);
-		message->num = label->text ? 0 : label->number;
-		message->num_unit = label->text ? 0 : string_id(writer, label->unit);
-		writer->label_pointers.items[i] = message;
+	return (uint8_t *)text_room(writer->packed, size + WIRE_NUMBER_MAX);
+}
+
+static void end_field(struct pprof_writer *writer, uint8_t *field, uint32_t number, uint8_t *end)
+{
+	writer->packed->length += (size_t)(wire_end_at(field, number, end) - field);
+}
+
+static uint8_t *label_at(const struct pprof_writer *writer, const struct profile_label *label, uint8_t *at)
+{
+	uint8_t *end = at + WIRE_HEAD;
+	end = wire_number_at(end, 1, string_id(writer, label->key));
+	end = wire_number_at(end, 2, string_id(writer, label->text));
+	if (!label->text) {
+		end = wire_number_at(end, 3, (uint64_t)label->number);
+		end = wire_number_at(end, 4, string_id(writer, label->unit));
 	}
-	return 0;
+	return wire_end_at(at, 3, end);
+}
+
+static uint8_t *location_ids_at(const uint32_t *locations, uint32_t count, uint8_t *at)
+{
+	uint8_t *end = at + WIRE_HEAD;
+	for (uint32_t i = 0; i < count; i++)
+		end = wire_varint_at(end, 1ULL + locations[i]);
+	return count ? wire_end_at(at, 1, end) : at;
+}
+
+static uint8_t *values_at(const int64_t *values, size_t count, uint8_t *at)
+{
+	uint8_t *end = at + WIRE_HEAD;
+	for (size_t i = 0; i < count; i++)
+		end = wire_varint_at(end, (uint64_t)values[i]);
+	return count ? wire_end_at(at, 2, end) : at;
 }
 
 static int write_sample(struct pprof_writer *writer, size_t index)
 {
 	const struct profile *profile = writer->profile;
 	const struct profile_sample *sample = &profile->samples.items[index];
-	if (array_reserve(&writer->ids, sample->location_count) < 0 ||
-	    collect_labels(writer, sample) < 0)
+	size_t types = profile->sample_types.count;
+	uint8_t *field = begin_field(writer, 2 * WIRE_NUMBER_MAX +
+						     (sample->location_count + types) * WIRE_VARINT_MAX +
+						     (size_t)sample->label_count * LABEL_MAX_SIZE);
+	if (!field)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < sample->location_count; i++)
-		writer->ids.items[i] =
-			1ULL + profile->stack_locations.items[sample->first_location + i];
-
-	Pprof__Sample message = PPROF__SAMPLE__INIT;
-	message.n_location_id = sample->location_count;
-	message.location_id = writer->ids.items;
-	message.n_value = profile->sample_types.count;
-	message.value = profile->values.items + index * profile->sample_types.count;
-	message.n_label = sample->label_count;
-	message.label = writer->label_pointers.items;
-
-	Pprof__Profile piece = PPROF__PROFILE__INIT;
-	piece.n_sample = 1;
-	piece.sample = &(Pprof__Sample *){&message};
-	return write_piece(writer, &piece);
+	uint8_t *at = location_ids_at(profile->stack_locations.items + sample->first_location,
+				      sample->location_count, field + WIRE_HEAD);
+	at = values_at(profile->values.items + index * types, types, at);
+	for (uint32_t i = 0; i < sample->label_count; i++)
+		at = label_at(writer, &profile->labels.items[sample->first_label + i], at);
+	end_field(writer, field, 2, at);
+	return 0;
 }
 
 static int write_mapping(struct pprof_writer *writer, size_t index)
@@ -196,41 +211,31 @@ static int write_mapping(struct pprof_writer *writer, size_t index)
 	return write_piece(writer, &piece);
 }
 
-static int collect_lines(struct pprof_writer *writer, const struct profile_location *location)
+static uint8_t *line_at(const struct profile_line *line, uint8_t *at)
 {
-	if (array_reserve(&writer->lines, location->line_count) < 0 ||
-	    array_reserve(&writer->line_pointers, location->line_count) < 0)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < location->line_count; i++) {
-		const struct profile_line *line =
-			&writer->profile->lines.items[location->first_line + i];
-		Pprof__Line *message = &writer->lines.items[i];
-		pprof__line__init(message);
-		message->function_id = line->function == PROFILE_NONE ? 0 : 1ULL + line->function;
-		message->line = line->line;
-		message->column = line->column;
-		writer->line_pointers.items[i] = message;
-	}
-	return 0;
+	uint8_t *end = at + WIRE_HEAD;
+	end = wire_number_at(end, 1, line->function == PROFILE_NONE ? 0 : 1ULL + line->function);
+	end = wire_number_at(end, 2, (uint64_t)line->line);
+	end = wire_number_at(end, 3, (uint64_t)line->column);
+	return wire_end_at(at, 4, end);
 }
 
 static int write_location(struct pprof_writer *writer, size_t index)
 {
-	const struct profile_location *location = &writer->profile->locations.items[index];
-	if (collect_lines(writer, location) < 0)
+	const struct profile *profile = writer->profile;
+	const struct profile_location *location = &profile->locations.items[index];
+	uint8_t *field =
+		begin_field(writer, 4 * WIRE_NUMBER_MAX + (size_t)location->line_count * LINE_MAX_SIZE);
+	if (!field)
 		return -ENOMEM;
-	Pprof__Location message = PPROF__LOCATION__INIT;
-	message.id = index + 1;
-	message.mapping_id = location->mapping == PROFILE_NONE ? 0 : 1ULL + location->mapping;
-	message.address = location->address;
-	message.n_line = location->line_count;
-	message.line = writer->line_pointers.items;
-	message.is_folded = location->is_folded;
-
-	Pprof__Profile piece = PPROF__PROFILE__INIT;
-	piece.n_location = 1;
-	piece.location = &(Pprof__Location *){&message};
-	return write_piece(writer, &piece);
+	uint8_t *at = wire_number_at(field + WIRE_HEAD, 1, index + 1);
+	at = wire_number_at(at, 2, location->mapping == PROFILE_NONE ? 0 : 1ULL + location->mapping);
+	at = wire_number_at(at, 3, location->address);
+	for (uint32_t i = 0; i < location->line_count; i++)
+		at = line_at(&profile->lines.items[location->first_line + i], at);
+	at = wire_number_at(at, 5, location->is_folded);
+	end_field(writer, field, 4, at);
+	return 0;
 }
 
 static int write_function(struct pprof_writer *writer, size_t index)
@@ -253,20 +258,15 @@ static int write_strings(struct pprof_writer *writer)
 {
 	const struct strings *strings = &writer->profile->strings;
 	struct text valid = {0};
-	int r = 0;
-	for (uint32_t i = 0; r == 0 && i < strings->count; i++) {
+	for (uint32_t i = 0; i < strings->count; i++) {
 		if (writer->string_ids[i] == NO_ID)
 			continue;
 		valid.length = 0;
 		text_add_utf8(&valid, strings_get(strings, i), strings_length(strings, i));
-		ProtobufCBinaryData bytes = {.len = valid.length, .data = (uint8_t *)valid.bytes};
-		Pprof__Profile piece = PPROF__PROFILE__INIT;
-		piece.n_string_table = 1;
-		piece.string_table = &bytes;
-		r = valid.failed ? -ENOMEM : write_piece(writer, &piece);
+		wire_put_text(writer->packed, 6, &valid);
 	}
 	text_free(&valid);
-	return r;
+	return writer->packed->failed ? -ENOMEM : 0;
 }
 
 static int write_header(struct pprof_writer *writer)
@@ -329,11 +329,6 @@ static int write_profile(struct pprof_writer *writer)
 static void writer_release(struct pprof_writer *writer)
 {
 	free(writer->string_ids);
-	array_free(&writer->ids);
-	array_free(&writer->labels);
-	array_free(&writer->label_pointers);
-	array_free(&writer->lines);
-	array_free(&writer->line_pointers);
 }
 
 static int encode_raw(const struct profile *profile, struct text *out)

@@ -73,6 +73,23 @@ static inline size_t wire_size_of_size(uint32_t field, size_t size)
 	return wire_varint_size((uint64_t)field << 3) + wire_varint_size(size);
 }
 
+/*
+ * A list or message whose size is known last: its contents are written WIRE_HEAD bytes behind `at`, to `end`, where
+ * there is room for WIRE_NUMBER_MAX more. What precedes them is put in, for which they move if it is longer, as
+ * it is from 128 bytes on. Returns where the next byte goes.
+ */
+#define WIRE_HEAD 2
+
+static inline uint8_t *wire_end_at(uint8_t *at, uint32_t field, uint8_t *end)
+{
+	uint8_t *contents = at + WIRE_HEAD;
+	size_t size = (size_t)(end - contents), head = wire_size_of_size(field, size);
+	if (head != WIRE_HEAD)
+		memmove(at + head, contents, size);
+	wire_size_at(at, field, size);
+	return at + head + size;
+}
+
 /* A number, also when it is 0: of a oneof. */
 static inline void wire_put_set_number(struct text *out, uint32_t field, uint64_t value)
 {

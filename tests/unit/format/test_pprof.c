@@ -111,6 +111,31 @@ static void test_round_trip(void **state)
 }
 
 /* What only OTLP has room for leaves no trace, not even in the table of strings. */
+/* The size that precedes a stack and its sample takes more bytes from 128 and from 16384 bytes on. */
+static void test_sizes_of_stacks(void **state)
+{
+	static const uint32_t limits[] = {0, 128, 16384};
+	_cleanup_profile_ struct profile *a = example();
+	_cleanup_profile_ struct profile *b = NULL;
+	struct text out = {0};
+	struct pprof_failure failure;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		for (uint32_t count = limits[i] < 16 ? 0 : limits[i] - 16; count < limits[i] + 4; count++) {
+			uint32_t first = (uint32_t)a->stack_locations.count;
+			for (uint32_t k = 0; k < count; k++)
+				array_add(&a->stack_locations, k % 3);
+			array_add(&a->samples, (struct profile_sample){
+				.first_location = first, .location_count = count,
+				.first_label = (uint32_t)a->labels.count});
+			array_add(&a->values, INT64_MIN);
+			array_add(&a->values, INT64_MAX);
+		}
+	assert_int_equal(pprof_encode(a, PPROF_RAW, &out), 0);
+	assert_int_equal(pprof_decode(out.bytes, out.length, 0, &failure, &b), 0);
+	compare(a, b);
+	text_free(&out);
+}
+
 static void test_resources_change_nothing(void **state)
 {
 	_cleanup_profile_ struct profile *plain = example();
@@ -248,7 +273,8 @@ static void test_invalid_utf8(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_sizes_of_stacks),
+		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_resources_change_nothing),
 		cmocka_unit_test(test_foreign),	   cmocka_unit_test(test_bomb),
 		cmocka_unit_test(test_invalid_utf8), cmocka_unit_test(test_frame_bomb),
