@@ -13,34 +13,52 @@
 
 /* ---- Labels ---------------------------------------------------------------------------------- */
 
-void builder_add_label(struct builder *b, struct profile_sample *sample, const char *key,
-		       const char *text, int64_t number)
+static const char *const label_keys[BUILDER_LABEL_KEYS] = {
+	[BUILDER_THREAD_ID] = "thread.id",
+	[BUILDER_THREAD_NAME] = "thread.name",
+	[BUILDER_CPU] = "cpu.logical_number",
+	/* Of the resource's attributes, those by which people tell samples apart in a pprof file. */
+	[BUILDER_RESOURCE_KEYS] = "process.pid",
+	"process.executable.name",
+	"container.id",
+	"service.name",
+	"k8s.namespace.name",
+	"k8s.pod.name",
+	"k8s.container.name",
+};
+
+/* The index of a key that nearly every sample has: looked for once. Only the empty text has index 0. */
+static uint32_t label_key(struct builder *b, unsigned key)
 {
-	struct profile_label label = {.key = builder_string(b, key),
-				      .text = text ? builder_string(b, text) : 0,
-				      .number = number};
+	if (!b->label_keys[key])
+		b->label_keys[key] = builder_string(b, label_keys[key]);
+	return b->label_keys[key];
+}
+
+static void add_label(struct builder *b, struct profile_sample *sample, struct profile_label label)
+{
 	CHECK(b, array_add(&b->profile->labels, label));
 	sample->label_count++;
 }
 
-/* Of the resource's attributes, those by which people tell samples apart in a pprof file. */
-static void add_origin_labels(struct builder *b, struct profile_sample *sample)
+void builder_add_label(struct builder *b, struct profile_sample *sample, const char *key,
+		       const char *text, int64_t number)
 {
-	static const char *const keys[] = {"container.id", "service.name", "k8s.namespace.name",
-					   "k8s.pod.name", "k8s.container.name"};
+	add_label(b, sample,
+		  (struct profile_label){.key = builder_string(b, key),
+					 .text = text ? builder_string(b, text) : 0,
+					 .number = number});
+}
+
+static void add_resource_labels(struct builder *b, struct profile_sample *sample)
+{
 	const struct profile_resource *resource = &b->profile->resources.items[sample->resource - 1];
-	uint32_t wanted[ARRAY_LENGTH(keys)];
-	for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
-		wanted[i] = builder_string(b, keys[i]);
-	for (uint32_t i = 0; i < resource->attribute_count && !b->failed; i++) {
-		struct profile_label label =
+	for (uint32_t i = 0; i < resource->attribute_count; i++) {
+		struct profile_label attribute =
 			b->profile->resource_attributes.items[resource->first_attribute + i];
-		for (size_t k = 0; k < ARRAY_LENGTH(keys); k++) {
-			if (label.key != wanted[k])
-				continue;
-			CHECK(b, array_add(&b->profile->labels, label));
-			sample->label_count++;
-		}
+		for (unsigned key = BUILDER_RESOURCE_KEYS; key < BUILDER_LABEL_KEYS; key++)
+			if (attribute.key == label_key(b, key))
+				add_label(b, sample, attribute);
 	}
 }
 
@@ -63,14 +81,15 @@ static void add_link_labels(struct builder *b, struct profile_sample *sample, co
 void builder_add_labels(struct builder *b, struct profile_sample *sample,
 			const struct aggregate_entry *entry)
 {
-	const struct process *process = entry->process;
-	builder_add_label(b, sample, "process.pid", NULL, process->pid);
-	builder_add_label(b, sample, "process.executable.name", process->executable_name, 0);
-	builder_add_label(b, sample, "thread.id", NULL, entry->tid);
-	builder_add_label(b, sample, "thread.name", entry->comm, 0);
-	add_origin_labels(b, sample);
+	add_resource_labels(b, sample);
+	add_label(b, sample,
+		  (struct profile_label){.key = label_key(b, BUILDER_THREAD_ID), .number = entry->tid});
+	add_label(b, sample,
+		  (struct profile_label){.key = label_key(b, BUILDER_THREAD_NAME),
+					 .text = builder_string(b, entry->comm)});
 	if (entry->cpu != AGGREGATE_ANY_CPU)
-		builder_add_label(b, sample, "cpu.logical_number", NULL, entry->cpu);
+		add_label(b, sample,
+			  (struct profile_label){.key = label_key(b, BUILDER_CPU), .number = entry->cpu});
 	if (b->options->link_labels && entry->link)
 		add_link_labels(b, sample, &b->window->links.items[entry->link - 1]);
 }

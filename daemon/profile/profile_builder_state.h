@@ -6,6 +6,15 @@
 #include "base/hash.h"
 #include "profile/profile_builder.h"
 
+/* Keys of labels that nearly every sample has. */
+enum builder_label_key {
+	BUILDER_THREAD_ID,
+	BUILDER_THREAD_NAME,
+	BUILDER_CPU,
+	BUILDER_RESOURCE_KEYS, /* the first of those that the resource's attributes have, too */
+	BUILDER_LABEL_KEYS = BUILDER_RESOURCE_KEYS + 7
+};
+
 struct builder {
 	const struct aggregate *aggregate;
 	const struct aggregate_window *window;
@@ -19,6 +28,7 @@ struct builder {
 	struct hash functions; /* same */
 	struct hash resources; /* address of a struct process -> index + 1 */
 	struct hash links;     /* the window's number of a link -> index + 1 */
+	uint32_t label_keys[BUILDER_LABEL_KEYS]; /* index of each in the profile's table; 0: not looked for yet */
 	char *kernel_notes;    /* identity of the running kernel; NULL: not read yet, or unreadable */
 	size_t kernel_notes_size;
 	bool failed;	       /* out of memory */
