@@ -348,6 +348,8 @@ static int add_to_window(struct aggregate *a, struct aggregate_window *window, u
 	struct aggregate_entry *entry = &window->entries.items[index];
 	if (!known && trace_hash)
 		entry->link = link_of(window, trace_hash, trace);
+	if (trace_hash && !entry->link)
+		a->unlinked++;
 	entry->count++;
 	entry->weight += sample->weight;
 	if (sample->event == EVENT_GROWTH)

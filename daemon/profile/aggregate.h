@@ -101,6 +101,7 @@ struct aggregate {
 	struct aggregate_window *opened; /* beside it */
 	struct aggregate_totals totals[PROFILE_KIND_COUNT];
 	uint64_t untimed; /* samples whose time was not kept: past the limit */
+	uint64_t unlinked; /* samples whose span was not kept, for lack of memory */
 };
 
 /* `limits` NULL: defaults. */

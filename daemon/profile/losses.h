@@ -38,6 +38,7 @@
 	     "looks at processes whose trace contexts were not found where they say")      \
 	LOSS(contexts_refused, c->contexts.refused,                                        \
 	     "processes whose trace contexts were not looked for because there were too many") \
+	LOSS(samples_unlinked, 0, "samples without the link to their span, for lack of memory") \
 	LOSS(names_refused, 0, "files without some of their names, for lack of room")      \
 	LOSS(names_forgotten, 0, "files whose names were given up to make room")           \
 	LOSS(code_names_forgotten, c->code_forgotten,                                      \

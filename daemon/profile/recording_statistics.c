@@ -159,6 +159,7 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 	recording_get_budget(r, &ret->budget);
 	ret->memory_budget = r->memory_budget;
 	losses_collect(&ret->losses, &c);
+	ret->losses.samples_unlinked = r->aggregate.unlinked;
 	add_jit_losses(r, &ret->losses);
 	ret->watched_processes =
 		memory_watch_sum(&r->memory, &ret->watched_first, &ret->watched_last);

@@ -96,6 +96,22 @@ static void test_cpus(void **state)
 	aggregate_deinit(&a);
 }
 
+/* A span for which there is no memory: each of its samples counts as unlinked. */
+static void expect_unlinked(struct aggregate *a, const struct record_sample *sample)
+{
+	struct aggregate_window *window = &a->current[PROFILE_KIND_CPU];
+	const struct record_trace trace = {.span_id = {3}};
+	size_t count = window->links.count, capacity = window->links.capacity;
+	window->links.count = window->links.capacity = SIZE_MAX / 2 + 1;
+	aggregate_add(a, sample, frames, &trace, &program);
+	aggregate_add(a, sample, frames, &trace, &program);
+	window->links.count = count;
+	window->links.capacity = capacity;
+	assert_int_equal(window->entries.items[window->entries.count - 1].count, 2);
+	assert_int_equal(window->entries.items[window->entries.count - 1].link, 0);
+	assert_int_equal(a->unlinked, 2);
+}
+
 /* Spans stand apart from when that is asked for. */
 static void test_links(void **state)
 {
@@ -114,6 +130,8 @@ static void test_links(void **state)
 		assert_int_equal(window->entries.items[i].count, i == 0 ? 4 : 2);
 		assert_int_equal(window->entries.items[i].link, i);
 	}
+	assert_int_equal(a.unlinked, 0);
+	expect_unlinked(&a, &sample);
 	aggregate_deinit(&a);
 }
 
