@@ -6,11 +6,14 @@ time, in percent of that: accounted (the profile's heap_cost_ns against heap_cpu
 
 windows alone  (a budget so small that probes never stay): how much more CPU time the program takes for its work around
                each window than before and after it
-budget 1 %     where probes stay: the recorder is switched on and off while the program runs
+probes stay    (--heap-budget 100%): a daemon's heap profile is stopped and started while the program runs
+budget 1 %     what that makes of it: the recorder is run and not run by turns
 every call     (--exact): the same
 Beside heaptrack and bcc's memleak, where they are installed and run: the same program under them.
 
     bench_heap.py BOLOMETER ALLOCATE [SECONDS [PAIRS [RATE...]]]
+
+SECONDS: of windows, and of stopping and starting. PAIRS: of runs with and without a recorder.
 """
 
 import bisect
@@ -25,13 +28,19 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "truth"))
+for room in ("truth", "service"):
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / room))
 from profile_reader import Profile  # noqa: E402
+from running import expect_status, running  # noqa: E402
 
 RATES = (1_000_000, 100_000, 10_000, 1_000)
 START_SECONDS = 1.2  # until the recorder has probed
 PAIR_SECONDS = 1.2
+# Of a daemon that is stopped or started, until probes are gone or there; and what is looked at then.
+SETTLE_SECONDS, SPAN_SECONDS = 0.25, 0.4
+CONFIGURATION = "memory: {{heap: {{enabled: true, budget: 100%%, exe: [allocate_%d]}}}}\n"
 MEMLEAK = "memleak-bpfcc"
 # Of a window probes are set some 10 ms before and removed 30 ms after; what lies around is like without.
 AROUND_NS = (40e6, 90e6)
@@ -157,6 +166,31 @@ def switched(bolometer, allocate, rate, options, pairs, directory):
     return f"accounted {statistics.mean(cost):.3f} %, {told}; probes stayed {stayed} of {pairs} times"
 
 
+def stopped_and_started(bolometer, allocate, rate, seconds):
+    """Of probes that stay: each time that they do, against the times before and after."""
+    lost, spans = [], []
+    with tempfile.TemporaryDirectory() as directory, running(
+            types.SimpleNamespace(path=bolometer), frequency=1, extra=CONFIGURATION % os.getpid()) as daemon:
+        program = Allocate(shutil.copy(allocate, f"{directory}/allocate_{os.getpid()}"), rate, 60 + seconds, directory)
+        with program:
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                for path in ("/api/stop", "/api/start"):
+                    expect_status(daemon.unix(path, "POST"), 200)
+                    time.sleep(SETTLE_SECONDS)
+                    begin = time.monotonic_ns()
+                    time.sleep(SPAN_SECONDS)
+                    spans.append((begin, time.monotonic_ns()))
+            cpu = dict(re.findall(r'heap_cpu_seconds_total{of="(\w+)"} (\S+)', daemon.health("/metrics").text))
+    off, on = spans[::2], spans[1::2]
+    for before, span, after in zip(off, on, off[1:]):
+        speeds = [program.points.speed(*at) for at in (before, span, after)]
+        if all(speeds):
+            lost.append((1 - speeds[1] / statistics.mean(speeds[::2])) * 100)
+    told = "not measured" if len(lost) < 2 else "measured %+.2f %% +- %.2f" % interval(lost)
+    return f"accounted {float(cpu['probes']) / float(cpu['processes']) * 100:.3f} %, {told}; {len(lost)} times"
+
+
 def under_heaptrack(allocate, rate, directory):
     """How many times slower the program is under it."""
     if not shutil.which("heaptrack"):
@@ -204,6 +238,7 @@ def main(bolometer, allocate, seconds="12", pairs="4", *rates):
                 print(f"{rate:>9,} a second: {what}", flush=True)
             say("windows alone: " + through_windows(bolometer, allocate, rate, float(seconds), directory))
             say("budget 1 %: " + switched(bolometer, allocate, rate, ["--heap-budget", "1%"], int(pairs), directory))
+            say("probes stay: " + stopped_and_started(bolometer, allocate, rate, float(seconds)))
             say("every call: " + switched(bolometer, allocate, rate, ["--exact"], 2, directory))
             say(under_heaptrack(allocate, rate, directory) + "; " + under_memleak(allocate, rate, directory))
     return 0
