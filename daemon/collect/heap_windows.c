@@ -34,10 +34,12 @@ static bool take_added(struct heap_windows *w, struct window_process *p)
 {
 	bool any = p->added.count > 0;
 	for (size_t i = 0; i < p->added.count; i++) {
-		if (array_add(&p->files, p->added.items[i]) < 0)
+		if (array_add(&p->files, p->added.items[i]) < 0) {
 			close_foreign(p->added.items[i].file);
-		else
+			w->statistics.unopened++;
+		} else {
 			p->is_stepped |= p->added.items[i].points.is_stepped;
+		}
 	}
 	p->added.count = 0;
 	return any;
@@ -45,6 +47,7 @@ static bool take_added(struct heap_windows *w, struct window_process *p)
 
 static void close_files(struct heap_windows *w, struct window_process *p)
 {
+	heap_windows_end_staying(w, p);
 	heap_windows_detach(w, p);
 	for (size_t i = 0; i < p->files.count; i++)
 		close_foreign(p->files.items[i].file);

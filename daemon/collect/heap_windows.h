@@ -37,6 +37,7 @@ struct heap_windows_statistics {
 	uint64_t unopened; /* times that a living process's probes could not be set */
 	uint64_t survivors_lost; /* objects that outlived a window and are in no estimate: out of memory, or not read */
 	uint64_t unplaced; /* samples of windows that are in no total: a process has too many places, or out of memory */
+	uint64_t ticks_lost; /* of CPU time in windows: what tells the program's progress there is less exact without */
 	uint64_t missed; /* processes that ended before their probes were set for the first time */
 	uint64_t promoted, demoted; /* to probes that stay, and back */
 	double cost_ns, cpu_ns; /* of the processes: what the probes cost, what they used */

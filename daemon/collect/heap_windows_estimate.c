@@ -348,6 +348,7 @@ void heap_windows_statistics_subtract(struct heap_windows_statistics *s, const s
 	s->unopened -= earlier->unopened;
 	s->survivors_lost -= earlier->survivors_lost;
 	s->unplaced -= earlier->unplaced;
+	s->ticks_lost -= earlier->ticks_lost;
 	s->missed -= earlier->missed;
 	s->promoted -= earlier->promoted;
 	s->demoted -= earlier->demoted;
@@ -363,6 +364,7 @@ void heap_windows_statistics_add(struct heap_windows_statistics *s, const struct
 	s->unopened += earlier->unopened;
 	s->survivors_lost += earlier->survivors_lost;
 	s->unplaced += earlier->unplaced;
+	s->ticks_lost += earlier->ticks_lost;
 	s->missed += earlier->missed;
 	s->promoted += earlier->promoted;
 	s->demoted += earlier->demoted;

@@ -290,7 +290,7 @@ static bool is_affordable(struct heap_windows *w, struct window_process *p)
 /* Returns its stratum. */
 static unsigned note_window(struct heap_windows *w, struct window_process *p, bool survivors, const struct opened *o)
 {
-	double ticks = fmin((double)o->ticks.all * w->prices.tick, o->cpu / 2);
+	double ticks = fmin((double)(o->ticks.all + o->ticks.lost) * w->prices.tick, o->cpu / 2);
 	double cost = cost_between(w, p, &o->begin, &o->end), all = cost_between(w, p, &o->before, &o->after) + ticks;
 	struct heap_window_reading reading = {.cpu = o->cpu, .cost = cost, .tick_cost = ticks,
 					      .wall = (double)o->armed_ns,
@@ -312,6 +312,7 @@ static unsigned note_window(struct heap_windows *w, struct window_process *p, bo
 	unsigned stratum = heap_phase_add(&p->phase, &reading, survivors);
 	p->cost += all;
 	w->statistics.windows++;
+	w->statistics.ticks_lost += o->ticks.lost;
 	w->statistics.cost_ns += all;
 	pthread_mutex_unlock(&w->lock);
 	return stratum;
@@ -394,7 +395,7 @@ static bool gives_way(struct heap_windows *w, struct window_process *p)
 static void note_price(struct heap_windows *w, const struct window_process *p, const struct opened *o, uint64_t own_ns)
 {
 	double cost = (double)(thread_cpu_ns() - own_ns) + cost_between(w, p, &o->before, &o->after) +
-		      (double)o->ticks.all * w->prices.tick;
+		      (double)(o->ticks.all + o->ticks.lost) * w->prices.tick;
 	pthread_mutex_lock(&w->lock);
 	heap_pace_note_window(&w->pace, cost);
 	pthread_mutex_unlock(&w->lock);
@@ -453,6 +454,24 @@ static void begin_to_stay(struct heap_windows *w, struct window_process *p)
 		note_unopened(w, p, r);
 }
 
+/* With the lock held. */
+static void add_cost(struct heap_windows *w, struct window_process *p, double cost)
+{
+	p->cost += cost;
+	w->statistics.cost_ns += cost;
+}
+
+void heap_windows_end_staying(struct heap_windows *w, struct window_process *p)
+{
+	if (!p->stays || !is_attached(p))
+		return;
+	struct heap_process now = read_counts(w, p);
+	pthread_mutex_lock(&w->lock);
+	add_cost(w, p, cost_between(w, p, &p->judged, &now));
+	pthread_mutex_unlock(&w->lock);
+	p->judged = now;
+}
+
 static void judge_staying(struct heap_windows *w, struct window_process *p)
 {
 	struct heap_process now = read_counts(w, p);
@@ -467,8 +486,7 @@ static void judge_staying(struct heap_windows *w, struct window_process *p)
 	p->judged = now;
 	p->judged_cpu = cpu;
 	pthread_mutex_lock(&w->lock);
-	p->cost += cost;
-	w->statistics.cost_ns += cost;
+	add_cost(w, p, cost);
 	p->staying = elapsed > 0 ? cost / elapsed * (double)NS_PER_SECOND : 0;
 	double staying = all_staying(w, &dearest);
 	bool must_leave = heap_pace_must_leave(&w->pace, p->staying, dearest, staying);

@@ -195,6 +195,8 @@ struct window_ticks heap_windows_count_ticks(const struct heap_windows *w, const
 void heap_windows_work_on(struct heap_windows *w, struct window_process *p, bool files_came);
 /* From now on nothing is counted. */
 void heap_windows_rest(struct heap_windows *w, const struct window_process *p);
+/* Before it is detached for good: what its probes that stay have cost since that was looked at last is added. */
+void heap_windows_end_staying(struct heap_windows *w, struct window_process *p);
 /* Nothing is counted from the beginning of it on. */
 void heap_windows_detach(struct heap_windows *w, struct window_process *p);
 

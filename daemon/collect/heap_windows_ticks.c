@@ -78,6 +78,6 @@ struct window_ticks heap_windows_count_ticks(const struct heap_windows *w, const
 	struct counting counting = {.returned_to = w->options.programs->skeleton->bss->heap_returned_to,
 				    .called_at = end->called_at,
 				    .page_size = (uint64_t)sysconf(_SC_PAGESIZE)};
-	task_clock_each_tick(clock, count_tick, &counting);
+	counting.ticks.lost = task_clock_each_tick(clock, count_tick, &counting);
 	return counting.ticks;
 }

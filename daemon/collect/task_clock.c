@@ -46,12 +46,23 @@ static int open_event(pid_t thread, uint64_t tick_ns)
 		.type = PERF_TYPE_SOFTWARE,
 		.config = PERF_COUNT_SW_TASK_CLOCK,
 		.disabled = 1,
+		.read_format = PERF_FORMAT_LOST,
 		.sample_period = tick_ns,
 		.sample_type = tick_ns ? PERF_SAMPLE_REGS_USER : 0,
 		.sample_regs_user = tick_ns ? 1ULL << REGISTER_OF_ADDRESS : 0,
 	};
 	long fd = syscall(SYS_perf_event_open, &attributes, thread, -1, -1, PERF_FLAG_FD_CLOEXEC);
 	return fd < 0 ? -errno : (int)fd;
+}
+
+/* What the kernel tells of it. Returns 0 or -EIO. */
+struct event_reading {
+	uint64_t ns, lost; /* records that found no room in the ring */
+};
+
+static int read_event(const struct task_clock_event *event, struct event_reading *ret)
+{
+	return read(event->fd, ret, sizeof(*ret)) == sizeof(*ret) ? 0 : -EIO;
 }
 
 static size_t page_size(void)
@@ -96,7 +107,7 @@ void task_clock_open(uint32_t pid, uint64_t tick_ns, struct task_clock *ret)
 {
 	char path[64];
 	struct dirent *entry;
-	*ret = (struct task_clock){.pid = pid};
+	*ret = (struct task_clock){.pid = pid, .tick_ns = tick_ns};
 	snprintf(path, sizeof(path), "/proc/%u/task", pid);
 	DIR *tasks = opendir(path);
 	bool failed = !tasks;
@@ -135,12 +146,13 @@ void task_clock_close(struct task_clock *clock)
 
 uint64_t task_clock_read(const struct task_clock *clock)
 {
-	uint64_t sum = 0, ns;
+	struct event_reading now;
+	uint64_t sum = 0;
 	if (!clock->events.count)
 		return process_cpu_ns((pid_t)clock->pid);
 	for (size_t i = 0; i < clock->events.count; i++)
-		if (read(clock->events.items[i].fd, &ns, sizeof(ns)) == sizeof(ns))
-			sum += ns;
+		if (read_event(&clock->events.items[i], &now) == 0)
+			sum += now.ns;
 	return sum;
 }
 
@@ -163,11 +175,25 @@ static void each_tick_in(const char *ring, task_tick_callback callback, void *us
 	}
 }
 
-void task_clock_each_tick(const struct task_clock *clock, task_tick_callback callback, void *userdata)
+/* Ticks of a thread that are not in its ring. */
+static uint64_t lost_by(const struct task_clock *clock, const struct task_clock_event *event)
 {
-	for (size_t i = 0; i < clock->events.count; i++)
-		if (clock->events.items[i].ring)
-			each_tick_in(clock->events.items[i].ring, callback, userdata);
+	struct event_reading now;
+	if (read_event(event, &now) < 0)
+		return 0;
+	return event->ring ? now.lost : now.ns / clock->tick_ns;
+}
+
+uint64_t task_clock_each_tick(const struct task_clock *clock, task_tick_callback callback, void *userdata)
+{
+	uint64_t lost = 0;
+	for (size_t i = 0; clock->tick_ns && i < clock->events.count; i++) {
+		const struct task_clock_event *event = &clock->events.items[i];
+		lost += lost_by(clock, event);
+		if (event->ring)
+			each_tick_in(event->ring, callback, userdata);
+	}
+	return lost;
 }
 
 /* ---- Cost ------------------------------------------------------------------------------------ */

@@ -10,7 +10,7 @@
 #include "base/array.h"
 
 #define TASK_CLOCK_THREADS 64 /* with more, the POSIX clock has to do */
-#define TASK_CLOCK_MOST_TICKS 400 /* of a thread: later ones are lost */
+#define TASK_CLOCK_MOST_TICKS 400 /* of a thread: later ones are only counted */
 
 struct task_clock_event {
 	int fd;
@@ -19,6 +19,7 @@ struct task_clock_event {
 
 struct task_clock {
 	uint32_t pid;
+	uint64_t tick_ns;
 	ARRAY(struct task_clock_event) events; /* one a thread; none: the POSIX clock */
 };
 
@@ -40,5 +41,6 @@ uint64_t task_clock_read(const struct task_clock *clock);
 /* `address`: of the instruction of the program at which a thread was. */
 typedef void (*task_tick_callback)(void *userdata, uint64_t address);
 
-/* Calls for each tick of a clock that was stopped. */
-void task_clock_each_tick(const struct task_clock *clock, task_tick_callback callback, void *userdata);
+/* Calls for each tick of a clock that was stopped. Returns how many more there were that are not known: past
+ * TASK_CLOCK_MOST_TICKS of a thread, or of one for which there was no memory. */
+uint64_t task_clock_each_tick(const struct task_clock *clock, task_tick_callback callback, void *userdata);

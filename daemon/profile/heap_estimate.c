@@ -158,6 +158,7 @@ int heap_add_comments(const struct heap_totals *totals, const struct heap_told *
 	add(profile, &failed, "heap_windows_unopened", (double)windows->unopened);
 	add(profile, &failed, "heap_survivors_lost", (double)windows->survivors_lost);
 	add(profile, &failed, "heap_windows_unplaced", (double)windows->unplaced);
+	add(profile, &failed, "heap_ticks_lost", (double)windows->ticks_lost);
 	add(profile, &failed, "heap_promoted", (double)windows->promoted);
 	add(profile, &failed, "heap_demoted", (double)windows->demoted);
 	add(profile, &failed, "heap_cost_ns", windows->cost_ns);
