@@ -162,7 +162,7 @@ static int resume_heap(struct collector *c)
 {
 	struct heap_probes_statistics probes = c->heap.statistics;
 	collector_get_heap_statistics(c, &c->past_windows);
-	heap_table_fold(&c->heap_table, 0, 0);
+	heap_table_fold(&c->heap_table, 0, 0, NULL);
 	c->heap_table.scale = NULL;
 	heap_probes_end(&c->heap);
 	c->heap_windows = heap_windows_free(c->heap_windows);

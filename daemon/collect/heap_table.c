@@ -405,7 +405,20 @@ static int note_block_of(void *userdata, const void *key, const void *value)
 	return !block->window && is_meant(fold, &block->site) ? array_add(&fold->blocks, k) : 0;
 }
 
-void heap_table_fold(struct heap_table *table, uint32_t pid, uint64_t process_start)
+/* Keeps those that are meant, and leaves no others in the list. */
+static void keep_meant(struct heap_table *table, const struct fold *fold, struct heap_totals *all)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < all->list.count; i++) {
+		if (!is_meant(fold, &all->list.items[i].key))
+			continue;
+		keep_total(table, &all->list.items[i]);
+		all->list.items[kept++] = all->list.items[i];
+	}
+	all->list.count = kept;
+}
+
+void heap_table_fold(struct heap_table *table, uint32_t pid, uint64_t process_start, struct heap_totals *ret)
 {
 	struct fold fold = {.pid = pid, .process_start = process_start};
 	struct heap_totals all = {.interval = table->interval};
@@ -413,9 +426,9 @@ void heap_table_fold(struct heap_table *table, uint32_t pid, uint64_t process_st
 	const struct bolometer_bpf *s = table->programs->skeleton;
 	int r = for_each_entry(s->maps.heap_sites, add_site, &reader);
 	scale(table, &all);
-	for (size_t i = 0; r == 0 && i < all.list.count; i++)
-		if (is_meant(&fold, &all.list.items[i].key))
-			keep_total(table, &all.list.items[i]);
+	if (r < 0)
+		all.list.count = 0;
+	keep_meant(table, &fold, &all);
 	if (r == 0)
 		r = for_each_entry(s->maps.heap_live, note_block_of, &fold);
 	for (size_t i = 0; i < fold.blocks.count; i++)
@@ -423,28 +436,12 @@ void heap_table_fold(struct heap_table *table, uint32_t pid, uint64_t process_st
 	if (r < 0)
 		log_warning("the heap profile of process %u (0: of all) up to now is not all kept: %s", pid,
 			    strerror(-r));
-	array_free(&all.list);
 	array_free(&fold.blocks);
 	hash_free(&reader.index);
-}
-
-struct each_site {
-	heap_site_callback callback;
-	void *userdata;
-};
-
-static int tell_site(void *userdata, const void *key, const void *value)
-{
-	const struct each_site *each = userdata;
-	struct heap_site_key k;
-	memcpy(&k, key, sizeof(k));
-	return each->callback(each->userdata, &k, value);
-}
-
-int heap_table_each_site(const struct programs *programs, heap_site_callback callback, void *userdata)
-{
-	struct each_site each = {callback, userdata};
-	return for_each_entry(programs->skeleton->maps.heap_sites, tell_site, &each);
+	if (ret)
+		*ret = all;
+	else
+		array_free(&all.list);
 }
 
 struct each_block {

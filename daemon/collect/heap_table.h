@@ -37,19 +37,15 @@ void heap_table_regulate(struct heap_table *table);
 void heap_table_expire(struct heap_table *table, uint64_t now_ns);
 
 /* Makes the totals of the process with that number that started then (pid 0: of all) final. What it holds is not known
- * any more: its probes go, or have just come. */
-void heap_table_fold(struct heap_table *table, uint32_t pid, uint64_t process_start);
+ * any more: its probes go, or have just come. *ret: what has become final; free with array_free(&ret->list). NULL: that is
+ * not asked for. */
+void heap_table_fold(struct heap_table *table, uint32_t pid, uint64_t process_start, struct heap_totals *ret);
 
 typedef int (*heap_block_callback)(void *userdata, const struct heap_block_key *key,
 				   const struct heap_block *block);
 
 /* Calls for each sampled object alive. Any thread may. Returns 0, what `callback` returned below 0, or -errno. */
 int heap_table_each_block(const struct programs *programs, heap_block_callback callback, void *userdata);
-
-typedef int (*heap_site_callback)(void *userdata, const struct heap_site_key *key, const struct heap_site *site);
-
-/* As well, for each place. */
-int heap_table_each_site(const struct programs *programs, heap_site_callback callback, void *userdata);
 
 /* Changes one that is there. Returns 0 or -ENOENT. */
 int heap_table_change_block(const struct programs *programs, const struct heap_block_key *key,

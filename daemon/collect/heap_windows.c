@@ -273,7 +273,8 @@ static struct window_process *add_process(struct heap_windows *w, uint32_t pid, 
 	if (!p)
 		return NULL;
 	*p = (struct window_process){.pid = pid, .index = index, .window_ns = WINDOW_NS,
-				     .stays = w->options.budget >= 1, .period_ns = w->pace.period_ns, .factor = 1};
+				     .stays = w->options.budget >= 1, .period_ns = w->pace.period_ns, .factor = 1,
+				     .most_places = HEAP_MOST_PLACES};
 	/* Its windows have other numbers than those of an earlier time: calls that were on their way when its probes
 	 * were taken away are still known to the program, and would hide all that are made below them. */
 	p->number = monotonic_ns() / 1000 * SURVIVOR_WINDOWS;

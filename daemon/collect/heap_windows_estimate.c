@@ -159,8 +159,22 @@ static void end_phase_at(struct heap_windows *w, size_t at, struct heap_ended *e
 		return;
 	}
 	end_phase(w, p);
+	heap_windows_thin_places(p, ended);
 	p->due_ns = monotonic_ns();
 	p->must_fold = false;
+}
+
+/* What is known of it. Its numbers stay as they are, as the thread leaves it alone meanwhile: of another one that has its
+ * pid by now nothing is taken. */
+static void make_final(struct heap_windows *w, struct window_process *p, struct heap_table *table)
+{
+	struct heap_totals totals = {0};
+	if (p->is_closed)
+		heap_windows_end_following(w, p);
+	if (p->process_start)
+		heap_table_fold(table, p->pid, p->process_start, &totals);
+	heap_windows_note_watched(w, p, &totals);
+	array_free(&totals.list);
 }
 
 void heap_windows_update(struct heap_windows *w, struct heap_table *table)
@@ -174,12 +188,8 @@ void heap_windows_update(struct heap_windows *w, struct heap_table *table)
 	while (at < w->processes.count) {
 		struct window_process *p = w->processes.items[at];
 		heap_windows_note_start(w, p);
-		uint32_t pid = p->pid; /* not of another one that has its number by now */
-		uint64_t start = p->process_start;
 		pthread_mutex_unlock(&w->lock);
-		heap_windows_settle(w, p);
-		if (start)
-			heap_table_fold(table, pid, start);
+		make_final(w, p, table);
 		pthread_mutex_lock(&w->lock);
 		end_phase_at(w, at, &table->ended);
 		pthread_cond_signal(&w->changed);

@@ -3,6 +3,10 @@
  * What windows have seen at each place of a process. For how much a window stands is known when it is over, so what the
  * programs in the kernel have added up for it is taken out then, before the next one opens, and added to the window's stratum
  * (heap_phase.h).
+ *
+ * All of a phase stays until its end, as what its windows count for is known better with each of them. So a process that
+ * has met three quarters of the places that it may have begins another phase, and what there is nothing left to say of is
+ * given up.
  */
 #include "collect/heap_windows_state.h"
 
@@ -16,7 +20,8 @@
 #include <math.h>
 #include <string.h>
 
-#define MOST_PLACES 16384 /* of a process; the samples of others are lost */
+#define ALL_PLACES 65536 /* of all processes together, some 20 MB */
+#define LEAST_PLACES 1024
 #define BATCH 512U
 
 ssize_t heap_windows_place_of(struct window_process *p, const struct heap_site_key *site)
@@ -26,13 +31,80 @@ ssize_t heap_windows_place_of(struct window_process *p, const struct heap_site_k
 	if (known)
 		return (ssize_t)*known;
 	size_t at = p->places.count;
-	if (at == MOST_PLACES || array_add(&p->places, (struct window_place){.site = *site}) < 0)
+	if (at >= p->most_places || array_add(&p->places, (struct window_place){.site = *site}) < 0)
 		return -ENOMEM;
 	if (hash_put(&p->place_of_site, key, at) < 0) {
 		p->places.count--;
 		return -ENOMEM;
 	}
 	return (ssize_t)at;
+}
+
+/* `share_error`: the largest of the process's places. One with less than half of that is not missed. */
+static bool is_needed(const struct window_process *p, const struct window_place *place, double share_error)
+{
+	bool is_share_needed = place->share.bytes > 0 &&
+			       heap_share_error_95(&place->share, &p->shares) > share_error / 2;
+	return place->outlived || is_share_needed;
+}
+
+/* The places that are needed, in their order. *numbers: of each place, which of these it is. Returns 0 or -ENOMEM. */
+static int number_needed(const struct window_process *p, size_t *numbers, struct hash *ret)
+{
+	double share_error = heap_windows_share_error(p);
+	size_t count = 0;
+	int r = 0;
+	for (size_t i = 0; i < p->places.count && r == 0; i++) {
+		const struct window_place *place = &p->places.items[i];
+		numbers[i] = SIZE_MAX;
+		if (!is_needed(p, place, share_error))
+			continue;
+		numbers[i] = count++;
+		r = hash_put(ret, heap_site_mix(&place->site), numbers[i]);
+	}
+	return r;
+}
+
+/* What was watched there is final. */
+static void give_up(const struct window_place *place, struct heap_ended *ended)
+{
+	struct heap_total total = {.key = place->site, .outliving = {.watched = place->watched}};
+	if (place->watched)
+		heap_ended_add(ended, &total);
+}
+
+void heap_windows_thin_places(struct window_process *p, struct heap_ended *ended)
+{
+	struct hash needed = {0};
+	_cleanup_free_ size_t *numbers = calloc(p->places.count + 1, sizeof(*numbers));
+	if (!numbers || number_needed(p, numbers, &needed) < 0) { /* then they stay */
+		hash_free(&needed);
+		return;
+	}
+	size_t count = p->places.count;
+	p->places.count = 0;
+	for (size_t i = 0; i < count; i++)
+		if (numbers[i] == SIZE_MAX)
+			give_up(&p->places.items[i], ended);
+		else
+			p->places.items[p->places.count++] = p->places.items[i];
+	for (size_t i = 0; i < p->cohorts.count; i++)
+		p->cohorts.items[i].place = numbers[p->cohorts.items[i].place]; /* something of it has outlived */
+	hash_free(&p->place_of_site);
+	p->place_of_site = needed;
+	p->kept_places = p->places.count;
+	array_shrink(&p->places, p->places.count);
+}
+
+bool heap_windows_are_many_places(const struct window_process *p)
+{
+	return p->places.count >= p->most_places / 4 * 3 && p->places.count - p->kept_places >= p->most_places / 8;
+}
+
+void heap_windows_share_places(const struct heap_windows *w, struct window_process *p)
+{
+	size_t share = ALL_PLACES / MAX_OF(w->processes.count, (size_t)1);
+	p->most_places = MIN_OF(MAX_OF(share, (size_t)LEAST_PLACES), (size_t)HEAP_MOST_PLACES);
 }
 
 /* ---- A window -------------------------------------------------------------------------------- */

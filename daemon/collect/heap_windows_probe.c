@@ -358,7 +358,8 @@ static void follow_pace(struct heap_windows *w, struct window_process *p)
 	pthread_mutex_lock(&w->lock);
 	bool has_changed = p->period_ns != w->pace.period_ns;
 	p->period_ns = w->pace.period_ns;
-	p->must_fold |= has_changed && p->phase.windows;
+	heap_windows_share_places(w, p);
+	p->must_fold |= (has_changed && p->phase.windows) || heap_windows_are_many_places(p);
 	pthread_mutex_unlock(&w->lock);
 }
 

@@ -19,6 +19,7 @@ struct task_clock;
 #define WINDOW_NS NS_PER_MS
 #define WINDOW_SAMPLES 50 /* aimed at; after so many fewer are taken */
 #define WATCHED_SAMPLES 200 /* in one that looks at frees */
+#define HEAP_MOST_PLACES 16384 /* of a process */
 #define SURVIVOR_WINDOWS 3 /* one of so many looks also at frees, first the second */
 
 struct window_file {
@@ -104,6 +105,8 @@ struct window_process {
 	struct memory_readings readings; /* since the first window that looked at frees */
 	ARRAY(struct window_place) places;
 	struct hash place_of_site; /* heap_site_mix() -> index of `places` */
+	size_t most_places;	   /* that it may have; the samples of others are lost */
+	size_t kept_places;	   /* of them, how many were there when the phase began */
 	struct heap_share_sums shares; /* since the last profile */
 	double factor; /* processes it stands for */
 };
@@ -139,6 +142,15 @@ void heap_windows_note_start(const struct heap_windows *w, struct window_process
 /* Index of the place in `places`, or -ENOMEM, also where it would be one too many. With the lock held. */
 ssize_t heap_windows_place_of(struct window_process *p, const struct heap_site_key *site);
 
+/* How many it may have now. With the lock held. */
+void heap_windows_share_places(const struct heap_windows *w, struct window_process *p);
+
+/* Should its phase end, so that places can be given up? With the lock held. */
+bool heap_windows_are_many_places(const struct window_process *p);
+
+/* Between two phases: gives up the places of which nothing is left to say. With the lock held. */
+void heap_windows_thin_places(struct window_process *p, struct heap_ended *ended);
+
 /* Takes what the last window, which was of that stratum, has seen out of the kernel. */
 void heap_windows_take_places(struct heap_windows *w, struct window_process *p, unsigned stratum);
 
@@ -163,8 +175,11 @@ void heap_windows_note_memory(struct window_process *p, uint64_t bytes);
 /* A window that looked at frees is over: what is left has outlived it. */
 void heap_windows_mark_survivors(struct heap_windows *w, struct window_process *p);
 
-/* Notes how many samples were watched in the phase that ends. */
-void heap_windows_settle(struct heap_windows *w, struct window_process *p);
+/* It has ended: what it still follows dies with it. */
+void heap_windows_end_following(struct heap_windows *w, struct window_process *p);
+
+/* Notes how many samples were watched in the phase that ends, of what becomes final with it. */
+void heap_windows_note_watched(struct heap_windows *w, struct window_process *p, const struct heap_totals *totals);
 
 /* What is left of a place of which so many samples were watched in this phase, with a factor for its bytes. */
 struct heap_outliving heap_windows_conclude(const struct window_place *place, uint64_t watched, double factor);
@@ -180,6 +195,7 @@ void heap_windows_free_process(struct heap_windows *w, struct window_process *p)
 /* Of the CPU time of a window; of them, those that found the program at no probe. */
 struct window_ticks {
 	uint64_t all, own;
+	uint64_t lost; /* besides: not known which */
 };
 
 /* CPU time, ns, between two ticks in a window of that length, ns, of which they may take a part; 0: none. */

@@ -206,45 +206,31 @@ void heap_windows_mark_survivors(struct heap_windows *w, struct window_process *
 
 /* ---- A phase's end --------------------------------------------------------------------------- */
 
-struct watching {
-	struct window_process *process;
-	uint64_t lost; /* samples */
-};
-
-static int note_watched(void *userdata, const struct heap_site_key *key, const struct heap_site *site)
-{
-	struct watching *watching = userdata;
-	struct window_process *p = watching->process;
-	if (key->pid != p->pid || key->process_start != p->process_start || !site->watched)
-		return 0;
-	ssize_t place = heap_windows_place_of(p, key);
-	if (place < 0)
-		watching->lost += site->watched;
-	else
-		p->places.items[place].watched += site->watched;
-	return 0;
-}
-
-/* What it still follows dies with it. */
-static void end_following(struct heap_windows *w, struct window_process *p)
+void heap_windows_end_following(struct heap_windows *w, struct window_process *p)
 {
 	struct survey survey;
-	look(w, p, &survey);
+	uint64_t lost = look(w, p, &survey) < 0; /* one at least */
+	pthread_mutex_lock(&w->lock);
 	count_alive(w, p, &survey);
+	w->statistics.survivors_lost += lost;
+	pthread_mutex_unlock(&w->lock);
 	for (size_t i = 0; i < survey.found.count; i++)
 		heap_table_remove_block(w->options.programs, &survey.found.items[i].key);
 	array_free(&survey.found);
 }
 
-void heap_windows_settle(struct heap_windows *w, struct window_process *p)
+void heap_windows_note_watched(struct heap_windows *w, struct window_process *p, const struct heap_totals *totals)
 {
-	struct watching watching = {.process = p};
 	pthread_mutex_lock(&w->lock);
-	if (p->is_closed)
-		end_following(w, p);
-	if (heap_table_each_site(w->options.programs, note_watched, &watching) < 0)
-		watching.lost++; /* one at least */
-	w->statistics.survivors_lost += watching.lost;
+	for (size_t i = 0; i < totals->list.count; i++) {
+		const struct heap_total *total = &totals->list.items[i];
+		uint64_t watched = total->outliving.watched;
+		ssize_t place = watched ? heap_windows_place_of(p, &total->key) : 0;
+		if (place < 0)
+			w->statistics.survivors_lost += watched;
+		else if (watched)
+			p->places.items[place].watched += watched;
+	}
 	pthread_mutex_unlock(&w->lock);
 }
 

@@ -102,7 +102,7 @@ static struct programs programs = {.skeleton = &skeleton};
 static void add_place(uint64_t process_start, uint32_t exec_id)
 {
 	struct heap_site_key key = {.stack_id = 5, .pid = PID, .process_start = process_start, .exec_id = exec_id};
-	struct heap_site site = {.objects = 10 * HEAP_WEIGHT_ONE, .bytes = 1000, .samples = 10};
+	struct heap_site site = {.objects = 10 * HEAP_WEIGHT_ONE, .bytes = 1000, .samples = 10, .watched = 7};
 	site.freed[1] = (struct heap_sum){9 * HEAP_WEIGHT_ONE, 900};
 	struct heap_block_key at = {.address = 0x1000, .host_pid = PID, .program = (uint32_t)process_start};
 	struct heap_block block = {.site = key, .size = 100, .interval = HEAP_EXACT_INTERVAL};
@@ -167,11 +167,16 @@ static void test_fold(void **state)
 	struct heap_table *table = *state;
 	add_place(1000, 1);
 	add_place(2000, 1);
-	heap_table_fold(table, PID, 1000);
+	struct heap_totals totals;
+	heap_table_fold(table, PID, 1000, &totals);
+	assert_int_equal(totals.list.count, 1);
+	assert_int_equal(totals.list.items[0].key.process_start, 1000);
+	assert_int_equal(totals.list.items[0].outliving.watched, 7);
+	array_free(&totals.list);
 	expect_place(table, 1000, 1000, 0, true);
 	expect_place(table, 2000, 1000, 100, false);
 	assert_int_equal(bss.heap_live_count, 1);
-	heap_table_fold(table, 0, 0);
+	heap_table_fold(table, 0, 0, NULL);
 	expect_place(table, 2000, 1000, 0, true);
 	assert_int_equal(maps[1].count + maps[2].count, 0);
 }
