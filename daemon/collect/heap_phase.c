@@ -12,7 +12,7 @@
 #define PRICE_WINDOWS 4 /* before they tell a price */
 #define LEAST_PRICE_DEVIATION 0.05 /* a window with frees differs by more than their probes */
 #define TICKED_PRICE_DEVIATION 0.35 /* at one moment; where there are ticks, it need not be better known */
-#define SLOWED 0.02 /* of what probes take is own time behind them, at most twice as much */
+#define SLOWED 0.06 /* of what probes take seems own time behind them, at most twice as much: see heap_phase.h */
 
 /* ---- Sums ------------------------------------------------------------------------------------ */
 
