@@ -14,12 +14,13 @@
 #include "collect/uprobe_multi.h"
 
 #include <bpf/libbpf.h>
+#include <errno.h>
 
-int heap_points_attach(const struct programs *programs, int file, uint32_t pid, const struct heap_points *points,
+int heap_points_attach(struct programs *programs, int file, uint32_t pid, const struct heap_points *points,
 		   bool frees, struct heap_attached *ret)
 {
-	const struct bolometer_bpf *s = programs->skeleton;
 	bool in_session = points->in_sessions && programs->has_sessions;
+	const struct bolometer_bpf *s = in_session ? programs->skeleton : programs_with_single_probes(programs);
 	struct uprobe_multi_target target = {.file = file,
 					     .offsets = points->returns,
 					     .cookies = points->return_cookies,
@@ -27,6 +28,8 @@ int heap_points_attach(const struct programs *programs, int file, uint32_t pid, 
 					     .pid = pid,
 					     .returns = true};
 	*ret = (struct heap_attached)HEAP_ATTACHED_NONE;
+	if (!s)
+		return -ENOTSUP;
 	if (!in_session) {
 		int link = uprobe_multi_attach(bpf_program__fd(s->progs.on_allocator_return),
 					       UPROBE_MULTI, &target);

@@ -20,7 +20,7 @@ struct heap_attached {
 #define HEAP_ATTACHED_NONE {-1, -1}
 
 /* Sets the probes in the process; `frees`: also those on functions that free. Returns 0 or -errno. */
-int heap_points_attach(const struct programs *programs, int file, uint32_t pid, const struct heap_points *points,
+int heap_points_attach(struct programs *programs, int file, uint32_t pid, const struct heap_points *points,
 		   bool frees, struct heap_attached *ret);
 
 /* Takes them away: waits for the kernel, some 30 ms. */

@@ -25,7 +25,7 @@
 struct heap_windows;
 
 struct heap_windows_options {
-	const struct programs *programs;
+	struct programs *programs;
 	double budget; /* share of a process's CPU time; 1 or more: probes stay, whatever they cost */
 	bool are_rare; /* as of heap_windows_set_rare() */
 	double allowed; /* as of heap_windows_allow() */

@@ -104,8 +104,8 @@ static void choose_programs(const struct programs *programs, const struct progra
 	bpf_program__set_autoload(s->progs.on_free, options->select_children);
 	bpf_program__set_autoload(s->progs.on_page_fault, options->growth);
 	bpf_program__set_autoload(s->progs.on_oom_victim, options->oom);
-	bpf_program__set_autoload(s->progs.on_allocator_call, options->heap);
-	bpf_program__set_autoload(s->progs.on_allocator_return, options->heap);
+	bpf_program__set_autoload(s->progs.on_allocator_call, options->heap && !programs->has_sessions);
+	bpf_program__set_autoload(s->progs.on_allocator_return, options->heap && !programs->has_sessions);
 	bpf_program__set_autoload(s->progs.on_allocator_session, options->heap && programs->has_sessions);
 	bpf_program__set_autoload(s->progs.thin_heap, options->heap);
 }
@@ -190,9 +190,16 @@ void programs_close(struct programs *programs)
 {
 	programs_detach_tracepoints(programs);
 	left_out_close(&programs->left_out);
+	single_probes_close(&programs->single_probes);
 	bolometer_bpf__destroy(programs->skeleton);
 	free(programs->settings);
 	*programs = (struct programs){0};
+}
+
+const struct bolometer_bpf *programs_with_single_probes(struct programs *programs)
+{
+	return programs->has_sessions ? single_probes_load(&programs->single_probes, programs->skeleton)
+				      : programs->skeleton;
 }
 
 /* ---- Settings -------------------------------------------------------------------------------- */

@@ -98,25 +98,30 @@ uint64_t programs_map_bytes(struct programs *programs)
 	return bytes;
 }
 
-static bool is_on_allocators(const struct programs *programs, const struct bpf_program *program)
+static bool is_on_allocators(const struct bolometer_bpf *s, const struct bpf_program *program)
 {
-	const struct bolometer_bpf *s = programs->skeleton;
 	return program == s->progs.on_allocator_call || program == s->progs.on_allocator_return ||
 	       program == s->progs.on_allocator_session;
 }
 
-uint64_t programs_run_ns(const struct programs *programs, bool with_allocators)
+static uint64_t run_ns_of(const struct bolometer_bpf *s, bool with_allocators)
 {
 	struct bpf_program *program;
 	uint64_t run_ns = 0;
-	bpf_object__for_each_program(program, programs->skeleton->obj) {
+	bpf_object__for_each_program(program, s->obj) {
 		struct bpf_prog_info info = {0};
 		uint32_t size = sizeof(info);
-		if (!with_allocators && is_on_allocators(programs, program))
+		if (!with_allocators && is_on_allocators(s, program))
 			continue;
 		int fd = bpf_program__fd(program); /* negative: it is not loaded */
 		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0)
 			run_ns += info.run_time_ns;
 	}
 	return run_ns;
+}
+
+uint64_t programs_run_ns(const struct programs *programs, bool with_allocators)
+{
+	const struct bolometer_bpf *single = single_probes_get(&programs->single_probes);
+	return run_ns_of(programs->skeleton, with_allocators) + (single && with_allocators ? run_ns_of(single, true) : 0);
 }
