@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bolometer.skel.h"
+#include "collect/heap_pace.h"
 #include "collect/safe_mode.h"
 #include "collect/uprobe_trials.h"
 
@@ -186,10 +187,8 @@ static void read_cgroup_pids(const struct selection *selection, struct hash *ret
 		log_warning("the processes of a selected cgroup are not all known: %s", strerror(-r));
 }
 
-void collector_update_heap(struct collector *c, uint64_t now)
+static void look_at_heap(struct collector *c, uint64_t now)
 {
-	if (!c->options.heap || !c->running || c->heap_is_paused)
-		return;
 	if (now - c->cgroup_pids_ns >= NS_PER_SECOND) {
 		read_cgroup_pids(c->selection, &c->cgroup_pids);
 		if (c->options.heap_selection)
@@ -197,8 +196,19 @@ void collector_update_heap(struct collector *c, uint64_t now)
 		c->cgroup_pids_ns = now;
 	}
 	heap_probes_update(&c->heap, now);
-	heap_table_regulate(&c->heap_table);
 	heap_windows_update(c->heap_windows, &c->heap_table);
+}
+
+void collector_update_heap(struct collector *c, uint64_t now, bool at_once)
+{
+	if (!c->options.heap || !c->running || c->heap_is_paused)
+		return;
+	heap_table_regulate(&c->heap_table);
+	if (!at_once && now < c->heap_due_ns)
+		return;
+	uint64_t before = thread_cpu_ns();
+	look_at_heap(c, now);
+	c->heap_due_ns = now + heap_pace_pause(c->heap_allowed, thread_cpu_ns() - before);
 }
 
 int collector_read_heap(const struct collector *c, struct heap_totals *ret)

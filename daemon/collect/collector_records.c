@@ -197,13 +197,13 @@ static void settle_period(struct collector *c, uint64_t now)
 	c->settle_ns = 0;
 }
 
-void collector_drain(struct collector *c)
+static void drain(struct collector *c, bool everything)
 {
 	uint64_t now = monotonic_ns();
 	settle_period(c, now);
 	if (c->options.growth && c->attached)
 		growth_events_regulate(&c->growth, now);
-	collector_update_heap(c, now);
+	collector_update_heap(c, now, everything);
 	ring_buffer__consume(c->ring);
 	c->sideband_seen_ns = now;
 	sideband_drain(c->sideband, now, on_sideband, c);
@@ -217,6 +217,11 @@ void collector_drain(struct collector *c)
 		collector_refresh_cgroups(c);
 		c->last_expiry = now;
 	}
+}
+
+void collector_drain(struct collector *c)
+{
+	drain(c, true);
 }
 
 /* Waking up costs more than the samples of a steady host, so it wakes up less often. */
@@ -237,7 +242,7 @@ static int pace(struct collector *c)
 static int on_drain(struct loop_source *source, uint32_t events, void *userdata)
 {
 	struct collector *c = userdata;
-	collector_drain(c);
+	drain(c, false);
 	c->options.on_drained(c->options.userdata);
 	return pace(c);
 }

@@ -28,6 +28,7 @@ struct collector {
 	struct heap_windows_statistics past_windows; /* of those before the last pause */
 	bool heap_is_rare;   /* their windows are */
 	double heap_allowed; /* what they may cost, CPU ns a second; INFINITY: no limit */
+	uint64_t heap_due_ns; /* when they are looked at next, at the earliest */
 	bool heap_is_paused; /* they are to be, but not now */
 	struct hash cgroup_pids; /* in the selected cgroups, where allocators are probed */
 	struct hash heap_cgroup_pids; /* in those selected for that */
@@ -91,4 +92,5 @@ int collector_require_heap(unsigned safe_mode, struct collect_failure *failure);
 int collector_start_heap(struct collector *c);
 void collector_pause_heap(struct collector *c);
 void collector_get_heap_statistics(struct collector *c, struct heap_windows_statistics *ret);
-void collector_update_heap(struct collector *c, uint64_t now);
+/* As often as the budget has room for it, or at once. */
+void collector_update_heap(struct collector *c, uint64_t now, bool at_once);

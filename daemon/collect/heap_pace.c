@@ -7,6 +7,14 @@
 #define WINDOWS_PART 0.5    /* of what is allowed */
 #define STAYING_PART 0.5
 #define TO_SPARE 1.5
+#define LOOKING_PART 0.2      /* of it, more */
+#define LONGEST_PAUSE_NS 8e9 /* or what has ended is probed for ever */
+
+uint64_t heap_pace_pause(double allowed, uint64_t cost_ns)
+{
+	double pause = (double)cost_ns / (LOOKING_PART * allowed) * 1e9;
+	return (uint64_t)MIN_OF(pause, LONGEST_PAUSE_NS);
+}
 
 void heap_pace_note_window(struct heap_pace *pace, double cost_ns)
 {

@@ -10,6 +10,9 @@
  * shorter period must fit with half as much to spare. The other half is for probes that stay: when all of them cost
  * more, the dearest process goes to windows; a process gets such probes only when all would then cost half of that
  * half at most.
+ *
+ * Beside both, the loop looks which processes there are, which of them run and what they map: of thousands that is
+ * milliseconds a time. It pauses after each look for so long that it takes a fifth of what is allowed more.
  */
 #pragma once
 
@@ -22,6 +25,9 @@ struct heap_pace {
 	double window_ns; /* the mean cost of a window lately; 0: none was open */
 	uint64_t period_ns; /* 0: not drawn up yet */
 };
+
+/* How long the loop leaves allocators alone after a look that cost so much, ns; `allowed`: CPU ns a second. */
+uint64_t heap_pace_pause(double allowed, uint64_t cost_ns);
 
 /* A window has cost so much, of both sides. */
 void heap_pace_note_window(struct heap_pace *pace, double cost_ns);

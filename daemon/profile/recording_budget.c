@@ -22,6 +22,7 @@
 #define PRICE_SLICES_MIN 8
 #define PRICE_SLICES_MAX 40
 #define PRICE_LOOKS 16
+#define PRICE_PATIENCE 4
 #define PRICE_STEPS (2000000000ULL / BUDGET_STEP_NS)
 
 struct recording_budget {
@@ -124,6 +125,10 @@ static uint64_t spent_since(uint64_t now, uint64_t *last)
 static void look_at_price(struct recording_budget *budget, const struct cost *cost)
 {
 	if (!budget->price || ++budget->price_steps % PRICE_STEPS)
+		return;
+	/* While a dear start is paid off, what can wait does. */
+	if (budget->controller.present_share < budget->controller.options.share / 2 &&
+	    budget->price_steps % (PRICE_PATIENCE * PRICE_STEPS))
 		return;
 	budget->interrupt_ns = interrupt_cost_look(budget->price, 1);
 	budget->tick_ns = tick_cost(budget, cost); /* the steps before keep what they were told */

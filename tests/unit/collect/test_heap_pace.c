@@ -107,6 +107,19 @@ static void test_dearest_leaves(void **state)
 	assert_true(all <= 5e6);
 }
 
+/* Looks that cost more are rarer, but something is seen even where next to nothing is allowed. */
+static void test_looks_are_paced(void **state)
+{
+	static const uint64_t costs[] = {50000, 2000000, 5000000};
+	assert_int_equal(heap_pace_pause(INFINITY, 5000000), 0);
+	for (size_t i = 0; i < 3; i++) {
+		double looking = (double)costs[i] / (double)heap_pace_pause(4e6, costs[i]) * 1e9;
+		assert_true(looking <= 0.2001 * 4e6 && looking >= 0.1999 * 4e6);
+	}
+	assert_int_equal(heap_pace_pause(0, 1000), 8 * SECOND);
+	assert_int_equal(heap_pace_pause(0.1e6, 2000000), 8 * SECOND);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +129,7 @@ int main(void)
 		cmocka_unit_test(test_changes_are_few),
 		cmocka_unit_test(test_comes_back),
 		cmocka_unit_test(test_dearest_leaves),
+		cmocka_unit_test(test_looks_are_paced),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
