@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "collect/budget.h"
+#include "collect/heap_pace.h"
 
 #define MINUTE BUDGET_WINDOW
 #define STEP_SECONDS ((double)BUDGET_STEP_NS / 1e9)
@@ -30,6 +31,7 @@ struct load {
 	double noise;		   /* the cost is off by up to so much of itself */
 	double new_binaries_ns;	   /* what reading those that come in a step takes */
 	bool heap;		   /* looking at allocators takes all that it may */
+	double look_ns;		   /* with it, what looking once which processes there are takes */
 };
 
 struct world {
@@ -81,12 +83,20 @@ static double tick_cost(const struct world *world, const struct load *load)
 	return s->on ? load->busy_cpus * s->frequency * sample_ns * STEP_SECONDS : 0;
 }
 
+/* Ten times a second, or as often as it may. */
+static double looking_cost(const struct world *world, const struct load *load)
+{
+	double allowed = world->setting.heap_share * world->cpus * 1e9;
+	double pause = (double)heap_pace_pause(allowed, (uint64_t)load->look_ns) / 1e9;
+	return load->look_ns / MAX_OF(pause, 0.1);
+}
+
 static double rest_cost(const struct world *world, const struct load *load)
 {
 	double saved = (gives_up(world, BUDGET_LEVER_LINES) ? load->lines_ns : 0) +
 		       (gives_up(world, BUDGET_LEVER_WINDOWS) ? load->windows_ns : 0) +
 		       (gives_up(world, BUDGET_LEVER_FOLLOWING) ? load->following_ns : 0);
-	double heap = load->heap ? world->setting.heap_share * world->cpus * 1e9 : 0;
+	double heap = load->heap ? world->setting.heap_share * world->cpus * 1e9 + looking_cost(world, load) : 0;
 	return (load->fixed_ns - saved + heap) * STEP_SECONDS;
 }
 
@@ -244,6 +254,21 @@ static void first_minute_with_new_binaries(void **state)
 		run(&world, &then, 2 * MINUTE);
 		assert_true(highest(&world, 0, MINUTE) <= 0.005);
 	}
+}
+
+/* The same on a host with so many processes that a look at them, to see whose allocators are to be probed, takes as long as a
+ * step may cost. */
+static void first_minute_with_many_processes(void **state)
+{
+	static const struct load host = {.busy_cpus = 2, .sample_ns = 25e3, .fixed_ns = 2e6, .noise = 0.2, .new_binaries_ns = 1e6,
+					 .heap = true, .look_ns = 2e6};
+	struct world world;
+	begin_at(&world, 2, 0.005, 999);
+	run(&world, &(struct load){.fixed_ns = 230e6 / STEP_SECONDS}, 1);
+	run(&world, &host, 3 * MINUTE);
+	assert_true(highest(&world, 0, MINUTE) <= 0.005);
+	assert_true(highest(&world, 2 * MINUTE, MINUTE) > 0.0043); /* and what there is is used */
+	assert_false(world.ever_infeasible);
 }
 
 /* A rate asked for without thought is not tried out at the start; it is come to where there is room. */
@@ -624,6 +649,7 @@ int main(void)
 		cmocka_unit_test(start_keeps_the_rate),
 		cmocka_unit_test(start_that_is_too_dear),
 		cmocka_unit_test(first_minute_with_new_binaries),
+		cmocka_unit_test(first_minute_with_many_processes),
 		cmocka_unit_test(start_at_a_rate_that_fits),
 		cmocka_unit_test(storm_after_a_calm_hour),
 		cmocka_unit_test(bursts_change_nothing),
