@@ -330,7 +330,9 @@ def check_chosen(daemon, steps):
     """Each value of the programs that were chosen is told twice. `steps`: pid -> what it allocated step by step."""
     factor = 2
     wait_for_profile(daemon, time.time_ns(), lambda profile: all(
-        values(profile, "leaks", pid)[2] == factor * count for pid, count in steps.items()))
+        values(profile, place, pid)[2] for pid in steps for place in ("leaks", "returns")))
+    for pid in steps:
+        wait_for_profile(daemon, 0, lambda profile, pid=pid: values(profile, "churns", pid)[0])
     profiles = heap_profiles(daemon)
     expect_nothing_lost(profiles)
     for pid, count in steps.items():
