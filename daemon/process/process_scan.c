@@ -55,15 +55,26 @@ bool table_pid_exists(const struct process_table *table, uint32_t pid)
 	return access(path, F_OK) == 0;
 }
 
-bool start_ticks_match(const struct process_table *table, uint64_t start_ticks,
-		       uint64_t start_time)
+/* By the boot clock, ns. */
+static uint64_t start_by_ticks(const struct process_table *table, uint64_t start_ticks)
+{
+	return start_ticks * (NS_PER_SECOND / table->ticks_per_second);
+}
+
+/* Did a process that started then run at `time` (CLOCK_MONOTONIC)? */
+static bool has_started_by(const struct process_table *table, uint64_t start_ticks, uint64_t time)
 {
 	/* The boot clock is ahead of the monotonic one by the time suspended so far; the process saw
 	 * some of it. */
 	uint64_t suspended = clock_ns(CLOCK_BOOTTIME) - monotonic_ns();
-	uint64_t start = start_ticks * (NS_PER_SECOND / table->ticks_per_second);
-	return start + TICK_SLACK_NS >= start_time &&
-	       start <= start_time + suspended + TICK_SLACK_NS;
+	return start_by_ticks(table, start_ticks) <= time + suspended + TICK_SLACK_NS;
+}
+
+bool start_ticks_match(const struct process_table *table, uint64_t start_ticks,
+		       uint64_t start_time)
+{
+	return start_by_ticks(table, start_ticks) + TICK_SLACK_NS >= start_time &&
+	       has_started_by(table, start_ticks, start_time);
 }
 
 static int read_stat(struct process_table *table, uint32_t pid, struct proc_stat *ret)
@@ -237,23 +248,16 @@ static bool known_still_holds(struct process_table *table, struct process *known
 	       !memcmp(known->executable_path, path, named);
 }
 
-/* When the process of a program began, as far as samples and records tell; 0: not known. */
-static uint64_t told_start(const struct process *program)
-{
-	const struct process *first = program;
-	while (first && first->number != program->life)
-		first = first->next;
-	return program->start_time || !first ? program->start_time : first->begin;
-}
-
-/* Is it another program in the same process? */
+/* Is it another program in the same process? When a program began the number was that of its process, so whoever has it now
+ * and ran by then is the same; the record of its fork may be forgotten. */
 static bool is_same_process(const struct process_table *table, const struct process *known,
 			    const struct proc_stat *stat)
 {
-	uint64_t start = told_start(known);
 	if (known->start_ticks)
 		return known->start_ticks == stat->start_ticks;
-	return start && start_ticks_match(table, stat->start_ticks, start);
+	if (known->start_time)
+		return start_ticks_match(table, stat->start_ticks, known->start_time);
+	return !known->end && has_started_by(table, stat->start_ticks, known->begin);
 }
 
 static int scan_process(struct process_table *table, uint32_t pid, uint64_t now, bool want_maps)

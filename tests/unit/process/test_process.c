@@ -424,13 +424,48 @@ static void test_scan_before_exec_is_read(void **state)
 	assert_int_not_equal(running_in(f, 10)->life, life);
 }
 
+/* The record of an exec was lost, and that of the fork is long forgotten. */
+static void test_scan_after_fork_is_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t then = monotonic_ns() - 30 * NS_PER_SECOND, hertz = (uint64_t)sysconf(_SC_CLK_TCK);
+	uint64_t ticks = clock_ns(CLOCK_BOOTTIME) / (NS_PER_SECOND / hertz) - 30 * hertz;
+	apply(f, SIDEBAND_FORK, 10, then, NULL, 9);
+	apply(f, SIDEBAND_EXEC, 10, then + 5 * NS_PER_SECOND, "first", 0);
+	apply(f, SIDEBAND_MMAP, 10, then + 5 * NS_PER_SECOND, "/bin/first", 0);
+	process_table_expire(f->table, then + 29 * NS_PER_SECOND);
+	assert_null(running_in(f, 10)->next);
+	uint64_t life = running_in(f, 10)->life;
+	make_process(f, 10, "second", "/bin/second", ticks);
+	assert_int_equal(process_table_scan(f->table, false), 0);
+	assert_string_equal(running_in(f, 10)->executable_path, "/bin/second");
+	assert_int_equal(running_in(f, 10)->life, life);
+}
+
+/* The number is another process's by now, which started later. */
+static void test_scan_after_exit_was_lost(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t now = monotonic_ns(), hertz = (uint64_t)sysconf(_SC_CLK_TCK);
+	uint64_t ticks = clock_ns(CLOCK_BOOTTIME) / (NS_PER_SECOND / hertz);
+	apply(f, SIDEBAND_FORK, 10, now, NULL, 9);
+	apply(f, SIDEBAND_EXEC, 10, now, "first", 0);
+	apply(f, SIDEBAND_MMAP, 10, now, "/bin/first", 0);
+	uint64_t life = running_in(f, 10)->life;
+	make_process(f, 10, "second", "/bin/second", ticks + 10 * hertz);
+	assert_int_equal(process_table_scan(f->table, false), 0);
+	assert_string_equal(running_in(f, 10)->executable_path, "/bin/second");
+	assert_int_not_equal(running_in(f, 10)->life, life);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TABLE_TEST(test_fork_exec_exit), TABLE_TEST(test_special_mappings),
 		TABLE_TEST(test_pid_reuse),	 TABLE_TEST(test_lost_exec),
 		TABLE_TEST(test_late_records),	 TABLE_TEST(test_scan),
-		TABLE_TEST(test_scan_before_exec_is_read),
+		TABLE_TEST(test_scan_before_exec_is_read), TABLE_TEST(test_scan_after_fork_is_forgotten),
+		TABLE_TEST(test_scan_after_exit_was_lost),
 		TABLE_TEST(test_environment),
 		TABLE_TEST(test_huge_maps),	 SMALL_TEST(test_limits_and_expiry),
 		SMALL_TEST(test_main_thread_exits_first), TABLE_TEST(test_open_mapping),
