@@ -206,7 +206,7 @@ def bounded(bench):
     """Of three programs two are probed; the third is, as soon as one of them has ended."""
     with programs(bench, "chosen", "chosen", "chosen") as (directory, _, running):
         path = f"{directory}/x.pb.gz"
-        with recording(bench, path, "--exe", "*/chosen", "--heap-processes", 2) as recorder:
+        with recording(bench, path, "--exe", f"{directory}/chosen", "--heap-processes", 2) as recorder:
             for _ in range(WAIT * 10):
                 probed = [process for process in running if changed_code(process.pid)]
                 if len(probed) >= 2 or recorder.poll() is not None:
@@ -232,11 +232,11 @@ def turns(bench):
     """Where there are more programs than places, one that runs gets the place of one that does not."""
     with programs(bench, "chosen", "chosen") as (directory, _, idle):
         path = f"{directory}/x.pb.gz"
-        with recording(bench, path, "--exe", "*/chosen", "--exe", "*/heap_pace", "--heap-processes", 2,
+        busy_program = bench.workload("heap_pace", 30, 20000)
+        with recording(bench, path, "--exe", f"{directory}/chosen", "--exe", busy_program[0], "--heap-processes", 2,
                        budget="1%") as recorder:
             time.sleep(1.5)  # both have places
-            with subprocess.Popen(list(map(str, bench.workload("heap_pace", 30, 20000))),
-                                  stdout=subprocess.DEVNULL) as busy:
+            with subprocess.Popen(busy_program, stdout=subprocess.DEVNULL) as busy:
                 time.sleep(TURNS_SECONDS)
                 has_links = finish(recorder)
                 busy.kill()
