@@ -32,14 +32,15 @@ import types
 
 for room in ("truth", "service"):
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / room))
+from heap_recording import changed_code  # noqa: E402
 from profile_reader import Profile  # noqa: E402
 from running import expect_status, running  # noqa: E402
 
 RATES = (1_000_000, 100_000, 10_000, 1_000)
 START_SECONDS = 1.2  # until the recorder has probed
 PAIR_SECONDS = 1.2
-# Of a daemon that is stopped or started, until probes are gone or there; and what is looked at then.
-SETTLE_SECONDS, SPAN_SECONDS = 0.25, 0.4
+# Of a daemon that is stopped or started: what is looked at when probes are gone or there, and not sooner than after that.
+SPAN_SECONDS, SETTLE_SECONDS = 0.4, 0.15
 CONFIGURATION = "memory: {{heap: {{enabled: true, budget: 100%%, exe: [allocate_%d]}}}}\n"
 MEMLEAK = "memleak-bpfcc"
 # Of a window probes are set some 10 ms before and removed 30 ms after; what lies around is like without.
@@ -53,6 +54,13 @@ def interval(values):
     """Mean and half of its 95 % interval."""
     quantile = STUDENT.get(len(values), 2.2 if len(values) < 20 else 2.05)
     return statistics.mean(values), quantile * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def median_interval(values):
+    """The median and between what it is with 95 %: by ranks, as some spans of a virtual machine are far off."""
+    ordered = sorted(values)
+    rank = max(math.floor(len(ordered) / 2 - 0.98 * math.sqrt(len(ordered))), 1)
+    return statistics.median(ordered), ordered[rank - 1], ordered[-rank]
 
 
 class Points:
@@ -166,6 +174,13 @@ def switched(bolometer, allocate, rate, options, pairs, directory):
     return f"accounted {statistics.mean(cost):.3f} %, {told}; probes stayed {stayed} of {pairs} times"
 
 
+def wait_for_probes(pid, are_there):
+    until = time.monotonic() + 10
+    while (changed_code(pid) > 0) != are_there and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(SETTLE_SECONDS)
+
+
 def stopped_and_started(bolometer, allocate, rate, seconds):
     """Of probes that stay: each time that they do, against the times before and after."""
     lost, spans = [], []
@@ -177,7 +192,7 @@ def stopped_and_started(bolometer, allocate, rate, seconds):
             while time.monotonic() < until:
                 for path in ("/api/stop", "/api/start"):
                     expect_status(daemon.unix(path, "POST"), 200)
-                    time.sleep(SETTLE_SECONDS)
+                    wait_for_probes(program.pid, path == "/api/start")
                     begin = time.monotonic_ns()
                     time.sleep(SPAN_SECONDS)
                     spans.append((begin, time.monotonic_ns()))
@@ -187,7 +202,7 @@ def stopped_and_started(bolometer, allocate, rate, seconds):
         speeds = [program.points.speed(*at) for at in (before, span, after)]
         if all(speeds):
             lost.append((1 - speeds[1] / statistics.mean(speeds[::2])) * 100)
-    told = "not measured" if len(lost) < 2 else "measured %+.2f %% +- %.2f" % interval(lost)
+    told = "not measured" if len(lost) < 6 else "measured %+.2f %% (%+.2f to %+.2f)" % median_interval(lost)
     return f"accounted {float(cpu['probes']) / float(cpu['processes']) * 100:.3f} %, {told}; {len(lost)} times"
 
 
