@@ -388,7 +388,7 @@ static __noinline int sample_tick(struct bpf_perf_event_data *ctx, struct cpu_cl
 	struct task_numbers numbers = number_task(task_id(task));
 	if (!select_number(clock, settings, numbers) || !select_cgroup())
 		return false;
-	u64 time = clock->previous_tick + clock->monotonic_offset;
+	u64 time = monotonic_time_of_tick(walk, clock);
 	if (settings->leaves_out && leave_out(walk, task, numbers.pid, time, weight))
 		return true;
 	if (!is_fetched)
@@ -429,7 +429,7 @@ int on_cpu_tick(struct bpf_perf_event_data *ctx)
 	u64 now = time_of_tick(ctx);
 	struct task_struct *task = current_task();
 	u64 id = task_id(task);
-	if (is_comparison_due(clock, now))
+	if (is_clock_new(clock))
 		compare_clocks(cpu, now);
 	u64 weight = take_tick(cpu, clock, settings->period_ns, now);
 	if ((u32)id == 0) {

@@ -5,8 +5,8 @@
  * Before a tick reaches its program the kernel has read a clock for the event: cpu_clock_event_update()
  * leaves local_clock() in hw.prev_count, a line of cache that is warm. Asking for CLOCK_MONOTONIC costs half
  * a microsecond of cold code and memory instead. Time between ticks is told by the event's clock alone;
- * CLOCK_MONOTONIC, of which records tell, by comparing the two ten times a second. Between two comparisons
- * they part by what CLOCK_MONOTONIC is slewed, some microseconds.
+ * CLOCK_MONOTONIC, of which records tell, by comparing the two where a sample is taken, at most ten times a
+ * second. Between two comparisons they part by what CLOCK_MONOTONIC is slewed, some microseconds.
  *
  * The way to the event is bpf_cast_to_kern_ctx(), a function of the kernel since fd264ca02094 ("bpf: Add a
  * kfunc to type cast from bpf uapi ctx to kernel ctx", 6.2) which the verifier makes a move between
@@ -59,8 +59,16 @@ static __always_inline u64 time_of_tick(struct bpf_perf_event_data *ctx)
 	return *(const u64 *)&cast_to_kernel_context(ctx)->event->hw.prev_count;
 }
 
-/* Are the two clocks to be compared? */
-static __always_inline bool is_comparison_due(const struct cpu_clock *clock, u64 now)
+/* Is this the first tick of the CPU by its event's clock? */
+static __always_inline bool is_clock_new(const struct cpu_clock *clock)
 {
-	return IS_ON(SWITCH_EVENT_CLOCK) && now - clock->compared_at >= CLOCK_COMPARED_NS;
+	return IS_ON(SWITCH_EVENT_CLOCK) && !clock->compared_at;
+}
+
+/* The time of the tick that was just taken, ns of CLOCK_MONOTONIC. */
+static __always_inline u64 monotonic_time_of_tick(u32 cpu, const struct cpu_clock *clock)
+{
+	if (clock->compared_at && clock->previous_tick - clock->compared_at >= CLOCK_COMPARED_NS)
+		compare_clocks(cpu, clock->previous_tick);
+	return clock->previous_tick + clock->monotonic_offset;
 }
