@@ -553,7 +553,7 @@ enum rule_kind {
 	RULE_CFA_REGISTER = 4, /* CFA = register `number` + cfa_offset; leaf and signal frames only */
 	RULE_CFA_DEREF_SP = 5, /* CFA = *(SP + low 16 bits of cfa_offset) + high 16 bits, both signed */
 	RULE_CFA_DEREF_FP = 6, /* same from FP */
-	RULE_PLT = 7,	    /* CFA = SP + 8 + ((pc & 15) >= number ? 8 : 0) */
+	RULE_PLT = 7,	    /* CFA = SP + word + ((pc & 15) >= number ? word : 0) */
 	RULE_SIGNAL = 8,    /* the kernel's signal frame at SP holds all registers */
 	RULE_FRAME_POINTER = 9, /* frame record at FP: {caller's FP, return address} */
 	RULE_RETURN_REGISTER = 10, /* CFA = SP + cfa_offset, return address in register `number` */
@@ -582,7 +582,8 @@ enum rule_merge {
 #define RULE_NUMBER(flags) ((flags) >> 4)
 
 /*
- * One palette entry. Offsets are bytes. x86-64: the return address is always at CFA - 8.
+ * One palette entry. Offsets are bytes. x86-64: the return address is always at CFA - 8, in 32-bit programs at CFA - 4;
+ * registers of these have the numbers they have on x86-64.
  * arm64: cfa_offset holds two signed 16-bit halves in units of 8 bytes: low = CFA offset, high =
  * return address relative to the CFA (with RULE_RA_AT_CFA).
  */

@@ -35,10 +35,16 @@ struct entry {
 	struct cursor body; /* after the id */
 };
 
-static uint64_t read_signed_or_not(struct cursor *c, uint8_t format)
+static uint64_t read_address(struct cursor *c, const struct cfi_section *section)
+{
+	return section->is_32_bit ? cursor_u32(c) : cursor_u64(c);
+}
+
+static uint64_t read_signed_or_not(struct cursor *c, uint8_t format, const struct cfi_section *section)
 {
 	switch (format & 0x0f) {
 	case DW_EH_PE_absptr:
+		return read_address(c, section);
 	case DW_EH_PE_udata8:
 	case DW_EH_PE_sdata8:
 		return cursor_u64(c);
@@ -63,12 +69,12 @@ static uint64_t read_signed_or_not(struct cursor *c, uint8_t format)
 uint64_t cfi_encoded(struct cursor *c, uint8_t encoding, const struct cfi_section *section)
 {
 	uint64_t position = section->address + (c->at - section->bytes);
-	uint64_t value = read_signed_or_not(c, encoding);
+	uint64_t value = read_signed_or_not(c, encoding, section);
 	switch (encoding & 0x70) {
 	case DW_EH_PE_absptr:
 		return value;
 	case DW_EH_PE_pcrel:
-		return value + position;
+		return section->is_32_bit ? (uint32_t)(value + position) : value + position;
 	default: /* relative to text, data or function: nobody writes them on these machines */
 		c->failed = true;
 		return 0;
@@ -133,7 +139,7 @@ static void read_augmentation(struct reader *r, struct cursor *c, const char *le
 		} else if (*letter == 'P') {
 			uint8_t encoding = cursor_u8(&data);
 			/* Its value is of no interest, only its size. */
-			read_signed_or_not(&data, encoding);
+			read_signed_or_not(&data, encoding, r->section);
 		} else if (*letter != 'B' && *letter != 'G') {
 			break;
 		}
@@ -151,8 +157,8 @@ static bool read_cie_fields(struct reader *r, struct cursor *c, struct cfi_cie *
 	if (version != 1 && version != 3 && version != 4)
 		return false;
 	if (!strcmp(letters, "eh")) /* GCC 2's: a pointer to exception tables */
-		cursor_u64(c);
-	if (version == 4 && (cursor_u8(c) != 8 || cursor_u8(c) != 0))
+		read_address(c, r->section);
+	if (version == 4 && (cursor_u8(c) != (r->section->is_32_bit ? 4 : 8) || cursor_u8(c) != 0))
 		return false; /* address and segment size */
 	cie->code_factor = cursor_uleb(c);
 	cie->data_factor = cursor_sleb(c);
@@ -238,7 +244,7 @@ static int read_function(struct reader *r, const struct cfi_cie *cie, struct cur
 		size = (int32_t)cursor_u32(c);
 	} else {
 		address = cfi_encoded(c, cie->encoding, r->section);
-		size = read_signed_or_not(c, cie->encoding);
+		size = read_signed_or_not(c, cie->encoding, r->section);
 	}
 	if (cie->augmented)
 		cursor_take(c, cursor_uleb(c));

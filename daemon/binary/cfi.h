@@ -55,6 +55,7 @@ struct cfi_section {
 	uint64_t address;      /* ELF virtual address of the bytes */
 	bool debug_frame;      /* .debug_frame, otherwise .eh_frame */
 	bool ends_with_zero;   /* the size is not known: a zero length ends it */
+	bool is_32_bit;	       /* addresses have four bytes */
 };
 
 struct cfi_statistics {

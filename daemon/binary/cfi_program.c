@@ -49,7 +49,7 @@ static void set_place(struct cfi_machine *m, uint64_t number, struct cfi_place p
 /* Of the rule's bits: all but the CFA's offset. */
 static uint64_t form_of(uint64_t bits, uint16_t machine)
 {
-	return machine == EM_X86_64 ? (uint32_t)bits : bits & ~(0xffffULL << 32);
+	return machine == EM_AARCH64 ? bits & ~(0xffffULL << 32) : (uint32_t)bits;
 }
 
 /* Where the rules of this form and their indices are found by the CFA's offset, or NULL. */
@@ -121,7 +121,7 @@ static uint64_t rule_bits(struct cfi_machine *m)
 	struct cfi_program *p = m->program;
 	struct cfi_made_rule *made = &m->made;
 	int64_t offset = m->now->cfa_offset;
-	if (made->set && p->machine == EM_X86_64 && offset >= 8 && offset <= INT32_MAX)
+	if (made->set && p->machine != EM_AARCH64 && offset >= 8 && offset <= INT32_MAX)
 		return made->set->form | (uint64_t)offset << 32;
 	if (made->outdated || offset != made->cfa_offset)
 		cfi_make_rule(m->now, p->machine, p->rule_sets, made);

@@ -30,6 +30,9 @@ bool cfi_registers_of(uint16_t machine, struct cfi_registers *ret)
 	else if (machine == EM_AARCH64)
 		*ret = (struct cfi_registers){.stack = 31, .frame = 29, .return_address = 30,
 					      .kept = 1U << 31 | 1U << 29 | 1U << 30};
+	else if (machine == EM_386) /* psABI of 2015, table 2.14 */
+		*ret = (struct cfi_registers){.stack = 4, .frame = 5, .return_address = 8,
+					      .kept = 1U << 4 | 1U << 5 | 1U << 8};
 	else
 		return false;
 	return true;
@@ -122,17 +125,27 @@ static bool expression_form(const unsigned char *expression, size_t size, bool o
 	return !c.failed;
 }
 
-/*
- * The linker's rule for x86-64 PLT entries: CFA = rsp + 8 + ((rip & 15) >= N) * 8, where N is the
- * end of the entry's push instruction: 11, or 10 with the shorter jumps of newer layouts.
- */
-static bool is_plt(const struct cfi_state *state, struct unwind_rule *ret)
+/* Bytes of a return address, and of what a push saves. */
+static int word_size(uint16_t machine)
 {
-	static const unsigned char before[] = {DW_OP_breg7, 8, DW_OP_breg16, 0, DW_OP_lit15,
-					       DW_OP_and};
-	static const unsigned char after[] = {DW_OP_ge, DW_OP_lit3, DW_OP_shl, DW_OP_plus};
+	return machine == EM_386 ? 4 : 8;
+}
+
+/*
+ * The linker's rule for PLT entries of x86: CFA = rsp + 8 + ((rip & 15) >= N) * 8, where N is the
+ * end of the entry's push instruction: 11, or 10 with the shorter jumps of newer layouts. In 32-bit programs
+ * the words have four bytes.
+ */
+static bool is_plt(const struct cfi_state *state, uint16_t machine, const struct cfi_registers *registers,
+		   struct unwind_rule *ret)
+{
+	bool is_32_bit = machine == EM_386;
+	const unsigned char before[] = {DW_OP_breg0 + registers->stack, word_size(machine),
+					DW_OP_breg0 + registers->return_address, 0, DW_OP_lit15, DW_OP_and};
+	const unsigned char after[] = {DW_OP_ge, is_32_bit ? DW_OP_lit2 : DW_OP_lit3, DW_OP_shl, DW_OP_plus};
 	const unsigned char *expression = state->cfa_expression;
-	if (state->cfa_expression_size != sizeof(before) + 1 + sizeof(after) ||
+	if (machine == EM_AARCH64 ||
+	    state->cfa_expression_size != sizeof(before) + 1 + sizeof(after) ||
 	    memcmp(expression, before, sizeof(before)) ||
 	    memcmp(expression + sizeof(before) + 1, after, sizeof(after)))
 		return false;
@@ -158,16 +171,29 @@ static bool fits_s16(int64_t n)
 	return n == (int16_t)n;
 }
 
+static int general_registers(uint16_t machine)
+{
+	return machine == EM_386 ? 8 : 16;
+}
+
+/* Registers of 32-bit x86 have numbers of their own; a rule has those of x86-64. */
+static uint8_t rule_number(uint32_t number, uint16_t machine)
+{
+	static const uint8_t x86[] = {0, 2, 1, 3, 7, 6, 4, 5};
+	return machine == EM_386 ? x86[number & 7] : number;
+}
+
 /* Which kind a CFA of this form is; the register's number goes to the rule's flags. */
-static bool set_cfa_kind(const struct form *cfa, const struct cfi_registers *registers,
+static bool set_cfa_kind(const struct form *cfa, uint16_t machine, const struct cfi_registers *registers,
 			 struct unwind_rule *rule)
 {
 	if (cfa->base == registers->stack)
 		rule->kind = cfa->dereferenced ? RULE_CFA_DEREF_SP : RULE_CFA_SP;
 	else if (cfa->base == registers->frame)
 		rule->kind = cfa->dereferenced ? RULE_CFA_DEREF_FP : RULE_CFA_FP;
-	else if (cfa->base < 16 && !cfa->dereferenced)
-		*rule = (struct unwind_rule){.kind = RULE_CFA_REGISTER, .flags = cfa->base << 4};
+	else if (cfa->base < general_registers(machine) && !cfa->dereferenced)
+		*rule = (struct unwind_rule){.kind = RULE_CFA_REGISTER,
+					     .flags = rule_number(cfa->base, machine) << 4};
 	else
 		return false;
 	return true;
@@ -222,22 +248,23 @@ static bool set_cfa_offset_x86(const struct form *cfa, struct unwind_rule *rule)
 	return cfa->offset == rule->cfa_offset;
 }
 
-/* The return address is at CFA - 8, or in a register (vfork keeps it there over the system call). */
-static bool set_return_address_x86(const struct cfi_state *state, const struct form *cfa,
+/* The return address is a word below the CFA, or in a register (vfork keeps it there over the system call). */
+static bool set_return_address_x86(const struct cfi_state *state, uint16_t machine, const struct form *cfa,
 				   struct unwind_rule *rule)
 {
 	const struct cfi_place *place = &state->return_address;
 	if (place->kind == CFI_REGISTER) {
-		if (rule->kind != RULE_CFA_SP || place->offset >= 16)
+		if (rule->kind != RULE_CFA_SP || place->offset >= general_registers(machine))
 			return false;
 		rule->kind = RULE_RETURN_REGISTER;
-		rule->flags |= place->offset << 4;
+		rule->flags |= rule_number(place->offset, machine) << 4;
 		return true;
 	}
-	if (place->kind != CFI_UNCHANGED && !(place->kind == CFI_AT_CFA && place->offset == -8))
+	if (place->kind != CFI_UNCHANGED &&
+	    !(place->kind == CFI_AT_CFA && place->offset == -word_size(machine)))
 		return false;
 	/* Below the stack pointer there is none: a new thread's first frame, as in musl's __clone. */
-	if (rule->kind == RULE_CFA_SP && cfa->offset < 8)
+	if (rule->kind == RULE_CFA_SP && cfa->offset < word_size(machine))
 		*rule = (struct unwind_rule){.kind = RULE_END};
 	return true;
 }
@@ -272,15 +299,15 @@ struct unwind_rule cfi_rule(const struct cfi_state *state, uint16_t machine)
 		return none;
 	if (state->return_address.kind == CFI_UNDEFINED)
 		return (struct unwind_rule){.kind = RULE_END};
-	if (state->cfa_expression && machine == EM_X86_64 && is_plt(state, &rule))
+	if (state->cfa_expression && is_plt(state, machine, &registers, &rule))
 		return rule;
 	if (!stack_is_cfa(state) || !cfa_form(state, &cfa) ||
-	    !set_cfa_kind(&cfa, &registers, &rule) ||
+	    !set_cfa_kind(&cfa, machine, &registers, &rule) ||
 	    !set_frame_pointer(state, &cfa, &registers, &rule))
 		return none;
 	if (machine == EM_AARCH64)
 		return set_offsets_aarch64(state, &cfa, &rule) ? rule : none;
-	if (!set_cfa_offset_x86(&cfa, &rule) || !set_return_address_x86(state, &cfa, &rule))
+	if (!set_cfa_offset_x86(&cfa, &rule) || !set_return_address_x86(state, machine, &cfa, &rule))
 		return none;
 	return rule;
 }

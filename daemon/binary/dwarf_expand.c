@@ -167,7 +167,7 @@ int dwarf_expand(const struct elf_file *elf, struct text *ret)
 {
 	struct image image = {.file = ret};
 	struct binary_facts facts = {0};
-	if (!any_is_compressed(elf))
+	if (elf_file_is_32_bit(elf) || !any_is_compressed(elf)) /* what is written here are 64-bit headers */
 		return -ENODATA;
 	elf_file_facts(elf, &facts);
 	if (facts.flags & FACTS_IS_GO)

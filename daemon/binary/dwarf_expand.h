@@ -15,5 +15,5 @@
 bool dwarf_needs_section(const char *name);
 
 /* Writes an ELF file with what lines need. Returns 0, -ENODATA (nothing in it is compressed, it would be past the
- * limit, or its lines come from Go's table), -EBADMSG, -ENOTSUP or -ENOMEM. */
+ * limit, its lines come from Go's table, or it is a 32-bit file), -EBADMSG, -ENOTSUP or -ENOMEM. */
 int dwarf_expand(const struct elf_file *elf, struct text *ret);

@@ -81,19 +81,35 @@ static int decompress(const struct compressed *from, uint64_t limit, struct elf_
 	return 0;
 }
 
+/* These two: a section with SHF_COMPRESSED. */
+static bool find_flagged_64(const Elf64_Shdr *section, const unsigned char *bytes, struct compressed *ret)
+{
+	Elf64_Chdr header;
+	if (section->sh_size < sizeof(header))
+		return false;
+	memcpy(&header, bytes, sizeof(header));
+	*ret = (struct compressed){bytes + sizeof(header), section->sh_size - sizeof(header), header.ch_type,
+				   header.ch_size};
+	return true;
+}
+
+static bool find_flagged_32(const Elf64_Shdr *section, const unsigned char *bytes, struct compressed *ret)
+{
+	Elf32_Chdr header;
+	if (section->sh_size < sizeof(header))
+		return false;
+	memcpy(&header, bytes, sizeof(header));
+	*ret = (struct compressed){bytes + sizeof(header), section->sh_size - sizeof(header), header.ch_type,
+				   header.ch_size};
+	return true;
+}
+
 static bool find_compressed(const struct elf_file *elf, const Elf64_Shdr *section,
 			    const unsigned char *bytes, struct compressed *ret)
 {
-	Elf64_Chdr header;
-	if (section->sh_flags & SHF_COMPRESSED) {
-		if (section->sh_size < sizeof(header))
-			return false;
-		memcpy(&header, bytes, sizeof(header));
-		*ret = (struct compressed){bytes + sizeof(header),
-					   section->sh_size - sizeof(header), header.ch_type,
-					   header.ch_size};
-		return true;
-	}
+	if (section->sh_flags & SHF_COMPRESSED)
+		return elf_file_is_32_bit(elf) ? find_flagged_32(section, bytes, ret)
+					       : find_flagged_64(section, bytes, ret);
 	uint64_t size;
 	if (strncmp(elf_file_section_name(elf, section), ".zdebug_", 8) ||
 	    section->sh_size < 4 + sizeof(size) || memcmp(bytes, "ZLIB", 4))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Headers, segments and sections of an ELF file: tool interface standard ELF 1.2 and the System V
- * generic ABI (extended numbering: section 0 holds what does not fit the file header).
+ * generic ABI (extended numbering: section 0 holds what does not fit the file header). The headers of 32-bit files
+ * have the same fields, of other sizes and in another order: they are widened where they are copied out.
  */
 #include "binary/elf_file.h"
 
@@ -11,15 +12,85 @@
 #define MAX_SEGMENTS (1U << 16)
 #define MAX_SECTIONS (1U << 20)
 
+static Elf64_Ehdr widen_header(const void *bytes)
+{
+	Elf32_Ehdr h;
+	memcpy(&h, bytes, sizeof(h));
+	Elf64_Ehdr wide = {
+		.e_type = h.e_type,
+		.e_machine = h.e_machine,
+		.e_version = h.e_version,
+		.e_entry = h.e_entry,
+		.e_phoff = h.e_phoff,
+		.e_shoff = h.e_shoff,
+		.e_flags = h.e_flags,
+		.e_ehsize = h.e_ehsize,
+		.e_phentsize = h.e_phentsize,
+		.e_phnum = h.e_phnum,
+		.e_shentsize = h.e_shentsize,
+		.e_shnum = h.e_shnum,
+		.e_shstrndx = h.e_shstrndx,
+	};
+	memcpy(wide.e_ident, h.e_ident, EI_NIDENT);
+	return wide;
+}
+
+static Elf64_Shdr widen_section(const void *bytes)
+{
+	Elf32_Shdr s;
+	memcpy(&s, bytes, sizeof(s));
+	return (Elf64_Shdr){
+		.sh_name = s.sh_name,
+		.sh_type = s.sh_type,
+		.sh_flags = s.sh_flags,
+		.sh_addr = s.sh_addr,
+		.sh_offset = s.sh_offset,
+		.sh_size = s.sh_size,
+		.sh_link = s.sh_link,
+		.sh_info = s.sh_info,
+		.sh_addralign = s.sh_addralign,
+		.sh_entsize = s.sh_entsize,
+	};
+}
+
+static Elf64_Phdr widen_segment(const void *bytes)
+{
+	Elf32_Phdr s;
+	memcpy(&s, bytes, sizeof(s));
+	return (Elf64_Phdr){
+		.p_type = s.p_type,
+		.p_flags = s.p_flags,
+		.p_offset = s.p_offset,
+		.p_vaddr = s.p_vaddr,
+		.p_paddr = s.p_paddr,
+		.p_filesz = s.p_filesz,
+		.p_memsz = s.p_memsz,
+		.p_align = s.p_align,
+	};
+}
+
+static size_t section_size(const struct elf_file *elf)
+{
+	return elf_file_is_32_bit(elf) ? sizeof(Elf32_Shdr) : sizeof(Elf64_Shdr);
+}
+
+static size_t segment_size(const struct elf_file *elf)
+{
+	return elf_file_is_32_bit(elf) ? sizeof(Elf32_Phdr) : sizeof(Elf64_Phdr);
+}
+
 static bool read_section(const struct elf_file *elf, uint64_t table, uint64_t i, Elf64_Shdr *ret)
 {
-	uint64_t offset;
-	if (__builtin_add_overflow(table, i * sizeof(*ret), &offset))
+	uint64_t offset, size = section_size(elf);
+	if (__builtin_add_overflow(table, i * size, &offset))
 		return false;
-	const void *bytes = elf_file_range(elf, offset, sizeof(*ret));
+	const void *bytes = elf_file_range(elf, offset, size);
 	if (!bytes)
 		return false;
-	memcpy(ret, bytes, sizeof(*ret));
+	if (elf_file_is_32_bit(elf))
+		*ret = widen_section(bytes);
+	else
+		memcpy(ret, bytes, sizeof(*ret));
 	return true;
 }
 
@@ -40,12 +111,12 @@ static void open_section_names(struct elf_file *elf, uint32_t index)
 static void open_sections(struct elf_file *elf, const Elf64_Ehdr *header)
 {
 	Elf64_Shdr first;
-	if (header->e_shentsize != sizeof(Elf64_Shdr) || !header->e_shoff ||
+	if (header->e_shentsize != section_size(elf) || !header->e_shoff ||
 	    !read_section(elf, header->e_shoff, 0, &first))
 		return;
 	uint64_t count = header->e_shnum ? header->e_shnum : first.sh_size;
 	if (count > MAX_SECTIONS ||
-	    !elf_file_range(elf, header->e_shoff, count * sizeof(Elf64_Shdr)))
+	    !elf_file_range(elf, header->e_shoff, count * section_size(elf)))
 		return;
 	elf->sections_offset = header->e_shoff;
 	elf->section_count = count;
@@ -64,32 +135,45 @@ static int open_segments(struct elf_file *elf, const Elf64_Ehdr *header)
 	}
 	if (!count)
 		return 0;
-	if (header->e_phentsize != sizeof(Elf64_Phdr) || count > MAX_SEGMENTS ||
-	    !elf_file_range(elf, header->e_phoff, count * sizeof(Elf64_Phdr)))
+	if (header->e_phentsize != segment_size(elf) || count > MAX_SEGMENTS ||
+	    !elf_file_range(elf, header->e_phoff, count * segment_size(elf)))
 		return -EBADMSG;
 	elf->segments_offset = header->e_phoff;
 	elf->segment_count = count;
 	return 0;
 }
 
+/* Returns 0, -EBADMSG or -ENOTSUP. */
+static int read_header(const struct elf_file *elf, Elf64_Ehdr *ret)
+{
+	const unsigned char *start = elf_file_range(elf, 0, sizeof(Elf32_Ehdr));
+	if (!start || memcmp(start, ELFMAG, SELFMAG))
+		return -EBADMSG;
+	if (start[EI_DATA] != ELFDATA2LSB)
+		return -ENOTSUP;
+	if (start[EI_CLASS] == ELFCLASS32) {
+		*ret = widen_header(start);
+		return ret->e_machine == EM_386 ? 0 : -ENOTSUP;
+	}
+	if (start[EI_CLASS] != ELFCLASS64)
+		return -ENOTSUP;
+	if (!elf_file_range(elf, 0, sizeof(*ret)))
+		return -EBADMSG;
+	memcpy(ret, start, sizeof(*ret));
+	return ret->e_machine == EM_X86_64 || ret->e_machine == EM_AARCH64 ? 0 : -ENOTSUP;
+}
+
 int elf_file_open(const void *bytes, size_t size, struct elf_file *ret)
 {
 	struct elf_file elf = {.bytes = bytes, .size = size};
 	Elf64_Ehdr header;
-	const void *start = elf_file_range(&elf, 0, sizeof(header));
-	if (!start)
-		return -EBADMSG;
-	memcpy(&header, start, sizeof(header));
-	if (memcmp(header.e_ident, ELFMAG, SELFMAG))
-		return -EBADMSG;
-	if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB)
-		return -ENOTSUP;
-	if (header.e_machine != EM_X86_64 && header.e_machine != EM_AARCH64)
-		return -ENOTSUP;
+	int r = read_header(&elf, &header);
+	if (r < 0)
+		return r;
 	elf.machine = header.e_machine;
 	elf.type = header.e_type;
 	elf.entry = header.e_entry;
-	int r = open_segments(&elf, &header);
+	r = open_segments(&elf, &header);
 	if (r < 0)
 		return r;
 	open_sections(&elf, &header);
@@ -101,11 +185,14 @@ bool elf_file_segment(const struct elf_file *elf, uint32_t i, Elf64_Phdr *ret)
 {
 	if (i >= elf->segment_count)
 		return false;
-	const void *bytes = elf_file_range(elf, elf->segments_offset + i * sizeof(*ret),
-					   sizeof(*ret));
+	uint64_t size = segment_size(elf);
+	const void *bytes = elf_file_range(elf, elf->segments_offset + i * size, size);
 	if (!bytes)
 		return false;
-	memcpy(ret, bytes, sizeof(*ret));
+	if (elf_file_is_32_bit(elf))
+		*ret = widen_segment(bytes);
+	else
+		memcpy(ret, bytes, sizeof(*ret));
 	return true;
 }
 

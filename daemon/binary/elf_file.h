@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A bounded reader of ELF files: 64-bit little-endian x86-64 and AArch64.
+ * A bounded reader of ELF files: 64-bit little-endian x86-64 and AArch64, and 32-bit x86.
  *
  * The file is a range of bytes that somebody else keeps mapped or owns. It is foreign: every number
  * in it may lie. One gate, elf_file_range(), turns (offset, size) into a pointer, and everything
  * here and above goes through it. Headers are copied out, never used in place: a hostile file may
- * have them unaligned, and a mapped one may change while it is read.
+ * have them unaligned, and a mapped one may change while it is read. Copied out, those of 32-bit files are
+ * as those of 64-bit ones.
  */
 #pragma once
 
@@ -22,7 +23,7 @@ struct binary_facts;
 struct elf_file {
 	const unsigned char *bytes;
 	size_t size;
-	uint16_t machine; /* EM_X86_64 or EM_AARCH64 */
+	uint16_t machine; /* EM_X86_64, EM_AARCH64 or EM_386, whose files alone are 32-bit ones */
 	uint16_t type;	  /* ET_* */
 	uint64_t entry;	  /* virtual address, 0: none */
 	uint64_t segments_offset;
@@ -43,6 +44,12 @@ struct elf_data {
 /* Returns 0, -EBADMSG (not an ELF file, or its program headers lie outside it) or -ENOTSUP (another
  * class, byte order or machine). Allocates nothing. */
 int elf_file_open(const void *bytes, size_t size, struct elf_file *ret);
+
+/* Are its structures those of 32-bit files? */
+static inline bool elf_file_is_32_bit(const struct elf_file *elf)
+{
+	return elf->machine == EM_386;
+}
 
 /* The gate: `size` bytes at `offset` of the file, or NULL when they are not all there. */
 static inline const void *elf_file_range(const struct elf_file *elf, uint64_t offset, uint64_t size)

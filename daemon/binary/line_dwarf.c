@@ -115,6 +115,8 @@ static void change_sections(const struct mapped_elf *file, size_t room_start, si
 
 static int prepare_sections(int fd, struct mapped_elf *file)
 {
+	if (elf_file_is_32_bit(&file->elf)) /* headers of another shape; libdw expands them, if need be */
+		return 0;
 	size_t room = room_for_expanded(&file->elf), start = file->elf.size;
 	int r = room ? map_with_room(fd, file, room, &start) : 0;
 	if (r < 0 || !file->elf.section_count)

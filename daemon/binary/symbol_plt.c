@@ -103,7 +103,8 @@ void symbol_plt_add(struct symbol_list *list, const struct elf_file *elf)
 {
 	_cleanup_(symbol_table_free) struct symbol_table table = {0};
 	_cleanup_(hash_free) struct hash slots = {0};
-	if (symbol_table_open(elf, SHT_DYNSYM, &table) < 0)
+	/* Stubs of 32-bit programs count from a register, and their relocations have another shape. */
+	if (elf_file_is_32_bit(elf) || symbol_table_open(elf, SHT_DYNSYM, &table) < 0)
 		return;
 	int r = collect_slots(elf, ".rela.plt", &slots);
 	if (r == 0)

@@ -24,13 +24,30 @@ int symbol_table_open(const struct elf_file *elf, uint32_t type, struct symbol_t
 	int r = elf_file_section_data(elf, &section, SYMBOL_TABLE_LIMIT, &ret->symbols);
 	if (r == 0)
 		r = elf_file_section_data(elf, &names, SYMBOL_TABLE_LIMIT, &ret->names);
-	ret->count = ret->symbols.size / sizeof(Elf64_Sym);
+	ret->is_32_bit = elf_file_is_32_bit(elf);
+	ret->count = ret->symbols.size / (ret->is_32_bit ? sizeof(Elf32_Sym) : sizeof(Elf64_Sym));
 	return r;
+}
+
+static Elf64_Sym widened(const struct symbol_table *table, size_t i)
+{
+	Elf32_Sym symbol;
+	memcpy(&symbol, table->symbols.bytes + i * sizeof(symbol), sizeof(symbol));
+	return (Elf64_Sym){
+		.st_name = symbol.st_name,
+		.st_info = symbol.st_info,
+		.st_other = symbol.st_other,
+		.st_shndx = symbol.st_shndx,
+		.st_value = symbol.st_value,
+		.st_size = symbol.st_size,
+	};
 }
 
 Elf64_Sym symbol_table_get(const struct symbol_table *table, size_t i)
 {
 	Elf64_Sym symbol;
+	if (table->is_32_bit)
+		return widened(table, i);
 	memcpy(&symbol, table->symbols.bytes + i * sizeof(symbol), sizeof(symbol));
 	return symbol;
 }

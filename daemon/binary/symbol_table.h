@@ -7,6 +7,7 @@
 struct symbol_table {
 	struct elf_data symbols, names;
 	size_t count;
+	bool is_32_bit;
 };
 
 /* Opens the first section of that type (SHT_SYMTAB, SHT_DYNSYM). Returns 0 or -errno; free it in any

@@ -119,7 +119,8 @@ void thread_variable_find(const struct elf_file *elf, const char *name, struct t
 	struct found_symbol symbol;
 	Elf64_Shdr section;
 	*ret = (struct thread_variable){.access = THREAD_VARIABLE_NONE};
-	if (!find_symbol(elf, name, &symbol))
+	/* Where 32-bit programs have it no reader looks yet. */
+	if (elf_file_is_32_bit(elf) || !find_symbol(elf, name, &symbol))
 		return;
 	for (uint32_t i = 0; elf_file_section(elf, i, &section); i++)
 		if (find_in_section(elf, &section, &symbol, ret))

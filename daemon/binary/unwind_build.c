@@ -21,7 +21,8 @@ static int read_section(const struct elf_file *elf, const Elf64_Shdr *header, bo
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
 	struct cfi_section section = {.bytes = data.bytes, .size = data.size,
-				      .address = header->sh_addr, .debug_frame = debug_frame};
+				      .address = header->sh_addr, .debug_frame = debug_frame,
+				      .is_32_bit = elf_file_is_32_bit(elf)};
 	statistics->cfi_bytes += data.size;
 	return cfi_read(elf, &section, rows, &statistics->cfi);
 }
@@ -40,12 +41,13 @@ static int read_by_segment(const struct elf_file *elf, struct unwind_rows *rows,
 		if (segment.p_type != PT_GNU_EH_FRAME || !bytes || segment.p_filesz < 8)
 			continue;
 		struct cfi_section header = {.bytes = bytes, .size = segment.p_filesz,
-					     .address = segment.p_vaddr};
+					     .address = segment.p_vaddr,
+					     .is_32_bit = elf_file_is_32_bit(elf)};
 		struct cursor c = cursor_over(bytes, segment.p_filesz);
 		uint8_t version = cursor_u8(&c);
 		uint8_t encoding = cursor_u8(&c);
 		cursor_u16(&c); /* encodings of the search table */
-		struct cfi_section section = {.ends_with_zero = true};
+		struct cfi_section section = {.ends_with_zero = true, .is_32_bit = header.is_32_bit};
 		section.address = cfi_encoded(&c, encoding, &header);
 		section.bytes = elf_file_at_address(elf, section.address, &section.size);
 		if (version != 1 || c.failed || !section.bytes)

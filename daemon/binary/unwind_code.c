@@ -32,6 +32,9 @@ static bool begins_with(const struct elf_file *elf, uint64_t address, const void
 /* mov $15, %rax; syscall, and the same with the shorter mov to %eax */
 static const unsigned char return_rax[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
 static const unsigned char return_eax[] = {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05};
+/* 32-bit: mov $173,%eax; int $0x80, and for frames without siginfo pop %eax; mov $119,%eax; int $0x80 */
+static const unsigned char return_32[] = {0xb8, 0xad, 0, 0, 0, 0xcd, 0x80};
+static const unsigned char return_plain_32[] = {0x58, 0xb8, 0x77, 0, 0, 0, 0xcd, 0x80};
 /* mov x8, #139; svc #0 */
 static const unsigned char return_x8[] = {0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 0xd4};
 
@@ -39,6 +42,9 @@ bool code_is_signal_return(const struct elf_file *elf, uint64_t address)
 {
 	if (elf->machine == EM_AARCH64)
 		return begins_with(elf, address, return_x8, sizeof(return_x8));
+	if (elf->machine == EM_386)
+		return begins_with(elf, address, return_32, sizeof(return_32)) ||
+		       begins_with(elf, address, return_plain_32, sizeof(return_plain_32));
 	return begins_with(elf, address, return_rax, sizeof(return_rax)) ||
 	       begins_with(elf, address, return_eax, sizeof(return_eax));
 }
@@ -91,8 +97,8 @@ static int add_entry(const struct elf_file *elf, struct unwind_rows *rows)
 	if (!code)
 		return 0;
 	size = MIN_OF(size, (size_t)ENTRY_SIZE);
-	size = elf->machine == EM_X86_64 ? entry_size_x86(code, size)
-					 : entry_size_aarch64(code, size);
+	size = elf->machine == EM_AARCH64 ? entry_size_aarch64(code, size)
+					  : entry_size_x86(code, size);
 	return size ? unwind_rows_add_range(rows, elf->entry, size, UNWIND_FROM_ENTRY,
 					    (struct unwind_rule){.kind = RULE_END})
 		    : 0;
@@ -111,12 +117,18 @@ static bool names_loader(const struct elf_file *elf, uint64_t strings, uint64_t 
 	return name && size >= 3 && !memcmp(name, "ld-", 3);
 }
 
+/* One of the two words of a dynamic entry. */
+static uint64_t dynamic_word(const struct elf_file *elf, struct cursor *c)
+{
+	return elf_file_is_32_bit(elf) ? cursor_u32(c) : cursor_u64(c);
+}
+
 /* The value of the first dynamic entry with this tag, or 0. */
-static uint64_t dynamic_value(struct cursor c, uint64_t wanted)
+static uint64_t dynamic_value(const struct elf_file *elf, struct cursor c, uint64_t wanted)
 {
 	uint64_t tag;
-	while (cursor_left(&c) && (tag = cursor_u64(&c)) != DT_NULL) {
-		uint64_t value = cursor_u64(&c);
+	while (cursor_left(&c) && (tag = dynamic_word(elf, &c)) != DT_NULL) {
+		uint64_t value = dynamic_word(elf, &c);
 		if (tag == wanted)
 			return value;
 	}
@@ -132,9 +144,9 @@ static struct needs needs_of(const struct elf_file *elf)
 		if (segment.p_type != PT_DYNAMIC || !bytes)
 			continue;
 		struct cursor c = cursor_over(bytes, segment.p_filesz);
-		uint64_t strings = dynamic_value(c, DT_STRTAB), tag;
-		while (cursor_left(&c) && (tag = cursor_u64(&c)) != DT_NULL) {
-			uint64_t value = cursor_u64(&c);
+		uint64_t strings = dynamic_value(elf, c, DT_STRTAB), tag;
+		while (cursor_left(&c) && (tag = dynamic_word(elf, &c)) != DT_NULL) {
+			uint64_t value = dynamic_word(elf, &c);
 			if (tag != DT_NEEDED)
 				continue;
 			needs.any = true;
@@ -149,6 +161,18 @@ static struct needs needs_of(const struct elf_file *elf)
 static int add_trampoline(struct unwind_rows *rows, uint64_t address)
 {
 	return unwind_rows_add_range(rows, address - 1, sizeof(return_rax) + 1, UNWIND_FROM_CODE,
+				     (struct unwind_rule){.kind = RULE_SIGNAL});
+}
+
+static int add_trampoline_32(struct unwind_rows *rows, uint64_t address)
+{
+	return unwind_rows_add_range(rows, address - 1, sizeof(return_32) + 1, UNWIND_FROM_CODE,
+				     (struct unwind_rule){.kind = RULE_SIGNAL});
+}
+
+static int add_plain_trampoline_32(struct unwind_rows *rows, uint64_t address)
+{
+	return unwind_rows_add_range(rows, address - 1, sizeof(return_plain_32) + 1, UNWIND_FROM_CODE,
 				     (struct unwind_rule){.kind = RULE_SIGNAL});
 }
 
@@ -222,6 +246,11 @@ static const struct pattern patterns_x86[] = {
 	{unmap_musl, sizeof(unmap_musl), UNMAP_CALL, add_unmap_musl, true},
 };
 
+static const struct pattern patterns_32[] = {
+	{return_32, sizeof(return_32), 0, add_trampoline_32, false},
+	{return_plain_32, sizeof(return_plain_32), 0, add_plain_trampoline_32, false},
+};
+
 static const struct pattern patterns_aarch64[] = {
 	{return_x8, sizeof(return_x8), 0, add_trampoline_aarch64, false},
 	{clone_aarch64, sizeof(clone_aarch64), 0, add_clone_aarch64, true},
@@ -270,12 +299,12 @@ static int add_matches_x86(const struct unwind_segment *segment, const unsigned 
 	return r;
 }
 
-static int add_matches_aarch64(const struct unwind_segment *segment, const unsigned char *code,
-			       const struct needs *needs, struct unwind_rows *rows)
+static int add_matches_of(const struct pattern *patterns, size_t count, const struct unwind_segment *segment,
+			  const unsigned char *code, const struct needs *needs, struct unwind_rows *rows)
 {
 	int r = 0;
-	for (size_t i = 0; i < ARRAY_LENGTH(patterns_aarch64); i++) {
-		const struct pattern *pattern = &patterns_aarch64[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct pattern *pattern = &patterns[i];
 		struct cursor c = cursor_over(code, is_wanted(pattern, needs) ? segment->size : 0);
 		const unsigned char *at;
 		while (r == 0 && (at = memmem(c.at, cursor_left(&c), pattern->bytes, pattern->size))) {
@@ -292,8 +321,14 @@ static int add_matches(const struct elf_file *elf, const struct unwind_segment *
 	const unsigned char *code = elf_file_range(elf, segment->offset, segment->size);
 	if (!code)
 		return 0;
-	return elf->machine == EM_AARCH64 ? add_matches_aarch64(segment, code, needs, rows)
-					  : add_matches_x86(segment, code, needs, rows);
+	switch (elf->machine) {
+	case EM_AARCH64:
+		return add_matches_of(patterns_aarch64, ARRAY_LENGTH(patterns_aarch64), segment, code, needs, rows);
+	case EM_386:
+		return add_matches_of(patterns_32, ARRAY_LENGTH(patterns_32), segment, code, needs, rows);
+	default:
+		return add_matches_x86(segment, code, needs, rows);
+	}
 }
 
 int unwind_code_read(const struct elf_file *elf, struct unwind_rows *rows)

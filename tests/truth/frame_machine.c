@@ -34,19 +34,38 @@ static uint64_t memory_at(uint64_t address)
 	return mix(address + 0x1234567);
 }
 
+struct frame_registers frame_registers_of(uint16_t elf_machine)
+{
+	static const struct frame_registers x86_64 = {7, 6, 16}, x86_32 = {4, 5, 8}, aarch64 = {31, 29, 30};
+	return elf_machine == EM_X86_64 ? x86_64 : elf_machine == EM_386 ? x86_32 : aarch64;
+}
+
+int frame_word_size(uint16_t elf_machine)
+{
+	return elf_machine == EM_386 ? 4 : 8;
+}
+
 static unsigned stack_register(const struct frame_machine *m)
 {
-	return m->elf_machine == EM_X86_64 ? 7 : 31;
+	return frame_registers_of(m->elf_machine).stack;
 }
 
 static unsigned frame_register(const struct frame_machine *m)
 {
-	return m->elf_machine == EM_X86_64 ? 6 : 29;
+	return frame_registers_of(m->elf_machine).frame;
 }
 
 static unsigned return_register(const struct frame_machine *m)
 {
-	return m->elf_machine == EM_X86_64 ? 16 : 30;
+	return frame_registers_of(m->elf_machine).return_address;
+}
+
+/* The DWARF number of a register that a rule names, as x86-64 numbers it: ax dx cx bx si di bp sp. */
+static unsigned rule_register(const struct frame_machine *m, struct unwind_rule rule)
+{
+	static const unsigned x86_32[] = {0, 2, 1, 3, 6, 7, 5, 4};
+	unsigned number = RULE_NUMBER(rule.flags);
+	return m->elf_machine == EM_386 ? x86_32[number & 7] : number;
 }
 
 void frame_machine_init(struct frame_machine *m, uint16_t elf_machine, uint64_t pc)
@@ -54,8 +73,8 @@ void frame_machine_init(struct frame_machine *m, uint16_t elf_machine, uint64_t 
 	*m = (struct frame_machine){.elf_machine = elf_machine, .pc = pc};
 	for (unsigned i = 0; i < 32; i++)
 		m->registers[i] = mix(i + 1) << 3;
-	if (elf_machine == EM_X86_64)
-		m->registers[16] = pc;
+	if (elf_machine != EM_AARCH64)
+		m->registers[frame_registers_of(elf_machine).return_address] = pc;
 }
 
 static bool push(struct evaluation *e, uint64_t value)
@@ -70,7 +89,7 @@ static bool push_register(struct evaluation *e, uint64_t number, int64_t offset)
 {
 	if (number >= 32)
 		return false;
-	e->depends_on_pc |= e->machine->elf_machine == EM_X86_64 && number == 16;
+	e->depends_on_pc |= e->machine->elf_machine != EM_AARCH64 && number == return_register(e->machine);
 	return push(e, e->machine->registers[number] + offset);
 }
 
@@ -219,13 +238,13 @@ static uint64_t rule_cfa(const struct frame_machine *m, struct unwind_rule rule)
 	case RULE_CFA_FP:
 		return fp + offset;
 	case RULE_CFA_REGISTER:
-		return m->registers[RULE_NUMBER(rule.flags)] + offset;
+		return m->registers[rule_register(m, rule)] + offset;
 	case RULE_CFA_DEREF_SP:
 		return memory_at(sp + offset) + (rule.cfa_offset >> 16);
 	case RULE_CFA_DEREF_FP:
 		return memory_at(fp + offset) + (rule.cfa_offset >> 16);
 	default: /* RULE_PLT */
-		return sp + ((m->pc & 15) >= RULE_NUMBER(rule.flags) ? 16 : 8);
+		return sp + frame_word_size(m->elf_machine) * ((m->pc & 15) >= RULE_NUMBER(rule.flags) ? 2 : 1);
 	}
 }
 
@@ -252,9 +271,9 @@ void caller_by_rule(const struct frame_machine *m, struct unwind_rule rule, stru
 	else if (rule.flags & RULE_FP_AT_FP)
 		ret->frame_pointer = memory_at(fp + rule.fp_offset);
 	if (rule.kind == RULE_RETURN_REGISTER)
-		ret->return_address = m->registers[RULE_NUMBER(rule.flags)];
-	else if (m->elf_machine == EM_X86_64)
-		ret->return_address = memory_at(ret->cfa - 8);
+		ret->return_address = m->registers[rule_register(m, rule)];
+	else if (m->elf_machine != EM_AARCH64)
+		ret->return_address = memory_at(ret->cfa - frame_word_size(m->elf_machine));
 	else if (rule.flags & RULE_RA_AT_CFA)
 		ret->return_address = memory_at(ret->cfa + (rule.cfa_offset >> 16) * 8);
 	else

@@ -11,8 +11,18 @@
 #include <elfutils/libdw.h>
 #include <stdbool.h>
 
+/* By DWARF number, of each machine that tables are made for. */
+struct frame_registers {
+	unsigned stack, frame, return_address;
+};
+
+struct frame_registers frame_registers_of(uint16_t elf_machine);
+
+/* Bytes of a return address on the stack. */
+int frame_word_size(uint16_t elf_machine);
+
 struct frame_machine {
-	uint16_t elf_machine; /* EM_X86_64 or EM_AARCH64 */
+	uint16_t elf_machine; /* EM_X86_64, EM_AARCH64 or EM_386 */
 	uint64_t pc;
 	uint64_t registers[32]; /* by DWARF number */
 };

@@ -117,7 +117,7 @@ static bool frame_pointer_plain(const struct comparison *c, Dwarf_Frame *frame)
 {
 	Dwarf_Op memory[3], *ops;
 	size_t count;
-	int number = c->elf.machine == EM_X86_64 ? 6 : 29;
+	int number = frame_registers_of(c->elf.machine).frame;
 	if (dwarf_frame_register(frame, number, memory, &ops, &count) != 0)
 		return false;
 	if (!ops)
@@ -135,7 +135,7 @@ static bool is_plain(const struct comparison *c, Dwarf_Frame *frame, const struc
 	Dwarf_Op *ops;
 	size_t count;
 	bool signal;
-	int return_register = c->elf.machine == EM_X86_64 ? 16 : 30;
+	int return_register = frame_registers_of(c->elf.machine).return_address;
 	if (dwarf_frame_cfa(frame, &ops, &count) != 0 || count != 1 ||
 	    dwarf_frame_info(frame, NULL, NULL, &signal) != return_register)
 		return false;
@@ -148,7 +148,7 @@ static uint64_t stack_pointer(const struct comparison *c)
 {
 	struct frame_machine m;
 	frame_machine_init(&m, c->elf.machine, 0);
-	return m.registers[c->elf.machine == EM_X86_64 ? 7 : 31];
+	return m.registers[frame_registers_of(c->elf.machine).stack];
 }
 
 static bool libdw_refuses(Dwarf_Frame *frame)
@@ -176,7 +176,7 @@ static enum outcome judge(const struct comparison *c, Dwarf_Frame *frame, bool s
 		if (theirs->kind == CALLER_NONE)
 			return OUTCOME_OUTERMOST;
 		int64_t above = theirs->cfa - stack_pointer(c);
-		return c->elf.machine == EM_X86_64 && above >= -4096 && above < 8
+		return c->elf.machine != EM_AARCH64 && above >= -4096 && above < frame_word_size(c->elf.machine)
 			       ? OUTCOME_BELOW_STACK
 			       : OUTCOME_DISAGREED;
 	}
