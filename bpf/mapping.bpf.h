@@ -249,12 +249,13 @@ static __always_inline int describe_mapping(u32 walk, struct scratch *s, struct 
 	if (s->area_file) {
 		if (identify_file(s, s->area_file) < 0)
 			return -STACK_END_NO_MAPPING;
-	} else if (s->is_compat || s->area_start != mm_vdso(s->mm)) { /* that of 32-bit programs is another one */
+	} else if (s->area_start != mm_vdso(s->mm)) {
 		m->in_file = 0;
 		m->has_tables = 0;
 		return 0;
 	} else {
 		offset = 0; /* the vDSO image; its pgoff is an address */
+		s->key.inode = s->is_compat ? VDSO_32_INODE : 0;
 	}
 
 	struct binary_entry *entry = bpf_map_lookup_elem(&binaries, &s->key);

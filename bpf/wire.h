@@ -169,7 +169,9 @@ struct record_labels {
 	u32 count;
 };
 
-/* What identifies a file for the BPF side; see the top of this file. The vDSO is {0, 0, 0, 0}. */
+/* What identifies a file for the BPF side; see the top of this file. The vDSO is {0, 0, 0, 0}, that of 32-bit programs on
+ * x86-64 has an inode of its own, on no device. */
+#define VDSO_32_INODE 1
 struct binary_key {
 	u64 inode;
 	u64 mtime_ns;

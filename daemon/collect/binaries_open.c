@@ -142,8 +142,16 @@ static char *path_of(int file)
 	return n > 0 ? strndup(target, (size_t)n) : NULL;
 }
 
+/* It has no file that a mapping leads to. */
+static bool is_vdso_32(const struct binary_key *key)
+{
+	return key->device == 0 && key->inode == VDSO_32_INODE;
+}
+
 static struct binary *add_noticed(struct binaries *binaries, const struct record_new_binary *notice)
 {
+	if (is_vdso_32(&notice->key))
+		return binaries_add(binaries, &notice->key, notice->slot, "[vdso]");
 	struct binary *twin = binaries_find_twin(binaries, &notice->key), *binary = twin;
 	if (!twin || !binary_adopt(twin, notice)) {
 		uint64_t *older = hash_get(&binaries->by_inode, binary_inode_hash(&notice->key));
@@ -162,7 +170,7 @@ static void on_noticed_opened(void *userdata, struct mapping_answer *answer)
 	if (binary->is_leaving)
 		return;
 	if (binary->file < 0 && answer && answer->file >= 0 &&
-	    is_same_file(&answer->st, &binary->key))
+	    (is_vdso_32(&binary->key) || is_same_file(&answer->st, &binary->key)))
 		binary->file = take_fd(answer->file);
 	if (!answer)
 		binary->failed_opens = MAX_FAILED_OPENS;

@@ -4,6 +4,8 @@
 
 #include "base/file.h"
 #include "base/foreign_file.h"
+#include "bpf/wire.h"
+#include "collect/vdso_file.h"
 #include "process/process_open.h"
 
 #include <errno.h>
@@ -37,8 +39,10 @@ static void open_now(void *argument)
 	struct statfs file_system;
 	struct opening *opening = argument;
 	struct mapping_answer *answer = &opening->answer;
-	answer->file = process_open_mapping(opening->proc_path, answer->pid, opening->start,
-					    opening->end, opening->path);
+	answer->file = answer->device == 0 && answer->inode == VDSO_32_INODE
+			       ? vdso_open_32()
+			       : process_open_mapping(opening->proc_path, answer->pid, opening->start,
+						      opening->end, opening->path);
 	if (answer->file >= 0 && fstat(answer->file, &answer->st) < 0)
 		answer->file = close_fd(answer->file);
 	if (answer->file < 0)

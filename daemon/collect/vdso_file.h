@@ -6,3 +6,8 @@
 
 /* A read-only descriptor, the caller's, of a sealed copy of our own process's vDSO. -ENOENT: it has none; or -errno. */
 int vdso_open(void);
+
+/* The same of the vDSO that 32-bit programs on x86-64 have. Starts a process for it and waits for that: some hundred
+ * microseconds, on any thread. -EOPNOTSUPP: this kernel gives it to nobody else (arch_prctl(2), ARCH_MAP_VDSO_32); or
+ * -errno. */
+int vdso_open_32(void);
