@@ -8,6 +8,7 @@
 #include "maps.bpf.h"
 
 static __always_inline int read_stack(struct scratch *s, u64 address);
+static __always_inline int read_stack_word(struct scratch *s, u64 address, u32 word);
 
 #if defined(__TARGET_ARCH_x86)
 
@@ -107,9 +108,9 @@ static __always_inline s64 rule_cfa_offset(struct unwind_rule rule)
 	return rule.cfa_offset;
 }
 
-static __always_inline u64 frame_record_cfa(u64 record, u64 caller_fp)
+static __always_inline u64 frame_record_cfa(u64 record, u64 caller_fp, u32 word)
 {
-	return record + 16;
+	return record + 2 * word;
 }
 
 /* Does the rule read the return address from the stack, and where? */
@@ -124,7 +125,7 @@ static __always_inline u64 return_address_at(struct unwind_rule rule, u64 cfa)
 }
 
 /* Leaves the return address in scratch->word. */
-static __always_inline int read_return_address(struct scratch *s, struct unwind_rule rule, u64 cfa)
+static __always_inline int read_return_address(struct scratch *s, struct unwind_rule rule, u64 cfa, u32 word)
 {
 	if (rule.kind == RULE_RETURN_REGISTER) {
 		if (!s->general_known)
@@ -132,7 +133,7 @@ static __always_inline int read_return_address(struct scratch *s, struct unwind_
 		s->word = s->general[RULE_NUMBER(rule.flags) & 15];
 		return 0;
 	}
-	return read_stack(s, cfa - 8) < 0 ? -STACK_END_STACK_UNREADABLE - 1 : 0;
+	return read_stack_word(s, cfa - word, word) < 0 ? -STACK_END_STACK_UNREADABLE - 1 : 0;
 }
 
 /* struct rt_sigframe after its return address was popped: ucontext at SP, its general registers 40
@@ -238,7 +239,7 @@ static __always_inline s64 rule_cfa_offset(struct unwind_rule rule)
 }
 
 /* A function's frame record lies at the bottom of its frame, so the caller's SP is its own FP. */
-static __always_inline u64 frame_record_cfa(u64 record, u64 caller_fp)
+static __always_inline u64 frame_record_cfa(u64 record, u64 caller_fp, u32 word)
 {
 	return caller_fp > record ? caller_fp : record + 16;
 }
@@ -254,7 +255,7 @@ static __always_inline u64 return_address_at(struct unwind_rule rule, u64 cfa)
 	return cfa + (s64)(rule.cfa_offset >> 16) * 8;
 }
 
-static __always_inline int read_return_address(struct scratch *s, struct unwind_rule rule, u64 cfa)
+static __always_inline int read_return_address(struct scratch *s, struct unwind_rule rule, u64 cfa, u32 word)
 {
 	if (rule.flags & RULE_RA_AT_CFA) {
 		s64 offset = (s64)(rule.cfa_offset >> 16) * 8;

@@ -10,12 +10,14 @@
  */
 #pragma once
 
+#include "compat.bpf.h"
 #include "mapping.bpf.h"
 #include "registers.bpf.h"
 #include "rules.bpf.h"
 #include "uprobe_frames.bpf.h"
 
 #define STEPS_AT_ONCE 32
+#define WORD 8 /* bytes; NARROW_WORD in 32-bit programs */
 #define FRAME_POINTER_REACH (1ULL << 20) /* a frame of more than 1 MiB is taken for garbage */
 
 /* Reads the 8 bytes at a user address through the window into scratch->word. Returns 0 or -1. */
@@ -35,6 +37,12 @@ static __always_inline int read_stack(struct scratch *s, u64 address)
 	}
 	s->word = s->window[(at >> 3) & (STACK_WINDOW_SIZE / 8 - 1)];
 	return 0;
+}
+
+/* The same of so many bytes, which the compiler knows. */
+static __always_inline int read_stack_word(struct scratch *s, u64 address, u32 word)
+{
+	return word == WORD ? read_stack(s, address) : read_narrow_word(s, address);
 }
 
 static __always_inline void push_frame(struct scratch *s, u64 word)
@@ -65,7 +73,7 @@ static __always_inline int enter_caller(struct scratch *s, u64 cfa, u64 return_a
  * function that the entry called, or where Go leaves a stack: code without frames, which calls JIT code or
  * is it, may have any FP, and often still has the 0 that the thread began with.
  */
-static __always_inline int follow_frame_pointer(struct scratch *s, bool in_chain)
+static __always_inline int follow_frame_pointer(struct scratch *s, bool in_chain, u32 word)
 {
 	u64 record = s->fp;
 	/* A rule vouches for a record on another stack; a chain without rules must go up its own. */
@@ -73,22 +81,23 @@ static __always_inline int follow_frame_pointer(struct scratch *s, bool in_chain
 
 	if (record == 0)
 		return -(in_chain || any_stack ? STACK_END_COMPLETE : STACK_END_BAD_FRAME_POINTER) - 1;
-	if ((record & 7) ||
+	if ((record & (word - 1)) ||
 	    (!any_stack && (record < s->sp || record - s->sp > FRAME_POINTER_REACH)))
 		return -STACK_END_BAD_FRAME_POINTER - 1;
-	if (read_stack(s, record) < 0)
+	if (read_stack_word(s, record, word) < 0)
 		return -STACK_END_STACK_UNREADABLE - 1;
 	u64 caller_fp = s->word;
-	if (read_stack(s, record + 8) < 0)
+	if (read_stack_word(s, record + word, word) < 0)
 		return -STACK_END_STACK_UNREADABLE - 1;
 	s->fp = caller_fp;
-	return enter_caller(s, frame_record_cfa(record, caller_fp), s->word);
+	return enter_caller(s, frame_record_cfa(record, caller_fp, word), s->word);
 }
 
 /*
- * Computes the caller's registers by scratch->rule. Returns 0 to go on, or -1 - enum stack_end.
+ * Computes the caller's registers by scratch->rule. Words of the stack have `word` bytes, which the compiler knows.
+ * Returns 0 to go on, or -1 - enum stack_end.
  */
-static __always_inline int apply_rule(struct scratch *s)
+static __always_inline int apply_rule(struct scratch *s, u32 word)
 {
 	u64 cfa;
 	struct unwind_rule rule = s->rule;
@@ -120,19 +129,21 @@ static __always_inline int apply_rule(struct scratch *s)
 	case RULE_CFA_DEREF_SP:
 	case RULE_CFA_DEREF_FP:
 		cfa = (rule.kind == RULE_CFA_DEREF_SP ? s->sp : s->fp) + (s16)rule.cfa_offset;
-		if (read_stack(s, cfa) < 0)
+		if (read_stack_word(s, cfa, word) < 0)
 			return -STACK_END_STACK_UNREADABLE - 1;
 		cfa = s->word + (rule.cfa_offset >> 16);
 		break;
 	case RULE_PLT:
-		cfa = s->sp + 8 + ((s->pc & 15) >= RULE_NUMBER(rule.flags) ? 8 : 0);
+		cfa = s->sp + word + ((s->pc & 15) >= RULE_NUMBER(rule.flags) ? word : 0);
 		break;
 	case RULE_SIGNAL:
-		return enter_interrupted_frame(s);
+		return word == WORD ? enter_interrupted_frame(s) : enter_interrupted_frame_32(s);
 	case RULE_FRAME_POINTER:
-		cfa = rule.flags & RULE_LOOK_AT_CODE ? cfa_of_leaving_code(s) : 0;
+		cfa = !(rule.flags & RULE_LOOK_AT_CODE) ? 0
+		      : word == WORD			? cfa_of_leaving_code(s)
+							: cfa_of_leaving_code_32(s);
 		if (!cfa)
-			return follow_frame_pointer(s, in_chain);
+			return follow_frame_pointer(s, in_chain, word);
 		s->in_chain = 0;
 		break;
 	case RULE_NONE:
@@ -147,11 +158,11 @@ static __always_inline int apply_rule(struct scratch *s)
 	u64 caller_fp = s->fp;
 	if (rule.flags & (RULE_FP_AT_CFA | RULE_FP_AT_FP)) {
 		u64 base = rule.flags & RULE_FP_AT_CFA ? cfa : s->fp;
-		if (read_stack(s, base + rule.fp_offset) < 0)
+		if (read_stack_word(s, base + rule.fp_offset, word) < 0)
 			return -STACK_END_STACK_UNREADABLE - 1;
 		caller_fp = s->word;
 	}
-	int r = read_return_address(s, rule, cfa);
+	int r = read_return_address(s, rule, cfa, word);
 	if (r < 0)
 		return r;
 	s->fp = caller_fp;
@@ -193,6 +204,14 @@ static __always_inline bool may_read_stack(const struct scratch *s)
 	       (s->sample.flags & SAMPLE_USER_MODE);
 }
 
+/* From a frame of a 32-bit program, whose rule is in the scratch, to its caller. Returns as unwind_step(). */
+__noinline int leave_frame_32(u32 walk)
+{
+	struct scratch *s = scratch_of(walk);
+
+	return s ? apply_rule(s, NARROW_WORD) : -STACK_END_BAD_TABLE - 1;
+}
+
 /* One frame. Returns 0 to go on, or -1 - enum stack_end. */
 __noinline int unwind_step(u32 walk)
 {
@@ -214,15 +233,17 @@ __noinline int unwind_step(u32 walk)
 			return -STACK_END_IN_EXEC - 1;
 		push_frame(s, FRAME_WORD_ADDRESS(s->lookup_pc));
 		s->depth++;
-		return s->is_compat ? -STACK_END_COMPAT_TASK - 1 : index - 1;
+		return s->is_compat && !WALKS_32_BIT ? -STACK_END_COMPAT_TASK - 1 : index - 1;
 	}
 	s->depth++;
 	int r = look_up_frame(walk, s, index);
-	if (s->is_compat) /* its callers are not looked for: other registers, words of 4 bytes */
-		r = -STACK_END_COMPAT_TASK - 1;
+	if (s->is_compat && !WALKS_32_BIT) /* arm64: its callers are not looked for */
+		return -STACK_END_COMPAT_TASK - 1;
 	if (r == 0 && !may_read_stack(s))
 		r = -STACK_END_NOT_READ - 1;
-	return r < 0 ? r : apply_rule(s);
+	if (r < 0)
+		return r;
+	return s->is_compat ? leave_frame_32(walk) : apply_rule(s, WORD);
 }
 
 /* Fills the window with the stack from `address` upward. Returns 0 or -1. */

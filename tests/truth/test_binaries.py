@@ -9,9 +9,11 @@ those it says of itself.
     test_binaries.py BOLOMETER WORKLOADS
 """
 
+import collections
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +34,12 @@ LOADER = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aar
 WORKERS = ("work_in_parts", "calibrate_part", "main")
 CALLERS = {"split_helper": ("split_caller",), "split_caller": WORKERS, "split_leaf": WORKERS,
            "split_memory": WORKERS, "work_in_parts": ("main",)}
+# Of a 32-bit program: who calls the leaf, and who makes system calls, down to the entry.
+OUT_OF_SIGNAL = ("[vdso]", "__kernel_vsyscall", "compat_call", "compat_signals")
+COMPAT_CALLERS = {"compat_leaf": [(), ("compat_variable",), ("compat_aligned",), ("compat_deep",) * 51,
+                                  ("compat_handler", *OUT_OF_SIGNAL),
+                                  ("compat_handler_with_info", *OUT_OF_SIGNAL)],
+                  "__kernel_vsyscall": [("compat_call", "compat_calls"), ("compat_call", "compat_signals")]}
 
 
 def run(*command):
@@ -326,7 +334,7 @@ def on_the_vsyscall_page(bench):
 
 
 def a_32_bit_program(bench):
-    """Its callers are not looked for; which file runs, and where, is known."""
+    """Frames of each kind down to its entry, out of handlers of signals, and out of system calls."""
     program = bench.workloads / "compat"
     with contextlib.ExitStack() as stack:
         try:
@@ -334,12 +342,17 @@ def a_32_bit_program(bench):
         except OSError as error:
             return f"SKIPPED: this kernel runs no 32-bit programs ({error})"
         stack.callback(process.kill)
-        samples = samples_of(bench.record("-p", process.pid, "-d", "500ms"), "compat")
-    marked = [sample for sample in samples if mark(sample) == "[32-bit program]"]
-    expect(count(marked) >= COMPLETE * count(samples), f"{count(marked)} of {count(samples)} are marked")
-    for sample in marked:
-        user = sample.frames[-2] if len(sample.frames) > 1 else None
-        expect(user and user.mapping and user.mapping.file.endswith("/compat"), f"no file: {sample.names}")
+        recording = bench.record("-p", process.pid, "-d", "1500ms", "-F", "499")
+    samples = check_complete(recording, samples_of(recording, "compat"), "_start")
+    for name, callers in COMPAT_CALLERS.items():
+        seen = collections.Counter()
+        for sample in (s for s in samples if name in s.names):
+            below = sample.names[sample.names.index(name) + 1:]
+            # Where a handler returns to: nobody calls that, so that no name is there.
+            seen[tuple(re.sub(r"^\[\[vdso\]\+0x.*", "[vdso]", caller) for caller in below)] += sample.count
+        right = [seen[(*ways, "compat_main", "_start")] for ways in callers]
+        expect(min(right) >= 1 and sum(right) >= COMPLETE * seen.total(),
+               f"{right} of {seen.total()} have the callers of {name}: {seen.most_common(8)}")
     return f"{count(samples)} samples"
 
 
