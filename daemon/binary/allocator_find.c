@@ -91,7 +91,7 @@ static int find(struct finder *finder, struct allocator_sections *ret)
 int allocator_find(const struct elf_file *elf, struct allocator_sections *ret)
 {
 	struct finder finder = {.elf = elf};
-	int r = elf_file_is_32_bit(elf) ? -ENOTSUP : find(&finder, ret);
+	int r = elf_file_is_32_bit(elf) ? -ENODATA : find(&finder, ret);
 	array_free(&finder.candidates);
 	strings_free(&finder.names);
 	hash_free(&finder.targets);

@@ -13,7 +13,7 @@ struct allocator_sections {
 };
 
 /* Fills `ret`, which is zero-initialised and freed with allocator_sections_free() in any case. Returns 0,
- * -ENODATA (the file has no allocator, or no names), -ENOTSUP (a 32-bit file) or -ENOMEM. */
+ * -ENODATA (the file has no allocator, no names, or is a 32-bit one) or -ENOMEM. */
 int allocator_find(const struct elf_file *elf, struct allocator_sections *ret);
 void allocator_sections_free(struct allocator_sections *sections);
 
