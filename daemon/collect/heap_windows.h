@@ -6,7 +6,7 @@
  * time. It is probed in windows: for a millisecond in each second, at a moment drawn at random, all that it allocates
  * is seen; a window cannot cost more than its length. What was seen is scaled by the process's progress: the CPU
  * time that it used, without what the probes took, over that in the windows. Wall time will not do, as in a window
- * the process does less than at other times. Every tenth window is longer and looks also at frees: what is allocated
+ * the process does less than at other times. Every third window is longer and looks also at frees: what is allocated
  * in its first half and not freed at its end has outlived it.
  *
  * A process of which all calls cost less than half the budget is probed all the time, until they cost more than

@@ -55,11 +55,13 @@ static int open_event(pid_t thread, uint64_t tick_ns)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-/* What the kernel tells of it. Returns 0 or -EIO. */
+/* As the kernel tells it, with PERF_FORMAT_LOST: perf_event_open(2). */
 struct event_reading {
-	uint64_t ns, lost; /* records that found no room in the ring */
+	uint64_t ns;
+	uint64_t lost; /* records that found no room in the ring */
 };
 
+/* Returns 0 or -EIO. */
 static int read_event(const struct task_clock_event *event, struct event_reading *ret)
 {
 	return read(event->fd, ret, sizeof(*ret)) == sizeof(*ret) ? 0 : -EIO;
