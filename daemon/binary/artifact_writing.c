@@ -3,6 +3,7 @@
 #include "binary/artifact_writing.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ int artifact_writing_new(struct artifact_cache *cache, const struct artifact_key
 	if (artifact)
 		writing->artifact = *artifact;
 	writing->release = release;
+	writing->file = -1;
 	*ret = writing;
 	return 0;
 }
@@ -31,28 +33,32 @@ struct artifact_writing *artifact_writing_free(struct artifact_writing *writing)
 		return NULL;
 	if (writing->artifact.bytes)
 		writing->release(&writing->artifact);
+	close_fd(writing->file);
 	artifact_cache_free(writing->cache);
 	free(writing);
 	return NULL;
 }
 
 /* One that is too large for the cache is none; other failures may pass. */
-static void write_file(const struct artifact_writing *writing)
+static int write_file(struct artifact_writing *writing)
 {
 	size_t size;
 	const void *bytes = artifact_section(&writing->artifact, SECTION_DWARF_FILE, &size);
-	if (artifact_cache_write_file(writing->cache, &writing->key, bytes, size) == -EFBIG)
+	int r = artifact_cache_write_file(writing->cache, &writing->key, bytes, size);
+	if (r == 0)
+		r = artifact_cache_open_file(writing->cache, &writing->key, &writing->file);
+	else if (r == -EFBIG)
 		artifact_cache_write(writing->cache, &writing->key, -ENODATA, NULL);
+	return r;
 }
 
 static void run(void *argument)
 {
-	const struct artifact_writing *writing = argument;
+	struct artifact_writing *writing = argument;
 	const struct artifact *artifact = writing->artifact.bytes ? &writing->artifact : NULL;
-	if (artifact && writing->is_file)
-		write_file(writing);
-	else
-		artifact_cache_write(writing->cache, &writing->key, writing->error, artifact);
+	writing->result = artifact && writing->is_file
+				  ? write_file(writing)
+				  : artifact_cache_write(writing->cache, &writing->key, writing->error, artifact);
 }
 
 static void release(void *argument)
@@ -65,7 +71,7 @@ int artifact_writing_start(struct artifact_writing *writing, struct offload *off
 {
 	atomic_fetch_add(&writing->references, 1);
 	int r = offload_submit(offload, &(struct offload_work){.key = ARTIFACT_WRITING_KEY,
-							       .timeout_ns = ARTIFACT_WRITING_TIMEOUT_NS,
+							       .timeout_ns = ARTIFACT_WORK_TIMEOUT_NS,
 							       .run = run,
 							       .done = done,
 							       .release = release,

@@ -13,9 +13,11 @@
 
 #include <stdatomic.h>
 
-/* All writes are of one key: who hangs, hangs alone. No device has this number. */
+/* The offload's keys of all that writes to the cache and all that reads it: who hangs, hangs alone. No device has these
+ * numbers. */
 #define ARTIFACT_WRITING_KEY UINT64_MAX
-#define ARTIFACT_WRITING_TIMEOUT_NS (3 * NS_PER_SECOND)
+#define ARTIFACT_READING_KEY (UINT64_MAX - 1)
+#define ARTIFACT_WORK_TIMEOUT_NS (3 * NS_PER_SECOND)
 
 struct artifact_writing {
 	atomic_uint references;
@@ -25,6 +27,9 @@ struct artifact_writing {
 	struct artifact artifact; /* .bytes NULL: none */
 	void (*release)(const struct artifact *artifact); /* of its bytes */
 	bool is_file; /* the entry is the file in the artifact's section SECTION_DWARF_FILE */
+	/* When it is done: */
+	int result; /* of artifact_cache_write() */
+	int file;   /* with is_file: the entry, opened; -1: it cannot be */
 };
 
 /* Copies the key, takes the artifact over, and neither on failure. Returns 0 or -ENOMEM. */

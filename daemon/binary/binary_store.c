@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A request's files are identified by a thread; then it waits in a queue until the loop comes to it,
- * is looked up, and on a miss goes on to the parser, whose answer a thread stores.
+ * A request's files are identified by a thread; then it waits in a queue until the loop comes to it, is looked up by a
+ * thread, and on a miss goes on to the parser, whose answer a thread stores.
  */
 #include "binary/binary_store_state.h"
 
@@ -14,8 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So much is looked up in a row before other sources of the loop have their turn. */
+/* So much is answered in a row before other sources of the loop have their turn. */
 #define TURN_NS (5 * NS_PER_MS)
+/* So many are with a thread that looks them up: each is in memory until the loop comes to it. */
+#define MAX_LOOKUPS 4
 
 /* ---- Serving --------------------------------------------------------------------------------- */
 
@@ -47,24 +49,16 @@ void binary_store_set_waiting(struct store_request *request)
 	store_list_add(&store->waiting[request->priority], request);
 }
 
-static void serve(struct store_request *request)
+/* With what the cache has. */
+static void go_on(struct store_request *request)
 {
-	_cleanup_free_ char *bytes = NULL;
-	struct artifact artifact;
 	struct binary_store *store = request->store;
-	int r = -ENOENT;
-	if (request->error < 0) {
-		store_request_answer(request, request->error, NULL);
-		return;
-	}
-	if (request->storable)
-		r = artifact_cache_read(store->cache, &request->key, request->kind, &bytes,
-					&artifact);
+	int r = request->entry.error;
 	bool only_known = request->kind == ARTIFACT_LINES && request->address_count == 0;
 	if (r == 0 && request->kind == ARTIFACT_LINES)
-		r = store_request_take_known_lines(request, &bytes, &artifact);
+		r = store_request_take_known_lines(request);
 	if (r != -ENOENT || only_known) {
-		store_request_answer(request, r, r == 0 ? &artifact : NULL);
+		store_request_answer(request, r, r == 0 ? &request->entry.artifact : NULL);
 		return;
 	}
 	store_list_add(&store->parsing, request);
@@ -75,17 +69,49 @@ static void serve(struct store_request *request)
 	}
 }
 
+static void serve(struct store_request *request)
+{
+	struct binary_store *store = request->store;
+	if (request->error < 0) {
+		store_request_answer(request, request->error, NULL);
+		return;
+	}
+	if (!request->storable || store_request_look_up(request) < 0) {
+		go_on(request);
+		return;
+	}
+	store_list_add(&store->looking_up, request);
+	store->lookups++;
+}
+
+/* Is there anything to serve now? */
+static bool can_serve(const struct binary_store *store)
+{
+	return store->lookups < MAX_LOOKUPS && have_waiting(store);
+}
+
 /* Serves what waits, for about `turn_ns`. */
 static void serve_waiting(struct binary_store *store, uint64_t turn_ns)
 {
 	uint64_t start = monotonic_ns();
-	struct store_request *request;
 	store->running = true;
-	while ((request = take_waiting(store))) {
-		serve(request);
+	while (can_serve(store)) {
+		serve(take_waiting(store));
 		if (monotonic_ns() - start >= turn_ns)
 			break;
 	}
+	store->running = false;
+}
+
+void binary_store_looked_up(struct store_request *request)
+{
+	struct binary_store *store = request->store;
+	store_list_remove(&store->looking_up, request);
+	store->lookups--;
+	if (have_waiting(store))
+		loop_trigger(store->turn);
+	store->running = true;
+	go_on(request);
 	store->running = false;
 }
 
@@ -93,7 +119,7 @@ static int on_turn(struct loop_source *source, uint32_t events, void *userdata)
 {
 	struct binary_store *store = userdata;
 	serve_waiting(store, TURN_NS);
-	if (have_waiting(store))
+	if (can_serve(store))
 		loop_trigger(store->turn);
 	return 0;
 }
@@ -118,7 +144,8 @@ static int ask(struct binary_store *store, const struct store_request *wanted, i
 	*request = *wanted;
 	request->store = store;
 	request->asked_ns = monotonic_ns();
-	request->file = request->debug_file = request->expanded = -1;
+	request->file = request->debug_file = -1;
+	request->entry = STORE_ENTRY_NONE;
 	int r = duplicate(file, &request->file);
 	if (r == 0 && debug_file >= 0)
 		r = duplicate(debug_file, &request->debug_file);
@@ -211,7 +238,7 @@ void binary_store_grant(struct binary_store *store, uint64_t cpu_ns)
 int binary_store_open_answer(const struct binary_store *store, struct artifact_file *ret)
 {
 	const struct store_request *request = store->answering;
-	if (!request || !request->storable)
+	if (!request || !request->is_in_cache)
 		return -ENOENT;
 	return artifact_cache_reopen_artifact(store->cache, &request->key, request->kind, ret);
 }
@@ -233,9 +260,9 @@ static int drain(struct binary_store *store, uint64_t timeout_ns)
 		uint64_t elapsed = monotonic_ns() - start;
 		if (elapsed >= timeout_ns)
 			return -ETIMEDOUT;
-		if (have_waiting(store))
+		if (can_serve(store))
 			serve_waiting(store, TURN_NS);
-		int r = binary_store_run_once(store, have_waiting(store) ? 0 : timeout_ns - elapsed);
+		int r = binary_store_run_once(store, can_serve(store) ? 0 : timeout_ns - elapsed);
 		if (r < 0)
 			return r;
 	}
@@ -278,6 +305,7 @@ struct binary_store *binary_store_free(struct binary_store *store)
 	for (size_t i = 0; i < PRIORITY_COUNT; i++)
 		store_list_free(&store->waiting[i]);
 	store_list_free(&store->identifying);
+	store_list_free(&store->looking_up);
 	store_list_free(&store->parsing);
 	loop_remove(store->turn);
 	artifact_cache_free(store->cache);

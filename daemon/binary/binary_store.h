@@ -4,9 +4,8 @@
  * parser child, whose answer is then stored. What it gives and when it calls back is what parser.h
  * says, with one thing more: an answer from the cache needs no child.
  *
- * The cache is looked up on the event loop, a few milliseconds at a time: the alternative is a child
- * that costs more than the disk does. It is written by a thread. The binaries' own files, which may lie anywhere, are
- * only looked at by threads too; a request whose file hangs is answered with -ETIMEDOUT.
+ * The cache is read and written by threads, never on the event loop: one that hangs has nothing. The binaries' own files,
+ * which may lie anywhere, are only looked at by threads too; a request whose file hangs is answered with -ETIMEDOUT.
  */
 #pragma once
 

@@ -53,10 +53,12 @@ static void on_identified(void *userdata, int error, void *argument)
 		request->debug_identity = i->debug_identity;
 		request->storable = cache && i->error == 0;
 	}
-	if (request->storable)
+	if (request->storable) {
 		artifact_cache_key(cache, request->kind, &request->identity,
 				   request->debug_file >= 0 ? &request->debug_identity : NULL,
 				   &request->key);
+		artifact_cache_key(cache, ARTIFACT_DWARF, &request->identity, NULL, &request->expanded_key);
+	}
 	binary_store_set_waiting(request);
 }
 

@@ -17,9 +17,9 @@
 /* Past it an entry of lines starts again. */
 #define MAX_STORED_ADDRESSES (256U << 10)
 
-int store_request_take_known_lines(struct store_request *request, char **bytes, struct artifact *artifact)
+int store_request_take_known_lines(struct store_request *request)
 {
-	if (line_answers_open(artifact, &request->known) < 0)
+	if (line_answers_open(&request->entry.artifact, &request->known) < 0)
 		return -ENOENT;
 	size_t left = 0;
 	for (size_t i = 0; i < request->address_count; i++)
@@ -28,13 +28,13 @@ int store_request_take_known_lines(struct store_request *request, char **bytes, 
 	request->address_count = left;
 	if (left == 0)
 		return 0;
-	request->known_bytes = take_pointer(*bytes);
+	request->has_known = true;
 	return -ENOENT;
 }
 
 static const struct line_answers *known_lines(const struct store_request *request)
 {
-	return request->known_bytes ? &request->known : NULL;
+	return request->has_known ? &request->known : NULL;
 }
 
 static int parse_lines(struct store_request *request);
@@ -75,8 +75,8 @@ static void on_lines(void *userdata, int error, const struct artifact *artifact)
 	const struct line_answers *known = known_lines(request);
 	struct line_answers found;
 	struct text merged = {0};
-	if (error < 0 && request->expanded >= 0) {
-		request->expanded = close_fd(request->expanded); /* not to blame the file for the copy */
+	if (error < 0 && request->entry.expanded >= 0) {
+		request->entry.expanded = close_fd(request->entry.expanded); /* not to blame the file for the copy */
 		if (parse_lines(request) == 0)
 			return;
 	}
@@ -96,15 +96,14 @@ static void on_lines(void *userdata, int error, const struct artifact *artifact)
 
 static int parse_lines(struct store_request *request)
 {
-	return parser_request_lines(request->store->parser,
-				    request->expanded >= 0 ? request->expanded : request->file,
+	int expanded = request->entry.expanded;
+	return parser_request_lines(request->store->parser, expanded >= 0 ? expanded : request->file,
 				    request->debug_file, request->addresses, request->address_count, true,
 				    request->priority, on_lines, request);
 }
 
 static void parse_expanded(struct store_request *request)
 {
-	artifact_cache_open_file(request->store->cache, &request->expanded_key, &request->expanded);
 	int r = parse_lines(request);
 	if (r < 0)
 		store_request_answer_parsed(request, r, NULL);
@@ -114,6 +113,8 @@ static void on_expanded_written(void *userdata, int error, void *argument)
 {
 	struct store_request *request = userdata;
 	store_count_write(request->store, error);
+	if (error == 0)
+		request->entry.expanded = take_fd(request->writing->file);
 	request->writing = artifact_writing_free(request->writing);
 	parse_expanded(request);
 }
@@ -139,12 +140,8 @@ static void on_expanded(void *userdata, int error, const struct artifact *artifa
 /* Lines of compressed DWARF come from its copy in the cache, which is made with the first question. */
 int store_request_parse_lines(struct store_request *request)
 {
-	struct artifact_cache *cache = request->store->cache;
-	if (!request->storable)
-		return parse_lines(request);
-	artifact_cache_key(cache, ARTIFACT_DWARF, &request->identity, NULL, &request->expanded_key);
-	int r = artifact_cache_open_file(cache, &request->expanded_key, &request->expanded);
-	if (r == -ENOENT && artifact_cache_takes_writes(cache))
+	if (request->storable && request->entry.expanded_error == -ENOENT &&
+	    artifact_cache_takes_writes(request->store->cache))
 		return parser_request_dwarf(request->store->parser, request->file, request->priority,
 					    on_expanded, request);
 	return parse_lines(request);

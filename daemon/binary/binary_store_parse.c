@@ -39,6 +39,7 @@ static void on_written(void *userdata, int error, void *argument)
 {
 	struct store_request *request = userdata;
 	store_count_write(request->store, error);
+	request->is_in_cache = error == 0 && request->writing->result == 0;
 	answer_written(request);
 }
 

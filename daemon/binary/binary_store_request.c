@@ -37,9 +37,8 @@ void store_request_free(struct store_request *request)
 {
 	close_foreign(request->file);
 	close_foreign(request->debug_file);
-	close_fd(request->expanded);
+	store_entry_free(&request->entry);
 	free(request->addresses);
-	free(request->known_bytes);
 	artifact_writing_free(request->writing);
 	free(request);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The inside of a binary store. A request's way through the files: binary_store.c (asked, and answered from the cache
- * where it can be), binary_store_identify.c (which file is it?), binary_store_parse.c (on a miss, by the parser, whose
- * answer is stored) and binary_store_lines.c (the same for lines). It is in one of the store's lists all the time. Nobody
- * else includes this.
+ * where it can be), binary_store_identify.c (which file is it?), binary_store_lookup.c (what has the cache?),
+ * binary_store_parse.c (on a miss, by the parser, whose answer is stored) and binary_store_lines.c (the same for lines).
+ * It is in one of the store's lists all the time. Nobody else includes this.
  */
 #pragma once
 
@@ -12,6 +12,17 @@
 #include "binary/line_answers.h"
 
 #define PRIORITY_COUNT 3
+
+/* What the cache has. */
+struct store_entry {
+	int error;   /* 0, -ENOENT: nothing, or what is stored instead of an artifact */
+	char *bytes; /* owned; of the artifact */
+	struct artifact artifact;
+	int expanded_error; /* lines: the same of the file with its debug sections decompressed */
+	int expanded;	    /* owned, or -1 */
+};
+
+#define STORE_ENTRY_NONE ((struct store_entry){.error = -ENOENT, .expanded_error = -ENOENT, .expanded = -1})
 
 struct store_request {
 	struct store_request *previous, *next; /* in one of the store's lists */
@@ -23,13 +34,14 @@ struct store_request {
 	bool storable; /* the identities and the key are valid */
 	struct file_identity identity, debug_identity;
 	struct artifact_key key;
-	int expanded; /* lines: the file with its debug sections decompressed; -1: none */
-	struct artifact_key expanded_key;
+	struct artifact_key expanded_key; /* lines */
+	struct store_entry entry;
+	bool is_in_cache; /* the answer is, for who opens it there */
 	uint64_t asked_ns; /* monotonic */
 	struct durations *durations; /* the answer counts here; NULL: nowhere */
 	uint64_t *addresses; /* lines: those to ask the parser for */
 	size_t address_count;
-	char *known_bytes; /* lines: what the cache had; NULL: nothing */
+	bool has_known; /* lines: some are in the entry, */
 	struct line_answers known;
 	struct artifact_writing *writing; /* the parser's answer while it is stored; NULL: it is not */
 	parser_callback callback;
@@ -48,6 +60,8 @@ struct binary_store {
 	struct loop_source *turn; /* looks up what waits */
 	struct store_list identifying;
 	struct store_list waiting[PRIORITY_COUNT];
+	struct store_list looking_up;
+	size_t lookups; /* in it */
 	struct store_list parsing; /* and storing */
 	bool running; /* inside a callback */
 	const struct store_request *answering; /* whose callback; NULL: none */
@@ -74,11 +88,21 @@ void store_request_answer(struct store_request *request, int error, const struct
 /* The request is served with the loop's next round. */
 void binary_store_set_waiting(struct store_request *request);
 
+/* The request's entry is there: it is answered, or parsed. */
+void binary_store_looked_up(struct store_request *request);
+
 /* ---- binary_store_identify.c */
 
 /* Has a thread look at the request's files, which are its own meanwhile; then the request is set waiting. Returns 0 or
  * -errno: then it is in no list, and has no file any more. */
 int store_request_identify(struct store_request *request);
+
+/* ---- binary_store_lookup.c */
+
+/* Has a thread look what the cache has of a storable request; then binary_store_looked_up() is called. Returns 0 or
+ * -errno. */
+int store_request_look_up(struct store_request *request);
+void store_entry_free(struct store_entry *entry);
 
 /* ---- binary_store_parse.c */
 
@@ -104,6 +128,5 @@ void store_count_write(struct binary_store *store, int error);
 /* What store_request_parse() is for lines. */
 int store_request_parse_lines(struct store_request *request);
 
-/* With the entry of the cache: leaves the addresses that it does not have. Returns 0 when it has all, or -ENOENT: then
- * *bytes are the request's. */
-int store_request_take_known_lines(struct store_request *request, char **bytes, struct artifact *artifact);
+/* With the entry of the cache: leaves the addresses that it does not have. Returns 0 when it has all, or -ENOENT. */
+int store_request_take_known_lines(struct store_request *request);

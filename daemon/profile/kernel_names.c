@@ -30,50 +30,69 @@ static void warn_no_names(int error)
 
 /* ---- Asking the kernel ----------------------------------------------------------------------- */
 
-static void run_storing(void *argument)
+static void run_opening(void *argument)
 {
-	kernel_storing_run(argument);
+	kernel_entry_open(argument);
 }
 
-static void release_storing(void *argument)
+static void run_storing(void *argument)
 {
-	kernel_storing_free(argument);
+	kernel_entry_store(argument);
+}
+
+static void release_entry(void *argument)
+{
+	kernel_entry_free(argument);
+}
+
+/* Returns 0 or -errno. */
+static int submit_entry(struct kernel_names *names, const struct offload_work *wanted)
+{
+	struct offload_work work = *wanted;
+	work.timeout_ns = ARTIFACT_WORK_TIMEOUT_NS;
+	work.release = release_entry;
+	work.userdata = names;
+	int r = offload_submit(names->offload, &work);
+	if (r < 0)
+		kernel_entry_free(work.argument);
+	return r;
+}
+
+static void use_entry(struct kernel_names *names, struct kernel_entry *entry)
+{
+	names->symbols = entry->symbols;
+	entry->symbols = (struct kernel_symbols){0};
+	names->has_symbols = true;
 }
 
 /* They are the same, unless others have been read meanwhile or the entry was found damaged. */
 static void on_stored(void *userdata, int error, void *argument)
 {
 	struct kernel_names *names = userdata;
-	struct kernel_storing *storing = argument;
+	struct kernel_entry *entry = argument;
 	if (error < 0 && names->cache)
 		artifact_cache_count_write(names->cache, error);
-	if (error < 0 || storing->error < 0) {
-		log_debug("kernel symbols are not kept on disk: %s", strerror(error ? -error : -storing->error));
+	if (error < 0 || entry->error < 0) {
+		log_debug("kernel symbols are not kept on disk: %s", strerror(error ? -error : -entry->error));
 		return;
 	}
-	if (!names->has_symbols || names->symbols.stored || !names->cache || storing->reading_ns != names->whole_ns)
+	if (!names->has_symbols || names->symbols.stored || !names->cache || entry->reading_ns != names->whole_ns)
 		return;
 	kernel_symbols_free(&names->symbols);
-	names->symbols = storing->stored;
-	storing->stored = (struct kernel_symbols){0};
+	use_entry(names, entry);
 }
 
 /* Afterwards they are read where they lie. */
 static void store_symbols(struct kernel_names *names, struct kernel_reading *reading)
 {
-	struct kernel_storing *storing = kernel_storing_new(names->cache, files_of(names), &reading->pack);
-	if (!storing)
+	struct kernel_entry *entry = kernel_entry_new(names->cache, files_of(names));
+	if (!entry)
 		return;
-	storing->reading_ns = names->whole_ns;
-	struct offload_work work = {.key = ARTIFACT_WRITING_KEY,
-				    .timeout_ns = ARTIFACT_WRITING_TIMEOUT_NS,
-				    .run = run_storing,
-				    .done = on_stored,
-				    .release = release_storing,
-				    .argument = storing,
-				    .userdata = names};
-	if (offload_submit(names->offload, &work) < 0)
-		kernel_storing_free(storing);
+	entry->pack = reading->pack;
+	reading->pack = (struct text){0};
+	entry->reading_ns = names->whole_ns;
+	submit_entry(names, &(struct offload_work){.key = ARTIFACT_WRITING_KEY, .run = run_storing,
+						   .done = on_stored, .argument = entry});
 }
 
 static void take_symbols(struct kernel_names *names, struct kernel_reading *reading)
@@ -179,8 +198,45 @@ static struct kernel_reading *new_reading(struct kernel_names *names)
 	return reading;
 }
 
+/* What the cache has need not be asked for. */
+static void forget_listed(struct kernel_names *names)
+{
+	size_t kept = 0;
+	struct kernel_addresses *unknown = &names->unknown;
+	for (size_t i = 0; i < unknown->count; i++)
+		if (!kernel_symbols_are_certain(&names->symbols, unknown->items[i]))
+			unknown->items[kept++] = unknown->items[i];
+	unknown->count = kept;
+}
+
+static void on_opened(void *userdata, int error, void *argument)
+{
+	struct kernel_names *names = userdata;
+	struct kernel_entry *entry = argument;
+	names->is_reading = false;
+	if (error == 0 && entry->error == 0) {
+		use_entry(names, entry);
+		forget_listed(names);
+	}
+	go_on(names);
+}
+
+/* Asks the cache, before the kernel is. */
+static bool start_opening(struct kernel_names *names)
+{
+	struct kernel_entry *entry = kernel_entry_new(names->cache, files_of(names));
+	return entry && submit_entry(names, &(struct offload_work){.key = ARTIFACT_READING_KEY, .run = run_opening,
+								   .done = on_opened, .argument = entry}) == 0;
+}
+
 static void start_reading(struct kernel_names *names)
 {
+	bool asks_cache = !names->is_reading && !names->is_begun && names->cache;
+	names->is_begun = true;
+	if (asks_cache && start_opening(names)) {
+		names->is_reading = true;
+		return;
+	}
 	struct kernel_reading *reading = names->is_reading ? NULL : new_reading(names);
 	if (!reading)
 		return;
@@ -220,10 +276,6 @@ static bool find_listed(struct kernel_names *names, uint64_t address, const char
 	uint64_t start;
 	if (known_names_get(&names->known, address, ret_name, ret_module))
 		return true;
-	if (!names->is_begun) {
-		names->is_begun = true;
-		names->has_symbols = kernel_symbols_open(names->cache, files_of(names), &names->symbols) == 0;
-	}
 	if (!names->has_symbols || !kernel_symbols_are_certain(&names->symbols, address) ||
 	    !kernel_symbols_find(&names->symbols, address, ret_name, ret_module, &start))
 		return false;

@@ -20,14 +20,14 @@ struct kernel_names {
 	struct offload *offload;      /* somebody else's: must not end anything once this is freed */
 	struct generated_code *code;  /* somebody else's; what is learned of it is added */
 	const struct kernel_files *files; /* NULL: the machine's */
-	bool is_begun;	  /* the cache was asked */
+	bool is_begun;	  /* the cache was asked, or is being */
 	bool has_symbols; /* those below are valid */
 	struct kernel_symbols symbols; /* of the kernel and its modules */
 	struct known_names known;      /* of those in the cache */
 	uint32_t last_program;	       /* the newest BPF program that was asked for, */
 	uint32_t doubts;	       /* … since the last doubt of `code` */
 	struct kernel_addresses unknown; /* the kernel will be asked for them */
-	bool is_reading;
+	bool is_reading;   /* or asking the cache */
 	bool is_warned;	   /* that there are no names */
 	uint64_t whole_ns; /* when it was last asked for all it has, monotonic; 0: never */
 };

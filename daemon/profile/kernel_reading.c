@@ -45,29 +45,31 @@ void kernel_reading_free(struct kernel_reading *reading)
 	free(reading);
 }
 
-struct kernel_storing *kernel_storing_new(struct artifact_cache *cache, const struct kernel_files *files,
-					  struct text *pack)
+struct kernel_entry *kernel_entry_new(struct artifact_cache *cache, const struct kernel_files *files)
 {
-	struct kernel_storing *storing = calloc(1, sizeof(*storing));
-	if (!storing)
+	struct kernel_entry *entry = calloc(1, sizeof(*entry));
+	if (!entry)
 		return NULL;
-	storing->cache = artifact_cache_ref(cache);
-	storing->files = *files;
-	storing->pack = *pack;
-	*pack = (struct text){0};
-	return storing;
+	entry->cache = artifact_cache_ref(cache);
+	entry->files = *files;
+	return entry;
 }
 
-void kernel_storing_run(struct kernel_storing *storing)
+void kernel_entry_open(struct kernel_entry *entry)
 {
-	storing->error = kernel_symbols_store(storing->cache, &storing->files, &storing->pack, &storing->stored);
-	text_free(&storing->pack);
+	entry->error = kernel_symbols_open(entry->cache, &entry->files, &entry->symbols);
 }
 
-void kernel_storing_free(struct kernel_storing *storing)
+void kernel_entry_store(struct kernel_entry *entry)
 {
-	kernel_symbols_free(&storing->stored);
-	artifact_cache_free(storing->cache);
-	text_free(&storing->pack);
-	free(storing);
+	entry->error = kernel_symbols_store(entry->cache, &entry->files, &entry->pack, &entry->symbols);
+	text_free(&entry->pack);
+}
+
+void kernel_entry_free(struct kernel_entry *entry)
+{
+	kernel_symbols_free(&entry->symbols);
+	artifact_cache_free(entry->cache);
+	text_free(&entry->pack);
+	free(entry);
 }

@@ -2,7 +2,7 @@
 /*
  * What has to be asked of the kernel about its code, as work for a thread (base/offload.h): a system call or two for
  * each BPF program, and where these do not do, all of /proc/kallsyms, which takes the kernel 100 ms and more to print.
- * And keeping the list on disk, megabytes, as the next.
+ * And what of it is in the cache, megabytes, on its way there and back.
  */
 #pragma once
 
@@ -38,20 +38,21 @@ void kernel_reading_run(struct kernel_reading *reading);
 /* Accepts NULL. */
 void kernel_reading_free(struct kernel_reading *reading);
 
-struct kernel_storing {
+/* The cache's entry of the list. */
+struct kernel_entry {
 	struct artifact_cache *cache; /* a reference of its own */
 	struct kernel_files files;
-	struct text pack;
+	struct text pack;    /* to be stored */
 	uint64_t reading_ns; /* when the list was read, CLOCK_MONOTONIC */
 	/* The answer; its owner may take it. */
 	int error;
-	struct kernel_symbols stored; /* valid without an error */
+	struct kernel_symbols symbols; /* where they lie; valid without an error */
 };
 
-/* Takes the pack over. NULL: out of memory. */
-struct kernel_storing *kernel_storing_new(struct artifact_cache *cache, const struct kernel_files *files,
-					  struct text *pack);
+/* NULL: out of memory. */
+struct kernel_entry *kernel_entry_new(struct artifact_cache *cache, const struct kernel_files *files);
 
-/* Touches nothing else. */
-void kernel_storing_run(struct kernel_storing *storing);
-void kernel_storing_free(struct kernel_storing *storing);
+/* Opens it, or stores the pack and opens it then. Each touches nothing else, and blocks for the disk. */
+void kernel_entry_open(struct kernel_entry *entry);
+void kernel_entry_store(struct kernel_entry *entry);
+void kernel_entry_free(struct kernel_entry *entry);

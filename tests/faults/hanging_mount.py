@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 A FUSE mount with one file in it, whose server can be made to hang: it speaks the kernel's protocol
-(linux/fuse.h) itself, so that nothing needs to be installed.
+(linux/fuse.h) itself, so that nothing needs to be installed. Whoever makes another file in it waits until release().
 """
 
 import contextlib
@@ -13,8 +13,8 @@ import stat
 import struct
 import tempfile
 
-LOOKUP, FORGET, GETATTR, OPEN, READ, STATFS, RELEASE, FLUSH, INIT, BATCH_FORGET = (
-    1, 2, 3, 14, 15, 17, 18, 25, 26, 42)
+LOOKUP, FORGET, GETATTR, SETATTR, OPEN, READ, STATFS, RELEASE, FLUSH, INIT, CREATE, BATCH_FORGET = (
+    1, 2, 3, 4, 14, 15, 17, 18, 25, 26, 35, 42)
 ROOT, FILE = 1, 2  # node numbers
 IN_HEADER = struct.Struct("<IIQQIIII")
 OUT_HEADER = struct.Struct("<IiQ")
@@ -37,7 +37,7 @@ def answer(opcode, node, body, name, contents):
         return struct.pack("<IIIIHHIIHHII24x", *VERSION, 1 << 17, 0, 12, 9, 1 << 17, 1, 0, 0, 0, 0)
     if opcode == LOOKUP and node == ROOT and body.rstrip(b"\0") == name:
         return struct.pack("<QQQQII", FILE, 0, 0, 0, 0, 0) + attributes(FILE, len(contents))
-    if opcode == GETATTR:
+    if opcode in (GETATTR, SETATTR):  # what is to be set is passed over
         return struct.pack("<QII", 0, 0, 0) + attributes(node, size)
     if opcode == OPEN:
         return struct.pack("<QII", 0, 0, 0)
@@ -54,20 +54,21 @@ def send(device, unique, error, data):
         os.write(device, OUT_HEADER.pack(OUT_HEADER.size + len(data), error, unique) + data)
 
 
-def hold_flushes(device):
-    """Returns a list: while it is not None inside, flushes wait there, until SIGUSR1 comes."""
+def hold(device):
+    """Returns a list: while it is not None inside, requests and their errors wait there, until SIGUSR1 comes."""
     held = [[]]
 
     def release(*_):
         waiting, held[0] = held[0] or [], None
-        for unique in waiting:
-            send(device, unique, 0, b"")
+        for unique, error in waiting:
+            send(device, unique, error, b"")
     signal.signal(signal.SIGUSR1, release)
     return held
 
 
 def serve(device, name, contents, holds_flushes):
-    held = hold_flushes(device) if holds_flushes else [None]
+    held = hold(device)
+    errors = {CREATE: -errno.EIO, **({FLUSH: 0} if holds_flushes else {})}  # of those that are held
     while True:
         try:
             request = os.read(device, LARGEST_REQUEST + 4096)
@@ -76,8 +77,8 @@ def serve(device, name, contents, holds_flushes):
         _, opcode, unique, node, *_ = IN_HEADER.unpack_from(request)
         if opcode in (FORGET, BATCH_FORGET):
             continue
-        if opcode == FLUSH and held[0] is not None:
-            held[0].append(unique)
+        if opcode in errors and held[0] is not None:
+            held[0].append((unique, errors[opcode]))
             continue
         body = answer(opcode, node, request[IN_HEADER.size:], name, contents)
         error = -body if isinstance(body, int) else 0

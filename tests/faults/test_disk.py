@@ -15,9 +15,11 @@ import subprocess
 import tempfile
 import threading
 
-from faults import expect, main
+from faults import SECONDS, expect, main
+from hanging_mount import mounted
 
 CACHE = "/var/cache/bolometer"
+HELD_SECONDS = 8
 SEED = 20240522
 
 
@@ -57,6 +59,26 @@ def cache_read_only(faults):
     result = record_with_cache(faults, f"mount -t tmpfs -o ro,mode=700 tmpfs {CACHE}")
     expect(result["cache_not_stored"] > 0 or "cache" in result.errors, "neither counted nor said")
     return faults.check(result)
+
+
+def cache_that_hangs(faults):
+    """Whoever makes a file there waits, and with it whoever looks for one: threads, and nobody else. What is lost is
+    what would have been stored. A recorder ends when the file system lets its threads."""
+    try:
+        with mounted("entry", b"") as mount:
+            timer = threading.Timer(HELD_SECONDS, mount.release)
+            timer.start()
+            try:
+                result = record_with_cache(faults, f"mount --bind {os.path.dirname(mount.path)} {CACHE}")
+            finally:
+                timer.cancel()
+                mount.release()
+    except OSError as error:
+        return f"not tried, no FUSE file system can be mounted: {error}"
+    seconds, asked = result.profile.duration_ns / 1e9, SECONDS * 3 ** (faults.attempt - 1)
+    result.watch.expect(seconds < asked + HELD_SECONDS / 3, f"{seconds:.1f} s of capture, {asked} were asked for")
+    expect(result["cache_not_stored"] > 0, "nobody counted")
+    return f"{faults.check(result)}, {result['cache_not_stored']} not stored"
 
 
 def cache_of_others(faults):
@@ -134,6 +156,6 @@ def output_becomes_full(faults):
 
 
 if __name__ == "__main__":
-    main([cache_full, cache_read_only, cache_of_others, cache_of_garbage,
+    main([cache_full, cache_read_only, cache_that_hangs, cache_of_others, cache_of_garbage,
           cache_truncated_while_it_is_read, output_full,
           output_becomes_full])

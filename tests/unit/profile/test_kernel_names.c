@@ -131,7 +131,12 @@ static void test_from_the_cache(void **state)
 	finish(f);
 	kernel_names_free(&f->names);
 	begin_names(f);
+	assert_string_equal(find(f, KERNEL, 1), ""); /* a thread looks */
+	assert_true(kernel_names_are_awaited(&f->names));
+	finish(f);
 	assert_string_equal(find(f, KERNEL, 1), "quiet_vmstat[]");
+	assert_non_null(f->names.symbols.stored);
+	assert_int_equal(f->names.whole_ns, 0); /* the kernel was not asked */
 	assert_int_equal(offload_pending(f->offload), 0);
 }
 
