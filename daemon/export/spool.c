@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See spool.h. The queue in memory has an entry for each payload, with its bytes only while the disk
- * does not have them. Every payload passes through memory: the way of a good disk and that of a disk
- * that was full for an hour are the same, spool_write_out().
+ * See spool.h: opening, closing, and what goes in and out. Every payload passes through memory: the way of a good disk and
+ * that of a disk that was full for an hour are the same, spool_write_out().
  */
 #include "export/spool.h"
 
@@ -48,106 +47,6 @@ void spool_statistics(struct spool *spool, struct spool_statistics *ret)
 	pthread_mutex_lock(&spool->published_lock);
 	*ret = spool->published;
 	pthread_mutex_unlock(&spool->published_lock);
-}
-
-/* -- entries -------------------------------------------------------------------------------- */
-
-static struct spool_entry *first_entry(struct spool *spool)
-{
-	while (spool->first < spool->entries.count &&
-	       spool->entries.items[spool->first].is_gone)
-		spool->first++;
-	return spool->first < spool->entries.count ? &spool->entries.items[spool->first] : NULL;
-}
-
-/* The payload that is out is the oldest, or nearly so. */
-static struct spool_entry *find_out(struct spool *spool, uint64_t id)
-{
-	if (!id || id != spool->out)
-		return NULL;
-	for (size_t i = spool->first; i < spool->entries.count; i++)
-		if (spool->entries.items[i].id == id && !spool->entries.items[i].is_gone)
-			return &spool->entries.items[i];
-	return NULL;
-}
-
-/* Entries that are gone leave when they are as many as the others. */
-static void compact(struct spool *spool)
-{
-	size_t kept = 0;
-	if (spool->entries.count < 64 ||
-	    spool->statistics.waiting.payloads * 2 > spool->entries.count)
-		return;
-	for (size_t i = spool->first; i < spool->entries.count; i++)
-		if (!spool->entries.items[i].is_gone)
-			spool->entries.items[kept++] = spool->entries.items[i];
-	spool->entries.count = kept;
-	spool->first = 0;
-}
-
-int spool_insert(struct spool *spool, size_t index, const struct spool_entry *entry)
-{
-	int r = array_reserve(&spool->entries, spool->entries.count + 1);
-	if (r < 0)
-		return r;
-	struct spool_entry *at = &spool->entries.items[index];
-	memmove(at + 1, at, (spool->entries.count - index) * sizeof(*at));
-	*at = *entry;
-	spool->entries.count++;
-	amount_add(&spool->statistics.waiting, &entry->header);
-	if (entry->bytes)
-		amount_add(&spool->statistics.in_memory, &entry->header);
-	return 0;
-}
-
-void spool_forget(struct spool *spool, struct spool_entry *entry)
-{
-	if (entry->is_gone)
-		return;
-	entry->is_gone = true;
-	amount_subtract(&spool->statistics.waiting, &entry->header);
-	if (entry->bytes)
-		amount_subtract(&spool->statistics.in_memory, &entry->header);
-	free(take_pointer(entry->bytes));
-	if (entry->segment) {
-		if (!segment_mark_done(entry->segment, entry->offset))
-			spool->statistics.unmarked++;
-		entry->segment->live--;
-		entry->segment = NULL;
-	}
-}
-
-void spool_discard(struct spool *spool, struct spool_entry *entry, enum drop_reason reason)
-{
-	amount_add(&spool->statistics.dropped[reason], &entry->header);
-	spool_forget(spool, entry);
-}
-
-int spool_load(const struct spool_entry *entry, char **ret_bytes)
-{
-	if (entry->segment)
-		return segment_read(entry->segment, entry->offset, &entry->header, ret_bytes);
-	char *copy = malloc(entry->header.size ? entry->header.size : 1);
-	if (!copy)
-		return -ENOMEM;
-	memcpy(copy, entry->bytes, entry->header.size);
-	*ret_bytes = copy;
-	return 0;
-}
-
-void spool_enforce_limits(struct spool *spool)
-{
-	struct spool_statistics *statistics = &spool->statistics;
-	for (size_t i = spool->first; i < spool->entries.count; i++) {
-		struct spool_entry *entry = &spool->entries.items[i];
-		bool too_many = statistics->waiting.payloads > SPOOL_MAX_PAYLOADS;
-		if (!too_many && statistics->in_memory.bytes <= spool->max_memory_bytes)
-			break;
-		if (!entry->is_gone && entry->id != spool->out && (too_many || entry->bytes))
-			spool_discard(spool, entry,
-				      too_many || !spool->path ? DROP_QUEUE_FULL : DROP_DISK);
-	}
-	first_entry(spool);
 }
 
 /* -- opening and closing -------------------------------------------------------------------- */
@@ -249,7 +148,7 @@ int spool_append(struct spool *spool, const struct payload *payload)
 {
 	struct spool_entry entry;
 	spool_lock(spool);
-	compact(spool);
+	spool_compact(spool);
 	int r = make_entry(spool, payload, &entry);
 	if (r == 0)
 		r = spool_insert(spool, spool->entries.count, &entry);
@@ -318,7 +217,7 @@ static int take_first(struct spool *spool, struct spool_record *ret)
 	if (spool->out)
 		return -EAGAIN;
 	read_ahead(spool);
-	while ((entry = first_entry(spool))) {
+	while ((entry = spool_first(spool))) {
 		int r = spool_load(entry, &bytes);
 		if (r == -ENOMEM)
 			return r;
@@ -355,7 +254,7 @@ int spool_next(struct spool *spool, struct spool_record *ret)
 void spool_sent(struct spool *spool, uint64_t sequence)
 {
 	spool_lock(spool);
-	struct spool_entry *entry = find_out(spool, sequence);
+	struct spool_entry *entry = spool_find_out(spool, sequence);
 	if (entry) {
 		amount_add(&spool->statistics.sent, &entry->header);
 		spool_forget(spool, entry);
@@ -368,7 +267,7 @@ void spool_sent(struct spool *spool, uint64_t sequence)
 void spool_drop(struct spool *spool, uint64_t sequence, enum drop_reason reason)
 {
 	spool_lock(spool);
-	struct spool_entry *entry = find_out(spool, sequence);
+	struct spool_entry *entry = spool_find_out(spool, sequence);
 	if (entry) {
 		spool_discard(spool, entry, reason);
 		spool->out = 0;
@@ -380,7 +279,7 @@ void spool_drop(struct spool *spool, uint64_t sequence, enum drop_reason reason)
 void spool_again(struct spool *spool, uint64_t sequence, bool maybe_received)
 {
 	spool_lock(spool);
-	struct spool_entry *entry = find_out(spool, sequence);
+	struct spool_entry *entry = spool_find_out(spool, sequence);
 	if (entry) {
 		spool_set_state(spool, entry, maybe_received ? RECORD_REPEAT : RECORD_ARMED);
 		spool->out = 0;
@@ -432,7 +331,7 @@ static int replace(struct spool *spool, struct spool_entry *entry, const struct 
 int spool_replace(struct spool *spool, uint64_t sequence, const struct payload halves[2])
 {
 	spool_lock(spool);
-	struct spool_entry *entry = find_out(spool, sequence);
+	struct spool_entry *entry = spool_find_out(spool, sequence);
 	int r = entry ? replace(spool, entry, halves) : -EINVAL;
 	spool_remove_done(spool, false);
 	spool_unlock(spool);

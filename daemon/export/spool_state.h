@@ -45,7 +45,7 @@ struct spool {
 	struct spool_statistics published;
 };
 
-/* -- accounting (spool.c) ------------------------------------------------------------------- */
+/* -- the queue (spool_queue.c) -------------------------------------------------------------- */
 
 static inline void amount_add(struct amount *amount, const struct record_header *header)
 {
@@ -60,6 +60,15 @@ static inline void amount_subtract(struct amount *amount, const struct record_he
 	amount->samples -= header->samples;
 	amount->bytes -= header->size;
 }
+
+/* The oldest; NULL: nothing waits. */
+struct spool_entry *spool_first(struct spool *spool);
+
+/* The one that is out for sending, if this is its id, or NULL. It is the oldest, or nearly so. */
+struct spool_entry *spool_find_out(struct spool *spool, uint64_t id);
+
+/* Gives the room of entries that are gone back when they are as many as the others. */
+void spool_compact(struct spool *spool);
 
 /* Takes the entry out of the queue, uncounted: its place in memory or on disk is given back. */
 void spool_forget(struct spool *spool, struct spool_entry *entry);
