@@ -2,21 +2,12 @@
 /* Owns the list of running exporters, in the order of the configuration in force, and its change. */
 #include "service/exporters.h"
 
-#include "base/clock.h"
-#include "export/exporter.h"
-#include "export/pprof_directory.h"
-#include "export/sinks.h"
 #include "service/exporters_encode.h"
+#include "service/running_exporter.h"
 #include "service/setting.h"
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
-
-struct running_exporter {
-	struct exporter *exporter; /* NULL: its queue could not be opened again after a reload */
-	uint64_t lost;		   /* samples, while that is so */
-};
 
 struct exporters {
 	const struct configuration *configuration; /* in force; item i of it is running[i] */
@@ -39,127 +30,10 @@ struct exporters_update {
 	size_t count;
 };
 
-/* ---- One exporter ------------------------------------------------------------------------------------ */
-
-static int make_sink(const struct exporter_configuration *c, struct sink **ret)
-{
-	char problem[256] = "";
-	int r;
-	if (c->type == EXPORTER_PPROF_DIRECTORY) {
-		char host[256] = "host";
-		gethostname(host, sizeof(host) - 1);
-		struct pprof_directory_options options = {.directory = c->directory,
-							  .host = host,
-							  .max_bytes = c->max_bytes,
-							  .max_age_ns = c->max_age_ns};
-		r = pprof_directory_new(&options, ret);
-	} else {
-		r = sink_new(&c->sink, ret, problem, sizeof(problem));
-	}
-	if (r < 0)
-		log_error("exporter %s: %s", c->name, problem[0] ? problem : strerror(-r));
-	return r;
-}
-
-static const char *spool_part_of(enum exporter_type type)
-{
-	switch (payload_kind_of(type)) {
-	case PAYLOAD_OTLP:
-		return "otlp";
-	case PAYLOAD_PYROSCOPE:
-		return "pyroscope";
-	default:
-		return "pprof";
-	}
-}
-
-/* A directory has none, its files would only be written twice. */
-static bool has_spool(const struct exporters *exporters, const struct exporter_configuration *exporter)
-{
-	return exporters->spool_directory && exporter->type != EXPORTER_PPROF_DIRECTORY;
-}
-
-/* Each kind of payload has a spool of its own: one that changes its type does not meet what it cannot
- * send. NULL: there is none. */
-static int spool_path(const struct exporters *exporters,
-		      const struct exporter_configuration *exporter, char **ret)
-{
-	*ret = NULL;
-	if (!has_spool(exporters, exporter))
-		return 0;
-	*ret = text_format("%s/%s.%s", exporters->spool_directory, exporter->name,
-			   spool_part_of(exporter->type));
-	return *ret ? 0 : -ENOMEM;
-}
-
-static int start_exporter(const struct exporters *exporters,
-			  const struct exporter_configuration *exporter, struct sink **sink,
-			  struct exporter **ret)
-{
-	_cleanup_free_ char *directory = NULL;
-	int r = spool_path(exporters, exporter, &directory);
-	struct exporter_options options = {
-		.name = exporter->name,
-		.spool = {.directory = directory, .max_bytes = exporter->spool_bytes},
-		.retry = {.initial_ns = exporter->retry_initial_ns,
-			  .max_ns = exporter->retry_max_ns},
-		.send_timeout_ns = exporter->sink.timeout_ns,
-		.split = split_payload,
-	};
-	if (r == 0)
-		r = exporter_new(&options, *sink, ret);
-	if (r == -EBUSY)
-		log_error("exporter %s: another process uses its spool %s; give this daemon another "
-			  "spool.directory",
-			  exporter->name, directory);
-	else if (r < 0)
-		log_error("exporter %s: %s", exporter->name, strerror(-r));
-	if (r == 0)
-		*sink = NULL; /* the exporter's now */
-	return r;
-}
-
 static void free_sink(struct sink *sink)
 {
 	if (sink)
 		sink->operations->free(sink);
-}
-
-static void read_statistics(const struct running_exporter *running, struct exporter_statistics *ret)
-{
-	*ret = (struct exporter_statistics){0};
-	if (running->exporter)
-		exporter_statistics(running->exporter, ret);
-	ret->spool.taken.samples += running->lost;
-	ret->spool.dropped[DROP_NO_QUEUE].samples += running->lost;
-}
-
-/* Ends the exporter's threads and says what became of all samples: one line that adds up. */
-static void stop_exporter(const struct running_exporter *running, const char *name)
-{
-	struct exporter_statistics s;
-	struct text line = {0};
-	uint64_t dropped = 0;
-	if (running->exporter)
-		exporter_stop(running->exporter);
-	else if (!running->lost)
-		return;
-	read_statistics(running, &s);
-	for (int i = 0; i < DROP_REASON_COUNT; i++)
-		dropped += s.spool.dropped[i].samples;
-	text_add(&line, "taken=%llu recovered=%llu sent=%llu waiting=%llu dropped=%llu",
-		 (unsigned long long)s.spool.taken.samples,
-		 (unsigned long long)s.spool.recovered.samples,
-		 (unsigned long long)s.spool.sent.samples,
-		 (unsigned long long)s.spool.waiting.samples, (unsigned long long)dropped);
-	for (int i = 0; i < DROP_REASON_COUNT; i++)
-		if (s.spool.dropped[i].samples)
-			text_add(&line, " dropped_%s=%llu", drop_reason_name((enum drop_reason)i),
-				 (unsigned long long)s.spool.dropped[i].samples);
-	text_add(&line, " maybe_repeated=%llu splits=%llu",
-		 (unsigned long long)s.spool.maybe_repeated, (unsigned long long)s.spool.splits);
-	log_info("exporter %s: samples %s", name, line.bytes ? line.bytes : "");
-	text_free(&line);
 }
 
 /* ---- Change ------------------------------------------------------------------------------------------ */
@@ -205,9 +79,9 @@ static int prepare_one(const struct exporters *exporters, const struct exporter_
 		if (!next->replace_queue && are_equal(old, new, false))
 			return 0;
 	}
-	int r = make_sink(new, &next->sink);
+	int r = running_exporter_make_sink(new, &next->sink);
 	if (r == 0 && next->old == SIZE_MAX)
-		r = start_exporter(exporters, new, &next->sink, &next->exporter);
+		r = running_exporter_start(exporters->spool_directory, new, &next->sink, &next->exporter);
 	return r;
 }
 
@@ -253,10 +127,10 @@ static struct running_exporter commit_one(struct exporters *exporters,
 	struct running_exporter running = exporters->running[next->old];
 	exporters->running[next->old] = (struct running_exporter){0};
 	if (next->replace_queue) {
-		stop_exporter(&running, exporters->configuration->exporters.items[next->old].name);
+		running_exporter_stop(&running, exporters->configuration->exporters.items[next->old].name);
 		exporter_free(running.exporter);
 		running = (struct running_exporter){0};
-		start_exporter(exporters, &update->configuration->exporters.items[index],
+		running_exporter_start(exporters->spool_directory, &update->configuration->exporters.items[index],
 			       &next->sink, &running.exporter);
 	} else if (next->sink && running.exporter) {
 		exporter_set_sink(running.exporter, take_pointer(next->sink));
@@ -312,7 +186,7 @@ int exporters_new(const struct configuration *configuration, struct exporters **
 void exporters_stop(struct exporters *exporters)
 {
 	for (size_t i = 0; i < exporters->count; i++)
-		stop_exporter(&exporters->running[i],
+		running_exporter_stop(&exporters->running[i],
 			      exporters->configuration->exporters.items[i].name);
 }
 
@@ -335,9 +209,9 @@ static int start_again(struct exporters *exporters, size_t index)
 	const struct exporter_configuration *c = &exporters->configuration->exporters.items[index];
 	struct running_exporter *running = &exporters->running[index];
 	struct sink *sink = NULL;
-	int r = make_sink(c, &sink);
+	int r = running_exporter_make_sink(c, &sink);
 	if (r == 0)
-		r = start_exporter(exporters, c, &sink, &running->exporter);
+		r = running_exporter_start(exporters->spool_directory, c, &sink, &running->exporter);
 	if (r == 0) {
 		log_info("exporter %s: its queue is open again, %llu samples were lost", c->name,
 			 (unsigned long long)running->lost);
@@ -393,7 +267,7 @@ void exporters_describe(struct exporters *exporters, struct text *out)
 	uint64_t failing = 0, waiting = 0;
 	for (size_t i = 0; i < exporters->count; i++) {
 		struct exporter_statistics statistics;
-		read_statistics(&exporters->running[i], &statistics);
+		running_exporter_statistics(&exporters->running[i], &statistics);
 		failing += !exporters->running[i].exporter || statistics.failures_in_a_row ||
 			   statistics.refusals_in_a_row;
 		waiting += statistics.spool.waiting.payloads;
@@ -411,8 +285,8 @@ void exporters_get(const struct exporters *exporters, size_t index, struct expor
 {
 	const struct exporter_configuration *c = &exporters->configuration->exporters.items[index];
 	*ret = (struct exporter_state){.name = c->name, .type = c->type};
-	if (has_spool(exporters, c))
+	if (running_exporter_has_spool(exporters->spool_directory, c))
 		ret->capacity_bytes = c->spool_bytes;
 	ret->is_running = exporters->running[index].exporter != NULL;
-	read_statistics(&exporters->running[index], &ret->statistics);
+	running_exporter_statistics(&exporters->running[index], &ret->statistics);
 }
