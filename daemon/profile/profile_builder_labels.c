@@ -35,6 +35,7 @@ static uint32_t label_key(struct builder *b, unsigned key)
 	return b->label_keys[key];
 }
 
+/* Text 0 is the empty text, and none: a label of an empty text would be one of the number 0, and is left out. */
 static void add_label(struct builder *b, struct profile_sample *sample, struct profile_label label)
 {
 	CHECK(b, array_add(&b->profile->labels, label));
@@ -44,10 +45,11 @@ static void add_label(struct builder *b, struct profile_sample *sample, struct p
 void builder_add_label(struct builder *b, struct profile_sample *sample, const char *key,
 		       const char *text, int64_t number)
 {
-	add_label(b, sample,
-		  (struct profile_label){.key = builder_string(b, key),
-					 .text = text ? builder_string(b, text) : 0,
-					 .number = number});
+	if (!text || text[0])
+		add_label(b, sample,
+			  (struct profile_label){.key = builder_string(b, key),
+						 .text = text ? builder_string(b, text) : 0,
+						 .number = number});
 }
 
 static void add_resource_labels(struct builder *b, struct profile_sample *sample)
@@ -57,7 +59,7 @@ static void add_resource_labels(struct builder *b, struct profile_sample *sample
 		struct profile_label attribute =
 			b->profile->resource_attributes.items[resource->first_attribute + i];
 		for (unsigned key = BUILDER_RESOURCE_KEYS; key < BUILDER_LABEL_KEYS; key++)
-			if (attribute.key == label_key(b, key))
+			if (attribute.key == label_key(b, key) && (attribute.text || attribute.number))
 				add_label(b, sample, attribute);
 	}
 }
@@ -84,9 +86,10 @@ void builder_add_labels(struct builder *b, struct profile_sample *sample,
 	add_resource_labels(b, sample);
 	add_label(b, sample,
 		  (struct profile_label){.key = label_key(b, BUILDER_THREAD_ID), .number = entry->tid});
-	add_label(b, sample,
-		  (struct profile_label){.key = label_key(b, BUILDER_THREAD_NAME),
-					 .text = builder_string(b, entry->comm)});
+	if (entry->comm[0])
+		add_label(b, sample,
+			  (struct profile_label){.key = label_key(b, BUILDER_THREAD_NAME),
+						 .text = builder_string(b, entry->comm)});
 	if (entry->cpu != AGGREGATE_ANY_CPU)
 		add_label(b, sample,
 			  (struct profile_label){.key = label_key(b, BUILDER_CPU), .number = entry->cpu});
@@ -99,6 +102,8 @@ void builder_add_labels(struct builder *b, struct profile_sample *sample,
 static void add_resource_attribute(struct builder *b, const char *key, const char *text,
 				   int64_t number, bool is_guess)
 {
+	if (text && !text[0])
+		return;
 	struct profile_label attribute = {.key = builder_string(b, key),
 					  .text = text ? builder_string(b, text) : 0,
 					  .number = number,

@@ -9,6 +9,7 @@ import pty
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -115,6 +116,16 @@ def lambdas_have_the_names_of_their_scopes(bolometer):
     for wanted in ("main;main::{lambda:7}::operator() ", inner):
         expect(wanted in stacks, f"no {wanted} in {stacks}")
     expect(";operator()" not in stacks, f"a bare name in {stacks}")
+
+
+def thread_without_a_name(bolometer):
+    """It has no label, not one of the number 0."""
+    program = ("import ctypes, time\nctypes.CDLL(None).prctl(15, b'', 0, 0, 0)\n"  # PR_SET_NAME
+               "end = time.monotonic() + 0.7\nwhile time.monotonic() < end: pass")
+    with tempfile.TemporaryDirectory() as directory:
+        bolometer.run("record", "-q", "-F", "499", "-o", "x.pb.gz", "--", sys.executable, "-c", program, cwd=directory)
+        result = bolometer.run("report", "--by", "thread", "--cumulative", "-n", "0", "x.pb.gz", cwd=directory)
+        expect("[no thread.name]" in result.stdout.decode(), "a thread without a name", result)
 
 
 def default_output(bolometer):
@@ -304,7 +315,7 @@ def without_rights(bolometer):
 
 if __name__ == "__main__":
     main([statuses_of_commands, command_that_cannot_start_leaves_no_file, several_outputs_and_names, unnamed_files,
-          ends_with_its_processes, told_to_end_too_late, lambdas_have_the_names_of_their_scopes,
+          thread_without_a_name, ends_with_its_processes, told_to_end_too_late, lambdas_have_the_names_of_their_scopes,
           default_output, standard_output, outputs_are_checked_before, longest_name, full_file_system,
           old_file_survives_failure, signals_end_a_capture, signals_reach_the_command, signals_on_a_terminal,
           duration_and_command, budget_that_is_not_kept, nothing_to_profile, without_rights], needs_root=True)
