@@ -3,7 +3,8 @@
  * The controller of the memory budget: what is given up so that profiling stays under so many bytes. As
  * collect/budget.h it has no clock and no kernel in it: readings go in, a lever comes out.
  *
- * Theory. Above nine tenths of the limit one lever is moved a step, in a stated order, until it is enough: what
+ * Theory. Above nine tenths of the limit one lever is moved a step, above the limit one after the other at once (the
+ * caller reads again), in a stated order, until it is enough: what
  * loses nothing first, what must be read or sampled anew last. Each frees what it can at once, so the next reading
  * shows whether that was enough. When all were moved in a row and the limit is still exceeded, it cannot be kept: that
  * is said, and some steps pass before they are tried again, since what they drop has to be fetched again.

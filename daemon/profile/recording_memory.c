@@ -78,17 +78,25 @@ static void tell_infeasible(const struct memory_budget *budget, bool was_infeasi
 		log_info("the budget of %s of memory can be kept again", limit);
 }
 
-static int on_memory_step(struct loop_source *source, uint32_t events, void *userdata)
+static enum memory_lever move_next_lever(struct recording *r)
 {
-	struct recording *r = userdata;
-	bool was_infeasible = r->memory_budget.infeasible;
-	recording_remove_dropped(r);
 	enum memory_lever lever = memory_budget_step(&r->memory_budget, recording_read_memory(r));
 	log_debug("memory budget: %llu of %llu bytes%s%s", (unsigned long long)r->memory_budget.bytes,
 		  (unsigned long long)r->memory_budget.limit, lever < MEMORY_LEVER_COUNT ? ", gives up " : "",
 		  lever < MEMORY_LEVER_COUNT ? memory_lever_name(lever) : "");
 	if (lever < MEMORY_LEVER_COUNT)
 		move_lever(r, lever);
+	return lever;
+}
+
+/* Above the limit itself nothing waits for the next step. */
+static int on_memory_step(struct loop_source *source, uint32_t events, void *userdata)
+{
+	struct recording *r = userdata;
+	bool was_infeasible = r->memory_budget.infeasible;
+	recording_remove_dropped(r);
+	while (move_next_lever(r) < MEMORY_LEVER_COUNT && r->memory_budget.bytes > r->memory_budget.limit)
+		;
 	tell_infeasible(&r->memory_budget, was_infeasible);
 	return 0;
 }
