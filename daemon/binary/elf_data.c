@@ -81,35 +81,34 @@ static int decompress(const struct compressed *from, uint64_t limit, struct elf_
 	return 0;
 }
 
-/* These two: a section with SHF_COMPRESSED. */
-static bool find_flagged_64(const Elf64_Shdr *section, const unsigned char *bytes, struct compressed *ret)
+/* Copies the header of a section with SHF_COMPRESSED out. Returns its size in the file, or 0: it is not all there. */
+static size_t read_header(const struct elf_file *elf, const Elf64_Shdr *section, const unsigned char *bytes,
+			  Elf64_Chdr *ret)
 {
-	Elf64_Chdr header;
-	if (section->sh_size < sizeof(header))
-		return false;
-	memcpy(&header, bytes, sizeof(header));
-	*ret = (struct compressed){bytes + sizeof(header), section->sh_size - sizeof(header), header.ch_type,
-				   header.ch_size};
-	return true;
-}
-
-static bool find_flagged_32(const Elf64_Shdr *section, const unsigned char *bytes, struct compressed *ret)
-{
-	Elf32_Chdr header;
-	if (section->sh_size < sizeof(header))
-		return false;
-	memcpy(&header, bytes, sizeof(header));
-	*ret = (struct compressed){bytes + sizeof(header), section->sh_size - sizeof(header), header.ch_type,
-				   header.ch_size};
-	return true;
+	Elf32_Chdr narrow;
+	size_t size = elf_file_is_32_bit(elf) ? sizeof(narrow) : sizeof(*ret);
+	if (section->sh_size < size)
+		return 0;
+	if (elf_file_is_32_bit(elf)) {
+		memcpy(&narrow, bytes, size);
+		*ret = (Elf64_Chdr){.ch_type = narrow.ch_type, .ch_size = narrow.ch_size};
+	} else {
+		memcpy(ret, bytes, size);
+	}
+	return size;
 }
 
 static bool find_compressed(const struct elf_file *elf, const Elf64_Shdr *section,
 			    const unsigned char *bytes, struct compressed *ret)
 {
-	if (section->sh_flags & SHF_COMPRESSED)
-		return elf_file_is_32_bit(elf) ? find_flagged_32(section, bytes, ret)
-					       : find_flagged_64(section, bytes, ret);
+	if (section->sh_flags & SHF_COMPRESSED) {
+		Elf64_Chdr header;
+		size_t skip = read_header(elf, section, bytes, &header);
+		if (skip)
+			*ret = (struct compressed){bytes + skip, section->sh_size - skip, header.ch_type,
+						   header.ch_size};
+		return skip > 0;
+	}
 	uint64_t size;
 	if (strncmp(elf_file_section_name(elf, section), ".zdebug_", 8) ||
 	    section->sh_size < 4 + sizeof(size) || memcmp(bytes, "ZLIB", 4))

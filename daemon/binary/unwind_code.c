@@ -158,28 +158,30 @@ static struct needs needs_of(const struct elf_file *elf)
 
 /* The kernel returns from a handler to the trampoline's first byte, and callers are looked up one
  * byte earlier: so early the rule has to hold. */
+static int add_signal_return(struct unwind_rows *rows, uint64_t address, size_t size)
+{
+	return unwind_rows_add_range(rows, address - 1, size + 1, UNWIND_FROM_CODE,
+				     (struct unwind_rule){.kind = RULE_SIGNAL});
+}
+
 static int add_trampoline(struct unwind_rows *rows, uint64_t address)
 {
-	return unwind_rows_add_range(rows, address - 1, sizeof(return_rax) + 1, UNWIND_FROM_CODE,
-				     (struct unwind_rule){.kind = RULE_SIGNAL});
+	return add_signal_return(rows, address, sizeof(return_rax));
 }
 
 static int add_trampoline_32(struct unwind_rows *rows, uint64_t address)
 {
-	return unwind_rows_add_range(rows, address - 1, sizeof(return_32) + 1, UNWIND_FROM_CODE,
-				     (struct unwind_rule){.kind = RULE_SIGNAL});
+	return add_signal_return(rows, address, sizeof(return_32));
 }
 
 static int add_plain_trampoline_32(struct unwind_rows *rows, uint64_t address)
 {
-	return unwind_rows_add_range(rows, address - 1, sizeof(return_plain_32) + 1, UNWIND_FROM_CODE,
-				     (struct unwind_rule){.kind = RULE_SIGNAL});
+	return add_signal_return(rows, address, sizeof(return_plain_32));
 }
 
 static int add_trampoline_aarch64(struct unwind_rows *rows, uint64_t address)
 {
-	return unwind_rows_add_range(rows, address - 1, sizeof(return_x8) + 1, UNWIND_FROM_CODE,
-				     (struct unwind_rule){.kind = RULE_SIGNAL});
+	return add_signal_return(rows, address, sizeof(return_x8));
 }
 
 /* syscall; test %rax,%rax; jl … and svc #0; cmp x0, #0: behind clone's system call two tasks go on, one
