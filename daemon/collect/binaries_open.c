@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "collect/mapping_open.h"
+#include "collect/vdso_file.h"
 
 #include <bpf/bpf.h>
 #include <stdio.h>
@@ -142,15 +143,9 @@ static char *path_of(int file)
 	return n > 0 ? strndup(target, (size_t)n) : NULL;
 }
 
-/* It has no file that a mapping leads to. */
-static bool is_vdso_32(const struct binary_key *key)
-{
-	return key->device == 0 && key->inode == VDSO_32_INODE;
-}
-
 static struct binary *add_noticed(struct binaries *binaries, const struct record_new_binary *notice)
 {
-	if (is_vdso_32(&notice->key))
+	if (vdso_is_32_bit(notice->key.device, notice->key.inode))
 		return binaries_add(binaries, &notice->key, notice->slot, "[vdso]");
 	struct binary *twin = binaries_find_twin(binaries, &notice->key), *binary = twin;
 	if (!twin || !binary_adopt(twin, notice)) {
@@ -170,7 +165,7 @@ static void on_noticed_opened(void *userdata, struct mapping_answer *answer)
 	if (binary->is_leaving)
 		return;
 	if (binary->file < 0 && answer && answer->file >= 0 &&
-	    (is_vdso_32(&binary->key) || is_same_file(&answer->st, &binary->key)))
+	    (vdso_is_32_bit(binary->key.device, binary->key.inode) || is_same_file(&answer->st, &binary->key)))
 		binary->file = take_fd(answer->file);
 	if (!answer)
 		binary->failed_opens = MAX_FAILED_OPENS;

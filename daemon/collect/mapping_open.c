@@ -4,7 +4,6 @@
 
 #include "base/file.h"
 #include "base/foreign_file.h"
-#include "bpf/wire.h"
 #include "collect/vdso_file.h"
 #include "process/process_open.h"
 
@@ -39,7 +38,7 @@ static void open_now(void *argument)
 	struct statfs file_system;
 	struct opening *opening = argument;
 	struct mapping_answer *answer = &opening->answer;
-	answer->file = answer->device == 0 && answer->inode == VDSO_32_INODE
+	answer->file = vdso_is_32_bit(answer->device, answer->inode)
 			       ? vdso_open_32()
 			       : process_open_mapping(opening->proc_path, answer->pid, opening->start,
 						      opening->end, opening->path);

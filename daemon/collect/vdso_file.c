@@ -73,7 +73,10 @@ static bool find_mapping(char **at, const char *name, unsigned long *ret_start, 
 	while (line > *at && line[-1] != '\n')
 		line--;
 	*at = found + strlen(name);
-	return sscanf(line, "%lx-%lx", ret_start, ret_end) == 2;
+	char *end;
+	*ret_start = strtoul(line, &end, 16);
+	*ret_end = *end == '-' ? strtoul(end + 1, NULL, 16) : 0;
+	return *ret_end > *ret_start;
 }
 
 static int read_own_maps(char *maps)
