@@ -112,6 +112,23 @@ static inline void table_build(struct built_table *t, struct cfi_image *f, uint1
 		table_check(t);
 }
 
+static inline struct unwind_rule rule_at(const struct built_table *t, uint64_t text_offset)
+{
+	return unwind_table_find(&t->table, IMAGE_TEXT + text_offset);
+}
+
+/* So far into the code the table has this rule. */
+#define assert_rule(t, text_offset, want)                                                                      \
+	do {                                                                                                   \
+		struct unwind_rule is_ = rule_at(t, text_offset), want_ = want;                                \
+		if (memcmp(&is_, &want_, sizeof(is_)))                                                         \
+			fail_msg("at %#llx: kind %u flags %#x fp %d cfa %d, want kind %u flags %#x fp %d cfa %d", \
+				 (unsigned long long)(text_offset), is_.kind, is_.flags, is_.fp_offset,        \
+				 is_.cfa_offset, want_.kind, want_.flags, want_.fp_offset, want_.cfa_offset);  \
+	} while (0)
+
+#define RULE(...) ((struct unwind_rule){__VA_ARGS__})
+
 static inline void table_free(struct built_table *t)
 {
 	text_free(&t->artifact);

@@ -16,22 +16,6 @@
 #include <dwarf.h>
 #include <errno.h>
 
-static struct unwind_rule rule_at(const struct built_table *t, uint64_t text_offset)
-{
-	return unwind_table_find(&t->table, IMAGE_TEXT + text_offset);
-}
-
-static void assert_rule(const struct built_table *t, uint64_t text_offset, struct unwind_rule want)
-{
-	struct unwind_rule rule = rule_at(t, text_offset);
-	if (memcmp(&rule, &want, sizeof(rule)))
-		fail_msg("at %#llx: kind %u flags %#x fp %d cfa %d, want kind %u flags %#x fp %d cfa %d",
-			 (unsigned long long)text_offset, rule.kind, rule.flags, rule.fp_offset,
-			 rule.cfa_offset, want.kind, want.flags, want.fp_offset, want.cfa_offset);
-}
-
-#define RULE(...) ((struct unwind_rule){__VA_ARGS__})
-
 static void build_one(struct built_table *t, const void *program, size_t size)
 {
 	struct cfi_image f = {0};

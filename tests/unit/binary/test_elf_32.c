@@ -17,7 +17,7 @@
 #include <errno.h>
 
 #define ADDRESS 0x8048000
-#define TEXT 0x1000
+#define TEXT IMAGE_TEXT
 #define CFI 0x2000
 #define SYMBOLS 0x3000
 #define NAMES 0x3100
@@ -180,17 +180,6 @@ static void build(struct image_32 *f, struct built_table *t)
 	table_check(t);
 	assert_int_equal(t->result, 0);
 }
-
-static void assert_rule(const struct built_table *t, uint64_t offset, struct unwind_rule want)
-{
-	struct unwind_rule rule = unwind_table_find(&t->table, TEXT + offset);
-	if (memcmp(&rule, &want, sizeof(rule)))
-		fail_msg("at %#llx: kind %u flags %#x fp %d cfa %d, want kind %u flags %#x fp %d cfa %d",
-			 (unsigned long long)offset, rule.kind, rule.flags, rule.fp_offset, rule.cfa_offset, want.kind,
-			 want.flags, want.fp_offset, want.cfa_offset);
-}
-
-#define RULE(...) ((struct unwind_rule){__VA_ARGS__})
 
 /* push %ebp; mov %esp,%ebp; …; leave; ret, and a second function without a frame that pushes two words. */
 static void test_common_frames(void **state)
