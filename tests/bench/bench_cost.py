@@ -4,7 +4,8 @@
 What sampling costs, piece by piece:
 
     slope       BPF time of a stack against its depth: what a frame costs, and what every sample does
-    tick        BPF time of a tick in a process that was not asked for, against one that was
+    tick        BPF time of a tick in a process that was not asked for, against one that was, and against the
+                least program that keeps anything at that rate
     cost        what a busy host loses to sampling: accounted (BPF, interrupts, our own CPU), and measured
                 by switching the clocks off and on every 100 ms while fixed work is counted
     growth      what a host with few and with many page faults loses to `-e growth`, the same ways
@@ -13,7 +14,7 @@ What sampling costs, piece by piece:
     limit       the same with 2,000 processes and 1,000 binaries under `--max-memory 64MiB`
     tables      the same with 800 binaries that are copies of bash: more tables than there is room for
 
-    bench_cost.py BOLOMETER RECURSION SPIN INTERRUPT CHAIN SERVICE [PART...]
+    bench_cost.py BOLOMETER RECURSION SPIN INTERRUPT LEAST_TICK CHAIN SERVICE [PART...]
 """
 
 import contextlib
@@ -34,7 +35,7 @@ import time
 from bench_record import CPUS, bpf_statistics, counters, end_load_when_stopped, load, record
 
 FREQUENCY = 99
-PAIRS = 150
+PAIRS = 600
 ENABLE, DISABLE = 0x2400, 0x2401  # PERF_EVENT_IOC_*
 PIDFD_GETFD = 438
 
@@ -57,23 +58,23 @@ def slope(tools, directory):
           f" (as much as {fixed / a_frame:.0f} frames)")
 
 
-def interrupt(tools):
-    """Nanoseconds that statistics add to a run, and that a tick takes with an empty program and without any."""
-    run = subprocess.run([tools["interrupt"]], stdout=subprocess.PIPE, text=True, check=True)
+def numbers_of(*command):
+    """Those that a program prints."""
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return [float(word) for word in run.stdout.split()]
 
 
 def tick(tools, directory):
-    empty, _, _ = interrupt(tools)
     with load([tools["chain"], "600"]):
+        empty, least = numbers_of(tools["least_tick"], "6")
         selected = record(tools["bolometer"], directory, 6)
         sleeper = subprocess.Popen(["sleep", "60"])
         unselected = record(tools["bolometer"], directory, 6, "-p", str(sleeper.pid))
         sleeper.kill()
         sleeper.wait()
     ours = bpf_us(unselected, unselected["unselected"]), bpf_us(selected, selected["samples"])
-    print(f"tick    unselected {ours[0]:.2f} us, selected {ours[1]:.2f} us, ratio"
-          f" {ours[0] / ours[1]:.3f}; an empty program counts {empty / 1e3:.2f} us of each")
+    print(f"tick    unselected {ours[0]:.2f} us, selected {ours[1]:.2f} us, ratio {ours[0] / ours[1]:.3f}; at the"
+          f" same rate an empty program {empty / 1e3:.2f} us, the least that keeps a number {least / 1e3:.2f}")
 
 
 @contextlib.contextmanager
@@ -149,7 +150,7 @@ def trimmed_mean(values):
 
 
 def cost(tools, directory):
-    _, per_tick, bare = interrupt(tools)
+    per_tick, bare = numbers_of(tools["interrupt"])
     seconds = 20
     with bpf_statistics(), load([tools["spin"], directory / "unused", "60"]):
         record(tools["bolometer"], directory, 3)  # what is parsed once, is parsed
@@ -319,7 +320,7 @@ PARTS = {"slope": slope, "tick": tick, "cost": cost, "growth": growth, "memory":
 
 def main():
     end_load_when_stopped()
-    names = ("bolometer", "recursion", "spin", "interrupt", "chain", "service")
+    names = ("bolometer", "recursion", "spin", "interrupt", "least_tick", "chain", "service")
     tools = dict(zip(names, sys.argv[1:]))
     if os.geteuid() != 0:
         print("needs root")
