@@ -2,12 +2,14 @@
 /* Owns the option table of `record`, the rules between its options, and their translation. */
 #include "command/record_options.h"
 
+#include "base/file.h"
 #include "command/output.h"
 #include "format/formats.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define AT(field) offsetof(struct record_options, field)
@@ -89,12 +91,28 @@ uint32_t record_frequency(const struct record_options *options)
 	return options->frequency ? (uint32_t)options->frequency : DEFAULT_FREQUENCY;
 }
 
+/* The process that a thread belongs to, which is itself for a process; 0 when that cannot be told. */
+static uint32_t process_of(uint32_t thread)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%u/status", thread);
+	_cleanup_free_ char *status = read_small_file("", path);
+	const char *found = status ? strstr(status, "\nTgid:") : NULL;
+	return found ? (uint32_t)strtoul(found + strlen("\nTgid:"), NULL, 10) : 0;
+}
+
 static int check_processes(const struct command *command, const struct record_options *options)
 {
 	for (size_t i = 0; i < options->pids.list.count; i++) {
 		uint32_t pid = options->pids.list.items[i];
 		if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
 			return command_error(command, "--pid: there is no process %u", pid);
+		uint32_t process = process_of(pid);
+		if (process && process != pid) /* no tick would ever match it */
+			return command_error(command,
+					     "--pid: %u is a thread of process %u: -p %u takes them all, with --comm NAME "
+					     "those of a name",
+					     pid, process, process);
 	}
 	return STATUS_OK;
 }
