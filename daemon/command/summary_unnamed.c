@@ -83,6 +83,22 @@ static void write_files(const struct profile *profile, struct unnamed_frames *fr
 		text_add(out, ": %s debug symbols have the names; report --by binary\n", told > 1 ? "their" : "its");
 }
 
+/* No debug symbols help where the file itself was out of reach. */
+static void write_unopened(const struct profile *profile, struct unnamed_frames *frames, struct text *out)
+{
+	char share[32];
+	for (size_t i = 0; i < profile->mappings.count; i++) {
+		if (strcmp(profile_text(profile, profile->mappings.items[i].file), PROFILE_UNKNOWN_FILE) != 0)
+			continue;
+		if (frames->of_mapping[i] && frames->of_mapping[i] * NOTED_PART >= frames->all)
+			text_add(out,
+				 "           %s in files that could not be opened: the process was gone, or other users' "
+				 "need root or CAP_SYS_PTRACE\n",
+				 text_share(share, sizeof(share), (double)frames->of_mapping[i], (double)frames->all));
+		frames->of_mapping[i] = 0;
+	}
+}
+
 static void write_unnamed_files(const struct profile *profile, struct text *out)
 {
 	struct unnamed_frames frames = {.of_mapping = calloc(profile->mappings.count, sizeof(*frames.of_mapping))};
@@ -90,6 +106,7 @@ static void write_unnamed_files(const struct profile *profile, struct text *out)
 		return;
 	count_frames(profile, &frames);
 	join_segments(profile, &frames);
+	write_unopened(profile, &frames, out);
 	write_files(profile, &frames, out);
 	free(frames.of_mapping);
 }

@@ -3,6 +3,7 @@
 #include "profile/kernel_names.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "binary/artifact_writing.h"
 #include "binary/stored_symbols.h"
@@ -21,11 +22,14 @@ static const struct kernel_files *files_of(const struct kernel_names *names)
 	return names->files ? names->files : &files;
 }
 
+/* With kernel.kptr_restrict = 2 no right helps; else CAP_SYSLOG does. */
 static void warn_no_names(int error)
 {
-	log_warning("kernel functions have no names: /proc/kallsyms: %s%s", strerror(-error),
-		    error == -EACCES ? " (sysctl -w kernel.kptr_restrict=1, or run with CAP_SYSLOG)"
-				     : "");
+	_cleanup_free_ char *restricted = error == -EACCES ? read_small_file("", "/proc/sys/kernel/kptr_restrict") : NULL;
+	const char *help = error != -EACCES			    ? ""
+			   : restricted && restricted[0] == '2' ? " (sysctl -w kernel.kptr_restrict=1)"
+								    : " (run as root, or with CAP_SYSLOG)";
+	log_warning("kernel functions have no names: /proc/kallsyms: %s%s", strerror(-error), help);
 }
 
 /* ---- Asking the kernel ----------------------------------------------------------------------- */

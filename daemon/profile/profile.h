@@ -17,6 +17,7 @@
 #include "base/hash.h"
 
 #define PROFILE_NONE UINT32_MAX /* "no mapping", "no function" */
+#define PROFILE_UNKNOWN_FILE "[unknown file]" /* of the mapping of a file that could not be opened */
 
 /* What a frame is, for colours, filters and OTLP's profile.frame.type. */
 enum frame_type {

@@ -58,7 +58,7 @@ static uint32_t binary_mapping(struct builder *b, const struct binary *binary, u
 		.start = segment ? segment->address : 0,
 		.limit = segment ? segment->address + segment->memory_size : binary->key.size,
 		.offset = segment ? segment->offset : 0,
-		.file = builder_string(b, binary->path ? binary->path : "[unknown file]"),
+		.file = builder_string(b, binary->path ? binary->path : PROFILE_UNKNOWN_FILE),
 		.build_id = builder_string(b, build_id),
 		.go_build_id = builder_string(b, binary->has_facts ? binary->facts.go_build_id : ""),
 		.htlhash = builder_string(b, htlhash),

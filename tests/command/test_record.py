@@ -7,13 +7,15 @@ import gzip
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
-from harness import expect, main, wait_for_sampling
+from harness import NOBODY, expect, main, wait_for_sampling
 
 MISSING = "/nonexistent/x.html"
 LONG, LONG_SECONDS = "45s", 45  # for what must be known before the capture
@@ -292,6 +294,52 @@ def budget_that_is_not_kept(bolometer):
 def nothing_to_profile(bolometer):
     result = bolometer.run("record", "-d", "100ms", "-p", 2**22 - 1, "-o", "-")
     expect(result.returncode == 1 and b"there is no process" in result.stderr, "no pid", result)
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    result = bolometer.run("record", "-d", "100ms", "-p", thread.native_id, "-o", "-")
+    over.set()
+    thread.join()
+    expect(result.returncode == 1 and f"is a thread of process {os.getpid()}: -p".encode() in result.stderr,
+           "a thread", result)
+
+
+BUSY = """
+#include <fcntl.h>
+#include <unistd.h>
+static char buffer[1 << 20];
+int main(void)
+{
+	for (int zeros = open("/dev/zero", O_RDONLY);; read(zeros, buffer, sizeof(buffer)))
+		for (volatile long i = 0; i < 100000; i++)
+			;
+}
+"""
+
+
+def with_few_rights(bolometer):
+    """Files that others may not reach cannot be opened then, and kernel functions have no names: what helps is told."""
+    rights = "+bpf,+perfmon"
+    with open("/proc/sys/kernel/perf_event_paranoid", encoding="ascii") as file:
+        if int(file.read()) > 2 or not shutil.which("setpriv"):
+            print("     needs setpriv and perf_event_paranoid <= 2: few rights not tried")
+            return
+    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryDirectory() as closed:
+        os.chmod(directory, 0o777)
+        subprocess.run(["cc", "-O1", "-w", "-o", closed + "/busy", "-x", "c", "-"], input=BUSY.encode(), check=True)
+        binary = directory + "/bolometer"  # the build directory may be closed to others
+        subprocess.run(["cp", bolometer.path, binary], check=True)
+        os.chmod(binary, 0o755)
+        with subprocess.Popen([closed + "/busy"]) as busy:
+            result = subprocess.run(["setpriv", "--reuid", str(NOBODY), "--clear-groups", "--inh-caps", rights,
+                                     "--ambient-caps", rights, binary, "record", "-d", "1s", "-p", str(busy.pid), "-o",
+                                     directory + "/x.pb.gz"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, check=False)
+            busy.kill()
+        expect(result.returncode == 0 and b" in files that could not be opened: " in result.stderr
+               and b"debug symbols" not in result.stderr, "what names need", result)
+        with open("/proc/sys/kernel/kptr_restrict", encoding="ascii") as file:
+            wanted = b"kptr_restrict=1)" if file.read().strip() == "2" else b"(run as root, or with CAP_SYSLOG)"
+        expect(wanted in result.stderr, "and the kernel's", result)
 
 
 def without_rights(bolometer):
@@ -318,4 +366,4 @@ if __name__ == "__main__":
           thread_without_a_name, ends_with_its_processes, told_to_end_too_late, lambdas_have_the_names_of_their_scopes,
           default_output, standard_output, outputs_are_checked_before, longest_name, full_file_system,
           old_file_survives_failure, signals_end_a_capture, signals_reach_the_command, signals_on_a_terminal,
-          duration_and_command, budget_that_is_not_kept, nothing_to_profile, without_rights], needs_root=True)
+          duration_and_command, budget_that_is_not_kept, nothing_to_profile, with_few_rights, without_rights], needs_root=True)
