@@ -136,7 +136,7 @@ const struct command command_convert = {
 	.name = "convert",
 	.arguments = "[options] IN OUT",
 	.summary = "write a pprof file in another format",
-	.details = "IN is any pprof file, or '-'. OUT is written in the format of its extension:\n"
+	.details = "IN is any pprof file, folded stacks, or '-'. OUT is written in the format of its extension:\n"
 		   FORMAT_ENDINGS ".\n"
 		   "Folded stacks, speedscope and text have one sample type: --type chooses it.",
 	.options = convert_specs,

@@ -99,8 +99,8 @@ const struct command command_flame = {
 	.name = "flame",
 	.arguments = "[options] FILE",
 	.summary = "draw a pprof file as a flame graph: one HTML page that works offline",
-	.details = "FILE is any pprof file, compressed or not, whoever wrote it; '-' is standard "
-		   "input.",
+	.details = "FILE is any pprof file or folded stacks, compressed or not, whoever wrote them; '-' is\n"
+		   "standard input.",
 	.options = flame_specs,
 	.min_words = 1,
 	.max_words = 1,

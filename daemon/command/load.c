@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "format/folded.h"
 #include "format/formats.h"
+#include "format/gzip.h"
 #include "format/pprof.h"
 #include "profile/filter.h"
 #include "profile/grouping.h"
@@ -80,6 +81,12 @@ static bool is_text(const char *bytes, size_t size)
 	return true;
 }
 
+static int refuse_pprof(const struct command *command, const char *path, int error, const struct pprof_failure *failure)
+{
+	return command_error(command, "%s is not a valid pprof file: %s (at byte %zu)", input_name(path),
+			     failure->text[0] ? failure->text : strerror(-error), failure->offset);
+}
+
 static int decode_pprof(const struct command *command, const char *path, const char *bytes,
 			size_t size, struct profile **ret)
 {
@@ -90,9 +97,7 @@ static int decode_pprof(const struct command *command, const char *path, const c
 	const char *other = r == -ENOMEM ? NULL : known_other(path, bytes, size);
 	if (other)
 		return command_error(command, "%s is not a valid pprof file: %s", input_name(path), other);
-	return command_error(command, "%s is not a valid pprof file: %s (at byte %zu)",
-			     input_name(path), failure.text[0] ? failure.text : strerror(-r),
-			     failure.offset);
+	return refuse_pprof(command, path, r, &failure);
 }
 
 static int decode_folded(const struct command *command, const char *path, const char *bytes,
@@ -110,6 +115,21 @@ static int decode_folded(const struct command *command, const char *path, const 
 			     failure.line);
 }
 
+/* So that what is in it is seen: pprof, folded stacks, or neither. */
+static int expand_input(const struct command *command, const char *path, char **bytes, size_t *size)
+{
+	struct pprof_failure failure;
+	char *expanded = NULL;
+	int r = gzip_is(*bytes, *size) ? pprof_expand(*bytes, *size, PPROF_SIZE_LIMIT, &failure, &expanded, size) : 0;
+	if (r < 0)
+		return refuse_pprof(command, path, r, &failure);
+	if (expanded) {
+		free(*bytes);
+		*bytes = expanded;
+	}
+	return STATUS_OK;
+}
+
 int load_profile(const struct command *command, const char *path, struct profile **ret)
 {
 	_cleanup_free_ char *bytes = NULL;
@@ -119,12 +139,15 @@ int load_profile(const struct command *command, const char *path, struct profile
 		return command_error(command, "%s: larger than 1 GiB", input_name(path));
 	if (r < 0)
 		return command_error(command, "cannot read %s: %s", input_name(path), strerror(-r));
+	int status = expand_input(command, path, &bytes, &size);
+	if (status != STATUS_OK)
+		return status;
 	if (size == 0)
 		return command_error(command, "%s is empty", input_name(path));
 	bool is_folded = format_from_path(path) == FILE_FORMAT_FOLDED ||
 			 (is_text(bytes, size) && !known_other(path, bytes, size));
-	int status = is_folded ? decode_folded(command, path, bytes, size, ret)
-			       : decode_pprof(command, path, bytes, size, ret);
+	status = is_folded ? decode_folded(command, path, bytes, size, ret)
+			   : decode_pprof(command, path, bytes, size, ret);
 	if (status == STATUS_OK && profile_take_usual_units(*ret) < 0)
 		return command_error(command, "%s", strerror(ENOMEM));
 	return status;

@@ -6,7 +6,7 @@
 #include "profile/profile.h"
 
 /*
- * Reads any pprof file, gzipped or not, and folded stacks, which are text; "-" is standard input. Times
+ * Reads any pprof file and folded stacks, which are text, gzipped or not; "-" is standard input. Times
  * become nanoseconds, sizes bytes (profile/unit.h). Returns STATUS_OK, or prints why not, with the path, and returns
  * STATUS_ERROR. The caller frees in every case.
  */

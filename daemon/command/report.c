@@ -183,8 +183,8 @@ const struct command command_report = {
 	.name = "report",
 	.arguments = "[options] FILE",
 	.summary = "say which functions of a pprof file cost how much",
-	.details = "FILE is any pprof file, compressed or not, whoever wrote it; '-' is standard "
-		   "input.",
+	.details = "FILE is any pprof file or folded stacks, compressed or not, whoever wrote them; '-' is\n"
+		   "standard input.",
 	.options = report_specs,
 	.min_words = 1,
 	.max_words = 1,

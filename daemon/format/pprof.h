@@ -44,6 +44,11 @@ struct pprof_failure {
 	size_t offset; /* where in the (expanded) message */
 };
 
+/* Expands a file that gzip_is() into a new buffer that the caller frees. Returns 0; -EBADMSG or, past `limit`, -EFBIG, with
+ * *failure filled; or -ENOMEM. For readers that look at what is in it first. */
+int pprof_expand(const void *bytes, size_t size, size_t limit, struct pprof_failure *failure, char **ret_bytes,
+		 size_t *ret_size);
+
 /* Reads any valid pprof file, compressed or not, whoever wrote it; ids may be sparse, repeated
  * numbers packed or not, unknown fields are skipped. As in pprof's own reader a line or location
  * that names an unknown function or mapping has none. Frame types are guessed from names of

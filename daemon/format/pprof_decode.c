@@ -166,14 +166,20 @@ static void decoder_release(struct pprof_decoder *decoder)
 	profile_free(decoder->profile);
 }
 
-static int expand(const void *bytes, size_t size, size_t limit, struct pprof_failure *failure,
-		  char **ret_bytes, size_t *ret_size)
+static int refuse_size(struct pprof_failure *failure, size_t limit)
 {
+	snprintf(failure->text, sizeof(failure->text), "larger than %zu MiB when expanded", limit >> 20);
+	return -EFBIG;
+}
+
+int pprof_expand(const void *bytes, size_t size, size_t limit, struct pprof_failure *failure, char **ret_bytes,
+		 size_t *ret_size)
+{
+	*failure = (struct pprof_failure){0};
 	int r = gzip_expand(bytes, size, limit, ret_bytes, ret_size, &failure->offset);
 	if (r == -EBADMSG)
-		snprintf(failure->text, sizeof(failure->text),
-			 "the gzip data is damaged or cut short");
-	return r;
+		snprintf(failure->text, sizeof(failure->text), "the gzip data is damaged or cut short");
+	return r == -EFBIG ? refuse_size(failure, limit) : r;
 }
 
 int pprof_decode(const void *bytes, size_t size, size_t size_limit, struct pprof_failure *failure,
@@ -182,15 +188,11 @@ int pprof_decode(const void *bytes, size_t size, size_t size_limit, struct pprof
 	size_t limit = size_limit ? size_limit : PPROF_SIZE_LIMIT;
 	_cleanup_free_ char *expanded = NULL;
 	*failure = (struct pprof_failure){0};
-	int r = size > limit ? -EFBIG : 0;
+	int r = size > limit ? refuse_size(failure, limit) : 0;
 	if (r == 0 && gzip_is(bytes, size)) {
-		r = expand(bytes, size, limit, failure, &expanded, &size);
+		r = pprof_expand(bytes, size, limit, failure, &expanded, &size);
 		bytes = expanded;
-		r = r == 0 && size > limit ? -EFBIG : r;
 	}
-	if (r == -EFBIG)
-		snprintf(failure->text, sizeof(failure->text), "larger than %zu MiB when expanded",
-			 limit >> 20);
 	if (r < 0)
 		return r;
 

@@ -58,6 +58,23 @@ static void add_difference(const struct report_view *view, uint32_t index, enum 
 			       is_flat ? f->flat_b : f->cumulative_b));
 }
 
+/* What profile_group_by() put at the roots, the largest first, each below what it is a part of. */
+static void add_groups(const struct report_view *view, struct text *out)
+{
+	const struct call_tree *tree = view->report->tree;
+	unsigned levels = view->profile->group_levels, depth = 0;
+	const char *separator = "";
+	text_add_string(out, ",\"groups\":[");
+	for (uint32_t node = call_tree_next_within(tree, CALL_TREE_ROOT, levels, &depth); node != CALL_TREE_NONE;
+	     node = call_tree_next_within(tree, node, levels, &depth)) {
+		text_add(out, "%s\n{\"level\":%u,", separator, depth);
+		add_string(out, "name", call_tree_name(tree, node));
+		text_add(out, ",\"total\":%" PRId64 "}", tree->nodes.items[node].total);
+		separator = ",";
+	}
+	text_add_string(out, "\n]");
+}
+
 int report_json_functions(const struct report_view *view, enum report_order order,
 			  struct text *out)
 {
@@ -67,6 +84,8 @@ int report_json_functions(const struct report_view *view, enum report_order orde
 	size_t count = view->report->functions.count;
 	size_t rows = view->rows ? MIN_OF(view->rows, count) : count;
 	begin(view, is_difference(order), out);
+	if (view->profile->group_levels && !is_difference(order))
+		add_groups(view, out);
 	text_add_string(out, ",\"functions\":[");
 	for (size_t i = 0; i < rows; i++) {
 		text_add_string(out, i ? ",\n{" : "\n{");

@@ -197,21 +197,6 @@ int report_text_tree(const struct report_view *view, struct text *out)
 	return result(out);
 }
 
-/* The next node in the order of the tree that is at most `levels` below the root. */
-static uint32_t next_group(const struct call_node *nodes, uint32_t node, unsigned levels,
-			   unsigned *depth)
-{
-	if (*depth < levels && nodes[node].first_child != CALL_TREE_NONE) {
-		++*depth;
-		return nodes[node].first_child;
-	}
-	while (node != CALL_TREE_NONE && nodes[node].next_sibling == CALL_TREE_NONE) {
-		node = nodes[node].parent;
-		--*depth;
-	}
-	return node == CALL_TREE_NONE ? node : nodes[node].next_sibling;
-}
-
 int report_text_groups(const struct report_view *view, unsigned levels, const char *by,
 		       struct text *out)
 {
@@ -219,8 +204,8 @@ int report_text_groups(const struct report_view *view, unsigned levels, const ch
 	const struct call_node *nodes = tree->nodes.items;
 	size_t all = 0, rows;
 	unsigned depth = 0;
-	for (uint32_t node = next_group(nodes, CALL_TREE_ROOT, levels, &depth); node != CALL_TREE_NONE;
-	     node = next_group(nodes, node, levels, &depth))
+	for (uint32_t node = call_tree_next_within(tree, CALL_TREE_ROOT, levels, &depth); node != CALL_TREE_NONE;
+	     node = call_tree_next_within(tree, node, levels, &depth))
 		all++;
 	rows = rows_of(view, all);
 	text_add(out, "%10s %6s  by ", "total", "");
@@ -229,7 +214,7 @@ int report_text_groups(const struct report_view *view, unsigned levels, const ch
 	uint32_t node = CALL_TREE_ROOT;
 	depth = 0;
 	for (size_t i = 0; i < rows; i++) {
-		node = next_group(nodes, node, levels, &depth);
+		node = call_tree_next_within(tree, node, levels, &depth);
 		add_value(view, nodes[node].total, out);
 		text_add(out, "  %*s", 2 * (int)(depth - 1), "");
 		text_add_printable(out, call_tree_name(tree, node));

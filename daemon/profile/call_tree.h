@@ -83,6 +83,22 @@ static inline uint32_t call_tree_next(const struct call_tree *tree, uint32_t nod
 	return child != CALL_TREE_NONE ? child : call_tree_skip(tree, node);
 }
 
+/* The next node in drawing order that is at most `levels` below the root, or CALL_TREE_NONE; *depth, how far below the
+ * root `node` is, goes with it. */
+static inline uint32_t call_tree_next_within(const struct call_tree *tree, uint32_t node, unsigned levels, unsigned *depth)
+{
+	const struct call_node *nodes = tree->nodes.items;
+	if (*depth < levels && nodes[node].first_child != CALL_TREE_NONE) {
+		++*depth;
+		return nodes[node].first_child;
+	}
+	while (node != CALL_TREE_NONE && nodes[node].next_sibling == CALL_TREE_NONE) {
+		node = nodes[node].parent;
+		--*depth;
+	}
+	return node == CALL_TREE_NONE ? node : nodes[node].next_sibling;
+}
+
 static inline const char *call_tree_name(const struct call_tree *tree, uint32_t node)
 {
 	return strings_get(&tree->names, tree->nodes.items[node].name);

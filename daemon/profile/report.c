@@ -202,14 +202,16 @@ static double weight_of(const struct report *report, enum report_order order,
 	return change < 0 ? -change : change;
 }
 
-/* Of a difference: what does not change is told by size. */
+/* Callers without cost of their own are told by what they call, and what does not change in a difference by size. */
 static double size_of(const struct report *report, enum report_order order, uint32_t function)
 {
 	const struct report_function *f = &report->functions.items[function];
 	const struct call_node *root = &report->tree->nodes.items[CALL_TREE_ROOT];
 	bool is_flat = order == REPORT_BY_FLAT_CHANGE;
-	if (!is_flat && order != REPORT_BY_CUMULATIVE_CHANGE)
-		return 0;
+	if (order == REPORT_BY_FLAT)
+		return (double)magnitude_of(f->cumulative);
+	if (order == REPORT_BY_CUMULATIVE)
+		return (double)magnitude_of(f->flat);
 	return share(is_flat ? f->flat : f->cumulative, root->total) +
 	       share(is_flat ? f->flat_b : f->cumulative_b, root->total_b);
 }

@@ -50,7 +50,8 @@ enum report_order {
 	REPORT_ORDER_MAX
 };
 
-/* Indices of all functions in the order, whatever the sign of their values, equal ones by name. *ret has functions.count items; the
+/* Indices of all functions in the order, whatever the sign of their values; equal ones by the other of
+ * the two costs, of a change by both shares, then by name. *ret has functions.count items; the
  * caller frees. Returns 0 or -ENOMEM. */
 int report_sort(const struct report *report, enum report_order order, uint32_t **ret);
 

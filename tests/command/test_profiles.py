@@ -51,6 +51,10 @@ def report_counts(bolometer, directory):
                            (["--cumulative"], ["main", "idle", "walk", "leaf"])):
         lines = bolometer.run("report", *options, "a.pb.gz", cwd=directory).stdout.decode()
         expect([line.split()[-1] for line in lines.splitlines()[2:]] == order, f"{order}: {lines}")
+    write(directory + "/callers.pb.gz", {("zero", "early", "work"): (1, 10), ("zero", "late"): (1, 5)})
+    lines = bolometer.run("report", "callers.pb.gz", cwd=directory).stdout.decode()
+    expect([line.split()[-1] for line in lines.splitlines()[2:]] == ["work", "late", "zero", "early"],
+           f"what costs nothing itself, by what it calls: {lines}")
 
 
 HEAP_TYPES = (("alloc_objects", "count"), ("alloc_space", "bytes"),
@@ -207,6 +211,9 @@ def report_takes_lines_and_labels_apart(bolometer, directory):
     expect(lines[1].split() == ["total", "by", "process,thread"] and
            lines[2].endswith("  [no process.executable.name]") and "1 more group (" in lines[3] and
            "function" in lines[5], "the groups stand before the functions", flat)
+    document = json.loads(bolometer.run("report", "--json", "--by", "process,thread", "a.pb.gz", cwd=directory).stdout)
+    expect(document["groups"] == [{"level": 1, "name": "[no process.executable.name]", "total": 1000},
+                                  {"level": 2, "name": "[no thread.name]", "total": 1000}], f"for programs: {document}")
     unknown = bolometer.run("report", "--by", "process,nonsense", "a.pb.gz", cwd=directory)
     expect(unknown.returncode == 2 and b"--by: there is no label 'nonsense'" in unknown.stderr, "a slip", unknown)
 
@@ -326,6 +333,10 @@ def conversions(bolometer, directory):
     with open(directory + "/a.pb.gz", "rb") as file:
         piped = bolometer.run("convert", "--format", "folded", "-", "-", stdin=file)
     expect(b"main;idle 600\n" in piped.stdout, "from and to a pipe", piped)
+    with open(directory + "/x.folded", "rb") as file, gzip.open(directory + "/x.folded.gz", "wb") as compressed:
+        compressed.write(file.read())
+    result = bolometer.run("report", "--json", "x.folded.gz", cwd=directory)
+    expect(result.returncode == 0 and functions(result)["walk"]["cumulative"] == 400, "compressed", result)
     with open(directory + "/x.folded", "rb") as file:
         piped = bolometer.run("report", "--json", "-", stdin=file)
     expect(functions(piped)["walk"]["cumulative"] == 400, "folded stacks are known without a name", piped)
