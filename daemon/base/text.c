@@ -174,6 +174,12 @@ bool text_matches(const char *pattern, const char *string)
 	return fnmatch(pattern, string, 0) == 0;
 }
 
+const char *text_base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
 int text_parse_u64(const char *string, uint64_t low, uint64_t high, uint64_t *ret)
 {
 	if (*string < '0' || *string > '9')

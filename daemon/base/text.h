@@ -47,6 +47,9 @@ char *text_format(const char *format, ...) _printf_(1, 2);
 /* Does `string` match the shell pattern (*, ?, [a-z], [!a]) as a whole? */
 bool text_matches(const char *pattern, const char *string);
 
+/* What is behind the last slash, or all of it. */
+const char *text_base_name(const char *path);
+
 /* Parses a whole decimal number in [low, high]. Returns 0, -EINVAL or -ERANGE. */
 int text_parse_u64(const char *string, uint64_t low, uint64_t high, uint64_t *ret);
 

@@ -57,6 +57,7 @@ static int convert_run(int argc, char **argv)
 	if (go && status == STATUS_OK)
 		status = open_and_write(&command_convert, words.list.items[1], options.format,
 					profile);
+	load_options_free(&options.load);
 	option_words_free(&words);
 	return status;
 }

@@ -25,18 +25,12 @@ static const struct option_spec flame_specs[] = {
 
 static const struct command *const self = &command_flame;
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
-}
-
 /* "dir/x.pb.gz" becomes "x.html"; what comes from standard input goes to standard output. */
 static char *default_output(const char *input)
 {
 	if (strcmp(input, "-") == 0)
 		return strdup("-");
-	const char *name = base_name(input);
+	const char *name = text_base_name(input);
 	size_t length = strlen(name);
 	static const char *const endings[] = {".pb.gz", ".pb", ".pprof", ".prof"};
 	for (size_t i = 0; i < ARRAY_LENGTH(endings); i++) {
@@ -78,7 +72,7 @@ static int flame_file(const struct flame_options *options, const char *input)
 	struct output output;
 	status = command_open_page(self, path, &output);
 	if (status == STATUS_OK)
-		status = write_page(profile, value, options->title ? options->title : base_name(input),
+		status = write_page(profile, value, options->title ? options->title : text_base_name(input),
 				    &output);
 	output_close(&output);
 	return status;
@@ -91,6 +85,7 @@ static int flame_run(int argc, char **argv)
 	int status;
 	if (command_parse(self, &options, argc, argv, &words, &status))
 		status = flame_file(&options, words.list.items[0]);
+	load_options_free(&options.load);
 	option_words_free(&words);
 	return status;
 }

@@ -177,6 +177,24 @@ static int choose_sample_type(const struct command *command, const struct profil
 	return status;
 }
 
+static int filter_groups(const struct command *command, const char *path, const char *option,
+			 const struct option_texts *groups, struct profile *profile)
+{
+	struct text error = {0};
+	int status = STATUS_OK;
+	size_t before = profile->samples.count;
+	int r = profile_filter_groups(profile, groups->list.items, groups->list.count, strcmp(option, "only") == 0, &error);
+	if (r == 0 && before && !profile->samples.count)
+		command_error(command, "--%s leaves no sample of %s; 'bolometer report --by WORD' shows what there is", option,
+			      input_name(path));
+	if (r == -EINVAL && error.bytes)
+		status = command_usage_error(command, "--%s: %s", option, error.bytes);
+	else if (r < 0)
+		status = command_error(command, "%s", strerror(-r));
+	text_free(&error);
+	return status;
+}
+
 /* No failure, of one side of a difference for instance; but nothing must not look like no cost. */
 static void tell_empty(const struct command *command, const char *path, const struct load_options *options)
 {
@@ -228,6 +246,10 @@ int load_view(const struct command *command, const char *path, const struct load
 	int status = load_profile(command, path, ret);
 	if (status == STATUS_OK)
 		status = choose_sample_type(command, *ret, options->type, ret_value);
+	if (status == STATUS_OK && options->only.list.count)
+		status = filter_groups(command, path, "only", &options->only, *ret);
+	if (status == STATUS_OK && options->without.list.count)
+		status = filter_groups(command, path, "without", &options->without, *ret);
 	if (status == STATUS_OK)
 		status = filter(command, path, options, *ret);
 	return status == STATUS_OK ? group(command, options, *ret) : status;

@@ -12,11 +12,18 @@
  */
 int load_profile(const struct command *command, const char *path, struct profile **ret);
 
-/* What a command that shows a profile lets a person choose. Zero-initialise. */
+/* What a command that shows a profile lets a person choose. Zero-initialise; free with load_options_free(). */
 struct load_options {
 	const char *type, *focus, *ignore, *by;
+	struct option_texts only, without;
 	bool lines;
 };
+
+static inline void load_options_free(struct load_options *options)
+{
+	array_free(&options->only.list);
+	array_free(&options->without.list);
+}
 
 /* Rows for the option table of a command; `at` is the offset of its struct load_options. */
 #define LOAD_OPTIONS(at)                                                                           \
@@ -26,6 +33,10 @@ struct load_options {
 	       "only stacks with a function that matches"),                                        \
 	OPTION(TEXT, 0, "ignore", "REGEX", (at) + offsetof(struct load_options, ignore),           \
 	       "no stacks with a function that matches"),                                          \
+	OPTION(TEXT_LIST, 0, "only", "WORD=REGEX", (at) + offsetof(struct load_options, only),     \
+	       "only what runs in a process, thread, ... that matches: process=nginx;\nrepeatable: one of each WORD has to match"), \
+	OPTION(TEXT_LIST, 0, "without", "WORD=REGEX", (at) + offsetof(struct load_options, without), \
+	       "nothing of what matches; the WORDs are those of --by"),                             \
 	OPTION(TEXT, 0, "by", "WORD[,WORD]", (at) + offsetof(struct load_options, by),             \
 	       "a frame below each stack that says whose it is: process,\nexecutable, binary (whose code ran), thread, " \
 	       "container, pod,\nservice, or a label's key",                                       \

@@ -73,10 +73,9 @@ static void write_files(const struct profile *profile, struct unnamed_frames *fr
 		if (!count || count * NOTED_PART < frames->all)
 			break;
 		const char *path = profile_text(profile, profile->mappings.items[at].file);
-		const char *slash = strrchr(path, '/');
 		text_add(out, "%s%s in ", told ? ", " : "           ",
 			 text_share(share, sizeof(share), (double)count, (double)frames->all));
-		text_add_printable(out, slash ? slash + 1 : path);
+		text_add_printable(out, text_base_name(path));
 		frames->of_mapping[at] = 0;
 	}
 	if (told)

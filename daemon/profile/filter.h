@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which samples of a profile a person wants to see, by the functions on their stacks. */
+/* Which samples of a profile a person wants to see: by the functions on their stacks, by what they belong to. */
 #pragma once
 
 #include "base/text.h"
@@ -13,3 +13,12 @@
  */
 int profile_filter(struct profile *profile, const char *focus, const char *ignore,
 		   struct text *error);
+
+/*
+ * Each of `groups` is WORD=REGEX: a word of profile/group_word.h, and an expression as above that matches anywhere in the
+ * name of a sample's group. `wanted` keeps the samples of which, for each word, one of its expressions matches; else those
+ * that match any are dropped. Returns 0; -EINVAL with a message in *error for what is not of that form, a broken
+ * expression or a word that cannot be told of this profile; or -ENOMEM: then the profile can only be freed.
+ */
+int profile_filter_groups(struct profile *profile, const char *const *groups, size_t count, bool wanted,
+			  struct text *error);

@@ -11,17 +11,12 @@
 
 /*
  * Puts frames below the root of every stack that tell what its sample belongs to: one for each word of the
- * comma-separated `by`, the first outermost. A word is "process" (executable and process id), "executable",
- * "binary" (the file whose code ran: the leaf's), "thread" (its name), "container", "pod", "service", or the key of any
- * label the file has. A sample without that gets "[no KEY]", "[no binary]". The added frames are FRAME_TYPE_MARK. Returns 0, or -ENOMEM: then
- * the profile can only be freed.
+ * comma-separated `by` (profile/group_word.h), the first outermost. The added frames are FRAME_TYPE_MARK. Returns 0, or
+ * -ENOMEM: then the profile can only be freed.
  */
 int profile_group_by(struct profile *profile, const char *by);
 
-/*
- * Whether `by` can be told of this profile: a word that is none of the above must be the key of some sample's label.
- * Returns 0; -EINVAL with a message in *error that names the keys there are; or -ENOMEM.
- */
+/* Whether `by` can be told of this profile: group_word_check() of each word. */
 int profile_check_grouping(const struct profile *profile, const char *by, struct text *error);
 
 /* Makes each line of a function a function of its own, named "function file.c:12"; what has no line number

@@ -28,9 +28,10 @@ def packed(field, values):
     return nested(field, b"".join(map(varint, values)))
 
 
-def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds")), period=None, labelled=()):
+def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds")), period=None, labelled=(), tagged=()):
     """The message. `stacks`: {("main", "work"): (3, 30)}, frames from the root. `period`: ("space",
-    "bytes", 524288). `labelled`: more samples, [(("main", "work"), (3, 30), ("lifetime", 4, "milliseconds"))]."""
+    "bytes", 524288). `labelled`: more samples, [(("main", "work"), (3, 30), ("lifetime", 4, "milliseconds"))]; `tagged`:
+    the same with labels of numbers and texts, [(("main",), (3, 30), {"process.pid": 7, "thread.name": "worker"})]."""
     strings = [""]
 
     def text(string):
@@ -41,7 +42,7 @@ def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds")), period=
     out = b""
     for name, unit in types:
         out += nested(1, number(1, text(name)) + number(2, text(unit)))
-    functions = sorted({name for stack in stacks for name in stack})
+    functions = sorted({name for stack in [*stacks, *(sample[0] for sample in tagged)] for name in stack})
     for stack, values in stacks.items():
         ids = [functions.index(name) + 1 for name in reversed(stack)]
         out += nested(2, packed(1, ids) + packed(2, values))
@@ -49,6 +50,12 @@ def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds")), period=
         ids = [functions.index(name) + 1 for name in reversed(stack)]
         out += nested(2, packed(1, ids) + packed(2, values) + nested(
             3, number(1, text(label[0])) + number(3, label[1]) + number(4, text(label[2]))))
+    for stack, values, labels in tagged:
+        message = packed(1, [functions.index(name) + 1 for name in reversed(stack)]) + packed(2, values)
+        for key, value in labels.items():
+            said = number(3, value) if isinstance(value, int) else number(2, text(value))
+            message += nested(3, number(1, text(key)) + said)
+        out += nested(2, message)
     for index, name in enumerate(functions):
         address = zlib.crc32(name.encode())  # the same in every file, as code of one binary is
         line = nested(4, number(1, index + 1) + number(2, len(name)))

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "profile/filter.h"
 #include "profile/grouping.h"
 #include "tests/unit/profile/stacks.h"
 
@@ -110,6 +111,32 @@ static void slips_are_told_from_labels_that_are_not_there(void **state)
 	text_free(&error);
 }
 
+/* Keeps what `groups` say, or drops it; how many samples are left, or the error. */
+static int left_by(struct profile *profile, const char *const *groups, size_t count, bool wanted, struct text *error)
+{
+	int r = profile_filter_groups(profile, groups, count, wanted, error);
+	assert_int_equal(profile_check(profile), 0);
+	return r < 0 ? r : (int)profile->samples.count;
+}
+
+static void samples_are_chosen_by_their_groups(void **state)
+{
+	_cleanup_profile_ struct profile *profile = test_profile(stacks, 3);
+	struct text error = {0};
+	add_labels(profile, 0, "server", 7);
+	add_labels(profile, 1, "client", 8);
+	const char *named[] = {"process=^serv", "executable=client", "process=client"};
+	assert_int_equal(left_by(profile, named, 0, true, &error), 3);
+	assert_int_equal(left_by(profile, (const char *const[]){"process.pid=9"}, 1, false, &error), 3);
+	assert_int_equal(left_by(profile, (const char *const[]){"process=^.no process", "process=(8)"}, 2, true, &error), 2);
+	assert_int_equal(profile->values.items[0], 4);
+	assert_int_equal(left_by(profile, named, 3, true, &error), 1);
+	assert_int_equal(left_by(profile, &named[1], 1, false, &error), 0);
+	assert_int_equal(left_by(profile, (const char *const[]){"process"}, 1, true, &error), -EINVAL);
+	assert_string_equal(error.bytes, "'process' is not WORD=REGEX, such as process=nginx");
+	text_free(&error);
+}
+
 static void lines_become_functions(void **state)
 {
 	_cleanup_profile_ struct profile *profile = test_profile(stacks, 3);
@@ -133,6 +160,7 @@ int main(void)
 		cmocka_unit_test(words_nest_and_equal_names_are_one_frame),
 		cmocka_unit_test(binaries_are_those_whose_code_ran),
 		cmocka_unit_test(slips_are_told_from_labels_that_are_not_there),
+		cmocka_unit_test(samples_are_chosen_by_their_groups),
 		cmocka_unit_test(lines_become_functions),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
