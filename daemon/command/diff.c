@@ -12,7 +12,7 @@ struct diff_options {
 	struct load_options load;
 	uint64_t rows;
 	const char *output;
-	bool cumulative, json;
+	bool cumulative, absolute, json;
 };
 
 #define AT(field) offsetof(struct diff_options, field)
@@ -20,6 +20,8 @@ struct diff_options {
 static const struct option_spec diff_specs[] = {
 	OPTION(FLAG, 'c', "cumulative", NULL, AT(cumulative),
 	       "compare cost with everything called (default: own cost)"),
+	OPTION(FLAG, 0, "absolute", NULL, AT(absolute),
+	       "compare values, not shares: of memory in use, of recordings of equal\nlength"),
 	OPTION(NUMBER, 'n', "rows", "N", AT(rows), "at most N rows; 0 for all (default: 40)",
 	       .high = UINT32_MAX),
 	OPTION(TEXT, 'o', "output", "FILE", AT(output),
@@ -65,6 +67,7 @@ static int print_difference(const struct diff_options *options, const struct fla
 	if (r == 0)
 		r = report_new(tree, &report);
 	if (r == 0) {
+		report->compares_values = options->absolute;
 		struct report_view view = {a->profile, a->value, report, options->rows};
 		r = write_difference(options, &view, &out);
 	}
@@ -98,6 +101,10 @@ static int diff_run(int argc, char **argv)
 	struct flame_side a = {0}, b = {0};
 	int status;
 	bool go = command_parse(self, &options, argc, argv, &words, &status);
+	if (go && options.absolute && options.output) {
+		status = command_usage_error(self, "--absolute is of the table; a page shows shares");
+		go = false;
+	}
 	if (go)
 		status = load_view(self, words.list.items[0], &options.load, &profile_a, &a.value);
 	if (go && status == STATUS_OK)
@@ -115,6 +122,7 @@ static int diff_run(int argc, char **argv)
 					: print_difference(&options, &a, &b);
 	profile_free(profile_a);
 	profile_free(profile_b);
+	load_options_free(&options.load);
 	option_words_free(&words);
 	return status;
 }
@@ -124,7 +132,7 @@ const struct command command_diff = {
 	.arguments = "[options] A B",
 	.summary = "say what changed from one pprof file to another",
 	.details = "Shares are of each file's own total, so that captures of unequal length compare; "
-		   "'change'\nis B's share less A's.",
+		   "'change'\nis B's share less A's. With --absolute, it is B's value less A's.",
 	.options = diff_specs,
 	.min_words = 2,
 	.max_words = 2,

@@ -30,8 +30,8 @@ static const struct option_spec report_specs[] = {
 	       "of a heap profile: the places whose memory was not given back,\n"
 	       "and how sure that is"),
 	OPTION(FLAG, 0, "lifetimes", NULL, AT(lifetimes),
-	       "of a heap profile: how long the memory of each place is kept, places that\n"
-	       "take much for a moment only first"),
+	       "of a heap profile: how long the memory of each place is kept, places\n"
+	       "that take much for a moment only first"),
 	OPTION(NUMBER, 'n', "rows", "N", AT(rows), "at most N rows; 0 for all (default: 40)",
 	       .high = UINT32_MAX),
 	OPTION(FLAG, 0, "json", NULL, AT(json), "for programs"),
@@ -175,6 +175,7 @@ static int report_run(int argc, char **argv)
 		status = options.leaks	     ? report_leaks(&options, profile)
 			 : options.lifetimes ? report_lifetimes(&options, profile)
 					     : report_profile(&options, profile, value);
+	load_options_free(&options.load);
 	option_words_free(&words);
 	return status;
 }

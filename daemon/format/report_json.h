@@ -11,7 +11,7 @@
 /* All append an object and a newline to *out, and return 0 or -ENOMEM. `view->rows` as for text. */
 
 /* "functions": [{name, type, flat, cumulative}]; with the orders of change also flat_b,
- * cumulative_b and change, in parts of 1. Of a grouped profile (profile/grouping.h), but not of a difference, also
+ * cumulative_b and change, in parts of 1, or in the unit where values are compared. Of a grouped profile (profile/grouping.h), but not of a difference, also
  * "groups": [{level, name, total}], all of them; level 1 is outermost, a group of a deeper level is a part of the last
  * one before it that is less deep. */
 int report_json_functions(const struct report_view *view, enum report_order order,

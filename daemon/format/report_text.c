@@ -278,6 +278,18 @@ static void add_totals(const struct report_view *view, struct text *out)
 		 report_value(view, root_of(view)->total_b, b, sizeof(b)));
 }
 
+static void add_change_of_value(const struct report_view *view, int64_t a, int64_t b, struct text *out)
+{
+	char text[3][64];
+	int64_t change;
+	if (__builtin_sub_overflow(b, a, &change))
+		change = b < a ? INT64_MIN : INT64_MAX;
+	report_value(view, change, text[0] + 1, sizeof(text[0]) - 1);
+	text[0][0] = '+';
+	text_add(out, "%11s  %10s  %10s  ", text[0] + (change <= 0), report_value(view, a, text[1], sizeof(text[1])),
+		 report_value(view, b, text[2], sizeof(text[2])));
+}
+
 int report_text_difference(const struct report_view *view, enum report_order order,
 			   struct text *out)
 {
@@ -289,14 +301,18 @@ int report_text_difference(const struct report_view *view, enum report_order ord
 		return -ENOMEM;
 	size_t rows = rows_of(view, report->functions.count);
 	add_totals(view, out);
-	text_add(out, "%8s  %7s  %7s  function (%s)\n", "change", "A", "B",
+	int width = report->compares_values ? 10 : 7;
+	text_add(out, "%*s  %*s  %*s  function (%s)\n", width + 1, "change", width, "A", width, "B",
 		 is_flat ? "flat" : "cumulative");
 	for (size_t i = 0; i < rows; i++) {
 		const struct report_function *f = &report->functions.items[sorted[i]];
 		int64_t a = is_flat ? f->flat : f->cumulative;
 		int64_t b = is_flat ? f->flat_b : f->cumulative_b;
-		text_add(out, "%+7.2f%%  %6.2f%%  %6.2f%%  ", 100 * report_change(report, a, b),
-			 share(a, root->total), share(b, root->total_b));
+		if (report->compares_values)
+			add_change_of_value(view, a, b, out);
+		else
+			text_add(out, "%+7.2f%%  %6.2f%%  %6.2f%%  ", 100 * report_change(report, a, b),
+				 share(a, root->total), share(b, root->total_b));
 		text_add_printable(out, report_name(report, sorted[i]));
 		text_add_char(out, '\n');
 	}

@@ -36,7 +36,7 @@ int report_text_groups(const struct report_view *view, unsigned levels, const ch
 /* One function between its callers and its callees. */
 int report_text_neighbours(const struct report_view *view, uint32_t function, struct text *out);
 
-/* The functions whose share changed most; `order` is one of the changes. */
+/* The functions whose share (or value: compares_values) changed most; `order` is one of the changes. */
 int report_text_difference(const struct report_view *view, enum report_order order,
 			   struct text *out);
 

@@ -175,6 +175,8 @@ static double share(int64_t part, int64_t whole)
 double report_change(const struct report *report, int64_t a, int64_t b)
 {
 	const struct call_node *root = &report->tree->nodes.items[CALL_TREE_ROOT];
+	if (report->compares_values)
+		return (double)b - (double)a;
 	return share(b, root->total_b) - share(a, root->total);
 }
 
@@ -212,8 +214,10 @@ static double size_of(const struct report *report, enum report_order order, uint
 		return (double)magnitude_of(f->cumulative);
 	if (order == REPORT_BY_CUMULATIVE)
 		return (double)magnitude_of(f->flat);
-	return share(is_flat ? f->flat : f->cumulative, root->total) +
-	       share(is_flat ? f->flat_b : f->cumulative_b, root->total_b);
+	int64_t a = is_flat ? f->flat : f->cumulative, b = is_flat ? f->flat_b : f->cumulative_b;
+	if (report->compares_values)
+		return (double)magnitude_of(a) + (double)magnitude_of(b);
+	return share(a, root->total) + share(b, root->total_b);
 }
 
 static int compare_ranked(const void *left, const void *right, void *userdata)

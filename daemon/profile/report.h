@@ -28,6 +28,8 @@ struct report {
 	 * sum of all without their signs; `has_negative` says so. Of a tree of one profile. */
 	int64_t whole;
 	bool has_negative;
+	/* Of a tree of two: set it after report_new() to have changes of values, not of shares. */
+	bool compares_values;
 };
 
 /* Returns 0 or -ENOMEM. The caller frees, before the tree. */
@@ -62,7 +64,7 @@ enum report_side { REPORT_CALLERS, REPORT_CALLEES };
 int report_neighbours(const struct report *report, uint32_t function, enum report_side side,
 		      int64_t **ret);
 
-/* Change of a function's share from A to B, in parts of 1. */
+/* Change of a function's share from A to B, in parts of 1, or of its value. */
 double report_change(const struct report *report, int64_t a, int64_t b);
 
 static inline const char *report_name(const struct report *report, uint32_t function)

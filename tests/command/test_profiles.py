@@ -219,6 +219,43 @@ def report_takes_lines_and_labels_apart(bolometer, directory):
 
 
 @in_directory
+def some_processes_of_a_host(bolometer, directory):
+    def labels(name, pid, thread):
+        return {"process.executable.name": name, "process.pid": pid, "thread.name": thread}
+
+    write(directory + "/host.pb.gz", {("main", "kernel"): (1, 1)}, tagged=[
+        (("main", "parse"), (1, 10), labels("nginx", 7, "nginx")),
+        (("main", "send"), (1, 20), labels("nginx", 8, "worker 1")),
+        (("main", "run_plan"), (1, 40), labels("postgres", 9, "worker 2")),
+        (("main", "sort"), (1, 80), {"container.id": "4f2a", **labels("sort", 77, "sort")})])
+    for options, total in (([], 151),
+                           (["--only", "process=nginx"], 30),
+                           (["--only", "process=[(]8[)]"], 20),
+                           (["--only", "process.pid=^7$"], 10),
+                           (["--only", "process=nginx", "--only", "process=postgres"], 70),
+                           (["--only", "process=nginx", "--only", "thread=worker"], 20),
+                           (["--only=thread=worker", "--without=executable=^postgres$"], 20),
+                           (["--without", "process=nginx", "--without", "container=4f"], 41),
+                           (["--only", "container=^.no container.id.$", "--focus", "send"], 20),
+                           (["--only", "process=apache"], 0)):
+        result = bolometer.run("report", "--json", *options, "host.pb.gz", cwd=directory)
+        expect(result.returncode == 0 and json.loads(result.stdout)["total"] == total, f"{options}: {total}", result)
+        expect((b"leaves no sample of host.pb.gz" in result.stderr) == (total == 0), f"{options}: said", result)
+    for command in (["flame", "-o", "-"], ["convert", "--format", "folded"]):
+        output = ["-"] if command[0] == "convert" else []
+        result = bolometer.run(*command, "--only", "process=nginx", "host.pb.gz", *output, cwd=directory)
+        expect(b"send" in result.stdout and b"run_plan" not in result.stdout, f"{command}", result)
+    result = bolometer.run("diff", "--json", "--only", "process=nginx", "host.pb.gz", "host.pb.gz", cwd=directory)
+    expect(json.loads(result.stdout)["total_b"] == 30, "both sides", result)
+    for option, message in ((["--only", "nginx"], "--only: 'nginx' is not WORD=REGEX, such as process=nginx"),
+                            (["--only", "=x"], "--only: '=x' is not"), (["--without", "process="], "--without: 'process=' is"),
+                            (["--only", "process=("], "--only: '(' is no regular expression"),
+                            (["--only", "user=x"], "--only: there is no label 'user'; the profile has these: process.")):
+        result = bolometer.run("report", *option, "host.pb.gz", cwd=directory)
+        expect(result.returncode == 2 and message in result.stderr.decode(), message, result)
+
+
+@in_directory
 def values_of_other_writers(bolometer, directory):
     """Units of other profilers, and negative values, as `go tool pprof -diff_base … -proto` writes them."""
     for unit, value, shown in (("microseconds", 1_234_567, "1.23 s"), ("milliseconds", 7_325_000, "2h02m05s"),
@@ -297,6 +334,16 @@ def difference(bolometer, directory):
     expect(b"+50.00%" in text and b"fresh" in text and text.startswith(b"cpu: 1.0 us in A, 2.0 us in B\n"), f"table: {text}")
     same = bolometer.run("diff", "--json", "a.pb.gz", "a.pb.gz", cwd=directory)
     expect(all(entry["change"] == 0 for entry in functions(same).values()), "none", same)
+    grown[("main", "idle")] = (2, 150)
+    write(directory + "/c.pb.gz", grown)
+    result = bolometer.run("diff", "--absolute", "a.pb.gz", "c.pb.gz", cwd=directory)
+    expect([line.split() for line in result.stdout.decode().splitlines()[2:]] == [
+        ["+1.0", "us", "0", "ns", "1.0", "us", "fresh"], ["-450", "ns", "600", "ns", "150", "ns", "idle"],
+        ["0", "ns", "300", "ns", "300", "ns", "leaf"], ["0", "ns", "100", "ns", "100", "ns", "walk"],
+        ["0", "ns", "0", "ns", "0", "ns", "main"]], "values, not shares", result)
+    result = bolometer.run("diff", "--absolute", "--json", "-c", "a.pb.gz", "c.pb.gz", cwd=directory)
+    expect({name: entry["change"] for name, entry in functions(result).items()} ==
+           {"fresh": 1000, "idle": -450, "main": 550, "walk": 0, "leaf": 0}, "for programs", result)
     page = bolometer.run("diff", "-o", "d.html", "a.pb.gz", "b.pb.gz", cwd=directory)
     expect(page.returncode == 0 and os.path.getsize(directory + "/d.html") > 1000, "page", page)
     write(directory + "/heap.pb.gz", {("main",): (1,)}, types=(("space", "bytes"),))
@@ -417,6 +464,6 @@ def bomb_is_bounded(bolometer, directory):
 
 if __name__ == "__main__":
     main([report_counts, report_leaks, report_lifetimes, report_selects, report_tree, report_neighbours,
-          report_takes_lines_and_labels_apart, values_of_other_writers, names_cannot_steer_a_terminal, flame_pages,
+          report_takes_lines_and_labels_apart, some_processes_of_a_host, values_of_other_writers, names_cannot_steer_a_terminal, flame_pages,
           difference, conversions, merging,
           broken_files_are_refused, missing_files, bomb_is_bounded])

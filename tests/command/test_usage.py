@@ -45,6 +45,7 @@ WRONG = [
     (["report", "--tree", "--function", "x", "a.pb.gz"], "--tree, --leaks, --lifetimes and --function exclude each other"),
     (["report", "-n", "x", "a.pb.gz"], "--rows: 'x' is not a whole number"),
     (["diff", "a.pb.gz"], "missing argument; usage: bolometer diff [options] A B"),
+    (["diff", "--absolute", "-o", "x.html", "a", "b"], "--absolute is of the table; a page shows shares"),
     (["merge", "a.pb.gz"], "missing -o FILE"),
     (["convert", "a", "b", "c"], "unexpected argument 'c'"),
     (["doctor", "now"], "unexpected argument 'now'"),
