@@ -4,6 +4,7 @@
 #include "format/lifetimes_text.h"
 #include "format/report_json.h"
 #include "command/load.h"
+#include "command/report_source.h"
 
 #include <errno.h>
 #include <regex.h>
@@ -13,7 +14,7 @@
 
 struct report_options {
 	struct load_options load;
-	const char *function;
+	const char *function, *source, *source_path;
 	uint64_t rows;
 	bool cumulative, tree, leaks, lifetimes, json;
 };
@@ -26,6 +27,10 @@ static const struct option_spec report_specs[] = {
 	OPTION(FLAG, 't', "tree", NULL, AT(tree), "the call tree from the root"),
 	OPTION(TEXT, 'f', "function", "REGEX", AT(function),
 	       "the callers and callees of the functions that match"),
+	OPTION(TEXT, 's', "source", "REGEX", AT(source),
+	       "the source of the functions that match, each line with its cost"),
+	OPTION(TEXT, 0, "source-path", "DIR", AT(source_path),
+	       "with --source: where the sources are, if not where they were\ncompiled"),
 	OPTION(FLAG, 0, "leaks", NULL, AT(leaks),
 	       "of a heap profile: the places whose memory was not given back,\n"
 	       "and how sure that is"),
@@ -80,6 +85,17 @@ static int write_neighbours(const struct report_options *options, const struct r
 	return r < 0 ? command_error(self, "%s", strerror(-r)) : STATUS_OK;
 }
 
+static int write_source(const struct report_options *options, const struct report_view *view, struct text *out)
+{
+	struct source_request request = {options->source, options->source_path, options->json};
+	int r = report_source(&request, view, out);
+	if (r == -EINVAL)
+		return command_usage_error(self, "--source: '%s' is no regular expression", options->source);
+	if (r == -ENOENT)
+		return command_error(self, "no function with a cost matches '%s'", options->source);
+	return r < 0 ? command_error(self, "%s", strerror(-r)) : STATUS_OK;
+}
+
 static int write_report(const struct report_options *options, const struct report_view *view,
 			struct text *out)
 {
@@ -87,6 +103,8 @@ static int write_report(const struct report_options *options, const struct repor
 	int r = 0;
 	if (!options->json)
 		r = report_text_header(view, out);
+	if (r == 0 && options->source)
+		return write_source(options, view, out);
 	if (r == 0 && options->function)
 		return write_neighbours(options, view, out);
 	if (r == 0 && options->tree)
@@ -157,6 +175,18 @@ static int report_lifetimes(const struct report_options *options, const struct p
 	return command_error(self, "%s", strerror(-r));
 }
 
+static int check_options(const struct report_options *options)
+{
+	if (options->tree + options->leaks + options->lifetimes + (options->function != NULL) + (options->source != NULL) > 1)
+		return command_usage_error(self,
+					   "--tree, --leaks, --lifetimes, --function and --source exclude each other");
+	if (options->source && options->load.lines)
+		return command_usage_error(self, "--source tells lines as it is: --lines does not go with it");
+	if (options->source_path && !options->source)
+		return command_usage_error(self, "--source-path needs --source");
+	return STATUS_OK;
+}
+
 static int report_run(int argc, char **argv)
 {
 	struct report_options options = {.rows = 40};
@@ -165,10 +195,8 @@ static int report_run(int argc, char **argv)
 	size_t value;
 	int status;
 	bool go = command_parse(self, &options, argc, argv, &words, &status);
-	if (go && options.tree + options.leaks + options.lifetimes + (options.function != NULL) > 1) {
-		status = command_usage_error(self, "--tree, --leaks, --lifetimes and --function exclude each other");
+	if (go && (status = check_options(&options)) != STATUS_OK)
 		go = false;
-	}
 	if (go)
 		status = load_view(self, words.list.items[0], &options.load, &profile, &value);
 	if (go && status == STATUS_OK)

@@ -150,3 +150,31 @@ int report_json_neighbours(const struct report_view *view, const uint32_t *funct
 	}
 	return end(out);
 }
+
+static void add_source_function(const struct report_view *view, const struct source_lines *lines,
+				const struct source_function *function, struct text *out)
+{
+	add_string(out, "name", profile_text(view->profile, function->name));
+	text_add_char(out, ',');
+	add_string(out, "file", profile_text(view->profile, function->file));
+	text_add(out, ",\"flat\":%" PRId64 ",\"cumulative\":%" PRId64 ",\"lines\":[", function->flat, function->cumulative);
+	for (size_t i = 0; i < function->line_count; i++) {
+		const struct source_line *line = &lines->lines.items[function->first_line + i];
+		text_add(out, "%s{\"line\":%" PRIu32 ",\"flat\":%" PRId64 ",\"cumulative\":%" PRId64 "}", i ? "," : "",
+			 line->line, line->flat, line->cumulative);
+	}
+	text_add_char(out, ']');
+}
+
+int report_json_source(const struct report_view *view, const struct source_lines *lines, struct text *out)
+{
+	size_t count = lines->functions.count, rows = view->rows ? MIN_OF(view->rows, count) : count;
+	begin(view, false, out);
+	text_add_string(out, ",\"functions\":[");
+	for (size_t i = 0; i < rows; i++) {
+		text_add_string(out, i ? ",\n{" : "\n{");
+		add_source_function(view, lines, &lines->functions.items[i], out);
+		text_add_char(out, '}');
+	}
+	return end(out);
+}

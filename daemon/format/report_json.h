@@ -7,6 +7,7 @@
 #pragma once
 
 #include "format/report_text.h"
+#include "profile/source_lines.h"
 
 /* All append an object and a newline to *out, and return 0 or -ENOMEM. `view->rows` as for text. */
 
@@ -24,3 +25,6 @@ int report_json_tree(const struct report_view *view, struct text *out);
 /* "functions": [{name, type, flat, cumulative, callers: [{name, value}], callees: […]}] */
 int report_json_neighbours(const struct report_view *view, const uint32_t *functions, size_t count,
 			   struct text *out);
+
+/* "functions": [{name, file, flat, cumulative, lines: [{line, flat, cumulative}]}]; line 0: not known */
+int report_json_source(const struct report_view *view, const struct source_lines *lines, struct text *out);

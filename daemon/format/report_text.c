@@ -75,11 +75,15 @@ static size_t rows_of(const struct report_view *view, size_t count)
 	return view->rows ? MIN_OF(view->rows, count) : count;
 }
 
+double report_share(const struct report_view *view, int64_t value)
+{
+	return share(value, view->report->whole);
+}
+
 static void add_value(const struct report_view *view, int64_t value, struct text *out)
 {
 	char buffer[64];
-	text_add(out, "%10s %5.1f%%", report_value(view, value, buffer, sizeof(buffer)),
-		 share(value, view->report->whole));
+	text_add(out, "%10s %5.1f%%", report_value(view, value, buffer, sizeof(buffer)), report_share(view, value));
 }
 
 static void add_rest(size_t shown, size_t all, const char *what, struct text *out)

@@ -43,5 +43,8 @@ int report_text_difference(const struct report_view *view, enum report_order ord
 /* The whole report of a .txt file. */
 int report_text_write(const struct profile *profile, struct text *out);
 
+/* What part of the whole a value is, in percent. */
+double report_share(const struct report_view *view, int64_t value);
+
 /* "1.23 s", "4.5 MiB", "1234": a value in its sample type's unit, into the caller's buffer. */
 const char *report_value(const struct report_view *view, int64_t value, char *buffer, size_t size);

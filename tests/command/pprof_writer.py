@@ -28,8 +28,9 @@ def packed(field, values):
     return nested(field, b"".join(map(varint, values)))
 
 
-def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds")), period=None, labelled=(), tagged=()):
-    """The message. `stacks`: {("main", "work"): (3, 30)}, frames from the root. `period`: ("space",
+def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds")), period=None, labelled=(), tagged=(), files=None):
+    """The message. `stacks`: {("main", "work"): (3, 30)}, frames from the root; a frame is a name or, to say its line and
+    not take its length, ("work", 17). `files`: {"work": "/src/work.c"}. `period`: ("space",
     "bytes", 524288). `labelled`: more samples, [(("main", "work"), (3, 30), ("lifetime", 4, "milliseconds"))]; `tagged`:
     the same with labels of numbers and texts, [(("main",), (3, 30), {"process.pid": 7, "thread.name": "worker"})]."""
     strings = [""]
@@ -56,11 +57,12 @@ def encode(stacks, types=(("samples", "count"), ("cpu", "nanoseconds")), period=
             said = number(3, value) if isinstance(value, int) else number(2, text(value))
             message += nested(3, number(1, text(key)) + said)
         out += nested(2, message)
-    for index, name in enumerate(functions):
-        address = zlib.crc32(name.encode())  # the same in every file, as code of one binary is
-        line = nested(4, number(1, index + 1) + number(2, len(name)))
+    for index, frame in enumerate(functions):
+        name, at = frame if isinstance(frame, tuple) else (frame, len(frame))
+        address = zlib.crc32(name.encode()) + (at if isinstance(frame, tuple) else 0)  # the same in every file, as code is
+        line = nested(4, number(1, index + 1) + number(2, at))
         out += nested(4, number(1, index + 1) + number(3, address) + line)
-        out += nested(5, number(1, index + 1) + number(2, text(name)))
+        out += nested(5, number(1, index + 1) + number(2, text(name)) + number(4, text((files or {}).get(name, ""))))
     out += number(9, 1_700_000_000_000_000_000) + number(10, 10_000_000_000)
     if period:
         out += nested(11, number(1, text(period[0])) + number(2, text(period[1])))

@@ -218,6 +218,72 @@ def report_takes_lines_and_labels_apart(bolometer, directory):
     expect(unknown.returncode == 2 and b"--by: there is no label 'nonsense'" in unknown.stderr, "a slip", unknown)
 
 
+SOURCE = """#include "walk.h"
+
+static int leaf(int n)
+{
+	return n * 7;
+}
+
+int walk(int n)
+{
+	int sum = 0;
+	for (int i = 0; i < n; i++)
+		sum += leaf(i);
+
+
+
+	/* far away */
+
+
+
+	return sum;\a
+}
+"""
+
+
+@in_directory
+def report_lists_source(bolometer, directory):
+    os.makedirs(directory + "/checkout/src")
+    with open(directory + "/checkout/src/walk.c", "w", encoding="ascii") as file:
+        file.write(SOURCE)
+    os.utime(directory + "/checkout/src/walk.c", (1, 1))
+    stacks = {(("main", 3), ("walk", 12), ("leaf", 5)): (1, 60), (("main", 3), ("walk", 12), ("walk", 12)): (1, 10),
+              (("main", 3), ("walk", 20), ("walk", 11)): (1, 30)}
+    files = {"walk": "/build/src/walk.c", "leaf": "/build/src/walk.c"}
+    write(directory + "/walk.pb.gz", stacks, files=files)
+    result = bolometer.run("report", "--source", "walk|leaf", "--json", "walk.pb.gz", cwd=directory)
+    seen = [(f["name"], f["file"], f["flat"], f["cumulative"], [tuple(line.values()) for line in f["lines"]])
+            for f in json.loads(result.stdout)["functions"]]
+    expect(seen == [("walk", files["walk"], 40, 100, [(11, 30, 30), (12, 10, 70), (20, 0, 30)]),
+                    ("leaf", files["leaf"], 60, 60, [(5, 60, 60)])], f"sums of lines, recursion once: {seen}", result)
+    result = bolometer.run("report", "--source", "^walk$", "--source-path", "checkout", "walk.pb.gz", cwd=directory)
+    lines = [line.split() for line in result.stdout.decode().splitlines()]
+    expect(result.returncode == 0 and lines[3] == "walk /build/src/walk.c 40 ns of its own, 100 ns with what it calls".split(),
+           "the function", result)
+    expect(lines[4:] == [["8", "int", "walk(int", "n)"], ["9", "{"], ["10", "int", "sum", "=", "0;"],
+                         "30 ns 30.0% 30 ns 30.0% 11 for (int i = 0; i < n; i++)".split(),
+                         "10 ns 10.0% 70 ns 70.0% 12 sum += leaf(i);".split(), ["13"], ["14"], ["15"], ["\u2026"],
+                         ["17"], ["18"], ["19"], "30 ns 30.0% 20 return sum;?".split(), ["21", "}"]],
+           "its lines with what is around them", result)
+    expect("  12                  sum += leaf(i);\n" in result.stdout.decode(), "tabs are spaces", result)
+    os.utime(directory + "/checkout/src/walk.c", (2_000_000_000, 2_000_000_000))
+    result = bolometer.run("report", "--source", "^walk$", "--source-path", "checkout", "walk.pb.gz", cwd=directory)
+    expect(b"the source has changed since" in result.stdout, "a newer source", result)
+    result = bolometer.run("report", "--source", "^walk$", "walk.pb.gz", cwd=directory)
+    expect(b"cannot be read: No such file or directory; --source-path" in result.stdout
+           and [line.split()[-1] for line in result.stdout.decode().splitlines()[5:]] == ["11", "12", "20"],
+           "without it, the numbers", result)
+    os.mkfifo(directory + "/pipe")
+    write(directory + "/pipe.pb.gz", stacks, files={"walk": directory + "/pipe"})
+    result = bolometer.run("report", "--source", "walk", "pipe.pb.gz", cwd=directory, timeout=20)
+    expect(b"cannot be read" in result.stdout, "what is no file is not waited for", result)
+    for pattern, status, message in (("nobody", 1, b"no function with a cost matches 'nobody'"),
+                                     ("(", 2, b"--source: '(' is no regular expression")):
+        result = bolometer.run("report", "--source", pattern, "walk.pb.gz", cwd=directory)
+        expect(result.returncode == status and message in result.stderr, pattern, result)
+
+
 @in_directory
 def some_processes_of_a_host(bolometer, directory):
     def labels(name, pid, thread):
@@ -464,6 +530,7 @@ def bomb_is_bounded(bolometer, directory):
 
 if __name__ == "__main__":
     main([report_counts, report_leaks, report_lifetimes, report_selects, report_tree, report_neighbours,
-          report_takes_lines_and_labels_apart, some_processes_of_a_host, values_of_other_writers, names_cannot_steer_a_terminal, flame_pages,
+          report_takes_lines_and_labels_apart, some_processes_of_a_host,
+          report_lists_source, values_of_other_writers, names_cannot_steer_a_terminal, flame_pages,
           difference, conversions, merging,
           broken_files_are_refused, missing_files, bomb_is_bounded])
