@@ -77,6 +77,8 @@ static int doctor_run(int argc, char **argv)
 	option_words_free(&words);
 	if (!go)
 		return status;
+	if (options.budget && !options.memory)
+		return command_usage_error(&command_doctor, "--heap-budget needs --memory");
 	if (options.memory)
 		return examine_memory(&options);
 

@@ -25,6 +25,7 @@ struct doctor_facts {
 	int64_t bpf_jit_enable, perf_max_sample_rate, perf_cpu_time_max_percent;
 	int64_t seccomp_mode;	    /* 0 none, 1 strict, 2 filter */
 	bool has_own_pid_namespace; /* a container's, not the host's */
+	bool has_own_user_namespace; /* what root and capabilities in it may do, they may not do to the host */
 	enum lockdown lockdown;
 	enum cgroup_layout cgroups;
 	bool has_kernel_addresses;  /* /proc/kallsyms shows addresses to this process */

@@ -40,17 +40,20 @@ static void read_status(const char *root, struct doctor_facts *facts)
 	facts->seccomp_mode = seccomp && sscanf(seccomp, "%lld", &mode) == 1 ? mode : FACT_UNKNOWN;
 }
 
-/* The initial pid namespace has a fixed inode number (PROC_PID_INIT_INO in the kernel's
+/* The host's namespaces have fixed inode numbers (PROC_PID_INIT_INO and PROC_USER_INIT_INO in the kernel's
  * linux/proc_ns.h); a container's own /proc shows nothing else that tells. */
-static bool read_own_pid_namespace(const char *root)
+#define HOST_PID_NAMESPACE "pid:[4026531836]"
+#define HOST_USER_NAMESPACE "user:[4026531837]"
+
+static bool is_in_other_namespace(const char *root, const char *kind, const char *host)
 {
 	char target[64];
-	_cleanup_free_ char *path = text_format("%s/proc/self/ns/pid", root);
+	_cleanup_free_ char *path = text_format("%s/proc/self/ns/%s", root, kind);
 	ssize_t length = path ? readlink(path, target, sizeof(target) - 1) : -1;
 	if (length < 0)
 		return false;
 	target[length] = '\0';
-	return strcmp(target, "pid:[4026531836]") != 0;
+	return strcmp(target, host) != 0;
 }
 
 /* The file shows all modes with brackets around the one in force. */
@@ -148,7 +151,8 @@ void doctor_read_facts(const char *root, struct doctor_facts *ret)
 		read_number(root, "/proc/sys/kernel/perf_event_max_sample_rate");
 	ret->perf_cpu_time_max_percent =
 		read_number(root, "/proc/sys/kernel/perf_cpu_time_max_percent");
-	ret->has_own_pid_namespace = read_own_pid_namespace(root);
+	ret->has_own_pid_namespace = is_in_other_namespace(root, "pid", HOST_PID_NAMESPACE);
+	ret->has_own_user_namespace = is_in_other_namespace(root, "user", HOST_USER_NAMESPACE);
 	ret->lockdown = read_lockdown(root);
 	ret->cgroups = read_cgroups(root);
 	ret->has_kernel_addresses = read_kernel_addresses(root);

@@ -89,6 +89,10 @@ static void judge_btf(struct judge *j)
 	FIX(f, "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (every distribution's since 2021)");
 }
 
+#define FIX_USER_NAMESPACE                                                                                      \
+	"run it outside of this user namespace (a rootless container, unshare -r): root of the host is needed, "  \
+	"root in here is not"
+
 static void judge_bpf(struct judge *j)
 {
 	int error = j->trials->load_program;
@@ -104,6 +108,8 @@ static void judge_bpf(struct judge *j)
 	else if (!has(j, CAP_SYS_ADMIN) && !(has(j, CAP_BPF) && has(j, CAP_PERFMON)))
 		FIX(f, "run as root: sudo bolometer ...; or: "
 		       "sudo setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_syslog+ep bolometer");
+	else if (j->facts->has_own_user_namespace)
+		FIX(f, FIX_USER_NAMESPACE);
 	else if (j->facts->seccomp_mode > 0)
 		FIX(f, "a seccomp filter refuses bpf(): allow it, or run the container with "
 		       "--security-opt seccomp=unconfined");
@@ -114,7 +120,9 @@ static void judge_bpf(struct judge *j)
 static void fix_event(struct judge *j, struct finding *f)
 {
 	int64_t paranoid = j->facts->perf_event_paranoid;
-	if (j->facts->seccomp_mode > 0 && has(j, CAP_SYS_ADMIN))
+	if (j->facts->has_own_user_namespace && has(j, CAP_PERFMON))
+		FIX(f, FIX_USER_NAMESPACE);
+	else if (j->facts->seccomp_mode > 0 && has(j, CAP_SYS_ADMIN))
 		FIX(f, "a seccomp filter refuses perf_event_open(): allow it, or run the container "
 		       "with --security-opt seccomp=unconfined");
 	else if (paranoid >= 3 && has(j, CAP_PERFMON))
@@ -166,10 +174,13 @@ static void judge_paranoid(struct judge *j)
 		add(j, FINDING_WARN, "perf_event_paranoid", "cannot be read");
 		return;
 	}
-	bool matters = value >= 3 && !has(j, CAP_SYS_ADMIN);
+	/* Only some distributions' kernels know 3; to others it is 2. */
+	bool is_open = j->trials->open_event == 0 && !has(j, CAP_SYS_ADMIN);
+	bool matters = value >= 3 && !has(j, CAP_SYS_ADMIN) && !is_open;
 	struct finding *f =
 		add(j, matters ? FINDING_WARN : FINDING_OK, "perf_event_paranoid", "%" PRId64 "%s",
-		    value, value >= 3 ? ": perf_event_open() needs CAP_SYS_ADMIN" : "");
+		    value, value < 3 ? "" : is_open ? ": on this kernel CAP_PERFMON suffices"
+						    : ": perf_event_open() needs CAP_SYS_ADMIN");
 	if (matters) {
 		LOST(f, "CAP_BPF with CAP_PERFMON is not enough to sample");
 		FIX(f, "sysctl kernel.perf_event_paranoid=2");
@@ -211,7 +222,8 @@ static void judge_capabilities(struct judge *j)
 		LOST(f, "%s", wanted_capabilities[i].cost);
 	}
 	if (!missing)
-		add(j, FINDING_OK, "capabilities", "all that are used");
+		add(j, FINDING_OK, "capabilities", "all that are used%s",
+		    j->facts->has_own_user_namespace ? ", in a user namespace where they count for nothing" : "");
 }
 
 static void judge_kernel_symbols(struct judge *j)
@@ -326,7 +338,8 @@ static void judge_tracefs(struct judge *j)
 	}
 	struct finding *f = add(j, FINDING_WARN, "tracefs", "not readable");
 	LOST(f, "nothing for CPU profiles; tracepoints by name would need it");
-	FIX(f, "mount -t tracefs tracefs /sys/kernel/tracing");
+	if (has(j, CAP_SYS_ADMIN)) /* others may just not look into it */
+		FIX(f, "mount -t tracefs tracefs /sys/kernel/tracing");
 }
 
 static void judge_unprivileged_bpf(struct judge *j)

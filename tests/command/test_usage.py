@@ -50,6 +50,7 @@ WRONG = [
     (["diff", "--absolute", "-o", "x.html", "a", "b"], "--absolute is of the table; a page shows shares"),
     (["merge", "a.pb.gz"], "missing -o FILE"),
     (["convert", "a", "b", "c"], "unexpected argument 'c'"),
+    (["doctor", "--heap-budget", "1%"], "--heap-budget needs --memory"),
     (["doctor", "now"], "unexpected argument 'now'"),
 ]
 

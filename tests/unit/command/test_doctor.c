@@ -58,6 +58,8 @@ static void reads_a_debian_host(void **state)
 	mkdir(link, 0755);
 	_cleanup_free_ char *namespace = text_format("%s/pid", link);
 	assert_int_equal(symlink("pid:[4026532999]", namespace), 0);
+	_cleanup_free_ char *users = text_format("%s/user", link);
+	assert_int_equal(symlink("user:[4026531837]", users), 0);
 
 	struct doctor_facts facts;
 	doctor_read_facts(root, &facts);
@@ -71,7 +73,7 @@ static void reads_a_debian_host(void **state)
 	assert_int_equal(facts.cgroups, CGROUP_V2);
 	assert_int_equal(facts.lockdown, LOCKDOWN_CONFIDENTIALITY);
 	assert_true(facts.has_btf && facts.kernel.has_hardened_usercopy && facts.has_own_pid_namespace);
-	assert_false(facts.has_tracefs || facts.has_kernel_addresses);
+	assert_false(facts.has_tracefs || facts.has_kernel_addresses || facts.has_own_user_namespace);
 	remove_root(root);
 }
 
@@ -153,12 +155,16 @@ static void each_lack_has_its_fix(void **state)
 	f.perf_event_paranoid = 3;
 	check(&f, &no_event, "perf_event_open()", FINDING_FAIL, "kernel.perf_event_paranoid=2");
 	check(&f, &no_event, "perf_event_paranoid", FINDING_WARN, "kernel.perf_event_paranoid=2");
+	check(&f, &works, "perf_event_paranoid", FINDING_OK, NULL);
 	f.capabilities = 0;
 	check(&f, &no_bpf, "bpf()", FINDING_FAIL, "sudo");
 	check(&f, &no_bpf, "capability", FINDING_WARN, NULL);
 	f = good_facts();
 	f.seccomp_mode = 2;
 	check(&f, &no_bpf, "bpf()", FINDING_FAIL, "seccomp");
+	f.has_own_user_namespace = true;
+	check(&f, &no_bpf, "bpf()", FINDING_FAIL, "outside of this user namespace");
+	check(&f, &no_event, "perf_event_open()", FINDING_FAIL, "outside of this user namespace");
 	f = good_facts();
 	f.has_kernel_addresses = false;
 	f.kptr_restrict = 2;
