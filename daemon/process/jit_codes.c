@@ -222,6 +222,18 @@ static void log_covered_base(struct jit_codes *codes, jit_pieces *over)
 	}
 }
 
+/* Is a recent array of so many pieces to be merged into the base? */
+static bool is_large(const struct jit_codes *codes, size_t recent)
+{
+	return recent > codes->base.count / RECENT_SHARE + RECENT_MIN;
+}
+
+size_t jit_codes_commit_pieces(const struct jit_codes *codes, size_t added)
+{
+	size_t recent = codes->recent.count + added;
+	return recent + (is_large(codes, recent) ? codes->base.count : 0);
+}
+
 int jit_codes_commit(struct jit_codes *codes)
 {
 	jit_pieces flat = {0};
@@ -237,7 +249,7 @@ int jit_codes_commit(struct jit_codes *codes)
 	array_free(&flat);
 	if (r < 0)
 		codes->dropped += added;
-	else if (codes->recent.count > codes->base.count / RECENT_SHARE + RECENT_MIN)
+	else if (is_large(codes, codes->recent.count))
 		r = overlay(&codes->base, &codes->recent, NULL);
 	return r;
 }

@@ -61,6 +61,9 @@ void jit_codes_add(struct jit_codes *codes, uint64_t start, uint64_t size, const
 /* Makes the batch visible. On -ENOMEM the batch is dropped and counted. */
 int jit_codes_commit(struct jit_codes *codes);
 
+/* How many pieces a commit of so many new ones goes over, about. */
+size_t jit_codes_commit_pieces(const struct jit_codes *codes, size_t added);
+
 /* Returns false when nothing was there at that time. */
 bool jit_codes_find(const struct jit_codes *codes, uint64_t address, uint64_t time,
 		    struct jit_piece *ret);

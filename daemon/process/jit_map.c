@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Owns what is known of one process's JIT code, and how far the files it comes from were read. An update is a
- * loop of readings: each copies an excerpt of either file, and each excerpt is answered by the parser child.
+ * loop of readings: each copies an excerpt of either file, and each excerpt is answered by the parser child and merged.
  * The tails move on when the answer is there, so that an excerpt whose child died is read again.
  */
 #include "process/jit_map.h"
 
 #include "base/file.h"
-#include "process/jit_codes.h"
-#include "process/jit_merge.h"
 #include "process/proc_text.h"
 
 #include <errno.h>
@@ -19,18 +17,20 @@
 #define MAX_LOST 3
 
 struct jit_map {
-	struct jit_codes codes;
+	struct jit_known *known; /* NULL: a thread hangs with it, and the map was given up */
 	struct jit_identity identity;
 	struct jit_tail tails[JIT_FORMAT_COUNT];
 	struct jit_pending_lines pending;
 	char *dump_path; /* as the process sees it; NULL: none */
 	uint64_t previous_update; /* the last time everything was read */
 	struct jit_statistics statistics;
+	uint64_t added; /* in all */
 
 	/* Of the update that is under way: */
 	enum jit_step step;
 	struct jit_excerpt excerpts[JIT_FORMAT_COUNT]; /* not answered yet */
 	uint64_t unread[JIT_FORMAT_COUNT];
+	struct jit_merging *merging; /* to be run */
 	uint64_t now, added_before;
 	size_t byte_budget;
 	int result;
@@ -44,7 +44,11 @@ struct jit_map *jit_map_of(struct process *process)
 	struct jit_map *map = calloc(1, sizeof(*map));
 	if (!map)
 		return NULL;
-	map->codes.memory_limit = MEMORY_LIMIT;
+	map->known = jit_known_new(MEMORY_LIMIT);
+	if (!map->known) {
+		free(map);
+		return NULL;
+	}
 	map->pending.lines = JIT_NO_LINES;
 	for (int i = 0; i < JIT_FORMAT_COUNT; i++)
 		map->excerpts[i].file = -1;
@@ -58,7 +62,8 @@ struct jit_map *jit_map_free(struct jit_map *map)
 		return NULL;
 	for (int i = 0; i < JIT_FORMAT_COUNT; i++)
 		close_fd(map->excerpts[i].file);
-	jit_codes_free(&map->codes);
+	jit_merging_free(map->merging);
+	jit_known_free(map->known);
 	free(map->dump_path);
 	free(map);
 	return NULL;
@@ -84,7 +89,7 @@ void jit_map_begin(struct jit_map *map, uint64_t now, size_t byte_budget)
 	map->step = JIT_READ;
 	map->now = now;
 	map->byte_budget = byte_budget;
-	map->added_before = map->codes.added;
+	map->added_before = map->added;
 	map->failed = false;
 	map->result = -ENOENT;
 	memset(map->unread, 0, sizeof(map->unread));
@@ -107,11 +112,10 @@ static uint64_t bytes_to_come(const struct jit_map *map)
 static void end(struct jit_map *map)
 {
 	struct jit_statistics *statistics = &map->statistics;
-	int r = jit_codes_commit(&map->codes);
 	statistics->bytes_unread = map->unread[JIT_DUMP] + map->unread[JIT_PERF_MAP];
 	if (bytes_to_come(map) == 0) /* what comes next is written after this look */
 		map->previous_update = map->now;
-	statistics->result = r < 0 ? r : map->codes.added != map->added_before ? 1 : map->result;
+	statistics->result = map->added != map->added_before ? 1 : map->result;
 	map->step = JIT_IDLE;
 }
 
@@ -194,6 +198,10 @@ void jit_map_take_reading(struct jit_map *map, struct jit_reading *reading)
 void jit_map_give_up(struct jit_map *map)
 {
 	map->statistics.given_up = 1;
+	if (map->step == JIT_MERGE)
+		map->known = jit_known_free(map->known); /* who hangs has the lock */
+	for (int i = 0; i < JIT_FORMAT_COUNT; i++)
+		map->excerpts[i].file = close_fd(map->excerpts[i].file);
 	end(map);
 }
 
@@ -212,33 +220,55 @@ static void lose(struct jit_map *map, const struct jit_excerpt *excerpt)
 	tail->given_up = ++tail->lost_count >= MAX_LOST;
 }
 
-static void merge(struct jit_map *map, const struct jit_excerpt *excerpt, const struct jit_table *table)
+static void finish_excerpt(struct jit_map *map, struct jit_excerpt *excerpt)
 {
-	enum jit_format format = excerpt->source.format;
-	struct jit_statistics *statistics = &map->statistics;
-	statistics->bad_lines += table->summary->bad;
-	statistics->bad_lines +=
-		jit_merge(&map->codes, table, format, &map->pending,
-			  (struct jit_merge_times){map->previous_update, map->now});
-	int r = jit_codes_commit(&map->codes);
-	if (r < 0)
-		map->result = r;
-	statistics->bytes_read += MIN_OF(table->summary->used, excerpt->size);
-	map->tails[format].state = table->summary->state;
-	jit_tail_advance(&map->tails[format], excerpt->file, excerpt->size, table->summary->used);
-	note_rest(map, format, excerpt->source.available - table->summary->used);
+	excerpt->file = close_fd(excerpt->file);
+	go_on(map);
 }
 
-void jit_map_answer(struct jit_map *map, int error, const struct artifact *artifact)
+bool jit_map_answer(struct jit_map *map, int error, const struct artifact *artifact,
+		    void (*release)(const struct artifact *artifact))
 {
 	struct jit_excerpt *excerpt = next_excerpt(map->excerpts);
 	struct jit_table table;
-	if (error || jit_table_open(artifact, &excerpt->source, excerpt->size, &table) < 0)
+	if (!error && jit_table_open(artifact, &excerpt->source, excerpt->size, &table) == 0)
+		map->merging = jit_merging_new(map->known, artifact, release);
+	if (!map->merging) {
 		lose(map, excerpt);
-	else
-		merge(map, excerpt, &table);
-	excerpt->file = close_fd(excerpt->file);
-	go_on(map);
+		finish_excerpt(map, excerpt);
+		return false;
+	}
+	map->merging->table = table;
+	map->merging->format = excerpt->source.format;
+	map->merging->times = (struct jit_merge_times){map->previous_update, map->now};
+	map->merging->pending = map->pending;
+	map->step = JIT_MERGE;
+	return true;
+}
+
+struct jit_merging *jit_map_merge(struct jit_map *map)
+{
+	return take_pointer(map->merging);
+}
+
+void jit_map_take_merging(struct jit_map *map, const struct jit_merging *merging)
+{
+	struct jit_statistics *statistics = &map->statistics;
+	struct jit_excerpt *excerpt = next_excerpt(map->excerpts);
+	const struct jit_summary *summary = merging->table.summary;
+	struct jit_tail *tail = &map->tails[merging->format];
+	statistics->bad_lines += summary->bad + merging->bad;
+	statistics->bytes_read += MIN_OF(summary->used, excerpt->size);
+	statistics->entries = merging->entries;
+	statistics->dropped = merging->dropped;
+	map->added = merging->added;
+	map->pending = merging->pending;
+	if (merging->result < 0)
+		map->result = merging->result;
+	tail->state = summary->state;
+	jit_tail_advance(tail, excerpt->file, excerpt->size, summary->used);
+	note_rest(map, merging->format, excerpt->source.available - summary->used);
+	finish_excerpt(map, excerpt);
 }
 
 /* ---- Looking up ------------------------------------------------------------------------------ */
@@ -271,9 +301,14 @@ bool jit_map_find(const struct jit_map *map, uint64_t address, uint64_t time,
 		  struct jit_symbol *ret)
 {
 	struct jit_piece piece;
-	const struct jit_codes *codes = &map->codes;
-	if (!jit_codes_find(codes, address, time, &piece))
+	if (!map->known)
 		return false;
+	const struct jit_codes *codes = &map->known->codes;
+	pthread_mutex_lock(&map->known->lock);
+	if (!jit_codes_find(codes, address, time, &piece)) {
+		jit_map_release(map);
+		return false;
+	}
 	ret->name = strings_get(&codes->names, piece.name);
 	ret->start = piece.start - piece.lead;
 	ret->size = piece.code_size;
@@ -282,9 +317,12 @@ bool jit_map_find(const struct jit_map *map, uint64_t address, uint64_t time,
 	return true;
 }
 
+void jit_map_release(const struct jit_map *map)
+{
+	pthread_mutex_unlock(&map->known->lock);
+}
+
 void jit_map_get_statistics(const struct jit_map *map, struct jit_statistics *ret)
 {
 	*ret = map->statistics;
-	ret->entries = map->codes.base.count + map->codes.recent.count;
-	ret->dropped = map->codes.dropped;
 }

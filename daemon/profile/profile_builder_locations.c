@@ -232,10 +232,12 @@ static uint32_t address_location_of(struct builder *b, uint64_t address,
 		     jit_map_find(entry->process->jit, address, entry->time, &symbol);
 	uint64_t key = hash_mix(address) ^ hash_mix((uintptr_t)entry->process + symbol.generation);
 	const uint64_t *known = hash_get(&b->locations, key);
-	if (known)
-		return (uint32_t)*known;
-	return keep_location(b, key, is_vsyscall ? vsyscall_location(b, extended)
-						 : jit_location(b, address, named, &symbol));
+	uint32_t location = known ? (uint32_t)*known
+				  : keep_location(b, key, is_vsyscall ? vsyscall_location(b, extended)
+								      : jit_location(b, address, named, &symbol));
+	if (named)
+		jit_map_release(entry->process->jit);
+	return location;
 }
 
 uint32_t builder_location(struct builder *b, uint64_t word, const struct aggregate_entry *entry)

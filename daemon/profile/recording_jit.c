@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Owns the processes with JIT code: their maps are copied by threads, since they lie where a container likes, and
- * the copies parsed by the confined child. A map that hangs costs the names of its process, and a
- * wait or two that become short, and nothing else; one that ends the child is given up after three tries.
+ * Owns the processes with JIT code: their maps are copied by threads, since they lie where a container likes, the
+ * copies parsed by the confined child, and what it says merged by threads, since that takes long. A map that hangs
+ * costs the names of its process, and a wait or two that become short, and nothing else; one that ends the child is
+ * given up after three tries.
  */
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/offload.h"
+#include "binary/parser_protocol.h"
 #include "process/jit_map.h"
 #include "profile/recording_state.h"
 
 #define JIT_BYTES_PER_UPDATE (4UL << 20)
 #define JIT_BYTES_AT_END (64UL << 20) /* what a second's share left over is read then */
+#define MERGE_TIMEOUT_NS (60 * NS_PER_SECOND) /* it only computes */
 /*
  * While sampling goes on, maps are waited for on the loop that drains the rings: so long at most, which several that
  * grow fast may take. After a wait in vain, for maps that hang or on a host without a CPU to spare, the next one is
@@ -70,7 +73,7 @@ void recording_free_jit(struct recording *r)
 
 static void go_on(struct jit_follower *f);
 
-static void run(void *argument)
+static void read_files(void *argument)
 {
 	jit_reading_run(argument);
 }
@@ -85,7 +88,7 @@ static void on_read(void *userdata, int error, void *argument)
 	go_on(f);
 }
 
-static void release(void *argument)
+static void free_reading(void *argument)
 {
 	jit_reading_free(argument);
 }
@@ -93,7 +96,28 @@ static void release(void *argument)
 static void on_parsed(void *userdata, int error, const struct artifact *artifact)
 {
 	struct jit_follower *f = userdata;
-	jit_map_answer(f->process->jit, error, artifact);
+	if (jit_map_answer(f->process->jit, error, artifact, parser_unmap_answer))
+		parser_take_answer(binary_store_parser(store_of(f->recording)));
+	go_on(f);
+}
+
+static void merge(void *argument)
+{
+	jit_merging_run(argument);
+}
+
+static void free_merging(void *argument)
+{
+	jit_merging_free(argument);
+}
+
+static void on_merged(void *userdata, int error, void *argument)
+{
+	struct jit_follower *f = userdata;
+	if (argument && error == 0)
+		jit_map_take_merging(f->process->jit, argument);
+	else
+		jit_map_give_up(f->process->jit);
 	go_on(f);
 }
 
@@ -105,9 +129,9 @@ static void start_reading(struct jit_follower *f)
 		return;
 	/* By itself: what hangs for one process need not for another. */
 	struct offload_work work = {.key = hash_mix((uintptr_t)f->process),
-				    .run = run,
+				    .run = read_files,
 				    .done = on_read,
-				    .release = release,
+				    .release = free_reading,
 				    .argument = reading,
 				    .userdata = f};
 	if (offload_submit(binary_store_offload(store_of(f->recording)), &work) == 0)
@@ -123,8 +147,27 @@ static void start_parsing(struct jit_follower *f)
 				   &excerpt->source, PARSER_SOON, on_parsed, f);
 	if (r == 0)
 		return;
-	jit_map_answer(f->process->jit, r, NULL);
+	jit_map_answer(f->process->jit, r, NULL, NULL);
 	go_on(f); /* to the other file at most */
+}
+
+/* Of little on the loop, and where no thread takes it. */
+static void start_merging(struct jit_follower *f)
+{
+	struct jit_merging *merging = jit_map_merge(f->process->jit);
+	struct offload_work work = {.urgent = true,
+				    .timeout_ns = MERGE_TIMEOUT_NS,
+				    .run = merge,
+				    .done = on_merged,
+				    .release = free_merging,
+				    .argument = merging,
+				    .userdata = f};
+	if (!jit_merging_is_short(merging) &&
+	    offload_submit(binary_store_offload(store_of(f->recording)), &work) == 0)
+		return;
+	jit_merging_run(merging);
+	on_merged(f, 0, merging); /* whose next step is no merge */
+	jit_merging_free(merging);
 }
 
 static void go_on(struct jit_follower *f)
@@ -135,6 +178,9 @@ static void go_on(struct jit_follower *f)
 		break;
 	case JIT_PARSE:
 		start_parsing(f);
+		break;
+	case JIT_MERGE:
+		start_merging(f);
 		break;
 	default:
 		break;

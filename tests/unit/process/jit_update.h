@@ -7,6 +7,18 @@
 
 #include <errno.h>
 
+static inline void jit_update_keep(const struct artifact *artifact)
+{
+}
+
+static inline void jit_update_merge(struct jit_map *map)
+{
+	struct jit_merging *merging = jit_map_merge(map);
+	jit_merging_run(merging);
+	jit_map_take_merging(map, merging);
+	jit_merging_free(merging);
+}
+
 /* Returns the update's result. `limit`: so many excerpts are answered, all others are lost. */
 static inline int jit_update_losing(struct jit_map *map, const struct process *process, const char *proc_path,
 				    uint64_t now, size_t byte_budget, unsigned limit)
@@ -27,7 +39,8 @@ static inline int jit_update_losing(struct jit_map *map, const struct process *p
 		int r = limit ? jit_build(excerpt->file, &excerpt->source, &answer) : -ECHILD;
 		if (r == 0)
 			r = artifact_check(answer.bytes, answer.length, ARTIFACT_JIT, &artifact);
-		jit_map_answer(map, r, r < 0 ? NULL : &artifact);
+		if (jit_map_answer(map, r, r < 0 ? NULL : &artifact, jit_update_keep))
+			jit_update_merge(map);
 		limit -= limit ? 1 : 0;
 		text_free(&answer);
 	}

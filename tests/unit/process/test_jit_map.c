@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -78,10 +79,24 @@ static int update(struct fixture *f, uint64_t now)
 	return jit_update(f->jit, &f->process, f->proc, now, BUDGET);
 }
 
+/* What was found stays as it is here: no merge goes on beside it. */
+static bool find(struct fixture *f, uint64_t address, uint64_t time, struct jit_symbol *ret)
+{
+	bool found = jit_map_find(f->jit, address, time, ret);
+	if (found)
+		jit_map_release(f->jit);
+	return found;
+}
+
+static void free_answer(const struct artifact *artifact)
+{
+	free((char *)artifact->bytes);
+}
+
 static const char *name_at(struct fixture *f, uint64_t address, uint64_t time)
 {
 	struct jit_symbol symbol;
-	return jit_map_find(f->jit, address, time, &symbol) ? symbol.name : "-";
+	return find(f, address, time, &symbol) ? symbol.name : "-";
 }
 
 static void test_tail(void **state)
@@ -114,16 +129,93 @@ static void test_last_line_wins_in_time(void **state)
 	assert_string_equal(name_at(f, 0x103f, 15), "old");
 	assert_string_equal(name_at(f, 0x1060, 15), "old");
 	struct jit_symbol a, b;
-	assert_true(jit_map_find(f->jit, 0x1060, 15, &a));
+	assert_true(find(f, 0x1060, 15, &a));
 	assert_int_equal(a.start, 0x1000);
 	assert_int_equal(a.size, 0x100);
-	assert_true(jit_map_find(f->jit, 0x1040, 15, &b));
+	assert_true(find(f, 0x1040, 15, &b));
 	assert_int_not_equal(a.generation, b.generation);
 	append_text(f, "1040 20 new\n"); /* said again: still the same code */
 	update(f, 30);
-	assert_true(jit_map_find(f->jit, 0x1040, 30, &a));
+	assert_true(find(f, 0x1040, 30, &a));
 	assert_int_equal(a.generation, b.generation);
 	assert_string_equal(name_at(f, 0x1040, 15), "new");
+}
+
+/* Goes as far as to a merge, which is the caller's to run. */
+static struct jit_merging *begin_merge(struct fixture *f, uint64_t now)
+{
+	struct text answer = {0};
+	struct artifact artifact;
+	jit_map_begin(f->jit, now, BUDGET);
+	struct jit_reading *reading = jit_map_read(f->jit, &f->process, f->proc);
+	jit_reading_run(reading);
+	jit_map_take_reading(f->jit, reading);
+	jit_reading_free(reading);
+	const struct jit_excerpt *excerpt = jit_map_excerpt(f->jit);
+	assert_int_equal(jit_build(excerpt->file, &excerpt->source, &answer), 0);
+	assert_int_equal(artifact_check(answer.bytes, answer.length, ARTIFACT_JIT, &artifact), 0);
+	assert_true(jit_map_answer(f->jit, 0, &artifact, free_answer));
+	assert_int_equal(jit_map_step(f->jit), JIT_MERGE);
+	return jit_map_merge(f->jit);
+}
+
+static void *run_merging(void *argument)
+{
+	jit_merging_run(argument);
+	return NULL;
+}
+
+/* What is known stays known beside a merge in a thread, however often it is asked for. */
+static void test_merge_in_a_thread(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+	struct jit_symbol symbol;
+	append_text(f, "1000 100 known\n");
+	update(f, 10);
+	for (unsigned i = 0; i < 3000; i++) {
+		char line[64];
+		snprintf(line, sizeof(line), "%x 10 new_%u\n", 0x100000 + (i * 7919 % 3000) * 0x10, i);
+		append_text(f, line);
+	}
+	struct jit_merging *merging = begin_merge(f, 20);
+	assert_false(jit_merging_is_short(merging));
+	assert_string_equal(name_at(f, 0x100000, 20), "-");
+	assert_int_equal(pthread_create(&thread, NULL, run_merging, merging), 0);
+	do {
+		assert_true(jit_map_find(f->jit, 0x1000, 20, &symbol));
+		assert_int_equal(pthread_mutex_trylock(&merging->known->lock), EBUSY); /* no merge goes on */
+		assert_string_equal(symbol.name, "known");
+		jit_map_release(f->jit);
+	} while (strcmp(name_at(f, 0x100000, 20), "new_0") != 0);
+	pthread_join(thread, NULL);
+	jit_map_take_merging(f->jit, merging);
+	jit_merging_free(merging);
+	assert_int_equal(jit_map_step(f->jit), JIT_IDLE);
+	assert_string_equal(name_at(f, 0x100000 + 2999 * 7919 % 3000 * 0x10, 20), "new_2999");
+}
+
+/* One that never comes back keeps what it works on, which the map does without. */
+static void test_hanging_merge(void **state)
+{
+	struct fixture *f = *state;
+	struct jit_statistics statistics;
+	append_text(f, "1000 100 known\n");
+	update(f, 10);
+	append_text(f, "2000 100 late\n");
+	struct jit_merging *merging = begin_merge(f, 20);
+	assert_true(jit_merging_is_short(merging));
+	pthread_mutex_lock(&merging->known->lock); /* as the thread has it */
+	jit_map_give_up(f->jit);
+	assert_int_equal(jit_map_step(f->jit), JIT_IDLE);
+	assert_string_equal(name_at(f, 0x1000, 20), "-");
+	update(f, 30); /* nothing more is read */
+	assert_int_equal(jit_map_step(f->jit), JIT_IDLE);
+	jit_map_get_statistics(f->jit, &statistics);
+	assert_int_equal(statistics.given_up, 1);
+	pthread_mutex_unlock(&merging->known->lock);
+	jit_merging_run(merging);
+	jit_merging_free(merging);
 }
 
 /* What a parser child dies of is lost once more each time, and then no more. */
@@ -372,11 +464,11 @@ static void check_dump(void **state, bool swapped)
 	assert_string_equal(name_at(f, 0x1000, 400), "gamma");
 	assert_string_equal(name_at(f, 0x1080, 400), "alpha");
 	struct jit_symbol symbol;
-	assert_true(jit_map_find(f->jit, 0x2018, 500, &symbol));
+	assert_true(find(f, 0x2018, 500, &symbol));
 	assert_string_equal(symbol.name, "beta");
 	assert_string_equal(symbol.file, "a.js");
 	assert_int_equal(symbol.line, 12);
-	assert_true(jit_map_find(f->jit, 0x2020, 500, &symbol));
+	assert_true(find(f, 0x2020, 500, &symbol));
 	assert_string_equal(symbol.file, "b.js");
 	struct jit_statistics statistics;
 	jit_map_get_statistics(f->jit, &statistics);
@@ -418,6 +510,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		JIT_TEST(test_tail),
 		JIT_TEST(test_last_line_wins_in_time),
+		JIT_TEST(test_merge_in_a_thread),
+		JIT_TEST(test_hanging_merge),
 		JIT_TEST(test_lost_readings),
 		JIT_TEST(test_replaced_and_truncated),
 		JIT_TEST(test_lies),
