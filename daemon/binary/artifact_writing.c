@@ -34,6 +34,7 @@ struct artifact_writing *artifact_writing_free(struct artifact_writing *writing)
 	if (writing->artifact.bytes)
 		writing->release(&writing->artifact);
 	close_fd(writing->file);
+	symbol_index_close(&writing->index);
 	artifact_cache_free(writing->cache);
 	free(writing);
 	return NULL;
@@ -59,6 +60,8 @@ static void run(void *argument)
 	writing->result = artifact && writing->is_file
 				  ? write_file(writing)
 				  : artifact_cache_write(writing->cache, &writing->key, writing->error, artifact);
+	writing->has_index = artifact && writing->wants_index && writing->result == 0 &&
+			     symbol_index_open_cached(writing->cache, &writing->key, &writing->index) == 0;
 }
 
 static void release(void *argument)

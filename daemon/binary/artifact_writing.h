@@ -10,6 +10,7 @@
 
 #include "base/offload.h"
 #include "binary/artifact_cache.h"
+#include "binary/symbol_index.h"
 
 #include <stdatomic.h>
 
@@ -27,9 +28,12 @@ struct artifact_writing {
 	struct artifact artifact; /* .bytes NULL: none */
 	void (*release)(const struct artifact *artifact); /* of its bytes */
 	bool is_file; /* the entry is the file in the artifact's section SECTION_DWARF_FILE */
+	bool wants_index; /* it is an ARTIFACT_SYMBOLS that will be read where it lies */
 	/* When it is done: */
 	int result; /* of artifact_cache_write() */
 	int file;   /* with is_file: the entry, opened; -1: it cannot be */
+	bool has_index; /* with wants_index: it could be opened */
+	struct symbol_index index;
 };
 
 /* Copies the key, takes the artifact over, and neither on failure. Returns 0 or -ENOMEM. */

@@ -235,12 +235,15 @@ void binary_store_grant(struct binary_store *store, uint64_t cpu_ns)
 	parser_grant(store->parser, cpu_ns);
 }
 
-int binary_store_open_answer(const struct binary_store *store, struct artifact_file *ret)
+bool binary_store_take_index(struct binary_store *store, struct symbol_index *ret)
 {
-	const struct store_request *request = store->answering;
-	if (!request || !request->is_in_cache)
-		return -ENOENT;
-	return artifact_cache_reopen_artifact(store->cache, &request->key, request->kind, ret);
+	struct store_request *request = store->answering;
+	if (!request || !request->entry.has_index)
+		return false;
+	*ret = request->entry.index;
+	request->entry.index = (struct symbol_index){.symbols = NULL};
+	request->entry.has_index = false;
+	return true;
 }
 
 /* ---- Without the loop ------------------------------------------------------------------------ */

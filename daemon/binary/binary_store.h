@@ -13,6 +13,7 @@
 #include "base/offload.h"
 #include "binary/artifact_cache.h"
 #include "binary/parser.h"
+#include "binary/symbol_index.h"
 
 struct binary_store;
 
@@ -36,9 +37,9 @@ int binary_store_request_symbols(struct binary_store *store, int file, int debug
 				 enum parser_priority priority, parser_callback callback,
 				 void *userdata);
 
-/* From within a callback of symbols: the entry of the cache that has the answer, for who would hold it for long; the
- * caller closes ret->file. Returns 0, or -errno where the cache does not have it. */
-int binary_store_open_answer(const struct binary_store *store, struct artifact_file *ret);
+/* From within a callback of symbols: the answer where the cache has it, for who would hold it for long, opened by a
+ * thread; the caller closes it. False: the cache does not have it. */
+bool binary_store_take_index(struct binary_store *store, struct symbol_index *ret);
 
 /* As parser_request_lines() with inlined calls. The answer may have more addresses than were asked for,
  * and has one without frames for each of which nothing is known. Of no address: what the cache has, or

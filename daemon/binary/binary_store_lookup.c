@@ -21,6 +21,7 @@ struct lookup {
 void store_entry_free(struct store_entry *entry)
 {
 	free(entry->bytes);
+	symbol_index_close(&entry->index);
 	close_fd(entry->expanded);
 }
 
@@ -37,6 +38,8 @@ static void look_up(void *argument)
 	struct lookup *lookup = argument;
 	struct store_entry *found = &lookup->found;
 	found->error = artifact_cache_read(lookup->cache, &lookup->key, lookup->kind, &found->bytes, &found->artifact);
+	found->has_index = found->error == 0 && lookup->kind == ARTIFACT_SYMBOLS &&
+			   symbol_index_open_cached(lookup->cache, &lookup->key, &found->index) == 0;
 	if (lookup->wants_expanded)
 		found->expanded_error =
 			artifact_cache_open_file(lookup->cache, &lookup->expanded_key, &found->expanded);
@@ -49,7 +52,6 @@ static void on_looked_up(void *userdata, int error, void *argument)
 	if (lookup) {
 		request->entry = lookup->found;
 		lookup->found = STORE_ENTRY_NONE;
-		request->is_in_cache = request->entry.error == 0;
 	} else {
 		request->entry.expanded_error = error; /* nor would a copy be written */
 	}

@@ -39,7 +39,11 @@ static void on_written(void *userdata, int error, void *argument)
 {
 	struct store_request *request = userdata;
 	store_count_write(request->store, error);
-	request->is_in_cache = error == 0 && request->writing->result == 0;
+	if (error == 0 && request->writing->has_index) {
+		request->entry.has_index = true;
+		request->entry.index = request->writing->index;
+		request->writing->index = (struct symbol_index){.symbols = NULL};
+	}
 	answer_written(request);
 }
 
@@ -51,6 +55,7 @@ static void on_written_behind(void *userdata, int error, void *argument)
 void store_request_keep_and_answer(struct store_request *request)
 {
 	struct binary_store *store = request->store;
+	request->writing->wants_index = request->kind == ARTIFACT_SYMBOLS;
 	bool is_awaited = request->kind == ARTIFACT_SYMBOLS || request->kind == ARTIFACT_LINES;
 	int r = is_awaited ? artifact_writing_start(request->writing, store->offload, on_written, request)
 			   : artifact_writing_start(request->writing, store->offload, on_written_behind, store);

@@ -18,6 +18,8 @@ struct store_entry {
 	int error;   /* 0, -ENOENT: nothing, or what is stored instead of an artifact */
 	char *bytes; /* owned; of the artifact */
 	struct artifact artifact;
+	bool has_index; /* symbols: the entry, to be read where it lies; owned */
+	struct symbol_index index;
 	int expanded_error; /* lines: the same of the file with its debug sections decompressed */
 	int expanded;	    /* owned, or -1 */
 };
@@ -36,7 +38,6 @@ struct store_request {
 	struct artifact_key key;
 	struct artifact_key expanded_key; /* lines */
 	struct store_entry entry;
-	bool is_in_cache; /* the answer is, for who opens it there */
 	uint64_t asked_ns; /* monotonic */
 	struct durations *durations; /* the answer counts here; NULL: nowhere */
 	uint64_t *addresses; /* lines: those to ask the parser for */
@@ -64,7 +65,7 @@ struct binary_store {
 	size_t lookups; /* in it */
 	struct store_list parsing; /* and storing */
 	bool running; /* inside a callback */
-	const struct store_request *answering; /* whose callback; NULL: none */
+	struct store_request *answering; /* whose callback; NULL: none */
 	struct answer_durations durations;
 };
 

@@ -3,6 +3,7 @@
 #include "binary/symbol_index.h"
 
 #include "base/file.h"
+#include "binary/artifact_cache.h"
 #include "binary/stored_symbols.h"
 #include "binary/symbol_layout.h"
 
@@ -65,6 +66,13 @@ int symbol_index_open_file(const struct artifact_file *artifact, struct symbol_i
 	else
 		*ret = index;
 	return r;
+}
+
+int symbol_index_open_cached(const struct artifact_cache *cache, const struct artifact_key *key, struct symbol_index *ret)
+{
+	struct artifact_file file;
+	int r = artifact_cache_reopen_artifact(cache, key, ARTIFACT_SYMBOLS, &file);
+	return r < 0 ? r : symbol_index_open_file(&file, ret);
 }
 
 void symbol_index_close(struct symbol_index *index)

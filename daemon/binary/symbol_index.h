@@ -8,6 +8,8 @@
 #include "base/attributes.h"
 #include "binary/artifact.h"
 
+struct artifact_cache;
+struct artifact_key;
 struct stored_symbols;
 struct symbol_debug;
 
@@ -28,6 +30,9 @@ int symbol_index_open(const struct artifact *artifact, struct symbol_index *ret)
 
 /* Takes over the artifact's descriptor, also on failure. Returns 0 or -errno; to be closed. */
 int symbol_index_open_file(const struct artifact_file *artifact, struct symbol_index *ret);
+
+/* The same of an entry that was just read from the cache or written. Reads the disk. Returns 0 or -errno; to be closed. */
+int symbol_index_open_cached(const struct artifact_cache *cache, const struct artifact_key *key, struct symbol_index *ret);
 
 /* Gives back what it owns; of an artifact in memory that is nothing. */
 void symbol_index_close(struct symbol_index *index);

@@ -126,11 +126,9 @@ static char *copy_artifact(const struct artifact *artifact, struct artifact *ret
 /* In the cache, its pages are not ours. */
 static void take_index(struct binary_names *names, const struct artifact *artifact)
 {
-	struct artifact_file file;
 	struct artifact copy;
 	if (names_have_room(names, 0) && !names->owner->cache_is_damaged &&
-	    binary_store_open_answer(names->owner->store, &file) == 0 &&
-	    symbol_index_open_file(&file, &names->index) == 0) {
+	    binary_store_take_index(names->owner->store, &names->index)) {
 		names->has_index = true;
 		return;
 	}

@@ -28,8 +28,8 @@ struct asked {
 	char *bytes;
 	size_t size;
 	int *counter, place;
-	const struct binary_store *store; /* NULL: it is not asked for the entry */
-	int open_error;
+	struct binary_store *store; /* NULL: it is not asked for the index */
+	bool has_index;
 };
 
 static void on_answer(void *userdata, int error, const struct artifact *artifact)
@@ -39,10 +39,13 @@ static void on_answer(void *userdata, int error, const struct artifact *artifact
 	asked->error = error;
 	if (asked->counter)
 		asked->place = (*asked->counter)++;
-	struct artifact_file entry;
-	asked->open_error = asked->store ? binary_store_open_answer(asked->store, &entry) : 0;
-	if (asked->store && asked->open_error == 0)
-		close_fd(entry.file);
+	struct symbol_index index, again;
+	asked->has_index = asked->store && binary_store_take_index(asked->store, &index);
+	if (asked->has_index) {
+		assert_true(symbol_index_size(&index) > 0 && symbol_index_is_whole(&index));
+		symbol_index_close(&index);
+		assert_false(binary_store_take_index(asked->store, &again)); /* the caller has it */
+	}
 	if (!artifact)
 		return;
 	asked->size = artifact->size;
@@ -188,7 +191,7 @@ static void test_fresh_files_are_parsed_each_time(void **state)
 static void test_the_entry_of_an_answer(void **state)
 {
 	struct fixture f;
-	struct artifact_file entry;
+	struct symbol_index index;
 	_cleanup_fd_ int file = open(PROGRAM, O_RDONLY | O_CLOEXEC);
 	begin(&f);
 	for (int i = 0; i < 2; i++) {
@@ -196,11 +199,11 @@ static void test_the_entry_of_an_answer(void **state)
 		assert_int_equal(binary_store_request_symbols(f.store, file, -1, PARSER_SOON, on_answer, &asked), 0);
 		assert_int_equal(binary_store_drain(f.store, 20 * NS_PER_SECOND), 0);
 		assert_int_equal(asked.callbacks, 1);
-		assert_int_equal(asked.open_error, 0);
+		assert_true(asked.has_index);
 		free(asked.bytes);
 	}
 	assert_int_equal(parsed(&f), 1);
-	assert_int_equal(binary_store_open_answer(f.store, &entry), -ENOENT); /* not from here */
+	assert_false(binary_store_take_index(f.store, &index)); /* not from here */
 	end(&f);
 }
 
@@ -227,7 +230,7 @@ static void test_a_cache_that_hangs(void **state)
 		assert_int_equal(binary_store_request_symbols(f.store, file, -1, PARSER_SOON, on_answer, &symbols), 0);
 		assert_int_equal(binary_store_drain(f.store, 20 * NS_PER_SECOND), 0);
 		assert_true(symbols.callbacks == 1 && symbols.bytes);
-		assert_int_equal(symbols.open_error, -ENOENT);
+		assert_false(symbols.has_index);
 		free(symbols.bytes);
 	}
 	binary_store_get_statistics(f.store, &statistics);
