@@ -4,8 +4,9 @@
  *
  * A stub is found by what it does, not by counting: it jumps through a slot of the global offset
  * table, and a relocation says whose address the loader puts there. So .plt, .plt.sec and .plt.got of
- * every linker are read alike. Encodings: Intel SDM (ff /4 with RIP-relative operand), Arm ARM (ADRP,
- * LDR immediate).
+ * every linker are read alike. Encodings: Intel SDM (ff /4; in 64-bit code with a RIP-relative operand, in 32-bit code
+ * with an absolute one or from EBX, which has the table's address: System V ABI for i386, 5.2), Arm ARM (ADRP, LDR
+ * immediate).
  */
 #include "binary/symbol_list.h"
 #include "binary/symbol_table.h"
@@ -16,21 +17,56 @@
 #define PLT_LIMIT (16ULL << 20)
 #define PLT_ENTRY_SIZE 16
 
+struct slot {
+	uint64_t address, symbol;
+};
+
+static struct slot slot_of_rela(const unsigned char *bytes)
+{
+	Elf64_Rela rela;
+	memcpy(&rela, bytes, sizeof(rela));
+	return (struct slot){rela.r_offset, ELF64_R_SYM(rela.r_info)};
+}
+
+static struct slot slot_of_rel_32(const unsigned char *bytes)
+{
+	Elf32_Rel rel;
+	memcpy(&rel, bytes, sizeof(rel));
+	return (struct slot){rel.r_offset, ELF32_R_SYM(rel.r_info)};
+}
+
 /* Global offset table slot -> index of the dynamic symbol whose address it gets. */
 static int collect_slots(const struct elf_file *elf, const char *section, struct hash *slots)
 {
 	_cleanup_elf_data_ struct elf_data data = {0};
+	bool is_32_bit = elf_file_is_32_bit(elf);
+	size_t size = is_32_bit ? sizeof(Elf32_Rel) : sizeof(Elf64_Rela);
 	if (elf_file_data(elf, section, PLT_LIMIT, &data) < 0)
 		return 0;
-	for (size_t at = 0; at + sizeof(Elf64_Rela) <= data.size; at += sizeof(Elf64_Rela)) {
-		Elf64_Rela rela;
-		memcpy(&rela, data.bytes + at, sizeof(rela));
-		uint64_t symbol = ELF64_R_SYM(rela.r_info);
-		int r = symbol ? hash_put(slots, rela.r_offset, symbol) : 0;
+	for (size_t at = 0; at + size <= data.size; at += size) {
+		const unsigned char *bytes = data.bytes + at;
+		struct slot slot = is_32_bit ? slot_of_rel_32(bytes) : slot_of_rela(bytes);
+		int r = slot.symbol ? hash_put(slots, slot.address, slot.symbol) : 0;
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+static int collect_all_slots(const struct elf_file *elf, struct hash *slots)
+{
+	bool is_32_bit = elf_file_is_32_bit(elf);
+	int r = collect_slots(elf, is_32_bit ? ".rel.plt" : ".rela.plt", slots);
+	return r < 0 ? r : collect_slots(elf, is_32_bit ? ".rel.dyn" : ".rela.dyn", slots);
+}
+
+/* What EBX has in the stubs of a 32-bit library; 0: there is no such table. */
+static uint64_t address_of_table(const struct elf_file *elf)
+{
+	Elf64_Shdr header;
+	bool found = elf_file_find_section(elf, ".got.plt", &header, NULL) ||
+		     elf_file_find_section(elf, ".got", &header, NULL);
+	return found ? header.sh_addr : 0;
 }
 
 static uint32_t word_at(const unsigned char *bytes)
@@ -52,6 +88,19 @@ static bool x86_slot(const unsigned char *stub, size_t size, uint64_t address, u
 	return false;
 }
 
+/* jmp *slot, or jmp *displacement(%ebx). */
+static bool x86_32_slot(const unsigned char *stub, size_t size, uint64_t table, uint64_t *ret)
+{
+	for (size_t i = 0; i + 6 <= size; i++) {
+		bool from_table = stub[i + 1] == 0xa3;
+		if (stub[i] != 0xff || (stub[i + 1] != 0x25 && !from_table))
+			continue;
+		*ret = (uint32_t)((from_table ? table : 0) + word_at(stub + i + 2));
+		return true;
+	}
+	return false;
+}
+
 /* adrp x16, page; ldr x17, [x16, #offset]: perhaps after a BTI landing pad. */
 static bool arm_slot(const unsigned char *stub, size_t size, uint64_t address, uint64_t *ret)
 {
@@ -68,6 +117,19 @@ static bool arm_slot(const unsigned char *stub, size_t size, uint64_t address, u
 	return false;
 }
 
+static bool stub_slot(const struct elf_file *elf, const unsigned char *stub, size_t size, uint64_t address,
+		      uint64_t *ret)
+{
+	switch (elf->machine) {
+	case EM_AARCH64:
+		return arm_slot(stub, size, address, ret);
+	case EM_386:
+		return x86_32_slot(stub, size, address_of_table(elf), ret);
+	default:
+		return x86_slot(stub, size, address, ret);
+	}
+}
+
 static void add_stubs(struct symbol_list *list, const struct elf_file *elf, const char *section,
 		      const struct symbol_table *table, const struct hash *slots)
 {
@@ -81,9 +143,7 @@ static void add_stubs(struct symbol_list *list, const struct elf_file *elf, cons
 	for (size_t at = 0; at < data.size; at += step) {
 		uint64_t slot, address = header.sh_addr + at;
 		size_t size = MIN_OF(step, data.size - at);
-		bool found = elf->machine == EM_AARCH64
-				     ? arm_slot(data.bytes + at, size, address, &slot)
-				     : x86_slot(data.bytes + at, size, address, &slot);
+		bool found = stub_slot(elf, data.bytes + at, size, address, &slot);
 		uint64_t *symbol = found ? hash_get(slots, slot) : NULL;
 		if (!symbol || *symbol >= table->count)
 			continue;
@@ -103,12 +163,9 @@ void symbol_plt_add(struct symbol_list *list, const struct elf_file *elf)
 {
 	_cleanup_(symbol_table_free) struct symbol_table table = {0};
 	_cleanup_(hash_free) struct hash slots = {0};
-	/* Stubs of 32-bit programs count from a register, and their relocations have another shape. */
-	if (elf_file_is_32_bit(elf) || symbol_table_open(elf, SHT_DYNSYM, &table) < 0)
+	if (symbol_table_open(elf, SHT_DYNSYM, &table) < 0)
 		return;
-	int r = collect_slots(elf, ".rela.plt", &slots);
-	if (r == 0)
-		r = collect_slots(elf, ".rela.dyn", &slots);
+	int r = collect_all_slots(elf, &slots);
 	if (r < 0) {
 		list->error = r;
 		return;

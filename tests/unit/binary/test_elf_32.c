@@ -21,7 +21,11 @@
 #define CFI 0x2000
 #define SYMBOLS 0x3000
 #define NAMES 0x3100
-#define SIZE 0x3200
+#define DYNAMIC_SYMBOLS 0x3200
+#define RELOCATIONS 0x3300
+#define TABLE 0x3400
+#define SIZE 0x3500
+#define PLT (TEXT + 0x400)
 
 struct image_32 {
 	unsigned char bytes[SIZE];
@@ -57,11 +61,11 @@ static void add_fde(struct image_32 *f, uint32_t offset, uint32_t size, const vo
 	add_bytes(f, program, program_size);
 }
 
-enum { EH_FRAME = 1, TEXT_SECTION, SYMTAB, STRTAB, SHSTRTAB, SECTION_COUNT };
+enum { EH_FRAME = 1, TEXT_SECTION, SYMTAB, STRTAB, SHSTRTAB, DYNSYM, REL_PLT, GOT_PLT, PLT_SECTION, SECTION_COUNT };
 
 static void add_headers(struct image_32 *f)
 {
-	static const char names[] = "\0.eh_frame\0.text\0the_function";
+	static const char names[] = "\0.eh_frame\0.text\0the_function\0.rel.plt\0.got.plt\0.plt\0first\0second";
 	Elf32_Ehdr header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, 1},
 			     .e_type = ET_EXEC, .e_machine = EM_386, .e_version = 1, .e_entry = ADDRESS + TEXT,
 			     .e_phoff = 0x40, .e_phentsize = sizeof(Elf32_Phdr), .e_phnum = 1,
@@ -78,6 +82,14 @@ static void add_headers(struct image_32 *f)
 			    .sh_link = STRTAB, .sh_entsize = sizeof(Elf32_Sym)},
 		[STRTAB] = {.sh_type = SHT_STRTAB, .sh_offset = NAMES, .sh_size = sizeof(names)},
 		[SHSTRTAB] = {.sh_type = SHT_STRTAB, .sh_offset = NAMES, .sh_size = sizeof(names)},
+		[DYNSYM] = {.sh_type = SHT_DYNSYM, .sh_offset = DYNAMIC_SYMBOLS, .sh_size = 3 * sizeof(Elf32_Sym),
+			    .sh_link = STRTAB, .sh_entsize = sizeof(Elf32_Sym)},
+		[REL_PLT] = {.sh_name = 30, .sh_type = SHT_REL, .sh_offset = RELOCATIONS,
+			     .sh_size = 2 * sizeof(Elf32_Rel), .sh_entsize = sizeof(Elf32_Rel)},
+		[GOT_PLT] = {.sh_name = 39, .sh_type = SHT_PROGBITS, .sh_addr = ADDRESS + TABLE, .sh_offset = TABLE,
+			     .sh_size = 0x40},
+		[PLT_SECTION] = {.sh_name = 48, .sh_type = SHT_PROGBITS, .sh_flags = SHF_ALLOC | SHF_EXECINSTR,
+				 .sh_addr = ADDRESS + PLT, .sh_offset = PLT, .sh_size = 0x30},
 	};
 	Elf32_Sym symbols[2] = {{0},
 				{.st_name = 17, .st_info = ELF32_ST_INFO(STB_GLOBAL, STT_FUNC), .st_shndx = TEXT_SECTION,
@@ -168,6 +180,37 @@ static void test_names(void **state)
 	assert_true(symbol_index_find(&index, ADDRESS + TEXT + 0x110, &found));
 	assert_string_equal(found.name, "the_function");
 	assert_false(symbol_index_find(&index, ADDRESS + TEXT + 0x180, &found));
+	symbol_index_close(&index);
+}
+
+/* Stubs that name their slot, as in programs with a fixed address, and that count from EBX, as in libraries. */
+static void test_stubs(void **state)
+{
+	static const unsigned char fixed[] = {0xff, 0x25};
+	static const unsigned char from_ebx[] = {0xf3, 0x0f, 0x1e, 0xfb, 0xff, 0xa3, 0x14, 0, 0, 0};
+	Elf32_Sym symbols[3] = {{0}, {.st_name = 53}, {.st_name = 59}};
+	Elf32_Rel relocations[2] = {{ADDRESS + TABLE + 0x10, ELF32_R_INFO(1, R_386_JMP_SLOT)},
+				    {ADDRESS + TABLE + 0x14, ELF32_R_INFO(2, R_386_JMP_SLOT)}};
+	struct image_32 f = {0};
+	struct elf_file elf;
+	struct artifact artifact;
+	struct symbol_index index;
+	struct symbol found;
+	_cleanup_(text_free) struct text text = {0};
+	memcpy(f.bytes + DYNAMIC_SYMBOLS, symbols, sizeof(symbols));
+	memcpy(f.bytes + RELOCATIONS, relocations, sizeof(relocations));
+	memcpy(f.bytes + PLT + 0x10, fixed, sizeof(fixed));
+	memcpy(f.bytes + PLT + 0x12, &relocations[0].r_offset, sizeof(relocations[0].r_offset));
+	memcpy(f.bytes + PLT + 0x20, from_ebx, sizeof(from_ebx));
+	open_image(&f, &elf);
+	assert_int_equal(symbol_build(&elf, NULL, &text), 0);
+	assert_int_equal(artifact_check(text.bytes, text.length, ARTIFACT_SYMBOLS, &artifact), 0);
+	assert_int_equal(symbol_index_open(&artifact, &index), 0);
+	assert_true(symbol_index_find(&index, ADDRESS + PLT + 0x18, &found));
+	assert_string_equal(found.name, "first@plt");
+	assert_true(symbol_index_find(&index, ADDRESS + PLT + 0x24, &found));
+	assert_string_equal(found.name, "second@plt");
+	assert_false(symbol_index_find(&index, ADDRESS + PLT + 8, &found));
 	symbol_index_close(&index);
 }
 
@@ -284,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_cut_short),
 		cmocka_unit_test(test_other_machines),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_stubs),
 		cmocka_unit_test(test_common_frames),
 		cmocka_unit_test(test_realigned_stack),
 		cmocka_unit_test(test_return_address_in_register),
