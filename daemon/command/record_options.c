@@ -3,6 +3,8 @@
 #include "command/record_options.h"
 
 #include "base/file.h"
+#include "base/log.h"
+#include "command/executable_link.h"
 #include "command/output.h"
 #include "format/formats.h"
 
@@ -133,6 +135,18 @@ static int check_patterns(const struct command *command, const struct record_opt
 	return status;
 }
 
+/* In a container the name may be a file's own: no error. */
+static void warn_of_links(const struct record_options *options)
+{
+	for (size_t i = 0; i < options->executables.list.count; i++) {
+		const char *name = options->executables.list.items[i];
+		_cleanup_free_ char *target = strpbrk(name, "*?[") ? NULL : executable_link_target(name);
+		if (target)
+			log_warning("--exe %s: that is a link to %s, by which its processes are known: --exe %s, or --comm %.15s",
+				    name, target, target, text_base_name(name));
+	}
+}
+
 /* An option that means nothing was meant for something: it is not passed over. */
 static int check_heap_options(const struct command *command, const struct record_options *options)
 {
@@ -191,6 +205,8 @@ int record_options_check(const struct command *command, struct record_options *o
 		status = check_patterns(command, options);
 	if (status == STATUS_OK)
 		status = check_outputs(command, options);
+	if (status == STATUS_OK)
+		warn_of_links(options);
 	return status == STATUS_OK ? check_processes(command, options) : status;
 }
 

@@ -304,6 +304,21 @@ def nothing_to_profile(bolometer):
            "a thread", result)
 
 
+def program_that_is_a_link(bolometer):
+    with tempfile.TemporaryDirectory() as directory:
+        directory = os.path.realpath(directory)
+        os.symlink("/bin/sh", directory + "/script")
+        shell = os.path.realpath("/bin/sh")
+        for name in (directory + "/script", "script"):
+            result = subprocess.run([bolometer.path, "record", "-q", "-d", "100ms", "-o", directory + "/x.pb.gz", "--exe",
+                                     name], env=dict(os.environ, PATH=directory), stderr=subprocess.PIPE, check=False)
+            wanted = f"--exe {name}: that is a link to {shell}, by which its processes are known: --exe {shell}, or --comm script"
+            expect(result.returncode == 0 and wanted in result.stderr.decode(), f"{name}: {result.stderr}")
+        for name in (shell, os.path.basename(shell), "/nonexistent/script", "scrip*", "nothing"):
+            result = bolometer.run("record", "-q", "-d", "100ms", "-o", directory + "/x.pb.gz", "--exe", name)
+            expect(result.returncode == 0 and not result.stderr, f"{name} is none", result)
+
+
 BUSY = """
 #include <fcntl.h>
 #include <unistd.h>
@@ -366,4 +381,4 @@ if __name__ == "__main__":
           thread_without_a_name, ends_with_its_processes, told_to_end_too_late, lambdas_have_the_names_of_their_scopes,
           default_output, standard_output, outputs_are_checked_before, longest_name, full_file_system,
           old_file_survives_failure, signals_end_a_capture, signals_reach_the_command, signals_on_a_terminal,
-          duration_and_command, budget_that_is_not_kept, nothing_to_profile, with_few_rights, without_rights], needs_root=True)
+          duration_and_command, budget_that_is_not_kept, nothing_to_profile, program_that_is_a_link, with_few_rights, without_rights], needs_root=True)
