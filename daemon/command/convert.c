@@ -45,18 +45,18 @@ static int convert_run(int argc, char **argv)
 {
 	struct convert_options options = {0};
 	struct option_words words = {0};
-	_cleanup_profile_ struct profile *profile = NULL;
-	size_t value;
+	struct loaded_view loaded = {0};
 	int status;
 	bool go = command_parse(&command_convert, &options, argc, argv, &words, &status);
 	if (go)
-		status = load_view(&command_convert, words.list.items[0], &options.load, &profile, &value);
+		status = load_view(&command_convert, words.list.items[0], &options.load, &loaded);
 	/* Formats with one value a stack take this one; others have all, and show it first. */
 	if (go && status == STATUS_OK && options.load.type)
-		profile->default_sample_type = profile->sample_types.items[value].type;
+		loaded.profile->default_sample_type = loaded.profile->sample_types.items[loaded.value].type;
 	if (go && status == STATUS_OK)
 		status = open_and_write(&command_convert, words.list.items[1], options.format,
-					profile);
+					loaded.profile);
+	profile_free(loaded.profile);
 	load_options_free(&options.load);
 	option_words_free(&words);
 	return status;

@@ -68,7 +68,7 @@ static int print_difference(const struct diff_options *options, const struct fla
 		r = report_new(tree, &report);
 	if (r == 0) {
 		report->compares_values = options->absolute;
-		struct report_view view = {a->profile, a->value, report, options->rows};
+		struct report_view view = {a->profile, a->value, report, options->rows, 0};
 		r = write_difference(options, &view, &out);
 	}
 	if (r == 0)
@@ -97,7 +97,7 @@ static int diff_run(int argc, char **argv)
 {
 	struct diff_options options = {.rows = 40};
 	struct option_words words = {0};
-	struct profile *profile_a = NULL, *profile_b = NULL;
+	struct loaded_view loaded_a = {0}, loaded_b = {0};
 	struct flame_side a = {0}, b = {0};
 	int status;
 	bool go = command_parse(self, &options, argc, argv, &words, &status);
@@ -106,22 +106,20 @@ static int diff_run(int argc, char **argv)
 		go = false;
 	}
 	if (go)
-		status = load_view(self, words.list.items[0], &options.load, &profile_a, &a.value);
+		status = load_view(self, words.list.items[0], &options.load, &loaded_a);
 	if (go && status == STATUS_OK)
-		status = load_view(self, words.list.items[1], &options.load, &profile_b, &b.value);
+		status = load_view(self, words.list.items[1], &options.load, &loaded_b);
 	if (go && status == STATUS_OK) {
-		a.profile = profile_a;
-		b.profile = profile_b;
-		a.name = words.list.items[0];
-		b.name = words.list.items[1];
+		a = (struct flame_side){loaded_a.profile, loaded_a.value, words.list.items[0]};
+		b = (struct flame_side){loaded_b.profile, loaded_b.value, words.list.items[1]};
 	}
 	if (go && status == STATUS_OK)
 		status = check_comparable(&a, &b);
 	if (go && status == STATUS_OK)
 		status = options.output ? write_page(options.output, &a, &b)
 					: print_difference(&options, &a, &b);
-	profile_free(profile_a);
-	profile_free(profile_b);
+	profile_free(loaded_a.profile);
+	profile_free(loaded_b.profile);
 	load_options_free(&options.load);
 	option_words_free(&words);
 	return status;

@@ -60,11 +60,11 @@ static int write_page(const struct profile *profile, size_t value, const char *t
 
 static int flame_file(const struct flame_options *options, const char *input)
 {
-	_cleanup_profile_ struct profile *profile = NULL;
+	struct loaded_view loaded = {0};
 	_cleanup_free_ char *path = options->output ? strdup(options->output)
 						    : default_output(input);
-	size_t value;
-	int status = load_view(self, input, &options->load, &profile, &value);
+	int status = load_view(self, input, &options->load, &loaded);
+	_cleanup_profile_ struct profile *profile = loaded.profile;
 	if (status != STATUS_OK)
 		return status;
 	if (!path)
@@ -72,7 +72,7 @@ static int flame_file(const struct flame_options *options, const char *input)
 	struct output output;
 	status = command_open_page(self, path, &output);
 	if (status == STATUS_OK)
-		status = write_page(profile, value, options->title ? options->title : text_base_name(input),
+		status = write_page(profile, loaded.value, options->title ? options->title : text_base_name(input),
 				    &output);
 	output_close(&output);
 	return status;

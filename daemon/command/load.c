@@ -2,6 +2,7 @@
 /* See load.h. */
 #include "command/load.h"
 
+#include "base/arithmetic.h"
 #include "base/file.h"
 #include "format/folded.h"
 #include "format/formats.h"
@@ -240,17 +241,28 @@ static int group(const struct command *command, const struct load_options *optio
 	return status;
 }
 
-int load_view(const struct command *command, const char *path, const struct load_options *options,
-	      struct profile **ret, size_t *ret_value)
+static int64_t total_of(const struct loaded_view *view)
 {
-	int status = load_profile(command, path, ret);
+	const struct profile *profile = view->profile;
+	int64_t total = 0;
+	for (size_t i = 0; i < profile->samples.count; i++)
+		total = add_saturating(total, profile->values.items[i * profile->sample_types.count + view->value]);
+	return total;
+}
+
+int load_view(const struct command *command, const char *path, const struct load_options *options,
+	      struct loaded_view *ret)
+{
+	int status = load_profile(command, path, &ret->profile);
 	if (status == STATUS_OK)
-		status = choose_sample_type(command, *ret, options->type, ret_value);
+		status = choose_sample_type(command, ret->profile, options->type, &ret->value);
+	if (status == STATUS_OK)
+		ret->file_total = total_of(ret);
 	if (status == STATUS_OK && options->only.list.count)
-		status = filter_groups(command, path, "only", &options->only, *ret);
+		status = filter_groups(command, path, "only", &options->only, ret->profile);
 	if (status == STATUS_OK && options->without.list.count)
-		status = filter_groups(command, path, "without", &options->without, *ret);
+		status = filter_groups(command, path, "without", &options->without, ret->profile);
 	if (status == STATUS_OK)
-		status = filter(command, path, options, *ret);
-	return status == STATUS_OK ? group(command, options, *ret) : status;
+		status = filter(command, path, options, ret->profile);
+	return status == STATUS_OK ? group(command, options, ret->profile) : status;
 }

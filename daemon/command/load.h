@@ -44,9 +44,16 @@ static inline void load_options_free(struct load_options *options)
 	OPTION(FLAG, 0, "lines", NULL, (at) + offsetof(struct load_options, lines),                \
 	       "each source line apart, not each function")
 
+/* What load_view() gives. Zero-initialise; the caller frees the profile. */
+struct loaded_view {
+	struct profile *profile;
+	size_t value;	  /* the sample type to show */
+	int64_t file_total; /* of the whole file, before anything was left out */
+};
+
 /*
- * load_profile(), filtered and grouped, and the sample type to show. Returns STATUS_OK, or prints what is wrong
- * and returns STATUS_ERROR or STATUS_USAGE. The caller frees *ret in every case.
+ * load_profile(), filtered and grouped. Returns STATUS_OK, or prints what is wrong and returns STATUS_ERROR or
+ * STATUS_USAGE.
  */
 int load_view(const struct command *command, const char *path, const struct load_options *options,
-	      struct profile **ret, size_t *ret_value);
+	      struct loaded_view *ret);

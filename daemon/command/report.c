@@ -120,19 +120,18 @@ static int write_report(const struct report_options *options, const struct repor
 	return r < 0 ? command_error(self, "%s", strerror(-r)) : STATUS_OK;
 }
 
-static int report_profile(const struct report_options *options, const struct profile *profile,
-			  size_t value)
+static int report_profile(const struct report_options *options, const struct loaded_view *loaded)
 {
 	_cleanup_call_tree_ struct call_tree *tree = NULL;
 	_cleanup_report_ struct report *report = NULL;
-	int r = call_tree_new(profile, value, &tree);
+	int r = call_tree_new(loaded->profile, loaded->value, &tree);
 	if (r == 0)
 		r = call_tree_sort(tree, CALL_TREE_BY_TOTAL);
 	if (r == 0)
 		r = report_new(tree, &report);
 	if (r < 0)
 		return command_error(self, "%s", strerror(-r));
-	struct report_view view = {profile, value, report, options->rows};
+	struct report_view view = {loaded->profile, loaded->value, report, options->rows, loaded->file_total};
 	struct text out = {0};
 	int status = write_report(options, &view, &out);
 	if (status == STATUS_OK)
@@ -191,18 +190,18 @@ static int report_run(int argc, char **argv)
 {
 	struct report_options options = {.rows = 40};
 	struct option_words words = {0};
-	_cleanup_profile_ struct profile *profile = NULL;
-	size_t value;
+	struct loaded_view loaded = {0};
 	int status;
 	bool go = command_parse(self, &options, argc, argv, &words, &status);
 	if (go && (status = check_options(&options)) != STATUS_OK)
 		go = false;
 	if (go)
-		status = load_view(self, words.list.items[0], &options.load, &profile, &value);
+		status = load_view(self, words.list.items[0], &options.load, &loaded);
 	if (go && status == STATUS_OK)
-		status = options.leaks	     ? report_leaks(&options, profile)
-			 : options.lifetimes ? report_lifetimes(&options, profile)
-					     : report_profile(&options, profile, value);
+		status = options.leaks	     ? report_leaks(&options, loaded.profile)
+			 : options.lifetimes ? report_lifetimes(&options, loaded.profile)
+					     : report_profile(&options, &loaded);
+	profile_free(loaded.profile);
 	load_options_free(&options.load);
 	option_words_free(&words);
 	return status;

@@ -9,7 +9,8 @@
 #include "format/report_text.h"
 #include "profile/source_lines.h"
 
-/* All append an object and a newline to *out, and return 0 or -ENOMEM. `view->rows` as for text. */
+/* All append an object and a newline to *out, and return 0 or -ENOMEM. `view->rows` as for text. "file_total" is the total
+ * before anything was left out, where that is known. */
 
 /* "functions": [{name, type, flat, cumulative}]; with the orders of change also flat_b,
  * cumulative_b and change, in parts of 1, or in the unit where values are compared. Of a grouped profile (profile/grouping.h), but not of a difference, also

@@ -103,6 +103,9 @@ int report_text_header(const struct report_view *view, struct text *out)
 		text_add_char(out, ' ');
 		text_add_printable(out, unit);
 	}
+	if (view->file_total > root_of(view)->total && root_of(view)->total >= 0)
+		text_add(out, " (%.1f%% of %s)", share(root_of(view)->total, view->file_total),
+			 report_value(view, view->file_total, total, sizeof(total)));
 	text_add(out, " in %zu different sample%s", profile->samples.count, profile->samples.count == 1 ? "" : "s");
 	if (profile->duration_ns > 0)
 		text_add(out, ", %s long",
@@ -336,7 +339,7 @@ int report_text_write(const struct profile *profile, struct text *out)
 		r = report_new(tree, &report);
 	if (r < 0)
 		return r;
-	struct report_view view = {profile, value, report, FILE_ROWS};
+	struct report_view view = {profile, value, report, FILE_ROWS, 0};
 	report_text_header(&view, out);
 	for (size_t i = 0; i < profile->comments.count; i++) {
 		text_add_printable(out, profile_text(profile, profile->comments.items[i]));

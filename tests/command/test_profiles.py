@@ -306,7 +306,11 @@ def some_processes_of_a_host(bolometer, directory):
                            (["--only", "process=apache"], 0)):
         result = bolometer.run("report", "--json", *options, "host.pb.gz", cwd=directory)
         expect(result.returncode == 0 and json.loads(result.stdout)["total"] == total, f"{options}: {total}", result)
+        expect(json.loads(result.stdout)["file_total"] == 151, "and of what it is a part", result)
         expect((b"leaves no sample of host.pb.gz" in result.stderr) == (total == 0), f"{options}: said", result)
+    for options, part in ((["--only", "process=nginx"], "30 ns (19.9% of 151 ns) in 2 different"), ([], "151 ns in 5 different")):
+        result = bolometer.run("report", *options, "host.pb.gz", cwd=directory)
+        expect(result.stdout.decode().startswith("cpu: " + part), part, result)
     for command in (["flame", "-o", "-"], ["convert", "--format", "folded"]):
         output = ["-"] if command[0] == "convert" else []
         result = bolometer.run(*command, "--only", "process=nginx", "host.pb.gz", *output, cwd=directory)

@@ -89,7 +89,7 @@ static void json_report(void **state)
 	struct text out = {0};
 	assert_int_equal(call_tree_new(profile, 0, &tree), 0);
 	assert_int_equal(report_new(tree, &report), 0);
-	struct report_view view = {profile, 0, report, 2};
+	struct report_view view = {profile, 0, report, 2, 0};
 	assert_int_equal(report_json_functions(&view, REPORT_BY_FLAT, &out), 0);
 	assert_non_null(strstr(out.bytes, "\"total\":200,"));
 	assert_non_null(strstr(out.bytes, "{\"name\":\"work\",\"type\":\"native\",\"flat\":50,"
