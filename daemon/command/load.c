@@ -229,6 +229,8 @@ static int group(const struct command *command, const struct load_options *optio
 {
 	struct text error = {0};
 	int status = STATUS_OK, r = options->lines ? profile_split_lines(profile) : 0;
+	if (r == 0 && options->join_unnamed)
+		r = profile_join_unnamed(profile);
 	if (r == 0 && options->by)
 		r = profile_check_grouping(profile, options->by, &error);
 	if (r == 0 && options->by)

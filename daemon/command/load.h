@@ -16,7 +16,7 @@ int load_profile(const struct command *command, const char *path, struct profile
 struct load_options {
 	const char *type, *focus, *ignore, *by;
 	struct option_texts only, without;
-	bool lines;
+	bool lines, join_unnamed;
 };
 
 static inline void load_options_free(struct load_options *options)
@@ -42,7 +42,9 @@ static inline void load_options_free(struct load_options *options)
 	       "container, pod,\nservice, or a label's key",                                       \
 	       .words = "process, executable, binary, thread, container, pod, service"),                   \
 	OPTION(FLAG, 0, "lines", NULL, (at) + offsetof(struct load_options, lines),                \
-	       "each source line apart, not each function")
+	       "each source line apart, not each function"),                                       \
+	OPTION(FLAG, 0, "join-unnamed", NULL, (at) + offsetof(struct load_options, join_unnamed),  \
+	       "code without names as one function a file: [cc1], not [cc1+0xa36adf]")
 
 /* What load_view() gives. Zero-initialise; the caller frees the profile. */
 struct loaded_view {

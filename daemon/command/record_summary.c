@@ -224,16 +224,6 @@ static int add_self(struct self_times *times, const char *name, int64_t value)
 	return r;
 }
 
-/* "[libz.so.1]" for "[libz.so.1+0xab68]": single addresses of a file that has no names tell a person nothing, what the
- * file takes does. Other names stay. */
-static const char *name_without_address(const struct profile_location *location, const char *name, char *buffer)
-{
-	char *plus = name == buffer && !location->line_count ? strrchr(buffer, '+') : NULL;
-	if (plus)
-		memcpy(plus, "]", sizeof("]"));
-	return name;
-}
-
 /* One name a location, however many samples end there. */
 static int find_self_times(const struct profile *profile, size_t value, struct self_times *ret)
 {
@@ -253,9 +243,8 @@ static int find_self_times(const struct profile *profile, size_t value, struct s
 	for (size_t i = 0; i < profile->locations.count && r == 0; i++) {
 		const struct profile_location *location = &profile->locations.items[i];
 		char buffer[512];
-		const char *name = profile_frame_name(profile, location, 0, buffer, sizeof(buffer));
 		if (of_location[i])
-			r = add_self(ret, name_without_address(location, name, buffer), of_location[i]);
+			r = add_self(ret, profile_plain_name(profile, location, buffer, sizeof(buffer)), of_location[i]);
 	}
 	return r;
 }

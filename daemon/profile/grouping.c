@@ -148,3 +148,37 @@ int profile_split_lines(struct profile *profile)
 	}
 	return 0;
 }
+
+/* ---- Files without names ----------------------------------------------------------------------- */
+
+/* The function that all code of that name is; `known` has those made so far, by the string of the name. */
+static int function_of_name(struct profile *profile, const char *name, struct hash *known, uint32_t *ret)
+{
+	bool failed = false;
+	uint32_t string = profile_string(profile, name, &failed);
+	uint64_t *found = failed ? NULL : hash_get(known, string);
+	*ret = failed ? PROFILE_NONE : found ? (uint32_t)*found : add_function(profile, string);
+	if (*ret == PROFILE_NONE)
+		return -ENOMEM;
+	return found ? 0 : hash_put(known, string, *ret);
+}
+
+int profile_join_unnamed(struct profile *profile)
+{
+	_cleanup_(hash_free) struct hash known = {0};
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < profile->locations.count; i++) {
+		struct profile_location *location = &profile->locations.items[i];
+		struct profile_line line = {0};
+		char buffer[512];
+		if (location->line_count)
+			continue;
+		const char *name = profile_plain_name(profile, location, buffer, sizeof(buffer));
+		r = function_of_name(profile, name, &known, &line.function);
+		location->first_line = (uint32_t)profile->lines.count;
+		location->line_count = 1;
+		if (r == 0)
+			r = array_add(&profile->lines, line);
+	}
+	return r;
+}

@@ -19,6 +19,10 @@ int profile_group_by(struct profile *profile, const char *by);
 /* Whether `by` can be told of this profile: group_word_check() of each word. */
 int profile_check_grouping(const struct profile *profile, const char *by, struct text *error);
 
+/* Gives all code of a file that has no names one: "[cc1]", where each address was "[cc1+0xa36adf]". Returns 0 or -ENOMEM, as
+ * above. */
+int profile_join_unnamed(struct profile *profile);
+
 /* Makes each line of a function a function of its own, named "function file.c:12"; what has no line number
  * stays. Returns 0 or -ENOMEM, as above. */
 int profile_split_lines(struct profile *profile);

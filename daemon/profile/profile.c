@@ -232,6 +232,16 @@ const char *profile_frame_name(const struct profile *profile,
 	return address_name(profile, location, buffer, size);
 }
 
+const char *profile_plain_name(const struct profile *profile, const struct profile_location *location, char *buffer,
+			       size_t size)
+{
+	const char *name = profile_frame_name(profile, location, 0, buffer, size);
+	char *plus = name == buffer ? strrchr(buffer, '+') : NULL;
+	if (plus)
+		memcpy(plus, "]", sizeof("]"));
+	return name;
+}
+
 const char *frame_type_word(enum frame_type type)
 {
 	static const char *const names[FRAME_TYPE_MAX] = {

@@ -173,3 +173,8 @@ int profile_check(const struct profile *profile);
  * length and valid until the next string is added, or the caller's buffer. */
 const char *profile_frame_name(const struct profile *profile, const struct profile_location *location,
 			       uint32_t line, char *buffer, size_t size);
+
+/* The same for its first line, but "[file]" without a name: single addresses of a file that has no names tell a person
+ * nothing, what the file takes does. */
+const char *profile_plain_name(const struct profile *profile, const struct profile_location *location, char *buffer,
+			       size_t size);

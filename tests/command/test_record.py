@@ -88,6 +88,10 @@ def unnamed_files(bolometer):
         expect(b" in stripped: its debug symbols have the names" in result.stderr and
                b"  [stripped]\n" in result.stderr and b"parser_refused" not in result.stderr,
                "whose names are missing", result)
+        for options, shown in (([], False), (["--join-unnamed"], True)):
+            report = bolometer.run("report", *options, "x.pb.gz", cwd=directory)
+            expect((b"  [stripped]\n" in report.stdout) == shown and (b"[stripped+0x" in report.stdout) != shown,
+                   "its code as one function", report)
         result = bolometer.run("record", "--no-symbolize", "-o", "x.pb.gz", "--", "./stripped", cwd=directory)
         expect(b"debug symbols" not in result.stderr, "no names were wanted", result)
 

@@ -153,6 +153,27 @@ static void lines_become_functions(void **state)
 	assert_string_equal(frame(profile, 2, 1), "work work.c:12");
 }
 
+static void code_without_names_is_one_function_a_file(void **state)
+{
+	_cleanup_profile_ struct profile *profile = test_profile(stacks, 3);
+	bool failed = false;
+	array_add(&profile->mappings, (struct profile_mapping){.file = profile_string(profile, "/bin/cc1", &failed)});
+	array_add(&profile->mappings, (struct profile_mapping){.file = profile_string(profile, "[vdso]", &failed)});
+	for (uint32_t i = 0; i < 2; i++) {
+		struct profile_location *leaf =
+			&profile->locations.items[profile->stack_locations.items[profile->samples.items[i].first_location]];
+		leaf->line_count = 0;
+		leaf->mapping = i;
+		leaf->address = 0x1234 + i;
+	}
+	assert_string_equal(frame(profile, 0, 1), "[cc1+0x1234]");
+	assert_int_equal(profile_join_unnamed(profile), 0);
+	assert_int_equal(profile_check(profile), 0);
+	assert_string_equal(frame(profile, 0, 0), "main");
+	assert_string_equal(frame(profile, 0, 1), "[cc1]");
+	assert_string_equal(frame(profile, 1, 1), "[vdso]");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +183,7 @@ int main(void)
 		cmocka_unit_test(slips_are_told_from_labels_that_are_not_there),
 		cmocka_unit_test(samples_are_chosen_by_their_groups),
 		cmocka_unit_test(lines_become_functions),
+		cmocka_unit_test(code_without_names_is_one_function_a_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
