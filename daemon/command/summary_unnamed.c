@@ -82,30 +82,41 @@ static void write_files(const struct profile *profile, struct unnamed_frames *fr
 		text_add(out, ": %s debug symbols have the names; report --by binary\n", told > 1 ? "their" : "its");
 }
 
-/* No debug symbols help where the file itself was out of reach. */
-static void write_unopened(const struct profile *profile, struct unnamed_frames *frames, struct text *out)
+/* Its path may be known from the kernel; what is in it is not. */
+static bool is_unopened(const struct recording_statistics *s, const struct profile *profile, size_t mapping)
 {
-	char share[32];
-	for (size_t i = 0; i < profile->mappings.count; i++) {
-		if (strcmp(profile_text(profile, profile->mappings.items[i].file), PROFILE_UNKNOWN_FILE) != 0)
-			continue;
-		if (frames->of_mapping[i] && frames->of_mapping[i] * NOTED_PART >= frames->all)
-			text_add(out,
-				 "           %s in files that could not be opened: the process was gone, or other users' "
-				 "need root or CAP_SYS_PTRACE\n",
-				 text_share(share, sizeof(share), (double)frames->of_mapping[i], (double)frames->all));
-		frames->of_mapping[i] = 0;
-	}
+	const struct profile_mapping *m = &profile->mappings.items[mapping];
+	return strcmp(profile_text(profile, m->file), PROFILE_UNKNOWN_FILE) == 0 ||
+	       (s->losses.binaries_unopened && !*profile_text(profile, m->htlhash));
 }
 
-static void write_unnamed_files(const struct profile *profile, struct text *out)
+/* No debug symbols help where the file itself was out of reach. */
+static void write_unopened(const struct recording_statistics *s, const struct profile *profile,
+			   struct unnamed_frames *frames, struct text *out)
+{
+	char share[32];
+	uint64_t unopened = 0;
+	for (size_t i = 0; i < profile->mappings.count; i++) {
+		if (!is_unopened(s, profile, i))
+			continue;
+		unopened += frames->of_mapping[i];
+		frames->of_mapping[i] = 0;
+	}
+	if (unopened && unopened * NOTED_PART >= frames->all)
+		text_add(out,
+			 "           %s in files that could not be opened: the process was gone, or other users' need root or "
+			 "CAP_SYS_PTRACE\n",
+			 text_share(share, sizeof(share), (double)unopened, (double)frames->all));
+}
+
+static void write_unnamed_files(const struct recording_statistics *s, const struct profile *profile, struct text *out)
 {
 	struct unnamed_frames frames = {.of_mapping = calloc(profile->mappings.count, sizeof(*frames.of_mapping))};
 	if (!frames.of_mapping) /* without mappings, or memory: nothing to tell */
 		return;
 	count_frames(profile, &frames);
 	join_segments(profile, &frames);
-	write_unopened(profile, &frames, out);
+	write_unopened(s, profile, &frames, out);
 	write_files(profile, &frames, out);
 	free(frames.of_mapping);
 }
@@ -132,5 +143,5 @@ void summary_write_unnamed(const struct recording_statistics *s, const struct pr
 			 "           %s are JIT code; names: node --perf-basic-prof, python3 -X perf, jcmd PID Compiler.perfmap\n",
 			 text_share(share, sizeof(share), (double)jit, (double)s->frames));
 	if (profile->mappings.count)
-		write_unnamed_files(profile, out);
+		write_unnamed_files(s, profile, out);
 }

@@ -198,6 +198,45 @@ static void budget_that_was_not_kept_is_said(void **state)
 			  "at 125 Hz 50 % of the time; less cannot be had: allow more, or select less");
 }
 
+/* The summary of a profile in which a leaf of `file` has no name. */
+static void write_unnamed(const char *file, const char *htlhash, uint64_t unopened, struct text *out)
+{
+	_cleanup_profile_ struct profile *profile = some_profile();
+	struct recording_statistics s = {.frames = 8, .frames_unnamed = 1, .losses = {.binaries_unopened = unopened}};
+	bool failed = false;
+	struct profile_mapping mapping = {.file = profile_string(profile, file, &failed),
+					  .htlhash = profile_string(profile, htlhash, &failed)};
+	s.frames_of_type[FRAME_TYPE_NATIVE] = (struct frame_count){.frames = 8, .unnamed = 1};
+	assert_int_equal(array_add(&profile->mappings, mapping), 0);
+	profile->locations.items[0].mapping = 0;
+	profile->locations.items[0].line_count = 0;
+	write_summary(&s, profile, out);
+	assert_false(failed);
+}
+
+/* No debug symbols help there. */
+static void files_that_were_not_opened_are_told_apart(void **state)
+{
+	static const struct {
+		const char *file, *htlhash;
+		uint64_t unopened;
+		const char *said;
+	} cases[] = {
+		{"/bin/server", "1f2e", 0, " in server: its debug symbols have the names"},
+		{"/bin/server", "", 0, " in server: its debug symbols have the names"},
+		{"/bin/server", "1f2e", 1, " in server: its debug symbols have the names"},
+		{"/bin/server", "", 1, " in files that could not be opened: "},
+		{"[unknown file]", "", 0, " in files that could not be opened: "},
+	};
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct text out = {0};
+		write_unnamed(cases[i].file, cases[i].htlhash, cases[i].unopened, &out);
+		assert_non_null(strstr(out.bytes, cases[i].said));
+		assert_true(!strstr(out.bytes, "debug symbols") == !strstr(cases[i].said, "debug symbols"));
+		text_free(&out);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +245,7 @@ int main(void)
 		cmocka_unit_test(budget_that_was_not_kept_is_said),
 		cmocka_unit_test(nothing_lost_is_said),
 		cmocka_unit_test(nothing_sampled_is_explained),
+		cmocka_unit_test(files_that_were_not_opened_are_told_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
