@@ -237,6 +237,12 @@ class FlamePage(unittest.TestCase):
 
     def test_table(self):
         self.assertFalse(self.browser.evaluate("document.querySelector('#panel').hidden"))
+        self.browser.evaluate("document.querySelector('th.self button').click()")  # now the smallest first
+        shares = self.browser.evaluate("""[...document.querySelectorAll('#rows tr')].map((row) =>
+            [...row.querySelectorAll('td.value')].map((cell) => parseFloat(cell.style.getPropertyValue('--share'))))""")
+        callers = [total for own, total in shares if own == 0]
+        self.assertEqual(callers, sorted(callers), "what costs nothing itself, by what it calls")
+        self.assertGreater(len(set(callers)), 1)
         self.browser.evaluate("document.querySelector('th.total button').click()")
         self.assertIn(self.truth["widest"], self.text("#rows tr:first-child"))
         self.browser.evaluate("document.querySelector('#rows tr button').click()")

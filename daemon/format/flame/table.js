@@ -96,7 +96,7 @@ class Table {
 		} else if (this.sortKey === 'change')
 			frames.sort((a, b) => Math.abs(valueOf(a)) - Math.abs(valueOf(b)));
 		else
-			frames.sort((a, b) => valueOf(a) - valueOf(b));
+			frames.sort((a, b) => valueOf(a) - valueOf(b) || total[a] - total[b]);
 		return this.isAscending ? frames : frames.reverse();
 	}
 
