@@ -138,7 +138,7 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* Key: TICK_... in wire.h. Size: TICK_CPUS + possible CPUs. The daemon sets a CPU's clock before its event is
+/* Key: TICK_... in wire_ticks.h. Size: TICK_CPUS + possible CPUs. The daemon sets a CPU's clock before its event is
  * enabled. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -297,7 +297,7 @@ static __always_inline struct cpu_clock *clock_of(u32 cpu)
 	return bpf_map_lookup_elem(&ticks, &key);
 }
 
-/* Is a switch of wire.h on? Only in the tick's program itself, not in its functions. */
+/* Is a switch of wire_ticks.h on? Only in the tick's program itself, not in its functions. */
 #define IS_ON(number)                                                                             \
 	({                                                                                        \
 		u64 value;                                                                        \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * From a place in a file to the unwind rule in force there: the tables that the daemon keeps in the arena
- * (their format: wire.h), and beside each walk the rules that it used lately.
+ * (their format: wire_unwind.h), and beside each walk the rules that it used lately.
  */
 #pragma once
 
@@ -82,7 +82,7 @@ static __always_inline void apply_merge(struct unwind_rule *rule, u32 bytes_into
 
 /*
  * The rule at a file offset of the binary in the last mapping, into scratch->rule. Returns 0 or
- * -1 when the table is damaged. See wire.h for the format; indices are masked, so a damaged table can
+ * -1 when the table is damaged. See wire_unwind.h for the format; indices are masked, so a damaged table can
  * give a wrong rule but no fault.
  */
 __noinline int search_rule(u32 walk, u64 offset)

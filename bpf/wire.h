@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The one header that the BPF programs and the daemon share: records on the ring buffer, frame words,
- * unwind rules, map keys and values. Everything is little-endian host order, 8-byte aligned, with
- * named padding; sizes are asserted at the end.
+ * The one header that the BPF programs and the daemon share. Here: frame words and the records on the ring buffer.
+ * In parts of their own: what ticks share with the daemon (wire_ticks.h), what probes on allocators do (wire_heap.h),
+ * unwind tables (wire_unwind.h). Everything is little-endian host order, 8-byte aligned, with named padding; sizes are
+ * asserted at each end.
  *
  * Addresses. A frame in a file is (binary slot, file offset), from the moment it is sampled: the
  * process may be gone a millisecond later. A slot stands for one inode as the kernel saw it (device,
@@ -11,21 +12,11 @@
  */
 #pragma once
 
-#ifdef __bpf__
-#include "kernel_types.bpf.h"
-#else
-#include <stdint.h>
-typedef uint8_t u8;
-typedef int8_t s8;
-typedef uint16_t u16;
-typedef int16_t s16;
-typedef uint32_t u32;
-typedef int32_t s32;
-typedef uint64_t u64;
-typedef int64_t s64;
-#endif
-
 #include "counters.h"
+#include "wire_heap.h"
+#include "wire_ticks.h"
+#include "wire_types.h"
+#include "wire_unwind.h"
 
 #define WIRE_VERSION 1
 
@@ -191,95 +182,6 @@ struct record_new_binary {
 	u32 pid;
 };
 
-/* ---- Trace contexts -------------------------------------------------------------------------- */
-
-/* Key of `context_places`: a program in a process, as its samples tell it. */
-struct context_key {
-	u64 process_start;
-	u32 pid;
-	u32 exec_id;
-};
-
-/*
- * Where a thread of it has the pointer to its context: `offset` bytes from the thread pointer; or, with a
- * `module`, from that module's block. The block's address is in the thread's vector (DTV), which lies at the
- * address that is at the thread pointer + `vector_at`: entry `module`, of `entry_size` bytes each. How many
- * entries it has is in its word at `count_at`.
- */
-struct context_place {
-	s64 offset;
-	u32 module; /* 0: no vector is needed */
-	u32 entry_size;
-	s32 vector_at;
-	s32 count_at;
-};
-
-/* ---- Ticks ----------------------------------------------------------------------------------- */
-/*
- * All that an unselected tick reads and writes lies in one map, on few machines in more than one page: between
- * two ticks the caches and the TLB lose what is here, and pages cost more than lines. The kernel puts the first
- * value of a map behind the map itself, at 8 bytes before a line of the cache or anywhere else; what is used
- * begins 8 bytes into an entry, and is never on one line with what another CPU writes.
- */
-#define REFUSED_PIDS 16 /* power of two */
-
-/* What a CPU keeps from tick to tick. */
-struct cpu_clock {
-	/* CLOCK_MONOTONIC is ahead of the clock that tells the times by this; see `compared_at`. */
-	u64 monotonic_offset;
-	/* When it ticked last, ns: before its first tick, when the daemon started its clock. */
-	u64 previous_tick;
-	/* When the clock that tells the times was compared with CLOCK_MONOTONIC. 0: never, it is that. */
-	u64 compared_at;
-	/* The counters of these names. */
-	u64 ticks;
-	u64 unselected, unselected_ns;
-	u64 idle, idle_ns;
-	/* Processes that were not selected at this generation; 0: none. Place: low bits of the pid. */
-	u64 refused_generation;
-	u32 refused_pids[REFUSED_PIDS];
-};
-
-/* Changed while running, by the daemon, which alone writes here. */
-struct tick_settings {
-	u64 padding;
-	u64 period_ns;	/* between two ticks of a CPU */
-	u64 generation; /* changed: so did the selected processes */
-	u8 kernel_only;
-	u8 user_only;
-	u8 leaves_out; /* some processes may be in `left_out_processes` */
-	u8 takes_all;  /* nothing is selected by: each tick of a task is taken, but for what is left out */
-};
-
-/* Processes that forks selected; the programs alone write here. */
-struct tick_forks {
-	u64 padding;
-	u64 generation;
-};
-
-union tick_entry {
-	struct cpu_clock clock;
-	struct tick_settings settings;
-	struct tick_forks forks;
-	u64 words[24]; /* whole lines */
-};
-
-#define TICK_SETTINGS 0
-#define TICK_FORKS 1
-#define TICK_CPUS 2 /* that of CPU 0, and so on */
-
-/* What a program calls in place of the kernel's bpf_cast_to_kern_ctx(): no helper has this number. */
-#define CAST_TO_KERNEL_CONTEXT 0x7fb01000
-
-/*
- * Switches that the daemon sets in the instructions of the tick's program before that is loaded, each a number
- * of its own plus 1 where it is on. A constant in memory would still be read at every tick, though the verifier
- * knows it, from a page that no tick needs otherwise.
- */
-#define SWITCH_EVENT_CLOCK 0x7fb01010	  /* CAST_TO_KERNEL_CONTEXT can be called */
-#define SWITCH_SELECT_BY_PID 0x7fb01020	  /* as the constant of this name */
-#define SWITCH_SELECT_CHILDREN 0x7fb01030 /* the same */
-
 /* A cgroup of the default hierarchy was made. Its path is told now: a container's may be gone with it
  * before its samples are read. */
 #define CGROUP_PATH_SIZE 1024 /* TRACE_CGROUP_PATH_LEN of the kernel, which cuts there */
@@ -308,319 +210,31 @@ struct record_oom_victim {
 	char comm[COMM_SIZE]; /* of the process */
 };
 
-/* ---- Selection ------------------------------------------------------------------------------- */
+/* ---- Trace contexts -------------------------------------------------------------------------- */
 
-/* In selected_pids a number of the daemon's own pid namespace has this bit, one of the host's has not. */
-#define SELECTED_INNER_PID 0x80000000U
-#define MAX_SELECTED_CGROUPS 8
-#define CGROUP_DEFAULT_HIERARCHY 255
-
-struct selected_cgroup {
-	u64 id;	       /* kernfs id of the directory */
-	u32 subsystem; /* index into css_set.subsys, or CGROUP_DEFAULT_HIERARCHY */
-	u32 padding;
-};
-
-struct executable_key {
-	u64 inode;
-	u32 device;
-	u32 padding;
-};
-
-enum verdict { VERDICT_NO = 1, VERDICT_YES = 2 };
-
-/* ---- Processes left out ---------------------------------------------------------------------- */
-
-#define LEFT_OUT_SETS 2048   /* power of two */
-#define LEFT_OUT_REASONS 64  /* what is counted apart: the daemon says what each means */
-#define LEFT_OUT_LOOK_NS 10000000000ULL
-
-/* A process of which no tick is taken; the daemon writes all but `look_at`, which both do. */
-struct left_out_process {
-	u64 pid_and_reason; /* record_sample's pid, the reason << 32; 0: none */
-	u64 process_start;  /* record_sample's, as exec_id */
-	u64 exec_id;
-	u64 look_at; /* the first tick from then on is taken, CLOCK_MONOTONIC ns */
-};
-
-/* Value of `left_out_processes`: of the processes whose numbers have the same low bits. One line of the cache. */
-struct left_out_set {
-	struct left_out_process processes[2];
-};
-
-/* Value of `left_out_counts`: what a CPU left out. Never begins anew. */
-struct left_out_counts {
-	struct {
-		u64 ticks, ns;
-	} by_reason[LEFT_OUT_REASONS];
-};
-
-/* ---- Heap ------------------------------------------------------------------------------------ */
-
-/* What a probed function does with its arguments; as enum allocator_role in daemon/binary/allocator.h. */
-enum allocation_role {
-	ALLOCATION_MALLOC = 1,
-	ALLOCATION_CALLOC,
-	ALLOCATION_REALLOC,
-	ALLOCATION_ALIGNED,
-	ALLOCATION_POSIX_MEMALIGN,
-	ALLOCATION_FREE,
-};
-
-/* The attach cookie of a heap probe: role in the low byte, then one byte each, which of the words of
- * struct user_registers holds an argument; flags; and the index of the process in `heap_processes`. */
-#define HEAP_COOKIE_SIZE 8
-#define HEAP_COOKIE_COUNT 16
-#define HEAP_COOKIE_POINTER 24
-#define HEAP_COOKIE_FLAGS 32
-#define HEAP_COOKIE_PROCESS 40
-#define HEAP_NO_REGISTER 0xff
-
-/* Flags of a heap probe. */
-#define HEAP_PROBE_NESTS 1 /* the function may call another probed one for the same request */
-
-/* Bytes between two samples: 1 samples everything, more than the last one would overflow sums of squares. */
-#define HEAP_EXACT_INTERVAL 1ULL
-#define HEAP_MAX_INTERVAL (1ULL << 27)
-/* What an allocator gives at the least: smaller requests are sampled as if they were of this size. */
-#define HEAP_LEAST_SIZE 16ULL
-
-/* Of 2^32 allocations of a size, how many are sampled at an interval: S / T of all, rounded up. */
-static inline u64 heap_chance(u64 size, u64 interval)
-{
-	u64 weighed = size < HEAP_LEAST_SIZE ? HEAP_LEAST_SIZE : size;
-
-	return weighed >= interval ? 1ULL << 32 : ((weighed << 32) + interval - 1) / interval;
-}
-
-/* How many objects a sampled one stands for, in units of 2^-16. */
-#define HEAP_WEIGHT_ONE (1ULL << 16)
-#define HEAP_WEIGHT(chance) ((1ULL << 48) / (chance))
-
-static inline u64 heap_weight(u64 size, u64 interval)
-{
-	return interval == HEAP_EXACT_INTERVAL ? HEAP_WEIGHT_ONE : HEAP_WEIGHT(heap_chance(size, interval));
-}
-
-/* Key of `heap_sites` and `heap_window_sites`: a place in a program that allocates. */
-struct heap_site_key {
-	u64 stack_id;	   /* as record_sample's */
-	u64 process_start; /* as record_sample's, with pid and exec_id */
+/* Key of `context_places`: a program in a process, as its samples tell it. */
+struct context_key {
+	u64 process_start;
 	u32 pid;
 	u32 exec_id;
 };
 
 /*
- * How long an object lived, in classes of powers of four: class i holds what lived less than 4^i ms (and, but for the
- * first, at least a quarter of that), the last one all that lived longer.
+ * Where a thread of it has the pointer to its context: `offset` bytes from the thread pointer; or, with a
+ * `module`, from that module's block. The block's address is in the thread's vector (DTV), which lies at the
+ * address that is at the thread pointer + `vector_at`: entry `module`, of `entry_size` bytes each. How many
+ * entries it has is in its word at `count_at`.
  */
-#define HEAP_LIFETIMES 13
-#define HEAP_LIFETIME_BOUND_NS(class) (1000000ULL << 2 * (class))
-
-static inline u32 heap_lifetime_class(u64 lived_ns)
-{
-	u32 class = 0;
-
-	while (class < HEAP_LIFETIMES - 1 && lived_ns >= HEAP_LIFETIME_BOUND_NS(class))
-		class++;
-	return class;
-}
-
-/* Samples, each with its weight. */
-struct heap_sum {
-	u64 objects; /* units of HEAP_WEIGHT_ONE */
-	u64 bytes;
-};
-
-/* What was allocated since the probes were set, each sample with its weight. */
-struct heap_site {
-	u64 objects;	      /* units of HEAP_WEIGHT_ONE */
-	u64 bytes;
-	u64 object_variance; /* of `objects`, units of 1/256 */
-	u64 byte_variance;   /* of `bytes`, units of 1024 */
-	u64 samples;
-	u64 watched; /* of them, taken in windows that look at frees too */
-	struct heap_sum watched_sum; /* what these stand for */
-	struct heap_sum freed[HEAP_LIFETIMES]; /* seen to be freed, by how long it lived */
-	u32 is_sent; /* its stack */
-	u32 padding;
-};
-
-/* Key of `heap_live`: an object alive that was sampled. */
-struct heap_block_key {
-	u64 address;
-	u32 host_pid;
-	u32 program; /* when the process started, and exec_id, mixed: which one of that number */
-};
-
-struct heap_block {
-	struct heap_site_key site;
-	u64 size;
-	u64 interval; /* it stands for others by that one: heap_chance(size, interval) */
-	u64 time;     /* when it was allocated, CLOCK_MONOTONIC ns */
-	u64 window;   /* of its process in which it was allocated, with HEAP_OUTLIVED; 0: its probes stay */
-};
-
-/* In a block's `window`: it was not freed in that one. Set by the daemon, when the window's probes are gone. */
-#define HEAP_OUTLIVED (1ULL << 63)
-
-/* Value of `heap_pending`: a call on its way. */
-struct heap_call {
-	u64 sp;	  /* at the outermost call: calls it makes have lower ones */
-	u64 ip;	  /* of its probe */
-	u32 role; /* enum allocation_role */
-	u32 tid;  /* as the daemon sees it */
-	u64 size;
-	u64 pointer;
-	u64 interval; /* with which it was sampled; 0: it was not */
-	u64 has_old; /* realloc: `old` was alive */
-	struct heap_block old;
-	u64 depth; /* calls inside it that have not returned */
-	u64 window; /* of the process, in which it began: with the probes, those of its return went */
-};
-
-/* What the probes of a process do at the moment. */
-enum heap_mode {
-	HEAP_MODE_ALL = 0,	   /* sample, and follow what is sampled until it is freed */
-	HEAP_MODE_RESTING = 1,	   /* nothing: they are about to come or to go */
-	HEAP_MODE_ALLOCATIONS = 2, /* sample, follow nothing */
-	HEAP_MODE_SURVIVORS = 3,   /* sample and follow */
-	HEAP_MODE_FREES = 4,	   /* look what of that is freed */
-	HEAP_MODE_TRIAL = 5,	   /* sample nothing: what does the probe cost? */
-};
-
-/* Addresses that probes tell of: so many at the most, each in its own slot, or in the next one. */
-#define HEAP_CALL_POINTS 16U
-#define HEAP_RETURN_POINTS 1024U
-
-static inline u32 heap_point_slot(u64 address, u32 slots)
-{
-	return (u32)(address ^ address >> 4 ^ address >> 9) % (slots - 1);
-}
-
-/* Value of `heap_processes`: what the probes of a process saw, sampled or not. */
-struct heap_process {
-	u64 calls;	 /* of functions that allocate, with those made by others */
-	u64 returns;	 /* of them, seen to return */
-	u64 frees;	 /* calls of functions that free */
-	u64 allocations; /* requests that succeeded */
-	u64 bytes;	 /* those asked for */
-	u64 walk_ns;	 /* time that the program spent on those that were sampled */
-	u64 process_start; /* as in its places; 0: it has none yet */
-	u64 called_at[HEAP_CALL_POINTS];     /* addresses of probes that were hit; 0: none */
-	/* set by the daemon */
-	u64 interval; /* bytes between two samples; 0: `heap_interval` */
-	u64 most;     /* samples in the window, before fewer are taken; 0: it does not matter */
-	u64 taken;    /* in the window */
-	u64 window;   /* number of the one that is open; 0: none was yet */
-	u64 mode;     /* enum heap_mode */
-};
-
-/* Context of the program that thins the objects alive: since which interval. */
-struct heap_thinning {
-	u64 interval;
-};
-
-/* ---- Unwind tables --------------------------------------------------------------------------- */
-/*
- * The arena is one linear space of 16-byte units, cut into 64 KiB chunks (the values of segment
- * maps). A table never straddles a chunk unless it starts at one.
- *
- * A table covers file offsets in pages of 512 bytes: u32 index[page] = row_offset << 9 | wide << 8 |
- * row_count, where row_offset counts u16 from the start of the rows. Narrow row: page offset (9 bits)
- * << 7 | palette index (7 bits). Wide row: two u16, low half first, of page offset << 23 | palette
- * index (23 bits). Rows of a page are sorted; the rule before the first one is the row just before it
- * in the array, which the builder guarantees to exist, in the same format and the same chunk.
- */
-#define ARENA_UNIT 16
-#define ARENA_CHUNK_SIZE 65536
-#define ARENA_CHUNK_UNITS (ARENA_CHUNK_SIZE / ARENA_UNIT)
-#define ARENA_SEGMENT_CHUNKS 16
-#define ARENA_SEGMENT_SIZE (ARENA_SEGMENT_CHUNKS * ARENA_CHUNK_SIZE)
-#define ARENA_MAX_SEGMENTS 1024
-
-#define UNWIND_PAGE_SHIFT 9
-#define UNWIND_PAGE_SIZE (1 << UNWIND_PAGE_SHIFT)
-#define UNWIND_PALETTE_NARROW 128	  /* palette entries a narrow row can name */
-#define UNWIND_MAX_PAGE_ROWS 255
-#define UNWIND_MAX_ROW_OFFSET (1U << 23)
-
-#define UNWIND_INDEX(row_offset, wide, count) (((u32)(row_offset) << 9) | ((wide) << 8) | (count))
-
-enum rule_kind {
-	RULE_NONE = 0,	    /* no unwind information here */
-	RULE_END = 1,	    /* return address undefined: entry of the thread */
-	RULE_CFA_SP = 2,    /* CFA = SP + cfa_offset */
-	RULE_CFA_FP = 3,    /* CFA = FP + cfa_offset */
-	RULE_CFA_REGISTER = 4, /* CFA = register `number` + cfa_offset; leaf and signal frames only */
-	RULE_CFA_DEREF_SP = 5, /* CFA = *(SP + low 16 bits of cfa_offset) + high 16 bits, both signed */
-	RULE_CFA_DEREF_FP = 6, /* same from FP */
-	RULE_PLT = 7,	    /* CFA = SP + word + ((pc & 15) >= number ? word : 0) */
-	RULE_SIGNAL = 8,    /* the kernel's signal frame at SP holds all registers */
-	RULE_FRAME_POINTER = 9, /* frame record at FP: {caller's FP, return address} */
-	RULE_RETURN_REGISTER = 10, /* CFA = SP + cfa_offset, return address in register `number` */
-	RULE_NEW_THREAD = 11, /* behind clone's system call: no caller where it returned 0, else as RULE_CFA_SP */
-	RULE_KIND_MAX
-};
-
-enum rule_flag {
-	RULE_FP_AT_CFA = 1 << 0, /* caller's FP is at CFA + fp_offset */
-	RULE_FP_AT_FP = 1 << 1,	 /* caller's FP is at FP + fp_offset */
-	RULE_RA_AT_CFA = 1 << 2, /* arm64: return address at CFA + ra offset, otherwise in LR */
-	RULE_LOOK_AT_CODE = 1 << 2, /* RULE_FRAME_POINTER: unless the code is about to leave its frame */
-	RULE_ANY_STACK = 1 << 3, /* RULE_FRAME_POINTER: the caller may run on another stack (Go) */
-};
-
-/* The upper half of `flags`: a DWARF register number or PLT threshold (`number`) or, on RULE_CFA_SP,
- * one of these: the CFA offset changes by 8 so many bytes after the row starts (a push or pop that
- * would need a row of its own). */
-enum rule_merge {
-	RULE_MERGE_NONE = 0,
-	RULE_MERGE_PLUS_AFTER_1 = 1,
-	RULE_MERGE_PLUS_AFTER_2 = 2,
-	RULE_MERGE_MINUS_AFTER_1 = 3,
-	RULE_MERGE_MINUS_AFTER_2 = 4,
-};
-#define RULE_NUMBER(flags) ((flags) >> 4)
-
-/*
- * One palette entry. Offsets are bytes. x86-64: the return address is always at CFA - 8, in 32-bit programs at CFA - 4;
- * registers of these have the numbers they have on x86-64.
- * arm64: cfa_offset holds two signed 16-bit halves in units of 8 bytes: low = CFA offset, high =
- * return address relative to the CFA (with RULE_RA_AT_CFA).
- */
-struct unwind_rule {
-	u8 kind; /* enum rule_kind */
-	u8 flags; /* enum rule_flag, upper half: see above */
-	s16 fp_offset;
-	s32 cfa_offset;
-};
-
-enum binary_state {
-	BINARY_PENDING = 0,	  /* the daemon has been told, tables are being made */
-	BINARY_READY = 1,
-	BINARY_FRAME_POINTERS = 2, /* has no unwind information at all: follow frame pointers */
-};
-
-/* Value of the `binaries` map, keyed by struct binary_key. Units are ARENA_UNIT. */
-struct binary_entry {
-	u32 slot;
-	u8 state;   /* enum binary_state */
-	u8 noticed; /* the daemon has been told */
-	u16 palette_count;
-	u32 index;	/* unit where the page index starts */
-	u32 rows;	/* unit where the rows start */
-	u32 palette;	/* unit where the palette starts */
-	u32 first_page; /* first file page covered: file offset / UNWIND_PAGE_SIZE */
-	u32 page_count;
-	u32 padding;
+struct context_place {
+	s64 offset;
+	u32 module; /* 0: no vector is needed */
+	u32 entry_size;
+	s32 vector_at;
+	s32 count_at;
 };
 
 #ifndef __bpf__
 _Static_assert(sizeof(struct record_header) == 16, "record_header");
 _Static_assert(sizeof(struct record_sample) == 104, "record_sample");
 _Static_assert(sizeof(struct binary_key) == 32, "binary_key");
-_Static_assert(sizeof(struct unwind_rule) == 8, "unwind_rule");
-_Static_assert(sizeof(struct binary_entry) == 32, "binary_entry");
-_Static_assert(sizeof(struct left_out_set) == 64, "left_out_set");
 #endif

@@ -269,7 +269,7 @@ static bool set_return_address_x86(const struct cfi_state *state, uint16_t machi
 	return true;
 }
 
-/* Both offsets in units of eight bytes, in sixteen bits each; see bpf/wire.h. */
+/* Both offsets in units of eight bytes, in sixteen bits each; see bpf/wire_unwind.h. */
 static bool set_offsets_aarch64(const struct cfi_state *state, const struct form *cfa,
 				struct unwind_rule *rule)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From collected rows to the finished table that bpf/wire.h describes.
+ * From collected rows to the finished table that bpf/wire_unwind.h describes.
  */
 #pragma once
 

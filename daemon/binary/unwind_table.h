@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The finished unwind table of one binary, as artifact sections. bpf/wire.h describes the format of
+ * The finished unwind table of one binary, as artifact sections. bpf/wire_unwind.h describes the format of
  * index, rows and palette; here is how they lie together.
  *
  * SECTION_UNWIND_BODY is copied into the arena as it is. A body of up to ARENA_CHUNK_SIZE bytes is
@@ -11,7 +11,7 @@
 
 #include "base/attributes.h"
 #include "binary/artifact.h"
-#include "bpf/wire.h"
+#include "bpf/wire_unwind.h"
 
 struct unwind_table_header {
 	uint32_t first_page; /* file offset / UNWIND_PAGE_SIZE of the first page */

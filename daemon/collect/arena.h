@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The arena of unwind tables: one linear space of 16-byte units in BPF array maps ("segments"), made as
- * needed and filled through memory. bpf/wire.h says how tables lie in it.
+ * needed and filled through memory. bpf/wire_unwind.h says how tables lie in it.
  *
  * A segment is mapped only while it is written, so that its pages are not counted twice, as map memory
  * and as ours.
@@ -28,7 +28,7 @@ struct arena {
 void arena_init(struct arena *arena, int map_fd, uint64_t limit);
 void arena_deinit(struct arena *arena);
 
-/* Places `size` bytes under the chunk rules of wire.h and copies them in. *ret_unit is the address in
+/* Places `size` bytes under the chunk rules of wire_unwind.h and copies them in. *ret_unit is the address in
  * units. Returns 0, -ENOSPC past the limit, or -errno. */
 int arena_add(struct arena *arena, const void *bytes, size_t size, uint32_t *ret_unit);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How long the blocks of a place lived that were freed: sums over its samples by classes of powers of four of time
- * (bpf/wire.h), as they are added up where a free is seen. What is not freed is in none.
+ * (bpf/wire_heap.h), as they are added up where a free is seen. What is not freed is in none.
  *
  * Of a process that is seen in windows, the samples are those of windows that look at frees. What a window sees freed is
  * in its class; what a later one finds freed, or its address given out again, had lived no longer than that. The rest is
@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "bpf/wire.h"
+#include "bpf/wire_heap.h"
 
 struct heap_lifetimes {
 	double objects[HEAP_LIFETIMES], bytes[HEAP_LIFETIMES];

@@ -33,7 +33,7 @@ struct heap_total {
 	double held_objects, held_object_variance; /* of them, alive */
 	double held_bytes, held_byte_variance;
 	struct heap_lifetimes freed; /* and freed */
-	struct heap_sum watched;     /* what `freed` is seen of, of what was seen in windows; see wire.h */
+	struct heap_sum watched;     /* what `freed` is seen of, of what was seen in windows; see wire_heap.h */
 	struct heap_outliving outliving; /* of what was seen in windows; `held` is 0 then */
 	struct heap_amount current; /* of what was allocated and freed, what the kernel still has */
 	uint64_t samples, held_samples;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the daemon puts into the instructions of a program before it is loaded: numbers of the running kernel, and
- * switches (bpf/wire.h) that cost a tick less there than in memory.
+ * switches (bpf/wire_ticks.h) that cost a tick less there than in memory.
  */
 #pragma once
 

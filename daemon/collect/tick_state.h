@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What all ticks share with the daemon (union tick_entry in bpf/wire.h): the settings that it changes while they
+ * What all ticks share with the daemon (union tick_entry in bpf/wire_ticks.h): the settings that it changes while they
  * run, each CPU's clock, and the counters that a clock keeps beside it.
  */
 #pragma once
