@@ -27,7 +27,9 @@
  */
 #pragma once
 
-#include "unwind.bpf.h"
+#include "interrupted_stack.bpf.h"
+#include "sample.bpf.h"
+#include "select.bpf.h"
 
 #define VM_SHARED 0x8
 #define VM_HUGEPAGE 0x20000000
