@@ -83,13 +83,34 @@ static __always_inline bool is_over(const struct heap_call *pending, u64 sp, u64
 	return sp > pending->sp + HEAP_JUMP_SLACK;
 }
 
+/* The call of this thread that waits for its return in this window, null: none. One that is over is forgotten. */
+static __always_inline struct heap_call *call_under_way(u32 thread, u64 window, u64 sp, u64 ip, u32 role)
+{
+	struct heap_call *pending = bpf_map_lookup_elem(&heap_pending, &thread);
+
+	if (!pending || pending->window != window)
+		return 0;
+	if (is_over(pending, sp, ip, role)) {
+		count_heap(COUNTER_HEAP_LOST_RETURNS, 1);
+		bpf_map_delete_elem(&heap_pending, &thread);
+		return 0;
+	}
+	return sp <= pending->sp ? pending : 0;
+}
+
+/* Would the call throw for want of memory? `operator new` has these roles; see `heap_largest_request`. */
+static __always_inline bool is_too_large(void *ctx, u64 cookie, u32 role)
+{
+	return (role == ALLOCATION_MALLOC || role == ALLOCATION_ALIGNED) &&
+	       heap_register(ctx, cookie, HEAP_COOKIE_SIZE) > heap_largest_request;
+}
+
 /* Returns whether the call's return need not be seen. Without sessions it is seen all the same. */
 static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 {
 	u64 cookie = bpf_get_attach_cookie(ctx);
 	u32 thread = (u32)bpf_get_current_pid_tgid(), role = cookie & 0xff;
 	u64 pointer = heap_register(ctx, cookie, HEAP_COOKIE_POINTER);
-	struct heap_call *pending = bpf_map_lookup_elem(&heap_pending, &thread);
 	u64 sp = heap_stack_pointer(ctx), ip = heap_instruction_pointer(ctx);
 	struct heap_process *process = heap_process_of(cookie);
 	u64 mode = heap_mode_of(process), window = heap_window_of(process);
@@ -100,14 +121,10 @@ static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 	}
 	if (mode == HEAP_MODE_RESTING)
 		return 1;
-	if (pending && pending->window == window && is_over(pending, sp, ip, role)) {
-		count_heap(COUNTER_HEAP_LOST_RETURNS, 1);
-		bpf_map_delete_elem(&heap_pending, &thread);
-		pending = 0;
-	}
-	if (pending && pending->window == window && sp <= pending->sp) {
+	struct heap_call *outer = call_under_way(thread, window, sp, ip, role);
+	if (outer) {
 		if (role != ALLOCATION_FREE && !in_session)
-			pending->depth++;
+			outer->depth++;
 		return 1;
 	}
 	if (role == ALLOCATION_FREE) {
@@ -115,13 +132,11 @@ static __always_inline int begin_heap_call(struct pt_regs *ctx, bool in_session)
 		return 1;
 	}
 	if (mode == HEAP_MODE_FREES) {
-		u64 old;
 		if (role == ALLOCATION_REALLOC && pointer)
-			drop_block(pointer, &old);
+			forget_earlier(pointer);
 		return 1;
 	}
-	if (in_session && (role == ALLOCATION_MALLOC || role == ALLOCATION_ALIGNED) &&
-	    heap_register(ctx, cookie, HEAP_COOKIE_SIZE) > heap_largest_request) {
+	if (in_session && is_too_large(ctx, cookie, role)) {
 		count_heap(COUNTER_HEAP_TOO_LARGE, 1);
 		return 1;
 	}

@@ -93,6 +93,26 @@ static __always_inline int follow_frame_pointer(struct scratch *s, bool in_chain
 	return enter_caller(s, frame_record_cfa(record, caller_fp, word), s->word);
 }
 
+/* Reads the caller's registers from a frame whose CFA the rule has told. Returns as apply_rule(). */
+static __always_inline int restore_caller(struct scratch *s, struct unwind_rule rule, u64 cfa, u32 word)
+{
+	/* A caller's frame lies above; only a leaf without a frame (arm64) may share the CFA. */
+	if (cfa < s->sp || (cfa == s->sp && !s->link_known))
+		return -STACK_END_NO_PROGRESS - 1;
+	u64 caller_fp = s->fp;
+	if (rule.flags & (RULE_FP_AT_CFA | RULE_FP_AT_FP)) {
+		u64 base = rule.flags & RULE_FP_AT_CFA ? cfa : s->fp;
+		if (read_stack_word(s, base + rule.fp_offset, word) < 0)
+			return -STACK_END_STACK_UNREADABLE - 1;
+		caller_fp = s->word;
+	}
+	int r = read_return_address(s, rule, cfa, word);
+	if (r < 0)
+		return r;
+	s->fp = caller_fp;
+	return enter_caller(s, cfa, s->word);
+}
+
 /*
  * Computes the caller's registers by scratch->rule. Words of the stack have `word` bytes, which the compiler knows.
  * Returns 0 to go on, or -1 - enum stack_end.
@@ -151,22 +171,7 @@ static __always_inline int apply_rule(struct scratch *s, u32 word)
 	default:
 		return -STACK_END_BAD_TABLE - 1;
 	}
-	/* A caller's frame lies above; only a leaf without a frame (arm64) may share the CFA. */
-	if (cfa < s->sp || (cfa == s->sp && !s->link_known))
-		return -STACK_END_NO_PROGRESS - 1;
-
-	u64 caller_fp = s->fp;
-	if (rule.flags & (RULE_FP_AT_CFA | RULE_FP_AT_FP)) {
-		u64 base = rule.flags & RULE_FP_AT_CFA ? cfa : s->fp;
-		if (read_stack_word(s, base + rule.fp_offset, word) < 0)
-			return -STACK_END_STACK_UNREADABLE - 1;
-		caller_fp = s->word;
-	}
-	int r = read_return_address(s, rule, cfa, word);
-	if (r < 0)
-		return r;
-	s->fp = caller_fp;
-	return enter_caller(s, cfa, s->word);
+	return restore_caller(s, rule, cfa, word);
 }
 
 /* Pushes the frame of scratch->lookup_pc in cached mapping `index` and leaves the rule in force there.
