@@ -53,6 +53,7 @@ int configuration_load(const struct configuration_sources *sources, struct confi
 	if (r == 0)
 		r = configuration_check(sources->path ? sources->path : "configuration", ret,
 					problems);
+	problems_sort(problems); /* what is wrong with several keys together is found last */
 	if (r == 0 && problems->failed)
 		r = -ENOMEM;
 	return r == 0 && problems->count ? -EINVAL : r;

@@ -186,7 +186,7 @@ struct configuration_sources {
 };
 
 /* Reads all sources and checks how the settings go together. Returns 0, -EINVAL with all that is wrong
- * in *problems, -ENOMEM, or -errno when the file cannot be read (also in *problems). Free *ret and
+ * in *problems in order of line, -ENOMEM, or -errno when the file cannot be read (also in *problems). Free *ret and
  * *problems in every case. */
 int configuration_load(const struct configuration_sources *sources, struct configuration *ret,
 		       struct configuration_problems *problems);

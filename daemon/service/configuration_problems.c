@@ -75,6 +75,26 @@ struct setting_origin problem_origin(const struct configuration_problems *proble
 	return place ? (struct setting_origin){place->source, place->line, place->column} : *otherwise;
 }
 
+/* Of those of no line, none is before another. */
+static bool is_before(const struct configuration_problem *a, const struct configuration_problem *b)
+{
+	if (!a->line || !b->line)
+		return a->line && !b->line;
+	return a->line != b->line ? a->line < b->line : a->column < b->column;
+}
+
+/* By insertion: there are few, most in order, and those of one place stay as they are. */
+void problems_sort(struct configuration_problems *problems)
+{
+	for (size_t i = 1; i < problems->count; i++) {
+		struct configuration_problem moved = problems->items[i];
+		size_t at = i;
+		for (; at && is_before(&moved, &problems->items[at - 1]); at--)
+			problems->items[at] = problems->items[at - 1];
+		problems->items[at] = moved;
+	}
+}
+
 void configuration_problems_free(struct configuration_problems *problems)
 {
 	for (size_t i = 0; i < problems->places.count; i++) {

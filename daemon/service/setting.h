@@ -96,5 +96,8 @@ void problem_note_place(struct configuration_problems *problems, const struct se
 struct setting_origin problem_origin(const struct configuration_problems *problems, const char *key,
 				     const struct setting_origin *otherwise);
 
+/* Puts them into the order in which a reader of the file meets them; behind it those of no line, as they were added. */
+void problems_sort(struct configuration_problems *problems);
+
 /* Is something wrong with that key already told? */
 bool problem_is_told(const struct configuration_problems *problems, const char *key);

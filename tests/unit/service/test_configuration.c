@@ -267,6 +267,29 @@ static void all_mistakes_are_told(void **state)
 	release(&f);
 }
 
+/* Whenever they were found: what values do together is looked at last. */
+static void mistakes_are_told_in_order_of_line(void **state)
+{
+	struct fixture f = {0};
+	static const char *const environment[] = {"BOLOMETER_INTERVAL=never", NULL};
+	load(&f,
+	     "sampling: {ring: 100KiB, frequncy: 9}\n"
+	     "cache: {max_size: 1GiB}\n"
+	     "exporters: [{type: pprof-directory, directory: relative}]\n"
+	     "qqq: 1\n",
+	     environment, NULL);
+	assert_string_equal(f.shown.bytes ? f.shown.bytes : "",
+			    "F:1:18 sampling.ring: not a power of two\n"
+			    "F:1:26 sampling.frequncy: unknown key; did you mean sampling.frequency?\n"
+			    "F:2:9 cache.max_size: unknown key; did you mean cache.size?\n"
+			    "F:3:48 exporters[0].directory: an absolute path is needed\n"
+			    "F:4:1 qqq: unknown key; there are sampling, memory, budget, kill_switch, selection, "
+			    "interval, resource, cache, limits, spool, http, log, exporters and strategies\n"
+			    "environment variable BOLOMETER_INTERVAL:0:0 interval: 'never' is not a duration "
+			    "from 1s to 1h\n");
+	release(&f);
+}
+
 static void files_that_cannot_be_read_are_told(void **state)
 {
 	struct fixture f = {0};
@@ -491,6 +514,7 @@ int main(void)
 		cmocka_unit_test(syntax_has_its_place),
 		cmocka_unit_test(exporters_are_checked_as_a_whole),
 		cmocka_unit_test(all_mistakes_are_told),
+		cmocka_unit_test(mistakes_are_told_in_order_of_line),
 		cmocka_unit_test(files_that_cannot_be_read_are_told),
 		cmocka_unit_test(flag_comes_before_environment_before_file),
 		cmocka_unit_test(mistakes_outside_the_file_name_their_source),
