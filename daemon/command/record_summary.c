@@ -25,12 +25,6 @@ static const char *const end_names[] = {
 #undef NAME
 };
 
-static uint64_t lost_samples(const struct recording_statistics *s)
-{
-	return s->counters[COUNTER_LOST_RING_FULL] + s->counters[COUNTER_GROWTH_LOST] +
-	       s->counters[COUNTER_LOST_SCRATCH] + s->dropped_samples;
-}
-
 /* Our processes' CPU time began with them, before the capture did. */
 static double own_wall_ns(const struct recording_statistics *s)
 {
@@ -43,7 +37,7 @@ void summary_progress(const struct recording_statistics *s, struct text *out)
 	text_add(out, "%" PRIu64 " s  %s samples  %s lost  %s processes  own CPU %s",
 		 s->elapsed_ns / (uint64_t)NS_PER_SECOND,
 		 text_count(samples, sizeof(samples), s->samples + s->growth_samples),
-		 text_count(lost, sizeof(lost), lost_samples(s)),
+		 text_count(lost, sizeof(lost), recording_lost_samples(s)),
 		 text_count(processes, sizeof(processes), s->processes),
 		 text_share(own, sizeof(own), (double)s->own_cpu_ns, own_wall_ns(s)));
 }
@@ -80,13 +74,11 @@ static void write_loss(struct text *out, const char **separator, uint64_t count,
 static void write_losses(const struct recording_statistics *s, struct text *out)
 {
 	char share[32];
-	uint64_t lost = lost_samples(s), missed = s->counters[COUNTER_MISSED];
+	uint64_t lost = recording_lost_samples(s), missed = s->counters[COUNTER_MISSED];
 	const char *separator = "  ";
 	text_add(out, "lost       %s",
 		 text_share(share, sizeof(share), (double)lost, (double)(s->samples + s->growth_samples + lost)));
-	write_loss(out, &separator,
-		   s->counters[COUNTER_LOST_RING_FULL] + s->counters[COUNTER_GROWTH_LOST],
-		   "ring buffer full");
+	write_loss(out, &separator, recording_lost_to_ring(s), "ring buffer full");
 	write_loss(out, &separator, s->counters[COUNTER_LOST_SCRATCH], "no scratch memory");
 	write_loss(out, &separator, s->dropped_samples, "past a memory limit");
 	write_loss(out, &separator, missed,

@@ -141,6 +141,12 @@ struct recording_statistics {
 	struct memory_budget memory_budget; /* limit 0: none was set */
 };
 
+/* Samples that found the ring to userspace full. */
+uint64_t recording_lost_to_ring(const struct recording_statistics *statistics);
+
+/* All samples that were taken and are in no profile. */
+uint64_t recording_lost_samples(const struct recording_statistics *statistics);
+
 struct recording;
 
 /* What recording_new() or recording_start() failed at, in words a person can act on:

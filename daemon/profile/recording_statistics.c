@@ -21,6 +21,16 @@ uint64_t recording_own_cpu_ns(const struct recording *r)
 	       uprobe_trials_children_cpu_ns();
 }
 
+uint64_t recording_lost_to_ring(const struct recording_statistics *s)
+{
+	return s->counters[COUNTER_LOST_RING_FULL] + s->counters[COUNTER_GROWTH_LOST];
+}
+
+uint64_t recording_lost_samples(const struct recording_statistics *s)
+{
+	return recording_lost_to_ring(s) + s->counters[COUNTER_LOST_SCRATCH] + s->dropped_samples;
+}
+
 /* After the end one reading serves all that is told. */
 static bool memory_is_known(const struct recording *r, uint64_t now)
 {

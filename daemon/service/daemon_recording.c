@@ -218,8 +218,7 @@ void daemon_tell_account(struct daemon *daemon)
 	log_info("recording: samples taken=%llu dropped=%llu lost=%llu",
 		 (unsigned long long)(s.samples + s.growth_samples + s.heap_places),
 		 (unsigned long long)s.dropped_samples,
-		 (unsigned long long)(s.counters[COUNTER_LOST_RING_FULL] +
-				      s.counters[COUNTER_GROWTH_LOST]));
+		 (unsigned long long)recording_lost_to_ring(&s));
 }
 
 static void give_up_recording(struct daemon *daemon)

@@ -10,6 +10,7 @@
 #include "service/exporters.h"
 #include "service/kill_switch.h"
 #include "service/local_server.h"
+#include "service/loss_watch.h"
 #include "service/notify.h"
 
 struct reload_statistics {
@@ -51,6 +52,7 @@ struct daemon {
 	struct renewal_statistics renewal;
 	struct recording_statistics last; /* at the end of the last interval */
 	struct interval_figures interval_figures;
+	struct loss_watch ring_losses, limit_losses;
 };
 
 /* Of daemon_strategies.c: NULL where none is configured. Returns 0 or -errno. */
@@ -86,7 +88,7 @@ void daemon_log_problems(const struct configuration_problems *problems);
 /* And what it should know though it is no mistake. */
 void daemon_log_warnings(const struct configuration *configuration);
 
-/* Ends the open interval: takes its profile and gives it to the exporters. Returns 0 or -errno. */
+/* Of daemon_interval.c. Ends the open interval: takes its profile and gives it to the exporters. Returns 0 or -errno. */
 int daemon_flush(struct daemon *daemon);
 
 /* Sampling off and on again: the open interval ends with its profile, the next one begins when sampling
@@ -94,9 +96,6 @@ int daemon_flush(struct daemon *daemon);
 int daemon_pause(struct daemon *daemon);
 void daemon_detach(struct daemon *daemon); /* and nothing of ours is in the kernel's way, see kill_switch.h */
 int daemon_resume(struct daemon *daemon);
-
-/* Samples that were taken and did not reach a profile. */
-uint64_t daemon_lost_samples(const struct recording_statistics *statistics);
 
 /* Reads the configuration again and applies it, all or nothing. */
 void daemon_reload(struct daemon *daemon);

@@ -76,7 +76,7 @@ static void write_losses(const struct recording_statistics *s, struct json *json
 			json_number(json, ends[i], s->ends[i]);
 	json_close(json, '}');
 	json_open(json, "losses", '{');
-	json_number(json, "samples", daemon_lost_samples(s));
+	json_number(json, "samples", recording_lost_samples(s));
 	if (s->sideband_lost)
 		json_number(json, "sideband_records", s->sideband_lost);
 	losses_each(&s->losses, add_nonzero, json);

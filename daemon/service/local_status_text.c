@@ -102,7 +102,7 @@ static void describe_interval(const struct daemon *daemon, const struct recordin
 			 (unsigned long long)f->lost, 100 * figures_ratio(f->own_cpu_ns, f->duration_ns),
 			 100 * figures_ratio(f->bpf_ns, f->duration_ns));
 	text_add(out, "in all      %llu samples, %llu lost; %llu processes, %llu binaries known\n",
-		 (unsigned long long)s->samples, (unsigned long long)daemon_lost_samples(s),
+		 (unsigned long long)s->samples, (unsigned long long)recording_lost_samples(s),
 		 (unsigned long long)s->tracked_processes, (unsigned long long)s->binaries);
 	if (s->growth_samples)
 		text_add(out, "growth      %llu samples, %s of memory\n",

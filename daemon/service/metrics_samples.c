@@ -25,8 +25,7 @@ void metrics_write_samples(const struct recording_statistics *s, struct text *ou
 	prometheus_family(out, "captured_seconds_total", "counter", "CPU time that these samples stand for.");
 	prometheus_sample2(out, "captured_seconds_total", "event", "cpu", NULL, NULL, ns_to_seconds(s->captured_ns));
 	prometheus_family(out, "samples_lost_total", "counter", "Samples that are in no profile, by reason.");
-	prometheus_sample(out, "samples_lost_total", "reason", "ring_full",
-			  s->counters[COUNTER_LOST_RING_FULL] + s->counters[COUNTER_GROWTH_LOST]);
+	prometheus_sample(out, "samples_lost_total", "reason", "ring_full", recording_lost_to_ring(s));
 	prometheus_sample(out, "samples_lost_total", "reason", "no_scratch", s->counters[COUNTER_LOST_SCRATCH]);
 	prometheus_sample(out, "samples_lost_total", "reason", "limit", s->dropped_samples);
 	prometheus_single(out, "samples_untimed_total", "counter",

@@ -9,6 +9,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -106,6 +107,28 @@ def clock_jumps(world):
         expect(account["sent"] == account["taken"] and not backend.repeated, f"{account}")
 
 
+def losses_are_told(world):
+    """While it runs: a daemon that gets no CPU time for a second loses samples, and says so, with what helps, once
+    in a minute."""
+    def suspend():
+        os.kill(daemon.process.pid, signal.SIGSTOP)
+        time.sleep(1)
+        os.kill(daemon.process.pid, signal.SIGCONT)
+
+    with Backend() as backend:
+        daemon = world.daemon(backend.url, frequency=4999, arguments=("--set", "sampling.ring=64KiB"))
+        suspend()
+        daemon.until(lambda: "the buffer between kernel and daemon was full" in daemon.messages(), "losses are told")
+        lost = status(world)["losses"]["samples"]
+        suspend()
+        daemon.until(lambda: status(world)["losses"]["samples"] > lost, "more are lost")
+        arrived = len(backend.requests)
+        daemon.until(lambda: len(backend.requests) > arrived + 1, "an interval ends")
+        told = [line for line in daemon.messages().splitlines() if "% of the samples" in line]
+        expect(len(told) == 1 and "raise sampling.ring" in told[0], f"{told}")
+        world.finish(daemon, backend, lost=None)
+
+
 def everything_said(world, daemon):
     said = [daemon.messages(), repr(status(world)),
             subprocess.run([world.bolometer, "check-config", "--effective", daemon.path], check=False,
@@ -174,4 +197,4 @@ def memory_is_private(world):
 
 if __name__ == "__main__":
     main([disk_full, disk_full_and_no_backend, read_only, killed_at_random_moments, clock_jumps,
-          credentials_stay_secret, memory_is_private])
+          losses_are_told, credentials_stay_secret, memory_is_private])
