@@ -9,78 +9,23 @@
 
 #include "base/arithmetic.h"
 #include "base/interval.h"
+#include "profile/stack_sums.h"
 
-#include <errno.h>
 #include <string.h>
 
 #define CERTAIN 0.5 /* of what a place takes it keeps most */
 
-/* Into which field of a site each sample type is added. */
-static const struct column {
-	const char *type;
-	size_t field;
-} columns[] = {
-	{"alloc_objects", offsetof(struct leak_site, allocated_objects)},
-	{"alloc_space", offsetof(struct leak_site, allocated_bytes)},
-	{"inuse_objects", offsetof(struct leak_site, kept_objects)},
-	{"inuse_space", offsetof(struct leak_site, kept_bytes)},
-	{"inuse_estimated_space", offsetof(struct leak_site, estimated_bytes)},
-	{"inuse_estimated_least_space", offsetof(struct leak_site, least_bytes)},
-	{"inuse_watched_samples", offsetof(struct leak_site, watched)},
-	{"inuse_outlived_samples", offsetof(struct leak_site, outlived)},
+/* The first four any heap profile has, also others' than ours. */
+static const struct stack_column columns[] = {
+	{"alloc_objects", offsetof(struct leak_site, allocated_objects), true, false},
+	{"alloc_space", offsetof(struct leak_site, allocated_bytes), true, false},
+	{"inuse_objects", offsetof(struct leak_site, kept_objects), true, false},
+	{"inuse_space", offsetof(struct leak_site, kept_bytes), true, false},
+	{"inuse_estimated_space", offsetof(struct leak_site, estimated_bytes), false, false},
+	{"inuse_estimated_least_space", offsetof(struct leak_site, least_bytes), false, false},
+	{"inuse_watched_samples", offsetof(struct leak_site, watched), false, false},
+	{"inuse_outlived_samples", offsetof(struct leak_site, outlived), false, false},
 };
-
-#define COLUMNS ARRAY_LENGTH(columns)
-#define NEEDED_COLUMNS 4
-
-/* Where each is among the sample types, -1: nowhere. */
-static bool find_columns(const struct profile *profile, int at[static COLUMNS])
-{
-	bool has_all = true;
-	for (size_t i = 0; i < COLUMNS; i++) {
-		at[i] = profile_find_sample_type(profile, columns[i].type);
-		has_all &= i >= NEEDED_COLUMNS || at[i] >= 0;
-	}
-	return has_all;
-}
-
-/* The sample's site, by its stack. */
-static int site_of(struct leaks *leaks, struct strings *stacks, const struct profile *profile,
-		   uint32_t sample, struct leak_site **ret)
-{
-	uint32_t index;
-	int r = profile_number_stack(profile, sample, stacks, &index);
-	if (r == 0 && index == leaks->sites.count)
-		r = array_add(&leaks->sites, (struct leak_site){.sample = sample});
-	if (r == 0)
-		*ret = &leaks->sites.items[index];
-	return r;
-}
-
-static void add_values(struct leak_site *site, const int64_t *values, const int *at)
-{
-	for (size_t i = 0; i < COLUMNS; i++) {
-		int64_t *field = (int64_t *)((char *)site + columns[i].field);
-		if (at[i] >= 0)
-			*field = add_saturating(*field, values[at[i]]);
-	}
-}
-
-static int collect(const struct profile *profile, const int *at, struct leaks *leaks)
-{
-	struct strings stacks = {0};
-	int r = 0;
-	for (uint32_t i = 0; r == 0 && i < profile->samples.count; i++) {
-		const int64_t *values =
-			&profile->values.items[(size_t)i * profile->sample_types.count];
-		struct leak_site *site = NULL;
-		r = site_of(leaks, &stacks, profile, i, &site);
-		if (r == 0)
-			add_values(site, values, at);
-	}
-	strings_free(&stacks);
-	return r;
-}
 
 /* The bytes between two looks; 1 where every object was looked at. */
 static double sample_distance(const struct profile *profile)
@@ -130,13 +75,10 @@ static int compare(const void *a, const void *b)
 
 int leaks_find(const struct profile *profile, struct leaks *ret)
 {
-	int at[COLUMNS];
 	size_t kept = 0;
 	double distance = sample_distance(profile);
 	*ret = (struct leaks){0};
-	if (!find_columns(profile, at))
-		return -ENODATA;
-	int r = collect(profile, at, ret);
+	int r = stack_sums_collect(profile, columns, ARRAY_LENGTH(columns), NULL, &ret->sites);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ret->sites.count; i++) {

@@ -1,43 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* See lifetimes.h. */
 #include "profile/lifetimes.h"
 
 #include "base/arithmetic.h"
+#include "profile/stack_sums.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The sample types that are looked at, and where each goes; those of what was freed go to a class. */
-static const struct column {
-	const char *type;
-	size_t field;
-	bool has_classes, is_needed;
-} columns[] = {
-	{"alloc_objects", offsetof(struct lifetime_site, allocated_objects), false, true},
-	{"alloc_space", offsetof(struct lifetime_site, allocated_bytes), false, true},
-	{"inuse_objects", offsetof(struct lifetime_site, held_objects), false, true},
-	{"inuse_space", offsetof(struct lifetime_site, held_bytes), false, true},
+static const struct stack_column columns[] = {
+	{"alloc_objects", offsetof(struct lifetime_site, allocated_objects), true, false},
+	{"alloc_space", offsetof(struct lifetime_site, allocated_bytes), true, false},
+	{"inuse_objects", offsetof(struct lifetime_site, held_objects), true, false},
+	{"inuse_space", offsetof(struct lifetime_site, held_bytes), true, false},
 	{"freed_objects", offsetof(struct lifetime_site, freed_objects), true, true},
 	{"freed_space", offsetof(struct lifetime_site, freed_bytes), true, true},
 	{"inuse_watched_samples", offsetof(struct lifetime_site, watched), false, false},
 };
 
-#define COLUMNS ARRAY_LENGTH(columns)
-
 uint64_t lifetime_bound_ms(unsigned class)
 {
 	return HEAP_LIFETIME_BOUND_NS(class) / 1000000;
-}
-
-/* Where each is among the sample types, -1: nowhere. */
-static bool find_columns(const struct profile *profile, int at[static COLUMNS])
-{
-	bool has_all = true;
-	for (size_t i = 0; i < COLUMNS; i++) {
-		at[i] = profile_find_sample_type(profile, columns[i].type);
-		has_all &= !columns[i].is_needed || at[i] >= 0;
-	}
-	return has_all;
 }
 
 /* That of the sample's label; what it says else is of the last one. */
@@ -52,34 +35,6 @@ static unsigned class_of(const struct profile *profile, const struct profile_sam
 			class--;
 	}
 	return class;
-}
-
-static void add_sample(const struct profile *profile, uint32_t sample, const int at[static COLUMNS],
-		       struct lifetime_site *site)
-{
-	const int64_t *values = &profile->values.items[(size_t)sample * profile->sample_types.count];
-	unsigned class = class_of(profile, &profile->samples.items[sample]);
-	for (size_t i = 0; i < COLUMNS; i++) {
-		int64_t *field = (int64_t *)((char *)site + columns[i].field) + (columns[i].has_classes ? class : 0);
-		if (at[i] >= 0)
-			*field = add_saturating(*field, values[at[i]]);
-	}
-}
-
-static int collect(const struct profile *profile, const int at[static COLUMNS], struct lifetimes *ret)
-{
-	struct strings stacks = {0};
-	uint32_t index;
-	int r = 0;
-	for (uint32_t i = 0; r == 0 && i < profile->samples.count; i++) {
-		r = profile_number_stack(profile, i, &stacks, &index);
-		if (r == 0 && index == ret->sites.count)
-			r = array_add(&ret->sites, (struct lifetime_site){.sample = i});
-		if (r == 0)
-			add_sample(profile, i, at, &ret->sites.items[index]);
-	}
-	strings_free(&stacks);
-	return r;
 }
 
 /* Freed in the classes up to that one. */
@@ -129,12 +84,9 @@ static int compare(const void *a, const void *b)
 
 int lifetimes_find(const struct profile *profile, struct lifetimes *ret)
 {
-	int at[COLUMNS];
 	size_t kept = 0;
 	*ret = (struct lifetimes){0};
-	if (!find_columns(profile, at))
-		return -ENODATA;
-	int r = collect(profile, at, ret);
+	int r = stack_sums_collect(profile, columns, ARRAY_LENGTH(columns), class_of, &ret->sites);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ret->sites.count; i++) {
