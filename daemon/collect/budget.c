@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See budget.h for the theory. */
+/* See budget.h for the theory; budget_window.h keeps what was spent. */
 #include "collect/budget.h"
 
 #include "base/hash.h"
@@ -12,7 +12,6 @@
 #define DEBT 6.0	 /* most that is remembered: older cost is in no minute any more */
 #define FIRST_MINUTE 54.0 /* what it may cost, the start included */
 #define MINUTE 60.0
-#define FULL_MINUTE (MINUTE - (double)BUDGET_STEP_NS / 2e9)
 #define BUCKET_PART 15	    /* a second may use one part in so many of what is in it */
 #define FIRST_TICK_NS 40e3 /* a stack of usual depth, and the interrupt of a virtual machine */
 #define LARGEST_BURST 2.0   /* times the budget, in one step */
@@ -103,35 +102,12 @@ void budget_change(struct budget *budget, double share, uint32_t highest_hz)
 	set_heap(budget);
 }
 
-/* ---- The window ------------------------------------------------------------------------------ */
-
-/* Of the last minute, or of all since the start when that is less. Steps of a busy host are longer than they should be. */
-static struct budget_cost last_minute(const struct budget *budget)
-{
-	struct budget_cost sum = {0};
-	uint64_t count = MIN_OF(budget->steps, (uint64_t)BUDGET_WINDOW);
-	for (uint64_t i = 1; i <= count && sum.seconds < FULL_MINUTE; i++) {
-		const struct budget_cost *step = &budget->window[(budget->steps - i) % BUDGET_WINDOW];
-		sum.cost_ns += step->cost_ns;
-		sum.capacity_ns += step->capacity_ns;
-		sum.seconds += step->seconds;
-	}
-	return sum;
-}
-
-static double share_of(const struct budget_cost *cost)
-{
-	return cost->capacity_ns > 0 ? cost->cost_ns / cost->capacity_ns : 0;
-}
+/* ---- What is spent --------------------------------------------------------------------------- */
 
 static void keep(struct budget *budget, const struct budget_reading *reading, double capacity)
 {
-	bool had_minute = last_minute(budget).seconds >= FULL_MINUTE;
-	budget->window[budget->steps++ % BUDGET_WINDOW] =
-		(struct budget_cost){(double)reading->cost_ns, capacity, (double)reading->elapsed_ns / 1e9};
-	struct budget_cost latest = last_minute(budget);
-	/* Until there is a minute, all since the start is what is looked at. */
-	budget->dearest_cost = had_minute ? MAX_OF(budget->dearest_cost, share_of(&latest)) : share_of(&latest);
+	budget_window_add(&budget->window, &(struct budget_cost){(double)reading->cost_ns, capacity,
+								 (double)reading->elapsed_ns / 1e9});
 }
 
 void budget_end(struct budget *budget, const struct budget_reading *reading)
@@ -143,7 +119,7 @@ void budget_end(struct budget *budget, const struct budget_reading *reading)
 
 void budget_begin_interval(struct budget *budget)
 {
-	budget->dearest_cost = 0;
+	budget->window.dearest = 0;
 }
 
 /* What flows in. In the first minute, evenly, what the start has left of it: an uneven rate would be worse. */
@@ -159,7 +135,7 @@ static double inflow(const struct budget *budget)
 static double allowance(struct budget *budget, double cost, double seconds)
 {
 	double share = budget->options.share;
-	bool is_start = budget->steps == 1;
+	bool is_start = budget->window.steps == 1;
 	budget->age += seconds;
 	budget->spent += cost / share * seconds;
 	if (!is_start)
@@ -368,7 +344,7 @@ static void take_in(struct budget *budget, const struct budget_reading *reading,
 	if (reading->ticks > 0)
 		budget->tick_ns += TICK_FOLLOW * ((double)reading->tick_ns / (double)reading->ticks - budget->tick_ns);
 	/* The start is paid from the bucket; it is no sign of what the next steps cost. */
-	if (budget->steps > 0) {
+	if (budget->window.steps > 0) {
 		follow_lasting(&budget->rest, rest);
 		follow_lasting(&budget->other, rest - MIN_OF((double)reading->reading_ns / capacity, rest));
 	}
@@ -383,7 +359,7 @@ struct budget_setting budget_step(struct budget *budget, const struct budget_rea
 	take_in(budget, reading, capacity);
 	double allowed = allowance(budget, (double)reading->cost_ns / capacity,
 					   (double)reading->elapsed_ns / 1e9);
-	if (budget->steps == 1)
+	if (budget->window.steps == 1)
 		set_rate(budget, MIN_OF(budget->setting.frequency,
 					budget_first_hz(budget->present_share, budget->options.highest_hz)));
 	double mean = budget->chance * budget->tick + budget->rest.value;
@@ -403,69 +379,27 @@ struct budget_setting budget_step(struct budget *budget, const struct budget_rea
 	return budget->setting;
 }
 
-const char *budget_rate_limit_name(enum budget_rate_limit limit)
-{
-	static const char *const names[] = {
-#define BUDGET_RATE_LIMIT_NAME(id, name, words) name,
-		BUDGET_RATE_LIMITS(BUDGET_RATE_LIMIT_NAME)
-#undef BUDGET_RATE_LIMIT_NAME
-	};
-	return names[limit];
-}
-
-const char *budget_rate_limit_words(enum budget_rate_limit limit)
-{
-	static const char *const all[] = {
-#define BUDGET_RATE_LIMIT_WORDS(id, name, words) words,
-		BUDGET_RATE_LIMITS(BUDGET_RATE_LIMIT_WORDS)
-#undef BUDGET_RATE_LIMIT_WORDS
-	};
-	return all[limit];
-}
-
-const char *budget_lever_name(enum budget_lever lever)
-{
-	static const char *const names[] = {
-#define BUDGET_LEVER_NAME(id, name, words) name,
-		BUDGET_LEVERS(BUDGET_LEVER_NAME)
-#undef BUDGET_LEVER_NAME
-	};
-	return names[lever];
-}
-
-const char *budget_lever_words(enum budget_lever lever)
-{
-	static const char *const all[] = {
-#define BUDGET_LEVER_WORDS(id, name, words) words,
-		BUDGET_LEVERS(BUDGET_LEVER_WORDS)
-#undef BUDGET_LEVER_WORDS
-	};
-	return all[lever];
-}
-
 static enum budget_rate_limit rate_limit(const struct budget *budget)
 {
 	double now = budget->setting.frequency;
 	if (now >= budget->options.highest_hz)
 		return BUDGET_RATE_LIMIT_ASKED;
-	if (budget->steps && budget->present_share < budget->options.share)
+	if (budget->window.steps && budget->present_share < budget->options.share)
 		return BUDGET_RATE_LIMIT_START;
-	if (!budget->steps || now >= top_hz(budget) * (1 - DEAD_BAND))
+	if (!budget->window.steps || now >= top_hz(budget) * (1 - DEAD_BAND))
 		return BUDGET_RATE_LIMIT_ONSET;
 	return BUDGET_RATE_LIMIT_COST;
 }
 
 void budget_get_report(const struct budget *budget, struct budget_report *ret)
 {
-	static const struct budget_cost none;
-	const struct budget_cost *last = budget->steps ? &budget->window[(budget->steps - 1) % BUDGET_WINDOW] : &none;
-	struct budget_cost minute = last_minute(budget);
+	struct budget_cost last = budget_window_last(&budget->window), minute = budget_window_minute(&budget->window);
 	*ret = (struct budget_report){
 		.share = budget->options.share,
-		.cost = share_of(last),
-		.window_cost = share_of(&minute),
-		.dearest_cost = MAX_OF(budget->dearest_cost, share_of(&minute)),
-		.is_minute = minute.seconds >= FULL_MINUTE,
+		.cost = budget_cost_share(&last),
+		.window_cost = budget_cost_share(&minute),
+		.dearest_cost = MAX_OF(budget->window.dearest, budget_cost_share(&minute)),
+		.is_minute = budget_cost_is_minute(&minute),
 		.rate_limit = rate_limit(budget),
 		.chance = budget->chance,
 		.infeasible = budget->infeasible,

@@ -32,9 +32,8 @@
 #pragma once
 
 #include "base/attributes.h"
+#include "collect/budget_window.h"
 
-#define BUDGET_STEP_NS 500000000ULL
-#define BUDGET_WINDOW 120 /* steps: a minute */
 #define BUDGET_LOWEST_HZ 11
 #define BUDGET_LOWEST_CHANCE (1.0 / 16)
 #define BUDGET_SHALLOW_FRAMES 128 /* of a stack that is not taken to its full depth */
@@ -110,18 +109,11 @@ struct budget_lasting {
 	double value, latest;
 };
 
-/* What one step cost, of what all CPUs could have done, in CPU time. */
-struct budget_cost {
-	double cost_ns, capacity_ns, seconds;
-};
-
 struct budget {
 	struct budget_options options;
 	struct budget_lever_times levers[BUDGET_LEVER_COUNT];
 	struct budget_setting setting;
-	struct budget_cost window[BUDGET_WINDOW]; /* a ring; next = steps % size */
-	uint64_t steps;
-	double dearest_cost; /* share of the dearest minute since budget_begin_interval() */
+	struct budget_window window; /* its dearest minute is that since budget_begin_interval() */
 	double tokens;	  /* in the bucket: seconds of all CPUs; below 0: debt */
 	double age;	  /* seconds since the start */
 	double spent;	  /* since the start: seconds of the budget */
