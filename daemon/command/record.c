@@ -5,17 +5,14 @@
  * disk is known at once; while the profile is made, Ctrl-C has its default meaning again, and an
  * unfinished output has no name yet.
  */
-#include "command/record_options.h"
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "command/awaited.h"
-#include "command/output_threads.h"
+#include "command/record_outputs.h"
 #include "command/record_summary.h"
 #include "command/terminal.h"
 #include "command/workload.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,9 +21,6 @@
 #include <unistd.h>
 
 #define PROGRESS_INTERVAL_NS (500 * NS_PER_MS)
-/* With the ending of the format behind it. */
-#define DEFAULT_OUTPUT "bolometer-%h-%t"
-#define DEFAULT_OUTPUT_OF_KIND "bolometer-%h-%t-%e"
 
 static const struct {
 	int number;
@@ -36,11 +30,6 @@ static const struct {
 	{SIGQUIT, false}, {SIGUSR1, false}, {SIGUSR2, false},
 };
 
-struct record_output {
-	struct output output;
-	enum profile_kind kind;
-};
-
 struct record {
 	struct record_options options;
 	char **command_line; /* NULL: none */
@@ -48,7 +37,7 @@ struct record {
 	struct recording *recording;
 	struct workload workload;
 	struct awaited processes; /* of --pid */
-	ARRAY(struct record_output) outputs;
+	struct record_outputs outputs;
 	struct loop_source *signals[ARRAY_LENGTH(watched_signals)];
 	struct loop_source *progress; /* NULL: none, or the capture is over */
 	unsigned interrupts;
@@ -64,15 +53,11 @@ static void record_free(struct record *record)
 	recording_free(record->recording);
 	loop_free(record->loop);
 	workload_close(&record->workload);
-	for (size_t i = 0; i < record->outputs.count; i++)
-		output_close(&record->outputs.items[i].output);
-	array_free(&record->outputs);
+	record_outputs_close(&record->outputs);
 	record_options_free(&record->options);
 }
 
 #define _cleanup_record_ _cleanup_(record_free)
-
-/* ---- Outputs --------------------------------------------------------------------------------- */
 
 static uint32_t named_pid(const struct record *record)
 {
@@ -80,70 +65,6 @@ static uint32_t named_pid(const struct record *record)
 		return (uint32_t)record->workload.pid;
 	return record->options.pids.list.count == 1 ? record->options.pids.list.items[0]
 						    : (uint32_t)getpid();
-}
-
-static int open_output(struct record *record, const char *pattern, struct output_names *names,
-		       enum profile_kind kind)
-{
-	_cleanup_free_ char *path = NULL;
-	names->kind = profile_kind_word(kind);
-	int r = output_expand(pattern, names, &path);
-	if (r == -EINVAL)
-		return command_usage_error(
-			&command_record,
-			"--output: '%s': only %%h, %%p, %%t, %%e and %%%% have a meaning", pattern);
-	if (r < 0)
-		return command_error(&command_record, "%s", strerror(-r));
-
-	for (size_t i = 0; i < record->outputs.count; i++)
-		if (strcmp(record->outputs.items[i].output.path, path) == 0)
-			return command_usage_error(&command_record, "--output: '%s' is given twice", path);
-	struct record_output output = {.kind = kind};
-	int status = command_open_output(&command_record, path, record->options.format,
-					 &output.output);
-	if (status == STATUS_OK && array_add(&record->outputs, output) < 0)
-		status = command_error(&command_record, "%s", strerror(ENOMEM));
-	if (status != STATUS_OK)
-		output_close(&output.output);
-	return status;
-}
-
-/* A file for each kind of profile. */
-static int open_kinds(struct record *record, const char *pattern, struct output_names *names)
-{
-	int status = STATUS_OK;
-	for (int kind = 0; kind < PROFILE_KIND_COUNT && status == STATUS_OK; kind++)
-		if (record->options.kinds & PROFILE_KIND_BIT(kind))
-			status = open_output(record, pattern, names, (enum profile_kind)kind);
-	return status;
-}
-
-static int open_default(struct record *record, struct output_names *names)
-{
-	const char *word = record->options.format;
-	int format = word ? format_from_word(word) : FILE_FORMAT_PPROF;
-	bool is_cpu_alone = record->options.kinds == PROFILE_KIND_BIT(PROFILE_KIND_CPU);
-	/* An unknown word is refused with the file. */
-	_cleanup_free_ char *pattern =
-		text_format("%s%s", is_cpu_alone ? DEFAULT_OUTPUT : DEFAULT_OUTPUT_OF_KIND,
-			    format_ending(format < 0 ? FILE_FORMAT_PPROF : (enum file_format)format));
-	return pattern ? open_kinds(record, pattern, names)
-		       : command_error(&command_record, "%s", strerror(ENOMEM));
-}
-
-static int open_outputs(struct record *record)
-{
-	char host[256] = "host";
-	gethostname(host, sizeof(host) - 1);
-	struct output_names names = {host, named_pid(record), time(NULL), NULL};
-	if (!record->options.outputs.list.count)
-		return open_default(record, &names);
-	for (size_t i = 0; i < record->options.outputs.list.count; i++) {
-		int status = open_kinds(record, record->options.outputs.list.items[i], &names);
-		if (status != STATUS_OK)
-			return status;
-	}
-	return STATUS_OK;
 }
 
 static bool writes_stdout(const struct record *record)
@@ -154,48 +75,12 @@ static bool writes_stdout(const struct record *record)
 	return false;
 }
 
-/* ---- Victims of a lack of memory ------------------------------------------------------------- */
-
-/* Beside the first output: "oom-PID-NAME-growth.pb.gz". */
-static char *victim_path(const struct record *record, const struct recording_victim *victim,
-			 enum profile_kind kind)
-{
-	const char *output = record->outputs.count ? record->outputs.items[0].output.path : "";
-	const char *slash = strrchr(output, '/');
-	struct text path = {0};
-	text_add(&path, "%.*soom-%u-", slash ? (int)(slash + 1 - output) : 0, output, victim->pid);
-	for (const char *c = victim->name; *c; c++)
-		text_add_char(&path, isalnum((unsigned char)*c) || strchr("._-", *c) ? *c : '_');
-	text_add(&path, "-%s.pb.gz", profile_kind_word(kind));
-	return text_take(&path);
-}
-
-static void write_victim(const struct record *record, const struct recording_victim *victim,
-			 enum profile_kind kind)
-{
-	_cleanup_free_ char *path = victim_path(record, victim, kind);
-	struct output output = {.fd = -1};
-	if (!path || command_open_output(&command_record, path, NULL, &output) != STATUS_OK) {
-		output_close(&output);
-		return;
-	}
-	int r = output_write(&output, victim->profiles[kind]);
-	if (r < 0)
-		command_error(&command_record, "cannot write %s: %s", path, strerror(-r));
-	else
-		fprintf(stderr, "\rbolometer record: process %u (%s) was killed for lack of memory: wrote %s\n",
-			victim->pid, victim->name, path);
-	output_close(&output);
-}
+/* ---- Events while sampling ------------------------------------------------------------------- */
 
 static void on_victim(void *userdata, const struct recording_victim *victim)
 {
-	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
-		if (victim->profiles[kind])
-			write_victim(userdata, victim, (enum profile_kind)kind);
+	record_outputs_write_victim(&((struct record *)userdata)->outputs, victim);
 }
-
-/* ---- Events while sampling ------------------------------------------------------------------- */
 
 /* Without a command, INT, TERM and HUP end the capture. A command gets its signals and decides for
  * itself; a second INT or TERM ends the capture without waiting for it. */
@@ -305,21 +190,13 @@ static int watch(struct record *record)
 
 /* ---- Start, capture, finish ------------------------------------------------------------------ */
 
-static bool has_format(const struct record *record, enum file_format format)
-{
-	for (size_t i = 0; i < record->outputs.count; i++)
-		if (record->outputs.items[i].output.format == format)
-			return true;
-	return false;
-}
-
 static int prepare(struct record *record)
 {
 	struct recording_options options;
 	struct recording_failure failure = {0};
 	uint32_t command_pid = record->workload.pid > 0 ? (uint32_t)record->workload.pid : 0;
 	int r = record_options_apply(&record->options, command_pid, &options);
-	options.times = options.trace_contexts = options.links = has_format(record, FILE_FORMAT_OTLP);
+	options.times = options.trace_contexts = options.links = record_outputs_have(&record->outputs, FILE_FORMAT_OTLP);
 	options.victim_userdata = record;
 	if (options.kinds & PROFILE_KIND_BIT(PROFILE_KIND_GROWTH))
 		options.on_victim = on_victim;
@@ -370,59 +247,6 @@ static int capture(struct record *record)
 	return STATUS_OK;
 }
 
-static const char *viewing_hint(enum file_format format)
-{
-	switch (format) {
-	case FILE_FORMAT_PPROF:
-	case FILE_FORMAT_PPROF_RAW:
-		return "bolometer report FILE, bolometer flame FILE, go tool pprof FILE";
-	case FILE_FORMAT_OTLP:
-		return "POST it to a collector's /v1development/profiles";
-	case FILE_FORMAT_FOLDED:
-		return "one stack a line, for flame graph tools";
-	case FILE_FORMAT_HTML:
-		return "open in a browser";
-	case FILE_FORMAT_SPEEDSCOPE:
-		return "drop on speedscope.app";
-	default:
-		return "text";
-	}
-}
-
-static int tell_written(const struct output_job *job, bool is_first, struct text *out)
-{
-	const struct output *output = job->output;
-	char size[32];
-	if (job->result < 0)
-		return command_error(&command_record, "cannot write %s: %s", output_title(output->path),
-				     output_error(job->result));
-	text_add(out, "%s %s  %s  (%s)\n", is_first ? "wrote     " : "          ",
-		 output_title(output->path),
-		 text_size(size, sizeof(size), output->bytes), viewing_hint(output->format));
-	return STATUS_OK;
-}
-
-static int write_outputs(struct record *record, struct profile *const profiles[PROFILE_KIND_COUNT],
-			 struct text *out)
-{
-	size_t count = record->outputs.count;
-	int status = STATUS_OK;
-	_cleanup_free_ struct output_job *jobs = calloc(MAX_OF(count, 1u), sizeof(*jobs));
-	if (!jobs)
-		return command_error(&command_record, "%s", strerror(ENOMEM));
-	for (size_t i = 0; i < count; i++) {
-		struct record_output *output = &record->outputs.items[i];
-		jobs[i] = (struct output_job){.output = &output->output,
-					      .profile = profiles[output->kind]};
-	}
-	output_write_all(jobs, count);
-	for (size_t i = 0; i < count; i++) {
-		int told = tell_written(&jobs[i], out->length == 0, out);
-		status = told == STATUS_OK ? status : told;
-	}
-	return status;
-}
-
 static int finish(struct record *record)
 {
 	struct profile *profiles[PROFILE_KIND_COUNT];
@@ -431,7 +255,7 @@ static int finish(struct record *record)
 	if (r < 0)
 		return command_error(&command_record, "cannot make the profile: %s", strerror(-r));
 	struct text files = {0}, summary = {0};
-	int status = write_outputs(record, profiles, &files);
+	int status = record_outputs_write(&record->outputs, profiles, &files);
 	struct recording_statistics statistics;
 	recording_get_statistics(record->recording, &statistics);
 	summary_write(&statistics, profiles, record_frequency(&record->options),
@@ -479,7 +303,7 @@ static int record_run(int argc, char **argv)
 		if (r < 0)
 			return command_error(&command_record, "cannot fork: %s", strerror(-r));
 	}
-	if ((status = open_outputs(&record)) != STATUS_OK ||
+	if ((status = record_outputs_open(&record.outputs, &record.options, named_pid(&record))) != STATUS_OK ||
 	    (status = prepare(&record)) != STATUS_OK || (status = capture(&record)) != STATUS_OK)
 		return status;
 	status = finish(&record);
