@@ -64,27 +64,27 @@ __noinline int read_executable(u32 walk)
 	struct file *file = BPF_CORE_READ(mm, exe_file);
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 
-	s->executable_inode = BPF_CORE_READ(inode, i_ino);
-	s->executable_device = BPF_CORE_READ(inode, i_sb, s_dev);
-	s->executable_mm = mm;
-	s->executable_exec_id = s->sample.exec_id;
-	s->executable_start_time = s->sample.process_start;
+	s->known.executable_inode = BPF_CORE_READ(inode, i_ino);
+	s->known.executable_device = BPF_CORE_READ(inode, i_sb, s_dev);
+	s->known.executable_mm = mm;
+	s->known.executable_exec_id = s->sample.exec_id;
+	s->known.executable_start_time = s->sample.process_start;
 	return 0;
 }
 
 /* The file the process runs, into the sample; read again only after an exec or in another process. */
 static __always_inline void describe_executable(struct scratch *s, u32 walk)
 {
-	bool is_known = s->executable_exec_id == s->sample.exec_id &&
-			s->executable_start_time == s->sample.process_start;
+	bool is_known = s->known.executable_exec_id == s->sample.exec_id &&
+			s->known.executable_start_time == s->sample.process_start;
 
 	/* At its end a process has given its memory back; it is still the program it was. */
-	if (s->mm && (!is_known || s->executable_mm != s->mm)) {
+	if (s->mm && (!is_known || s->known.executable_mm != s->mm)) {
 		read_executable(walk);
 		is_known = true;
 	}
-	s->sample.executable_inode = is_known ? s->executable_inode : 0;
-	s->sample.executable_device = is_known ? s->executable_device : 0;
+	s->sample.executable_inode = is_known ? s->known.executable_inode : 0;
+	s->sample.executable_device = is_known ? s->known.executable_device : 0;
 }
 
 /* As bpf_get_current_pid_tgid(). */
@@ -145,6 +145,7 @@ static __always_inline void describe_task(struct scratch *s, u32 walk, struct ta
 	s->sequence = mm ? mm_sequence(mm) : 0;
 	s->sample.process_start = READ_TYPED(leader, start_time);
 	s->sample.cgroup_id = is_cgroup_known ? cgroup->kn->id : bpf_get_current_cgroup_id();
+	know_process(s, walk);
 	describe_executable(s, walk);
 }
 

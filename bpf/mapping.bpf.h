@@ -297,7 +297,7 @@ __noinline int find_cached_mapping(u32 walk)
 #pragma clang loop unroll(disable)
 	for (u32 i = 0; i < MAPPING_CACHE_SIZE; i++) {
 		if (address - s->mappings[i].start < s->mappings[i].length) {
-			s->last_mapping = i;
+			s->known.last_mapping = i;
 			return i;
 		}
 	}
@@ -362,7 +362,7 @@ __noinline int prove_mapping(u32 walk)
 			break;
 	if (i >= MAPPING_CACHE_SIZE) {
 		/* Another mapping will be found and take this place. */
-		s->proofs[s->next_mapping & (MAPPING_CACHE_SIZE - 1)].length = 0;
+		s->proofs[s->known.next_mapping & (MAPPING_CACHE_SIZE - 1)].length = 0;
 		return -1;
 	}
 	struct cached_mapping *m = &s->mappings[i];
@@ -376,10 +376,10 @@ __noinline int prove_mapping(u32 walk)
 		m->length = proof->length;
 	proof->length = 0;
 	if (!proven) {
-		s->next_mapping = i; /* what is found instead takes its place */
+		s->known.next_mapping = i; /* what is found instead takes its place */
 		return -1;
 	}
-	s->last_mapping = i;
+	s->known.last_mapping = i;
 	return i;
 }
 
@@ -391,7 +391,7 @@ __noinline int keep_mapping(u32 walk)
 
 	if (!s)
 		return -STACK_END_NO_MAPPING;
-	u32 next = s->next_mapping & (MAPPING_CACHE_SIZE - 1);
+	u32 next = s->known.next_mapping & (MAPPING_CACHE_SIZE - 1);
 	struct cached_mapping *m = &s->mappings[next];
 	struct mapping_proof *proof = &s->proofs[next];
 	struct file *file = s->area_file;
@@ -407,8 +407,10 @@ __noinline int keep_mapping(u32 walk)
 	proof->key = s->key;
 	m->start = s->area_start;
 	m->length = s->area_end - s->area_start;
-	s->next_mapping = next + 1;
-	s->last_mapping = next;
+	s->known.next_mapping = next + 1;
+	if (next >= s->known.mapping_count)
+		s->known.mapping_count = next + 1;
+	s->known.last_mapping = next;
 	return next;
 }
 
@@ -432,12 +434,75 @@ __noinline int find_mapping(u32 walk)
 	} else if (read_area(walk) < 0 || !(s->area_flags & VM_EXEC)) {
 		return -STACK_END_NO_MAPPING;
 	}
-	struct cached_mapping *m = &s->mappings[s->next_mapping & (MAPPING_CACHE_SIZE - 1)];
+	struct cached_mapping *m = &s->mappings[s->known.next_mapping & (MAPPING_CACHE_SIZE - 1)];
 	m->length = 0;
 	int r = describe_mapping(walk, s, m);
 	if (r < 0)
 		return r;
 	return keep_mapping(walk);
+}
+
+static __always_inline bool is_known(const struct known_process *known, const struct scratch *s)
+{
+	return known->mappings_mm == s->mm && known->mappings_start_time == s->sample.process_start;
+}
+
+/* Copies the mappings of a known process, and what told of them. */
+static __always_inline void copy_mappings(u32 count, struct cached_mapping *to, const struct cached_mapping *from,
+					  struct mapping_proof *to_proofs, const struct mapping_proof *from_proofs)
+{
+	/* It is MAPPING_CACHE_SIZE at most. The verifiers of 5.10 and 6.1 lose a comparison's bound where the number is
+	 * copied; what this one admits is still inside the scratch. */
+	count &= 2 * MAPPING_CACHE_SIZE - 1;
+	bpf_probe_read_kernel(to, count * sizeof(*to), from);
+	bpf_probe_read_kernel(to_proofs, count * sizeof(*to_proofs), from_proofs);
+}
+
+/*
+ * Another process runs than at the last sample of this CPU. What is known of that one goes to its place among those
+ * kept; what is known of this one, if it is one of them, comes from there. Programs that take turns would otherwise have
+ * their mappings searched for at every sample.
+ */
+__noinline int switch_process(u32 walk)
+{
+	struct scratch *s = scratch_of(walk);
+	u32 i;
+
+	if (!s)
+		return 0;
+	struct kept_process *kept = &s->kept[s->kept_at & (KEPT_PROCESSES - 1)];
+	u32 used = s->known.mapping_count;
+	kept->known = s->known;
+	copy_mappings(used, kept->mappings, s->mappings, kept->proofs, s->proofs);
+#pragma clang loop unroll(disable)
+	for (i = 0; i < KEPT_PROCESSES; i++)
+		if (is_known(&s->kept[i].known, s))
+			break;
+	if (i >= KEPT_PROCESSES) {
+		s->kept_at++;
+		s->known.mappings_mm = s->mm;
+		s->known.mappings_start_time = s->sample.process_start;
+		s->known.mappings_pid = 0; /* of it there are no mappings */
+		s->known.next_mapping = s->known.mapping_count = 0;
+		return 0;
+	}
+	kept = &s->kept[i];
+	s->kept_at = i;
+	s->known = kept->known;
+	u32 count = s->known.mapping_count;
+	copy_mappings(count, s->mappings, kept->mappings, s->proofs, kept->proofs);
+#pragma clang loop unroll(disable)
+	for (i = 0; i < MAPPING_CACHE_SIZE; i++)
+		if (i >= count && i < used)
+			s->mappings[i].length = s->proofs[i].length = 0;
+	return 0;
+}
+
+/* Makes what is known of the process in the scratch what is used, where mappings may be kept at all. */
+static __always_inline void know_process(const struct scratch *s, u32 walk)
+{
+	if (s->sequence && !is_known(&s->known, s))
+		switch_process(walk);
 }
 
 /* Keeps the mappings of the last sample on this CPU only if the kernel says that they cannot have
@@ -446,10 +511,10 @@ __noinline int find_mapping(u32 walk)
 static __always_inline void revalidate_mappings(struct scratch *s)
 {
 	u64 sequence = s->sequence;
-	bool same = sequence != 0 && s->mappings_mm == s->mm && s->mappings_pid == s->sample.pid &&
-		    s->mappings_epoch == binaries_epoch && s->mappings_start_time == s->sample.process_start;
+	bool same = sequence != 0 && s->known.mappings_mm == s->mm && s->known.mappings_pid == s->sample.pid &&
+		    s->known.mappings_epoch == binaries_epoch && s->known.mappings_start_time == s->sample.process_start;
 
-	if (same && sequence == s->mappings_sequence)
+	if (same && sequence == s->known.mappings_sequence)
 		return;
 #pragma clang loop unroll(disable)
 	for (u32 i = 0; i < MAPPING_CACHE_SIZE; i++) {
@@ -457,10 +522,10 @@ static __always_inline void revalidate_mappings(struct scratch *s)
 			s->proofs[i].length = same ? s->mappings[i].length : 0;
 		s->mappings[i].length = 0;
 	}
-	s->mappings_sequence = sequence;
-	s->mappings_mm = s->mm;
-	s->mappings_pid = s->sample.pid;
-	s->mappings_epoch = binaries_epoch;
-	s->mappings_start_time = s->sample.process_start;
-	s->last_mapping = 0;
+	s->known.mappings_sequence = sequence;
+	s->known.mappings_mm = s->mm;
+	s->known.mappings_pid = s->sample.pid;
+	s->known.mappings_epoch = binaries_epoch;
+	s->known.mappings_start_time = s->sample.process_start;
+	s->known.last_mapping = 0;
 }

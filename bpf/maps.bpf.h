@@ -12,6 +12,7 @@
 #include "wire.h"
 
 #define MAPPING_CACHE_SIZE 8   /* mappings one stack runs through; power of two */
+#define KEPT_PROCESSES 4	       /* the latest on a CPU, of which mappings are kept; power of two */
 #define RECENT_RULES 32	       /* of them, those that are fetched before a walk; power of two */
 #define RULE_SETS 512	       /* of two recent (binary, offset) -> rule each; power of two */
 #define STACK_WINDOW_SIZE 1024 /* bytes of user stack read at once */
@@ -43,6 +44,31 @@ struct mapping_proof {
 	struct binary_key key;
 };
 
+/* Which program a process runs, and how its mappings stood that are kept. */
+struct known_process {
+	struct mm_struct *executable_mm;
+	u64 executable_start_time;
+	u32 executable_exec_id;
+	u32 executable_device;
+	u64 executable_inode;
+	u64 mappings_sequence;
+	u64 mappings_start_time;
+	struct mm_struct *mappings_mm;
+	u32 mappings_pid;
+	u32 mappings_epoch;
+	u32 next_mapping;
+	u32 last_mapping;
+	u32 mapping_count; /* places behind these were not used yet */
+	u32 padding;
+};
+
+/* One that was sampled before others were. */
+struct kept_process {
+	struct known_process known;
+	struct cached_mapping mappings[MAPPING_CACHE_SIZE];
+	struct mapping_proof proofs[MAPPING_CACHE_SIZE];
+};
+
 struct cached_rule {
 	u64 frame; /* file frame word, 0 = empty */
 	struct unwind_rule rule; /* merge applied */
@@ -58,24 +84,11 @@ struct scratch {
 	u64 new_binaries; /* how many slots this walk has given out */
 	u64 unlooked_bytes; /* sent since this walk last asked how full the ring is */
 
-	/* whose executable sample.executable_* were last */
-	struct mm_struct *executable_mm;
-	u64 executable_start_time;
-	u32 executable_exec_id;
-	u32 executable_device;
-	u64 executable_inode;
-
-	/* the process whose mappings are kept, and how its mappings stood */
-	u64 mappings_sequence;
-	u64 mappings_start_time;
-	struct mm_struct *mappings_mm;
-	u32 mappings_pid;
-	u32 mappings_epoch;
-	u32 next_mapping;
-	u32 last_mapping;
+	/* the latest process */
+	struct known_process known;
 
 	u32 recent_count; /* of recent_rules */
-	u32 padding;
+	u32 kept_at;	  /* where the latest process has its place among those kept */
 	u16 recent_rules[RECENT_RULES]; /* which of `rules` the last walk used */
 	u64 recent_stacks[RECENT_STACKS]; /* as `stacks_sent` */
 	struct cached_mapping mappings[MAPPING_CACHE_SIZE];
@@ -123,6 +136,8 @@ struct scratch {
 
 	u64 users __attribute__((aligned(CACHE_LINE))); /* see begin_walk() */
 	struct rule_set rules[RULE_SETS];
+
+	struct kept_process kept[KEPT_PROCESSES]; /* see switch_process() */
 } __attribute__((aligned(4096)));
 
 _Static_assert(__builtin_offsetof(struct scratch, rules) % CACHE_LINE == 8, "a set is on one line of the cache");
@@ -130,7 +145,7 @@ _Static_assert(__builtin_offsetof(struct scratch, rules) % CACHE_LINE == 8, "a s
 /* Of the front of a scratch, what every walk reads before it has written it. */
 #define HOT_SCRATCH_SIZE __builtin_offsetof(struct scratch, mappings[4])
 
-/* Key: number of the walk, see enum walk_class. Size: walk_count. Eight pages each, with the front in one. */
+/* Key: number of the walk, see enum walk_class. Size: walk_count. Nine pages each, with the front in one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

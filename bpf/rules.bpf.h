@@ -91,7 +91,7 @@ __noinline int search_rule(u32 walk, u64 offset)
 
 	if (!s)
 		return -1;
-	struct binary_entry *b = &s->mappings[s->last_mapping & (MAPPING_CACHE_SIZE - 1)].binary;
+	struct binary_entry *b = &s->mappings[s->known.last_mapping & (MAPPING_CACHE_SIZE - 1)].binary;
 	u32 page = (u32)(offset >> UNWIND_PAGE_SHIFT) - b->first_page;
 	s->rule = (struct unwind_rule){};
 	if (page >= b->page_count)

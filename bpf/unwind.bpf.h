@@ -227,7 +227,7 @@ __noinline int unwind_step(u32 walk)
 	if (s->depth >= max_user_frames)
 		return -STACK_END_DEPTH_LIMIT - 1;
 	/* Most frames lie in the mapping of the one before. */
-	int index = s->last_mapping & (MAPPING_CACHE_SIZE - 1);
+	int index = s->known.last_mapping & (MAPPING_CACHE_SIZE - 1);
 	if (s->lookup_pc - s->mappings[index].start >= s->mappings[index].length)
 		index = find_mapping(walk);
 	if ((index < 0 || !s->mappings[index & (MAPPING_CACHE_SIZE - 1)].in_file) &&
@@ -290,7 +290,7 @@ __noinline int unwind_common(u32 walk)
 
 	if (!s || s->is_compat || !may_read_stack(s))
 		return 0;
-	u32 index = s->last_mapping & (MAPPING_CACHE_SIZE - 1);
+	u32 index = s->known.last_mapping & (MAPPING_CACHE_SIZE - 1);
 	u64 pc = s->lookup_pc;
 	if (pc - s->mappings[index].start >= s->mappings[index].length) {
 		int found = find_cached_mapping(walk); /* less code, first */

@@ -21,7 +21,7 @@ static const struct {
 	PART("state, recent stacks", new_binaries, mappings), PART("mappings", mappings, pc),
 	PART("registers", pc, window_base),		      PART("window", window_base, sample),
 	PART("record, frames", sample, trace),		      PART("kernel objects, proofs", trace, users),
-	PART("rules", rules[0], rules[RULE_SETS]),
+	PART("rules", rules, kept),		      PART("kept processes", kept, kept[KEPT_PROCESSES]),
 };
 
 __attribute__((no_sanitize("thread"))) /* what is called at each access must not make any that count */

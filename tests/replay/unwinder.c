@@ -11,6 +11,7 @@
 static struct replay_world *current; /* the world of this walk */
 static struct scratch the_scratch;
 static struct cpu_counters the_counters;
+static u32 kernel_reads; /* of this walk */
 
 int replay_field_exists(const char *field)
 {
@@ -32,6 +33,11 @@ long bpf_probe_read_kernel(void *to, u32 size, const void *address)
 {
 	u64 offset = (u64)address - REPLAY_KERNEL_BASE;
 
+	if ((u64)address - (u64)&the_scratch < sizeof(the_scratch)) { /* what is kept of another process */
+		__builtin_memcpy(to, address, size);
+		return 0;
+	}
+	kernel_reads++;
 	if (offset <= current->kernel_size && size <= current->kernel_size - offset) {
 		__builtin_memcpy(to, current->kernel + offset, size);
 		return 0;
@@ -122,6 +128,10 @@ void replay_unwind(struct replay_world *world, const u64 *registers, struct repl
 	current = world;
 	s->mm = (struct mm_struct *)current->mm;
 	s->sequence = mm_sequence(s->mm);
+	s->sample.pid = 1;
+	s->sample.process_start = current->process_start;
+	kernel_reads = 0;
+	know_process(s, 0);
 	s->sample.flags = 0;
 	s->sample.kernel_frames = 0;
 	s->sample.user_frames = 0;
@@ -131,6 +141,7 @@ void replay_unwind(struct replay_world *world, const u64 *registers, struct repl
 	s->lookup_pc = s->pc;
 	unwind_user(0, s);
 	ret->end = s->sample.end;
+	ret->kernel_reads = kernel_reads;
 	ret->count = s->sample.user_frames;
 	if (ret->count > MAX_USER_FRAMES)
 		__builtin_trap();

@@ -39,6 +39,7 @@ struct replay_world {
 	const unsigned char *kernel; /* bytes at REPLAY_KERNEL_BASE */
 	u64 kernel_size;
 	u64 mm; /* address of the process's struct mm_struct */
+	u64 process_start; /* as another process it is another number */
 	u32 red_black_tree; /* mappings are in one, as before Linux 6.1; otherwise in a maple tree */
 
 	char **chunks; /* of the arena, ARENA_CHUNK_SIZE bytes each; NULL: none there */
@@ -53,6 +54,7 @@ struct replay_stack {
 	u32 end; /* enum stack_end */
 	u32 count;
 	u64 frames[MAX_USER_FRAMES + 1]; /* frame words, leaf first */
+	u32 kernel_reads; /* of kernel objects */
 };
 
 /* Walks from a user-mode interrupt with these registers. State that the kernel side keeps between
