@@ -37,6 +37,12 @@ size_t jit_codes_memory(const struct jit_codes *codes)
 	       (codes->names.capacity + codes->names.bucket_count) * sizeof(uint32_t);
 }
 
+/* A merge holds the old and the new array for a moment: stay at half of the limit. */
+bool jit_codes_are_full(const struct jit_codes *codes)
+{
+	return jit_codes_memory(codes) > codes->memory_limit / 2;
+}
+
 void jit_codes_add(struct jit_codes *codes, uint64_t start, uint64_t size, const char *name,
 		   size_t name_length, uint64_t valid_from, uint32_t lines)
 {
@@ -48,8 +54,7 @@ void jit_codes_add(struct jit_codes *codes, uint64_t start, uint64_t size, const
 		.lines = lines,
 		.generation = ++codes->generation,
 	};
-	/* A merge holds the old and the new array for a moment: stay at half of the limit. */
-	if (jit_codes_memory(codes) > codes->memory_limit / 2 ||
+	if (jit_codes_are_full(codes) ||
 	    strings_add(&codes->names, name, name_length, &piece.name) < 0 ||
 	    array_add(&codes->batch, piece) < 0) {
 		codes->dropped++;

@@ -68,6 +68,9 @@ size_t jit_codes_commit_pieces(const struct jit_codes *codes, size_t added);
 bool jit_codes_find(const struct jit_codes *codes, uint64_t address, uint64_t time,
 		    struct jit_piece *ret);
 
+/* Is there no room for more? There will be none later. */
+bool jit_codes_are_full(const struct jit_codes *codes);
+
 /* Bytes held now. */
 size_t jit_codes_memory(const struct jit_codes *codes);
 void jit_codes_free(struct jit_codes *codes);

@@ -25,6 +25,7 @@ struct jit_map {
 	uint64_t previous_update; /* the last time everything was read */
 	struct jit_statistics statistics;
 	uint64_t added; /* in all */
+	bool is_full;	/* nothing more is read; what stands in the files is unread */
 
 	/* Of the update that is under way: */
 	enum jit_step step;
@@ -88,7 +89,7 @@ void jit_map_begin(struct jit_map *map, uint64_t now, size_t byte_budget)
 		return;
 	map->step = JIT_READ;
 	map->now = now;
-	map->byte_budget = byte_budget;
+	map->byte_budget = map->is_full ? 0 : byte_budget;
 	map->added_before = map->added;
 	map->failed = false;
 	map->result = -ENOENT;
@@ -262,6 +263,9 @@ void jit_map_take_merging(struct jit_map *map, const struct jit_merging *merging
 	statistics->entries = merging->entries;
 	statistics->dropped = merging->dropped;
 	map->added = merging->added;
+	map->is_full = merging->is_full;
+	if (map->is_full)
+		map->byte_budget = 0;
 	map->pending = merging->pending;
 	if (merging->result < 0)
 		map->result = merging->result;

@@ -36,7 +36,7 @@ struct jit_symbol {
 struct jit_statistics {
 	uint64_t entries, bytes_read, bad_lines, dropped; /* dropped: past the limit */
 	uint64_t given_up;     /* 1: jit_map_give_up() */
-	uint64_t bytes_unread; /* of the files as they were at the last look: past the budget, or lost */
+	uint64_t bytes_unread; /* of the files as they were at the last look: past the budget, without room, or lost */
 	uint64_t readings_lost; /* excerpts that no parser child answered for */
 	int result; /* of the last update: 1 news, 0, or -errno (ENOENT: the process writes no map) */
 };

@@ -49,7 +49,7 @@ static bool add_line(const struct merge *m, const struct jit_entry_line *line)
 {
 	struct jit_codes *codes = m->codes;
 	struct jit_line added = {.offset = line->offset, .line = line->line};
-	return jit_codes_memory(codes) <= codes->memory_limit / 2 &&
+	return !jit_codes_are_full(codes) &&
 	       strings_add(&codes->names, m->table->names + line->file, line->file_length,
 			   &added.file) == 0 &&
 	       array_add(&codes->lines, added) == 0;

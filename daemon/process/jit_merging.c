@@ -66,6 +66,7 @@ void jit_merging_run(struct jit_merging *merging)
 	pthread_mutex_lock(&merging->known->lock);
 	merging->bad = jit_merge(codes, &merging->table, merging->format, &merging->pending, merging->times);
 	merging->result = jit_codes_commit(codes);
+	merging->is_full = jit_codes_are_full(codes);
 	merging->entries = codes->base.count + codes->recent.count;
 	merging->added = codes->added;
 	merging->dropped = codes->dropped;

@@ -37,6 +37,7 @@ struct jit_merging {
 	/* When it has run: */
 	uint64_t bad; /* entries that made no sense */
 	int result;   /* of jit_codes_commit() */
+	bool is_full; /* jit_codes_are_full() */
 	uint64_t entries, added, dropped; /* of the known: now, and in all */
 };
 

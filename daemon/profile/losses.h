@@ -59,7 +59,7 @@
 	     "processes forgotten because there were too many")                            \
 	LOSS(jit_lines_bad, 0, "lines and records of JIT maps that were not understood")   \
 	LOSS(jit_entries_dropped, 0, "JIT functions past the memory limit")                \
-	LOSS(jit_bytes_unread, 0, "bytes of JIT maps there was no time to read")           \
+	LOSS(jit_bytes_unread, 0, "bytes of JIT maps there was no time to read, or no room for") \
 	LOSS(jit_readings_lost, 0, "pieces of JIT maps whose parser child died or lied")   \
 	LOSS(jit_maps_hanging, 0, "processes whose JIT map lies on a file system that hangs")
 
