@@ -74,7 +74,7 @@ static __always_inline int enter_interrupted_frame_32(struct scratch *s)
 	s->general[1] = saved[5];
 	s->general[2] = saved[6];
 	s->general[0] = saved[7];
-	s->general_known = 1;
+	s->general_depth = s->depth + 1;
 	s->fp = saved[2];
 	s->sp = saved[3];
 	s->pc = s->lookup_pc = saved[10];

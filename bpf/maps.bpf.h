@@ -21,6 +21,7 @@
 #define RECENT_STACKS 32       /* of them, those that a walk finds in its scratch; power of two */
 #define MAX_SAMPLE_WORDS (MAX_KERNEL_FRAMES + MAX_USER_FRAMES + 1)
 #define CACHE_LINE 64
+#define NO_FRAME ~0U
 #define KERNEL_BLOCK_WORDS 32 /* a node of the maple tree; power of two */
 
 /* An executable mapping of the sampled process with what is known of its file. */
@@ -97,7 +98,7 @@ struct scratch {
 	u64 pc, sp, fp, lr;
 	u64 lookup_pc;	    /* pc, or pc - 1 for a return address */
 	u64 general[16];    /* x86-64: by DWARF number, of a frame whose registers are all known */
-	u32 general_known;
+	u32 general_depth;  /* of the frame of which they are, counted from 1; NO_FRAME: of none */
 	u32 link_known;	    /* arm64: lr belongs to this frame */
 	u32 in_chain;	    /* this frame was found through a frame record */
 	u32 after_kernel_entry; /* 1: registers come from a kernel entry by exec */

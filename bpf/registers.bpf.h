@@ -10,6 +10,12 @@
 static __always_inline int read_stack(struct scratch *s, u64 address);
 static __always_inline int read_stack_word(struct scratch *s, u64 address, u32 word);
 
+/* Is the frame at hand the one whose general registers are known? */
+static __always_inline bool knows_registers(const struct scratch *s)
+{
+	return s->general_depth == s->depth;
+}
+
 #if defined(__TARGET_ARCH_x86)
 
 #define SYSCALL_EXECVE 59
@@ -25,6 +31,8 @@ static __always_inline bool is_compat(const volatile struct user_registers *r)
 {
 	return (r->cs & 0xffff) == USER_CODE_32;
 }
+
+#define GENERAL_SP 7 /* its place in `general` */
 
 static __always_inline u64 heap_stack_pointer(struct pt_regs *ctx)
 {
@@ -71,7 +79,7 @@ static __always_inline void take_registers(struct scratch *s,
 	s->general[13] = r->r13;
 	s->general[14] = r->r14;
 	s->general[15] = r->r15;
-	s->general_known = 1;
+	s->general_depth = 1;
 	s->link_known = 0;
 }
 
@@ -128,7 +136,7 @@ static __always_inline u64 return_address_at(struct unwind_rule rule, u64 cfa)
 static __always_inline int read_return_address(struct scratch *s, struct unwind_rule rule, u64 cfa, u32 word)
 {
 	if (rule.kind == RULE_RETURN_REGISTER) {
-		if (!s->general_known)
+		if (!knows_registers(s))
 			return -STACK_END_REGISTER_LOST - 1;
 		s->word = s->general[RULE_NUMBER(rule.flags) & 15];
 		return 0;
@@ -160,7 +168,7 @@ static __always_inline int enter_interrupted_frame(struct scratch *s)
 	s->general[0] = saved[13];
 	s->general[2] = saved[14];
 	s->general[7] = saved[15];
-	s->general_known = 1;
+	s->general_depth = s->depth + 1;
 	s->fp = saved[10];
 	s->sp = saved[15];
 	s->pc = s->lookup_pc = saved[16];
@@ -173,6 +181,7 @@ static __always_inline int enter_interrupted_frame(struct scratch *s)
 #define SYSCALL_EXECVEAT 281
 #define PSTATE_MODE_MASK 0xf /* 0: EL0 */
 #define PSTATE_32_BIT 0x10
+#define GENERAL_SP 7 /* never asked for: `general` are of no frame */
 
 static __always_inline bool interrupted_user_mode(struct bpf_perf_event_data *ctx)
 {
@@ -217,7 +226,7 @@ static __always_inline void take_registers(struct scratch *s,
 	s->lr = r->regs[30];
 	s->general[0] = r->regs[0];
 	s->link_known = 1;
-	s->general_known = 0;
+	s->general_depth = NO_FRAME;
 }
 
 /* All compilers for arm64 keep frame records. */

@@ -63,7 +63,6 @@ static __always_inline int enter_caller(struct scratch *s, u64 cfa, u64 return_a
 	s->sp = cfa;
 	s->pc = return_address;
 	s->lookup_pc = return_address - 1;
-	s->general_known = 0;
 	s->link_known = 0;
 	return return_address ? 0 : -STACK_END_COMPLETE - 1;
 }
@@ -96,8 +95,8 @@ static __always_inline int follow_frame_pointer(struct scratch *s, bool in_chain
 /* Reads the caller's registers from a frame whose CFA the rule has told. Returns as apply_rule(). */
 static __always_inline int restore_caller(struct scratch *s, struct unwind_rule rule, u64 cfa, u32 word)
 {
-	/* A caller's frame lies above; only a leaf without a frame (arm64) may share the CFA. */
-	if (cfa < s->sp || (cfa == s->sp && !s->link_known))
+	/* A caller's frame lies above; only a leaf whose return address is in a register may share the CFA. */
+	if (cfa < s->sp || (cfa == s->sp && !s->link_known && rule.kind != RULE_RETURN_REGISTER))
 		return -STACK_END_NO_PROGRESS - 1;
 	u64 caller_fp = s->fp;
 	if (rule.flags & (RULE_FP_AT_CFA | RULE_FP_AT_FP)) {
@@ -111,6 +110,25 @@ static __always_inline int restore_caller(struct scratch *s, struct unwind_rule 
 		return r;
 	s->fp = caller_fp;
 	return enter_caller(s, cfa, s->word);
+}
+
+/*
+ * Leaves the register that the CFA is counted from in scratch->word. Once the frame has called another one, only that one
+ * can tell: where the rule says that it saves the register, or, as long as it has not done so or when it has put it back,
+ * in the register itself, which then is one of the interrupted frame. Returns 0, or -1: it is lost.
+ */
+static __always_inline int find_base_register(struct scratch *s, struct unwind_rule rule, u32 word)
+{
+	u64 saved_at = s->sp + rule.fp_offset;
+
+	s->word = s->general[RULE_NUMBER(rule.flags) & 15];
+	if (knows_registers(s))
+		return 0;
+	if (rule.fp_offset >= 0 || rule.flags & (RULE_FP_AT_CFA | RULE_FP_AT_FP))
+		return -1;
+	if (s->general_depth + 1 == s->depth && s->general[GENERAL_SP] > saved_at)
+		return 0;
+	return read_stack_word(s, saved_at, word);
 }
 
 /*
@@ -128,7 +146,7 @@ static __always_inline int apply_rule(struct scratch *s, u32 word)
 	case RULE_END:
 		return -STACK_END_COMPLETE - 1;
 	case RULE_NEW_THREAD:
-		if (!s->general_known && !s->link_known)
+		if (!knows_registers(s) && !s->link_known)
 			return -STACK_END_REGISTER_LOST - 1;
 		if (returned_zero(s))
 			return -STACK_END_COMPLETE - 1;
@@ -142,9 +160,9 @@ static __always_inline int apply_rule(struct scratch *s, u32 word)
 		cfa = s->fp + rule_cfa_offset(rule);
 		break;
 	case RULE_CFA_REGISTER:
-		if (!s->general_known)
+		if (find_base_register(s, rule, word) < 0)
 			return -STACK_END_REGISTER_LOST - 1;
-		cfa = s->general[RULE_NUMBER(rule.flags) & 15] + rule.cfa_offset;
+		cfa = s->word + rule.cfa_offset;
 		break;
 	case RULE_CFA_DEREF_SP:
 	case RULE_CFA_DEREF_FP:

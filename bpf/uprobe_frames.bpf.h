@@ -151,11 +151,13 @@ static __always_inline int leave_trampoline(u32 walk, struct scratch *s, bool is
 	/* In the system call itself its probes may have run or not. */
 	if ((left < 0 || left == TRAMPOLINE_PUSHES - RETURN_ADDRESS_SIZE) &&
 	    find_probed_call(walk, is_interrupted ? TRAMPOLINE_PUSHES : 0) == 0) {
+		s->general_depth = NO_FRAME; /* no step of the walk is made for the trampoline */
 		enter_caller(s, s->sp, s->word);
 		return 0;
 	}
 	if (left < 0 || read_stack(s, s->sp + left) < 0)
 		return -1;
+	s->general_depth = NO_FRAME;
 	enter_caller(s, s->sp + left + RETURN_ADDRESS_SIZE, s->word);
 	return 0;
 }

@@ -35,7 +35,8 @@ enum rule_kind {
 	RULE_END = 1,	    /* return address undefined: entry of the thread */
 	RULE_CFA_SP = 2,    /* CFA = SP + cfa_offset */
 	RULE_CFA_FP = 3,    /* CFA = FP + cfa_offset */
-	RULE_CFA_REGISTER = 4, /* CFA = register `number` + cfa_offset; leaf and signal frames only */
+	RULE_CFA_REGISTER = 4, /* CFA = register `number` + cfa_offset; in a frame that has called another one, only
+				* where fp_offset, below 0, says where from SP on that one saves the register */
 	RULE_CFA_DEREF_SP = 5, /* CFA = *(SP + low 16 bits of cfa_offset) + high 16 bits, both signed */
 	RULE_CFA_DEREF_FP = 6, /* same from FP */
 	RULE_PLT = 7,	    /* CFA = SP + word + ((pc & 15) >= number ? word : 0) */

@@ -7,6 +7,7 @@
 #include "binary/unwind_code.h"
 #include "binary/unwind_gaps.h"
 #include "binary/unwind_go.h"
+#include "binary/unwind_saves.h"
 
 #include <dwarf.h>
 #include <errno.h>
@@ -81,6 +82,8 @@ static int read_all(const struct elf_file *elf, struct unwind_rows *rows,
 		r = unwind_go_read(elf, rows, &statistics->go_functions);
 	else if (r == 0 && elf_file_find_section(elf, ".debug_frame", &section, NULL))
 		r = read_section(elf, &section, true, rows, statistics);
+	if (r == 0)
+		r = unwind_saves_read(elf, rows);
 	if (r == 0)
 		r = unwind_code_read(elf, rows);
 	/* Go's compiler keeps frame pointers: see outside_rule(). */

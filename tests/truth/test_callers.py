@@ -3,7 +3,8 @@
 """
 Who called: a stack that skips a caller, or takes the wrong one, has the right leaf and is wrong all the
 same. Leaf functions without a frame, calls through the PLT and into the vDSO, signal handlers on an
-alternate stack, system calls, and a recursion of which every frame must be there.
+alternate stack, system calls, functions resolved at their first call, vfork(), and a recursion of which every frame
+must be there.
 
     test_callers.py BOLOMETER WORKLOADS
 """
@@ -125,6 +126,34 @@ def recursion_below_a_system_call(bench):
     return check_recursion(bench, "kernel")
 
 
+def is_in_loader_for(sample, caller):
+    """Is the function's next frame one of the loader?"""
+    at = sample.names.index(caller)
+    mapping = sample.frames[at - 1].mapping if at else None
+    return bool(mapping) and mapping.file.rpartition("/")[2].startswith("ld-")
+
+
+def first_calls(bench):
+    """The loader's own frames lead to the call that it resolves, from each of their instructions."""
+    library = bench.workload("liblazy_library.so")[0]
+    samples = complete_samples(bench.record_workload("lazy", 1, library), "lazy")
+    inside = [sample for sample in samples if "lazy_caller" in own_frames(sample)]
+    expect_all("callers of resolved functions", inside,
+               lambda names: names[names.index("lazy_caller") - 1:][:3] == ["call_all", "lazy_caller", "main"]
+               and names[-1] == ENTRY, 300)
+    resolving = [sample for sample in inside if is_in_loader_for(sample, "call_all")]
+    expect(count(resolving) >= count(inside) / 2, f"{count(resolving)} of {count(inside)} in the loader")
+    return f"{count(resolving)} samples resolve a function"
+
+
+def vforks(bench):
+    """Parent and child: the return address is in a register, and the stack pointer is the caller's."""
+    samples = complete_samples(bench.record_workload("vforks", 1), "vforks")
+    inside = [sample for sample in samples if any(name.endswith("vfork") for name in own_frames(sample))]
+    expect_all("callers of vfork", inside, called_by("vfork", "vfork_caller"), 300)
+    return f"{count(inside)} samples"
+
+
 def undescribed_code(bench):
     """Code without unwind information, too large to be followed, that keeps frame pointers."""
     if platform.machine() != "x86_64":
@@ -171,5 +200,5 @@ def safe_mode(bench):
 
 
 if __name__ == "__main__":
-    main([leaves, alternate_signal_stack, system_calls, recursion, recursion_below_a_system_call,
+    main([leaves, alternate_signal_stack, system_calls, recursion, recursion_below_a_system_call, first_calls, vforks,
           undescribed_code, jit_code_without_frame_pointers, safe_mode])
