@@ -19,6 +19,7 @@
 #define UNIT_SHIFT 4
 #define UNIT (1U << UNIT_SHIFT)
 #define LEAST_GAP UNIT
+#define START_FILE_SIZE 256 /* the largest .init or .fini that is taken for one */
 #define FEW_BYTES (256U << 10) /* libraries with loops in assembly have about as much */
 /* A file with more of such code is left alone: its frames would be few among many, and its table late for
  * all. musl has 400 KiB. */
@@ -120,6 +121,20 @@ static bool is_code(const Elf64_Shdr *section)
 	       section->sh_type == SHT_PROGBITS;
 }
 
+/* .init and .fini: the compiler's start files put a function of a few bytes there, without a description. */
+static bool is_of_start_files(const struct gaps *g, const Elf64_Shdr *section)
+{
+	const char *name = elf_file_section_name(g->elf, section);
+	return section->sh_size <= START_FILE_SIZE && (!strcmp(name, ".init") || !strcmp(name, ".fini"));
+}
+
+/* A small section as a whole: the unit that it begins in may be a described function's, too. */
+static int add_section(struct gaps *g, const Elf64_Shdr *section)
+{
+	const unsigned char *bytes = elf_file_range(g->elf, section->sh_offset, section->sh_size);
+	return bytes && section->sh_size ? code_map_add(&g->flow.code, section->sh_addr, bytes, section->sh_size) : 0;
+}
+
 /* Sections that do not overlap have no more bytes than the file. Those of a damaged one may all be the same
  * bytes at other addresses: they must not be searched as often as there are sections. */
 static int add_section_gaps(struct gaps *g, const Elf64_Shdr *section)
@@ -127,7 +142,8 @@ static int add_section_gaps(struct gaps *g, const Elf64_Shdr *section)
 	if (section->sh_size > g->section_budget)
 		return 0;
 	g->section_budget -= section->sh_size;
-	return add_gaps(g, section->sh_addr, section->sh_offset, section->sh_size);
+	return is_of_start_files(g, section) ? add_section(g, section)
+					     : add_gaps(g, section->sh_addr, section->sh_offset, section->sh_size);
 }
 
 static int find_gaps(struct gaps *g)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Starts are known for certain at symbols of functions, at the entry, at .init and .fini, and where calls lead
- * to. They are possible where the code takes an address (lea), or a relocation or .init_array holds it.
+ * to. They are possible where described code jumps to, where the code takes an address (lea), or a relocation or
+ * .init_array holds it.
  *
- * Described code is searched for calls only when it is not much larger than what nobody described, and names
+ * Described code is searched for calls only when it is small or not much larger than what nobody described, and names
  * are read only where there is more of that than the start files of a compiler.
  */
 #include "binary/unwind_starts.h"
@@ -16,8 +17,12 @@
 #include <string.h>
 
 #define ENTRY_SIZE 64 /* longest entry considered */
-/* Described code this many times larger than the rest is not searched for calls into the rest. */
+/* Described code this many times larger than the rest is not searched for calls into the rest, unless it is small: then
+ * that takes a few milliseconds. */
 #define SEARCH_RATIO 16
+#define SMALL_CODE (4UL << 20)
+#define CALL 0xe8
+#define JUMP 0xe9
 /* Less code than the start files of a compiler are not worth reading names for. */
 #define LEAST_FOR_NAMES 1024
 /* Of what a file claims to have, so much is read: the largest programs have some thousand functions in an array,
@@ -132,18 +137,19 @@ static int add_sections(struct starts *s)
 	return r;
 }
 
-/* Where this code calls or takes addresses. */
+/* Where this code calls, jumps to or takes addresses: as others cannot be in a function that is described, a jump out of
+ * it is a call at its end. */
 static int search_code(struct starts *s, const unsigned char *bytes, uint64_t address, uint64_t size)
 {
 	int r = 0;
 	for (uint64_t at = 0; bytes && at < size && r == 0;) {
 		struct x86_instruction i = x86_decode(bytes + at, size - at, address + at);
-		bool call = i.effect == X86_CALL && i.has_target;
+		bool call = i.effect == X86_CALL && i.has_target, jump = i.effect == X86_JUMP && i.has_target;
 		/* A number is no address where code moves. */
 		bool address_taken = i.takes_address && !(i.is_constant && s->elf->type == ET_DYN);
 		if (!i.length)
 			break;
-		if (address_taken || call)
+		if (address_taken || call || jump)
 			r = flow_add_start(s->flow, i.target, call);
 		at += i.length;
 	}
@@ -177,11 +183,12 @@ static bool leads_into_gap(const struct starts *s, const unsigned char *at, uint
 	return may_be_in_gap(s, target) && flow_has(s->flow, target);
 }
 
-/* e8: call */
-static bool may_call_gap(const struct starts *s, const unsigned char *bytes, uint64_t address, uint64_t size)
+/* By an instruction of this byte and a distance. */
+static bool may_lead_into_gap(const struct starts *s, unsigned char opcode, const unsigned char *bytes, uint64_t address,
+			      uint64_t size)
 {
 	const unsigned char *at = bytes, *stop = bytes + size - sizeof(int32_t);
-	for (; at < stop && (at = memchr(at, 0xe8, stop - at)); at++)
+	for (; at < stop && (at = memchr(at, opcode, stop - at)); at++)
 		if (leads_into_gap(s, at + 1, address + (at + 1 - bytes)))
 			return true;
 	return false;
@@ -223,7 +230,8 @@ static bool may_name_gap(const struct starts *s, const unsigned char *bytes, uin
 {
 	if (size <= sizeof(int32_t))
 		return false;
-	return may_call_gap(s, bytes, address, size) || may_take_address_in_gap(s, bytes, address, size) ||
+	return may_lead_into_gap(s, CALL, bytes, address, size) || may_lead_into_gap(s, JUMP, bytes, address, size) ||
+	       may_take_address_in_gap(s, bytes, address, size) ||
 	       (s->elf->type != ET_DYN && may_have_address_in_gap(s, bytes, size));
 }
 
@@ -237,8 +245,9 @@ static int search_described(struct starts *s)
 {
 	const struct unwind_rows *rows = s->rows;
 	uint64_t budget = (uint64_t)s->flow->code.size * SEARCH_RATIO;
+	bool is_small = s->described_size <= SMALL_CODE && s->flow->code.size >= LEAST_FOR_NAMES;
 	int r = 0;
-	if (s->described_size > budget)
+	if (s->described_size > budget && !is_small)
 		return 0;
 	for (size_t i = 0; i < rows->ranges.count && r == 0; i++) {
 		const struct unwind_range *range = &rows->ranges.items[i];
