@@ -17,7 +17,7 @@
 #include "base/text.h"
 
 #define ARTIFACT_MAGIC 0x31545241424f4c42ULL /* "BLOBART1" */
-#define ARTIFACT_VERSION 15
+#define ARTIFACT_VERSION 16
 #define ARTIFACT_MAX_SECTIONS 16
 
 enum artifact_kind {
