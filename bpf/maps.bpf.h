@@ -129,8 +129,8 @@ struct scratch {
 	struct vm_area_struct *area;
 	struct mapping_proof proofs[MAPPING_CACHE_SIZE];
 	u64 fault_address;
-	u64 shift; /* a sample of growth stands for 2^shift of them */
-	u64 fault_weight; /* faults it stands for */
+	u64 fault_order;  /* log2 of the pages that came with it */
+	u64 fault_weight; /* faults that its sample stands for */
 
 	struct binary_key key;
 	struct record_new_binary notice;

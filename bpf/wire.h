@@ -191,6 +191,12 @@ struct record_new_cgroup {
 	char path[CGROUP_PATH_SIZE]; /* from the hierarchy's root; NUL-terminated */
 };
 
+/* How the page faults of a CPU are looked at. */
+struct growth_pace_setting {
+	u32 period;	 /* faults between two runs */
+	u32 small_limit; /* samples of small pages in a tenth of a second */
+};
+
 /* Page faults come so fast on a CPU that the period of its event should be longer. */
 struct record_fast_faults {
 	struct record_header header;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A run of the program that takes no sample costs a microsecond or so, mostly for finding the mapping: some
- * hundred a second and CPU are a few hundredths of a percent of it. A burst is met before the next look: the
- * program asks for a longer period (hurry).
+ * A look reads what the program has counted and fits its pace to that. A burst is met before the next look: the program
+ * asks for a longer period (hurry).
  */
 #include "collect/growth_events.h"
 
@@ -13,13 +12,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define RUNS_PER_SECOND 250
 #define LOOK_INTERVAL_NS (150 * NS_PER_MS) /* the collector calls more often where samples are many */
 #define LEAST_LOOK_NS (100ULL * 1000)	   /* a shorter stretch says nothing of a rate */
 #define LARGE_PAGES_INTERVAL_NS (10 * NS_PER_SECOND) /* an administrator's change is seen then */
-
-/* Primes, so that a program which touches memory in turns of a few pages does not keep in step. */
-static const uint64_t periods[] = {1, 3, 7, 13, 29, 61, 127, 251};
 
 void growth_events_init(struct growth_events *growth, struct programs *programs, struct opener *opener,
 			cpu_change_callback on_change, void *userdata)
@@ -30,17 +25,23 @@ void growth_events_init(struct growth_events *growth, struct programs *programs,
 			on_change, userdata);
 }
 
+static int tell_program(struct growth_events *growth, uint32_t number)
+{
+	const struct growth_pace *pace = &growth->cpus.items[number].pace;
+	return programs_set_growth_pace(growth->programs, number, (uint32_t)pace->period, growth_pace_limit(pace));
+}
+
 int growth_events_start(struct growth_events *growth, struct loop *loop)
 {
-	struct growth_cpu cpu = {.period = 1, .look_ns = monotonic_ns()};
+	struct growth_cpu cpu = {.pace.period = 1, .look_ns = monotonic_ns()};
 	array_free(&growth->cpus);
 	programs_set_large_pages(growth->programs);
 	growth->large_pages_ns = cpu.look_ns;
 	for (int i = 0; i < growth->programs->cpu_count; i++) {
-		cpu.faults = programs_read_counter(growth->programs, (uint32_t)i, COUNTER_GROWTH_FAULTS);
+		programs_read_growth(growth->programs, (uint32_t)i, &cpu.faults, &cpu.samples);
 		int r = array_add(&growth->cpus, cpu);
 		if (r == 0)
-			r = programs_set_growth_period(growth->programs, (uint32_t)i, 1);
+			r = tell_program(growth, (uint32_t)i);
 		if (r < 0)
 			return r;
 	}
@@ -54,42 +55,27 @@ void growth_events_stop(struct growth_events *growth)
 	array_free(&growth->cpus);
 }
 
-uint64_t growth_period_for(uint64_t period, uint64_t faults_per_second)
+static void set_pace(struct growth_events *growth, uint32_t number)
 {
-	uint64_t wanted = faults_per_second / RUNS_PER_SECOND, least = MAX_OF(period / 8, 1UL);
-	/* Not changed for little: each change passes over what was on the way. */
-	if (wanted <= period + period / 2 && wanted >= period / 2)
-		return period;
-	wanted = MAX_OF(wanted, wanted < period ? least : 1UL);
-	for (size_t i = 0; i < ARRAY_LENGTH(periods); i++)
-		if (periods[i] >= wanted)
-			return periods[i];
-	return periods[ARRAY_LENGTH(periods) - 1];
-}
-
-static void set_period(struct growth_events *growth, uint32_t number, uint64_t period)
-{
-	struct growth_cpu *cpu = &growth->cpus.items[number];
-	int r = programs_set_growth_period(growth->programs, number, (uint32_t)period);
+	uint64_t period = growth->cpus.items[number].pace.period;
+	int r = tell_program(growth, number);
 	if (r == 0)
 		r = cpu_events_set_cpu_period(&growth->events, (int)number, period);
 	/* A CPU that is away has no faults either, and begins with every fault when it comes back. */
 	if (r < 0 && r != -ENODEV)
-		log_debug("the period of page faults on CPU %u stays: %s", number, strerror(-r));
-	cpu->period = period;
+		log_debug("the pace of page faults on CPU %u stays: %s", number, strerror(-r));
 }
 
 static void look_at(struct growth_events *growth, uint32_t number, uint64_t now_ns)
 {
-	struct growth_cpu *cpu = &growth->cpus.items[number];
-	uint64_t faults = programs_read_counter(growth->programs, number, COUNTER_GROWTH_FAULTS);
-	uint64_t elapsed = now_ns - cpu->look_ns;
-	uint64_t rate = (faults - cpu->faults) * (uint64_t)NS_PER_SECOND / elapsed;
-	uint64_t period = growth_period_for(cpu->period, rate);
-	cpu->faults = faults;
-	cpu->look_ns = now_ns;
-	if (period != cpu->period)
-		set_period(growth, number, period);
+	struct growth_cpu *cpu = &growth->cpus.items[number], now = *cpu;
+	programs_read_growth(growth->programs, number, &now.faults, &now.samples);
+	now.look_ns = now_ns;
+	bool changed = growth_pace_update(&now.pace, now.faults - cpu->faults, now.samples - cpu->samples,
+					  now_ns - cpu->look_ns);
+	*cpu = now;
+	if (changed)
+		set_pace(growth, number);
 }
 
 void growth_events_hurry(struct growth_events *growth, uint32_t cpu, uint64_t now_ns)

@@ -6,12 +6,13 @@
 #pragma once
 
 #include "collect/cpu_events.h"
+#include "collect/growth_pace.h"
 #include "collect/programs.h"
 
 /* What is known of a CPU's faults. */
 struct growth_cpu {
-	uint64_t period; /* faults between two runs of the program */
-	uint64_t faults; /* at the last look */
+	struct growth_pace pace;
+	uint64_t faults, samples; /* at the last look */
 	uint64_t look_ns; /* when that was, CLOCK_MONOTONIC */
 };
 
@@ -37,6 +38,3 @@ void growth_events_hurry(struct growth_events *growth, uint32_t cpu, uint64_t no
 
 /* Detaches and closes everything. Idempotent. */
 void growth_events_stop(struct growth_events *growth);
-
-/* The period for a rate of faults, given the present one: raised at once, lowered in steps. */
-uint64_t growth_period_for(uint64_t period, uint64_t faults_per_second);

@@ -248,10 +248,11 @@ void programs_set_depth(struct programs *programs, uint32_t frames)
 	programs_publish(programs);
 }
 
-int programs_set_growth_period(struct programs *programs, uint32_t cpu, uint32_t period)
+int programs_set_growth_pace(struct programs *programs, uint32_t cpu, uint32_t period, uint32_t small_limit)
 {
-	int map = bpf_map__fd(programs->skeleton->maps.growth_periods);
-	return bpf_map_update_elem(map, &cpu, &period, BPF_ANY) < 0 ? -errno : 0;
+	struct growth_pace_setting pace = {period, small_limit};
+	int map = bpf_map__fd(programs->skeleton->maps.growth_paces);
+	return bpf_map_update_elem(map, &cpu, &pace, BPF_ANY) < 0 ? -errno : 0;
 }
 
 void programs_set_large_pages(struct programs *programs)

@@ -86,9 +86,9 @@ void programs_set_leaving_out(struct programs *programs, bool leaves_out);
 /* How many user frames of a stack are taken. */
 void programs_set_depth(struct programs *programs, uint32_t frames);
 
-/* How many page faults of a CPU a run of the program stands for: told before its event is. Returns 0 or
- * -errno. */
-int programs_set_growth_period(struct programs *programs, uint32_t cpu, uint32_t period);
+/* How many page faults of a CPU a run of the program stands for, told before its event is, and how many samples of
+ * small pages it may take in a tenth of a second. Returns 0 or -errno. */
+int programs_set_growth_pace(struct programs *programs, uint32_t cpu, uint32_t period, uint32_t small_limit);
 
 /* Tells the programs which large pages the kernel gives out now. */
 void programs_set_large_pages(struct programs *programs);
@@ -109,8 +109,8 @@ const struct bolometer_bpf *programs_with_single_probes(struct programs *program
 /* Sums of all walks since the programs were loaded. */
 void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX]);
 
-/* One of them of one CPU, that of its ticks and page faults; 0 where it cannot be read. */
-uint64_t programs_read_counter(const struct programs *programs, uint32_t cpu, enum counter counter);
+/* Page faults of a CPU and samples of growth, by one system call; unchanged when that fails. */
+void programs_read_growth(const struct programs *programs, uint32_t cpu, uint64_t *faults, uint64_t *samples);
 
 /* Those of each walk apart, as debug messages: one CPU that loses ticks is hard to see in the sums. */
 void programs_log_counters(const struct programs *programs);

@@ -40,10 +40,13 @@ void programs_read_counters(const struct programs *programs, uint64_t counters[C
 	}
 }
 
-uint64_t programs_read_counter(const struct programs *programs, uint32_t cpu, enum counter counter)
+void programs_read_growth(const struct programs *programs, uint32_t cpu, uint64_t *faults, uint64_t *samples)
 {
 	uint64_t values[COUNTER_MAX];
-	return read_walk(programs, cpu, values) < 0 ? 0 : values[counter];
+	if (bpf_map_lookup_elem(bpf_map__fd(programs->skeleton->maps.counters), &cpu, values) < 0)
+		return;
+	*faults = values[COUNTER_GROWTH_FAULTS];
+	*samples = values[COUNTER_GROWTH_SAMPLES];
 }
 
 void programs_log_counters(const struct programs *programs)

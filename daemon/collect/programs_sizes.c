@@ -55,7 +55,7 @@ void programs_size_maps(const struct programs *programs, const struct programs_o
 	bpf_map__set_max_entries(s->maps.ticks, TICK_CPUS + cpus);
 	bpf_map__set_max_entries(s->maps.counters, programs->walk_count);
 	bpf_map__set_max_entries(s->maps.growth_rates, options->growth ? cpus : 1);
-	bpf_map__set_max_entries(s->maps.growth_periods, options->growth ? cpus : 1);
+	bpf_map__set_max_entries(s->maps.growth_paces, options->growth ? cpus : 1);
 	bpf_map__set_max_entries(s->maps.heap_sites, options->heap ? HEAP_SITES : 1);
 	bpf_map__set_max_entries(s->maps.heap_window_sites, options->heap ? HEAP_WINDOW_SITES : 1);
 	uint32_t blocks = options->heap_blocks ? options->heap_blocks : HEAP_BLOCKS;

@@ -67,7 +67,7 @@ static void set_worst_case(struct bolometer_bpf *s)
 	bpf_map__set_max_entries(s->maps.scratches, 1);
 	bpf_map__set_max_entries(s->maps.counters, 1);
 	bpf_map__set_max_entries(s->maps.growth_rates, 1);
-	bpf_map__set_max_entries(s->maps.growth_periods, 1);
+	bpf_map__set_max_entries(s->maps.growth_paces, 1);
 	bpf_map__set_max_entries(s->maps.heap_sites, 64);
 	bpf_map__set_max_entries(s->maps.heap_window_sites, 64);
 	bpf_map__set_max_entries(s->maps.heap_live, 64);

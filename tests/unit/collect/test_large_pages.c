@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel's switches for large pages, in made-up directories; and the period that fits a rate of faults. */
-#include "collect/growth_events.h"
+/* The kernel's switches for large pages, in made-up directories. */
 #include "collect/large_pages.h"
 
 #include <setjmp.h>
@@ -103,22 +102,6 @@ static void a_garbled_size_is_none(void **state)
 	expect_pages(*state, 4096, 0, 0);
 }
 
-static void the_period_follows_the_rate(void **state)
-{
-	assert_int_equal(growth_period_for(1, 0), 1);
-	assert_int_equal(growth_period_for(1, 370), 1);
-	assert_int_equal(growth_period_for(1, 600), 3);
-	assert_int_equal(growth_period_for(1, 5000), 29);
-	assert_int_equal(growth_period_for(1, UINT64_MAX), 251);
-	assert_int_equal(growth_period_for(251, UINT64_MAX), 251);
-	/* It stays for a little more or less. */
-	assert_int_equal(growth_period_for(29, 10000), 29);
-	assert_int_equal(growth_period_for(29, 4000), 29);
-	/* Down in steps, so that a pause in a burst does not begin anew. */
-	assert_int_equal(growth_period_for(61, 0), 7);
-	assert_int_equal(growth_period_for(7, 0), 1);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
@@ -128,7 +111,6 @@ int main(void)
 		TEST(newer_kernels_have_one_for_each_size),
 		TEST(other_page_sizes_count_in_their_own),
 		TEST(a_garbled_size_is_none),
-		TEST(the_period_follows_the_rate),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
