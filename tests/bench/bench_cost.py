@@ -8,7 +8,8 @@ What sampling costs, piece by piece:
                 least program that keeps anything at that rate
     cost        what a busy host loses to sampling: accounted (BPF, interrupts, our own CPU), and measured
                 by switching the clocks off and on every 100 ms while fixed work is counted
-    growth      what a host with few and with many page faults loses to `-e growth`, the same ways
+    growth      what a host with few and with many page faults loses to `-e growth`, the same ways, at first and in
+                the long run
     memory      of all our processes and BPF maps on this host, under a compiler, and with 400 processes
                 that run 300 different binaries
     limit       the same with 2,000 processes and 1,000 binaries under `--max-memory 64MiB`
@@ -169,19 +170,31 @@ def cost(tools, directory):
           f" 100 ms on each CPU, the tenth at either end left out), goal 0.2 %")
 
 
+def difference(long, short):
+    """What a recording did after the time that a shorter one took, its start and end left out."""
+    names = ("bpf_ns", "capture_cpu_ns", "growth_faults", "growth_samples")
+    return {name: long[name] - short[name] for name in names}
+
+
+def show_growth(name, c, seconds):
+    bpf, own = c["bpf_ns"] / 1e9 / seconds / CPUS, c["capture_cpu_ns"] / 1e9 / seconds / CPUS
+    print(f"growth  {name}, {c['growth_faults'] / seconds / CPUS:.0f} a second and CPU: accounted"
+          f" {100 * (bpf + own):.3f} % of CPU time (BPF {100 * bpf:.3f}, our processes {100 * own:.3f}),"
+          f" {c['growth_samples'] / seconds / CPUS:.0f} samples a second and CPU")
+
+
 def growth(tools, directory):
-    seconds, pairs = 8, 40
+    # A CPU is looked at densely for some 14 s: see daemon/collect/growth_pace.h.
+    start, dense, after, pairs = 2, 14, 10, 40
     # A page in 5,000 rounds of some 0.5 us: a host at work. In 10: most of the time is page faults.
     for name, every in (("few faults", 5000), ("many faults", 10)):
-        with bpf_statistics(), load([tools["spin"], directory / "unused", "60", str(every)]):
-            record(tools["bolometer"], directory, 3, "-e", "growth")  # what is parsed once
-            c = record(tools["bolometer"], directory, seconds, "-e", "growth")
-        our_cpu = c["capture_cpu_ns"] - c["first_complete_cpu_ns"]
-        bpf, own = c["bpf_ns"] / 1e9 / seconds / CPUS, our_cpu / 1e9 / seconds / CPUS
+        with bpf_statistics(), load([tools["spin"], directory / "unused", "90", str(every)]):
+            record(tools["bolometer"], directory, start, "-e", "growth")  # what is parsed once
+            runs = [record(tools["bolometer"], directory, seconds, "-e", "growth")
+                    for seconds in (start, start + dense, start + dense + after)]
+        show_growth(f"{name}, at first", difference(runs[1], runs[0]), dense)
+        show_growth(f"{name}, in the long run", difference(runs[2], runs[1]), after)
         mean, half = trimmed_mean(measured(tools, directory, pairs, "-e", "growth", every=every))
-        print(f"growth  {name}, {c['growth_faults'] / seconds / CPUS:.0f} a second and CPU:"
-              f" accounted {100 * (bpf + own):.3f} % of CPU time (BPF {100 * bpf:.3f}, our processes"
-              f" {100 * own:.3f}), {c['growth_samples'] / seconds / CPUS:.0f} samples a second and CPU")
         print(f"        measured {100 * mean:.3f} % +- {100 * half:.3f} (95 %, {pairs} pairs of 100 ms on"
               f" each CPU), goal 0.1 %")
 
