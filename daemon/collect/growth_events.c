@@ -55,11 +55,12 @@ void growth_events_stop(struct growth_events *growth)
 	array_free(&growth->cpus);
 }
 
-static void set_pace(struct growth_events *growth, uint32_t number)
+static void set_pace(struct growth_events *growth, uint32_t number, uint64_t period_before)
 {
 	uint64_t period = growth->cpus.items[number].pace.period;
 	int r = tell_program(growth, number);
-	if (r == 0)
+	/* The event begins a period anew when it is told one, the same or not. */
+	if (r == 0 && period != period_before)
 		r = cpu_events_set_cpu_period(&growth->events, (int)number, period);
 	/* A CPU that is away has no faults either, and begins with every fault when it comes back. */
 	if (r < 0 && r != -ENODEV)
@@ -73,9 +74,10 @@ static void look_at(struct growth_events *growth, uint32_t number, uint64_t now_
 	now.look_ns = now_ns;
 	bool changed = growth_pace_update(&now.pace, now.faults - cpu->faults, now.samples - cpu->samples,
 					  now_ns - cpu->look_ns);
+	uint64_t period_before = cpu->pace.period;
 	*cpu = now;
 	if (changed)
-		set_pace(growth, number);
+		set_pace(growth, number, period_before);
 }
 
 void growth_events_hurry(struct growth_events *growth, uint32_t cpu, uint64_t now_ns)
