@@ -2,14 +2,13 @@
 /*
  * Where the kernel has links of sessions (Linux 6.13), one link holds all probes of a file, and the program says at
  * each call whether it wants to see the return. Elsewhere returns have a link of their own: it is set first, since a
- * call that is met must be seen returning, and goes last.
+ * call that is met must be seen returning. Both go at once, when nothing is counted any more.
  *
  * The kernel sets the points of a link in their order. Those that free are first: a block of which only the allocation
  * is seen would be in use for good.
  */
 #include "collect/heap_points.h"
 
-#include "base/file.h"
 #include "bolometer.skel.h"
 #include "collect/uprobe_multi.h"
 
@@ -53,6 +52,13 @@ int heap_points_attach(struct programs *programs, int file, uint32_t pid, const 
 
 void heap_points_detach(struct heap_attached *links)
 {
-	links->calls = close_fd(links->calls);
-	links->returns = close_fd(links->returns);
+	struct closing_links closing = {0};
+	heap_points_leave(links, &closing);
+	closing_links_close(&closing);
+}
+
+void heap_points_leave(struct heap_attached *links, struct closing_links *closing)
+{
+	closing_links_add(closing, &links->calls);
+	closing_links_add(closing, &links->returns);
 }

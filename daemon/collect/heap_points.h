@@ -3,6 +3,7 @@
 #pragma once
 
 #include "binary/allocator.h"
+#include "collect/closing_links.h"
 #include "collect/programs.h"
 
 struct heap_points {
@@ -25,3 +26,6 @@ int heap_points_attach(struct programs *programs, int file, uint32_t pid, const 
 
 /* Takes them away: waits for the kernel, some 30 ms. */
 void heap_points_detach(struct heap_attached *links);
+
+/* They go with the others there when those are closed. */
+void heap_points_leave(struct heap_attached *links, struct closing_links *closing);

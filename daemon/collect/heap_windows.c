@@ -170,7 +170,8 @@ static void *run(void *argument)
 	}
 	pthread_mutex_unlock(&w->lock);
 	close_all(w);
-	w->statistics.own_ns = thread_cpu_ns(); /* whoever reads that has joined us */
+	/* Whoever reads that has joined us. */
+	w->statistics.own_ns = thread_cpu_ns() + __atomic_load_n(&w->helpers_ns, __ATOMIC_RELAXED);
 	return NULL;
 }
 

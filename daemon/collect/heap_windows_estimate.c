@@ -338,7 +338,7 @@ void heap_windows_get_statistics(struct heap_windows *w, struct heap_windows_sta
 	*ret = w->statistics;
 	ret->period_ns = w->pace.period_ns;
 	if (w->running)
-		ret->own_ns = cpu_of_thread(w->thread);
+		ret->own_ns = cpu_of_thread(w->thread) + __atomic_load_n(&w->helpers_ns, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < w->processes.count; i++) {
 		const struct window_process *p = w->processes.items[i];
 		if (p->has_ended)

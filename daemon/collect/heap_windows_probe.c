@@ -66,9 +66,12 @@ void heap_windows_rest(struct heap_windows *w, const struct window_process *p)
 
 void heap_windows_detach(struct heap_windows *w, struct window_process *p)
 {
+	struct closing_links closing = {0};
 	heap_windows_rest(w, p);
 	for (size_t i = 0; i < p->files.count; i++)
-		heap_points_detach(&p->files.items[i].attached);
+		heap_points_leave(&p->files.items[i].attached, &closing);
+	closing_links_close(&closing);
+	__atomic_fetch_add(&w->helpers_ns, closing.helpers_ns, __ATOMIC_RELAXED);
 }
 
 static int attach(struct heap_windows *w, struct window_process *p, bool frees)
@@ -392,10 +395,16 @@ static bool gives_way(struct heap_windows *w, struct window_process *p)
 	return true;
 }
 
-/* What a window took of both sides since `own_ns` of our CPU time. */
-static void note_price(struct heap_windows *w, const struct window_process *p, const struct opened *o, uint64_t own_ns)
+/* Our CPU time up to now. On the thread itself. */
+static uint64_t own_ns(const struct heap_windows *w)
 {
-	double cost = (double)(thread_cpu_ns() - own_ns) + cost_between(w, p, &o->before, &o->after) +
+	return thread_cpu_ns() + __atomic_load_n(&w->helpers_ns, __ATOMIC_RELAXED);
+}
+
+/* What a window took of both sides since `begin_ns` of our CPU time. */
+static void note_price(struct heap_windows *w, const struct window_process *p, const struct opened *o, uint64_t begin_ns)
+{
+	double cost = (double)(own_ns(w) - begin_ns) + cost_between(w, p, &o->before, &o->after) +
 		      (double)(o->ticks.all + o->ticks.lost) * w->prices.tick;
 	pthread_mutex_lock(&w->lock);
 	heap_pace_note_window(&w->pace, cost);
@@ -407,7 +416,7 @@ static void look_through_window(struct heap_windows *w, struct window_process *p
 	bool survivors = p->number % SURVIVOR_WINDOWS == 1;
 	uint64_t length = survivors ? MAX_OF(p->window_ns, SURVIVOR_WINDOW_NS) : p->window_ns;
 	struct opened opened = {0};
-	uint64_t own_ns = thread_cpu_ns();
+	uint64_t begin_ns = own_ns(w);
 	if (survivors) /* they are few, and each is followed for long */
 		w->counts[p->index].interval = MAX_OF(w->counts[p->index].interval * length / p->window_ns *
 							      WINDOW_SAMPLES / WATCHED_SAMPLES,
@@ -420,7 +429,7 @@ static void look_through_window(struct heap_windows *w, struct window_process *p
 	heap_windows_take_places(w, p, note_window(w, p, survivors, &opened));
 	if (survivors)
 		heap_windows_mark_survivors(w, p);
-	note_price(w, p, &opened, own_ns);
+	note_price(w, p, &opened, begin_ns);
 	follow_pace(w, p);
 	plan_next(w, p, length, &opened);
 	if (is_affordable(w, p))

@@ -121,6 +121,7 @@ struct heap_windows {
 	pthread_cond_t changed;
 	bool running;
 	bool stop; /* atomic */
+	uint64_t helpers_ns; /* atomic; CPU time of threads that closed links for it */
 	uint64_t random;
 
 	/* guarded */
