@@ -223,12 +223,18 @@ static uint64_t next_length(const struct window_process *p, uint64_t hits, bool 
 	return p->quiet_windows >= QUIET_WINDOWS || !p->was_busy ? MIN_OF(4 * window, LONGEST_WINDOW_NS) : window;
 }
 
+/* What calls cost is judged anew. */
+static void forget_recent(struct window_process *p)
+{
+	p->armed_ns = 0;
+	p->recent_cost = p->recent_cpu = p->usual_cpu = 0;
+}
+
 /* Windows that are longer since hardly anything happens are no part of a sum with usual ones: times of which more is
  * looked at would weigh more. So what is known by then becomes final, and what calls cost is judged anew. */
 static void begin_other_lengths(struct heap_windows *w, struct window_process *p)
 {
-	p->armed_ns = 0;
-	p->recent_cost = p->recent_cpu = 0;
+	forget_recent(p);
 	pthread_mutex_lock(&w->lock);
 	p->must_fold = true;
 	pthread_mutex_unlock(&w->lock);
@@ -238,6 +244,11 @@ static void begin_other_lengths(struct heap_windows *w, struct window_process *p
 static bool was_waiting(const struct window_process *p, const struct opened *o)
 {
 	return p->turn_share >= BUSY && o->cpu < BUSY / 4 * (double)o->armed_ns;
+}
+
+static uint64_t longest_window(const struct heap_windows *w, const struct window_process *p)
+{
+	return heap_spending_has_room(&p->spending, w->options.budget) ? LONGEST_WINDOW_NS : WINDOW_NS;
 }
 
 static void plan_next(struct heap_windows *w, struct window_process *p, uint64_t length, const struct opened *o)
@@ -250,6 +261,7 @@ static void plan_next(struct heap_windows *w, struct window_process *p, uint64_t
 		p->was_busy |= hits >= FEW_HITS;
 		p->window_ns = next_length(p, hits, was_late);
 	}
+	p->window_ns = MIN_OF(p->window_ns, longest_window(w, p));
 	pthread_mutex_lock(&w->lock);
 	w->statistics.late += was_late;
 	pthread_mutex_unlock(&w->lock);
@@ -276,10 +288,17 @@ static double all_staying(const struct heap_windows *w, double *ret_dearest)
 	return sum;
 }
 
+/* Have windows met the process asleep, or waiting, that runs at other times? They tell nothing of what it does then. */
+static bool is_unusual(const struct window_process *p)
+{
+	return p->recent_cpu + NEGLIGIBLE_NS < p->usual_cpu / 4;
+}
+
 /* What all calls and frees would cost, were they always probed, has been low for long enough, and the host has room. */
 static bool is_affordable(struct heap_windows *w, struct window_process *p)
 {
-	if (p->armed_ns < JUDGED_ARMED_NS || p->recent_cost > w->options.budget / 2 * p->recent_cpu)
+	if (p->armed_ns < JUDGED_ARMED_NS || p->recent_cost > w->options.budget / 2 * p->recent_cpu ||
+	    is_unusual(p) || !heap_spending_has_room(&p->spending, w->options.budget))
 		return false;
 	double dearest, wanted = p->recent_cost / (double)p->armed_ns * (double)NS_PER_SECOND;
 	pthread_mutex_lock(&w->lock);
@@ -311,6 +330,8 @@ static unsigned note_window(struct heap_windows *w, struct window_process *p, bo
 	p->recent_cost += cost - (double)(o->end.walk_ns - o->begin.walk_ns) +
 			  heap_prices_cost(&w->prices, &frees, p->is_stepped);
 	p->recent_cpu += fmax(o->cpu - ticks - cost, 0);
+	p->usual_cpu += p->turn_share * (double)o->armed_ns;
+	heap_spending_add(&p->spending, all, p->turn_cpu, monotonic_ns());
 	pthread_mutex_lock(&w->lock);
 	unsigned stratum = heap_phase_add(&p->phase, &reading, survivors);
 	p->cost += all;
@@ -326,9 +347,9 @@ static void change_tier(struct heap_windows *w, struct window_process *p)
 {
 	log_debug("heap: process %u: %s", p->pid, p->stays ? "windows from now on" : "all calls are affordable");
 	bool was_staying = p->stays;
+	heap_windows_end_staying(w, p);
 	heap_windows_detach(w, p);
-	p->armed_ns = 0;
-	p->recent_cost = p->recent_cpu = 0;
+	forget_recent(p);
 	/* A window that opened when probes had become dear would always meet what made them so. */
 	p->due_ns = 0;
 	if (p->stays)
@@ -475,9 +496,12 @@ void heap_windows_end_staying(struct heap_windows *w, struct window_process *p)
 {
 	if (!p->stays || !is_attached(p))
 		return;
+	heap_windows_detach(w, p);
 	struct heap_process now = read_counts(w, p);
+	double cost = cost_between(w, p, &p->judged, &now);
+	heap_spending_add(&p->spending, cost, p->judged_cpu, monotonic_ns());
 	pthread_mutex_lock(&w->lock);
-	add_cost(w, p, cost_between(w, p, &p->judged, &now));
+	add_cost(w, p, cost);
 	pthread_mutex_unlock(&w->lock);
 	p->judged = now;
 }
@@ -495,6 +519,7 @@ static void judge_staying(struct heap_windows *w, struct window_process *p)
 	p->looks = 0;
 	p->judged = now;
 	p->judged_cpu = cpu;
+	heap_spending_add(&p->spending, cost, cpu, monotonic_ns());
 	pthread_mutex_lock(&w->lock);
 	add_cost(w, p, cost);
 	p->staying = elapsed > 0 ? cost / elapsed * (double)NS_PER_SECOND : 0;

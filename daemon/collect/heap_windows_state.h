@@ -8,6 +8,7 @@
 #include "collect/heap_phase.h"
 #include "collect/heap_prices.h"
 #include "collect/heap_shares.h"
+#include "collect/heap_spending.h"
 #include "collect/heap_windows.h"
 
 #include <pthread.h>
@@ -88,7 +89,10 @@ struct window_process {
 	uint64_t judged_cpu, judged_ns;
 	unsigned looks; /* since then */
 	ARRAY(struct cohort) cohorts; /* that are followed, the oldest window first */
-	double recent_cost, recent_cpu; /* in windows since the last change, all hits as in one that looks at frees */
+	/* In windows since the last change, all hits as in one that looks at frees; and the CPU time that such windows had
+	 * if they met as much as other times, ns. */
+	double recent_cost, recent_cpu, usual_cpu;
+	struct heap_spending spending;
 
 	/* guarded */
 	ARRAY(struct window_file) added;
@@ -212,7 +216,7 @@ struct window_ticks heap_windows_count_ticks(const struct heap_windows *w, const
 void heap_windows_work_on(struct heap_windows *w, struct window_process *p, bool files_came);
 /* From now on nothing is counted. */
 void heap_windows_rest(struct heap_windows *w, const struct window_process *p);
-/* Before it is detached for good: what its probes that stay have cost since that was looked at last is added. */
+/* Takes probes that stay away, and adds what they have cost since that was looked at last. */
 void heap_windows_end_staying(struct heap_windows *w, struct window_process *p);
 /* Nothing is counted from the beginning of it on. */
 void heap_windows_detach(struct heap_windows *w, struct window_process *p);
