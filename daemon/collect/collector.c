@@ -404,6 +404,7 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 	contexts_get_statistics(c->contexts, &ret->contexts);
 	ret->heap = c->heap.statistics;
 	ret->heap_ended_lost = c->heap_table.ended.lost;
+	ret->heap_totals_unsettled = c->heap_table.unsettled;
 	collector_get_heap_statistics(c, &ret->heap_windows);
 	ret->binaries.pending = c->binaries.pending;
 }

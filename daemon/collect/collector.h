@@ -90,6 +90,7 @@ struct collector_statistics {
 	struct heap_windows_statistics heap_windows;
 	struct heap_probes_statistics heap;
 	uint64_t heap_ended_lost; /* places of ended processes for which there was no room */
+	uint64_t heap_totals_unsettled; /* see heap_table.h: `unsettled` */
 	struct artifact_cache_statistics cache;
 	struct parser_statistics parser;
 };

@@ -433,9 +433,11 @@ void heap_table_fold(struct heap_table *table, uint32_t pid, uint64_t process_st
 		r = for_each_entry(s->maps.heap_live, note_block_of, &fold);
 	for (size_t i = 0; i < fold.blocks.count; i++)
 		heap_table_remove_block(table->programs, &fold.blocks.items[i]);
-	if (r < 0)
+	if (r < 0) {
+		table->unsettled++;
 		log_warning("the heap profile of process %u (0: of all) up to now is not all kept: %s", pid,
 			    strerror(-r));
+	}
 	array_free(&fold.blocks);
 	hash_free(&reader.index);
 	if (ret)

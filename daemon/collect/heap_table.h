@@ -16,6 +16,7 @@ struct heap_table {
 	uint32_t blocks, sites;	   /* the tables' sizes */
 	uint64_t site_count;	   /* when it was last looked at */
 	uint64_t roomy_since_ns;   /* CLOCK_MONOTONIC; 0: not so */
+	uint64_t unsettled; /* times that heap_table_fold() could not read all */
 	/* Of processes, and of programs that another one followed, until heap_table_forget_ended() */
 	struct heap_ended ended;
 	/* Does a process with that number run that started then? NULL: whether any has it is asked. */

@@ -34,6 +34,8 @@
 	     "processes whose allocator is not probed, as their main thread has ended")    \
 	LOSS(heap_ended_lost, c->heap_ended_lost,                                          \
 	     "places of ended processes that are in no heap profile, for lack of room")    \
+	LOSS(heap_totals_unsettled, c->heap_totals_unsettled,                              \
+	     "times that the sums of a process up to a change of its probes were not all kept") \
 	LOSS(contexts_failed, c->contexts.failed,                                          \
 	     "looks at processes whose trace contexts were not found where they say")      \
 	LOSS(contexts_refused, c->contexts.refused,                                        \

@@ -26,6 +26,7 @@
 static struct {
 	size_t key_size, value_size, count;
 	char keys[ROOM][64], values[ROOM][128];
+	bool is_unreadable;
 } maps[MAPS];
 
 int __wrap_bpf_map__fd(const struct bpf_map *map);
@@ -60,6 +61,10 @@ uint32_t __wrap_bpf_map__max_entries(const struct bpf_map *map)
 int __wrap_bpf_map_lookup_batch(int fd, void *in, void *out, void *keys, void *values, uint32_t *count,
 				const struct bpf_map_batch_opts *options)
 {
+	if (maps[fd].is_unreadable) {
+		errno = EIO;
+		return -1;
+	}
 	assert_true(*count >= maps[fd].count);
 	for (size_t i = 0; i < maps[fd].count; i++) {
 		memcpy((char *)keys + i * maps[fd].key_size, maps[fd].keys[i], maps[fd].key_size);
@@ -181,6 +186,25 @@ static void test_fold(void **state)
 	assert_int_equal(maps[1].count + maps[2].count, 0);
 }
 
+/* What could not be read has not become final, and is counted. */
+static void test_unread(void **state)
+{
+	struct heap_table *table = *state;
+	add_place(1000, 1);
+	for (int map = 1; map <= 2; map++) {
+		struct heap_totals totals;
+		maps[map].is_unreadable = true;
+		heap_table_fold(table, PID, 1000, &totals);
+		assert_int_equal(table->unsettled, map);
+		assert_int_equal(totals.list.count, map == 1 ? 0 : 1);
+		array_free(&totals.list);
+		maps[map].is_unreadable = false;
+	}
+	heap_table_fold(table, PID, 1000, NULL);
+	assert_int_equal(table->unsettled, 2);
+	assert_int_equal(maps[1].count + maps[2].count, 0);
+}
+
 static bool runs(void *userdata, uint32_t pid, uint64_t process_start)
 {
 	return pid == PID && process_start == *(uint64_t *)userdata;
@@ -226,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_fold, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_unread, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ended, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_exec, set_up, tear_down),
 	};
