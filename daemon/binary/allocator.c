@@ -32,11 +32,17 @@ static bool has_arguments(const struct allocator_probe *probe)
 	}
 }
 
+/* A return probe where the return address is not takes another word of the stack for it: the program would be lost. */
+static bool has_return(const struct allocator_probe *probe)
+{
+	return probe->role >= ALLOCATOR_FREE || probe->flags & PROBE_CAN_RETURN;
+}
+
 static bool probe_is_sound(const struct allocator_table *table, const struct allocator_probe *probe)
 {
 	return probe->name < table->names_size && probe->kind < ALLOCATOR_KIND_MAX &&
 	       register_is_sound(probe->size) && register_is_sound(probe->count) &&
-	       register_is_sound(probe->pointer) && has_arguments(probe) &&
+	       register_is_sound(probe->pointer) && has_arguments(probe) && has_return(probe) &&
 	       probe->entry <= probe->offset && probe->offset < 1ULL << 63;
 }
 

@@ -52,7 +52,7 @@ enum allocator_probe_flag {
 	/* The kernel emulates the instruction: a tenth of the cost of single-stepping it. */
 	PROBE_EMULATED = 1 << 0,
 	/* The stack pointer (arm64: the link register) is as at the function's entry: a return probe may be set
-	 * through this very point (uprobe.session, or a uretprobe at `offset`). Else only through `entry`. */
+	 * through this very point (uprobe.session, or a uretprobe at `offset`). So it is for all that allocate. */
 	PROBE_CAN_RETURN = 1 << 1,
 	/* May call another probed function of this binary for the same request (realloc(NULL) -> malloc). */
 	PROBE_NESTS = 1 << 2,

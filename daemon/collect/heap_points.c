@@ -18,17 +18,15 @@
 int heap_points_attach(struct programs *programs, int file, uint32_t pid, const struct heap_points *points,
 		   bool frees, struct heap_attached *ret)
 {
-	bool in_session = points->in_sessions && programs->has_sessions;
-	const struct bolometer_bpf *s = in_session ? programs->skeleton : programs_with_single_probes(programs);
+	bool in_session = programs->has_sessions;
+	const struct bolometer_bpf *s = programs->skeleton;
 	struct uprobe_multi_target target = {.file = file,
-					     .offsets = points->returns,
-					     .cookies = points->return_cookies,
-					     .count = points->return_count,
+					     .offsets = points->offsets + points->free_count,
+					     .cookies = points->cookies + points->free_count,
+					     .count = points->count - points->free_count,
 					     .pid = pid,
 					     .returns = true};
 	*ret = (struct heap_attached)HEAP_ATTACHED_NONE;
-	if (!s)
-		return -ENOTSUP;
 	if (!in_session) {
 		int link = uprobe_multi_attach(bpf_program__fd(s->progs.on_allocator_return),
 					       UPROBE_MULTI, &target);
@@ -36,10 +34,10 @@ int heap_points_attach(struct programs *programs, int file, uint32_t pid, const 
 			return link;
 		ret->returns = link;
 	}
-	uint32_t first = frees ? 0 : points->call_count - points->return_count;
-	target.offsets = points->calls + first;
+	uint32_t first = frees ? 0 : points->free_count;
+	target.offsets = points->offsets + first;
 	target.cookies = points->cookies + first;
-	target.count = points->call_count - first;
+	target.count = points->count - first;
 	target.returns = false;
 	int link = uprobe_multi_attach(bpf_program__fd(in_session ? s->progs.on_allocator_session
 								  : s->progs.on_allocator_call),

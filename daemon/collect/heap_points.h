@@ -7,10 +7,8 @@
 #include "collect/programs.h"
 
 struct heap_points {
-	uint64_t calls[ALLOCATOR_MAX_PROBES], cookies[ALLOCATOR_MAX_PROBES]; /* those that free come first */
-	uint64_t returns[ALLOCATOR_MAX_PROBES], return_cookies[ALLOCATOR_MAX_PROBES];
-	uint32_t call_count, return_count; /* as many calls as returns do not free */
-	bool in_sessions; /* every call's return can be seen through the same point */
+	uint64_t offsets[ALLOCATOR_MAX_PROBES], cookies[ALLOCATOR_MAX_PROBES]; /* those that free come first */
+	uint32_t count, free_count; /* all; those that free. The returns of the others are seen through the same points */
 	bool is_stepped;  /* some stand on instructions that the kernel does not emulate */
 };
 

@@ -88,22 +88,16 @@ static void read_files(struct heap_probes *heap)
 
 static void add_point(const struct allocator_probe *probe, uint32_t process, struct heap_points *points)
 {
-	bool can_return = probe->flags & PROBE_CAN_RETURN;
-	uint64_t cookie = heap_probe_cookie(probe, process);
-	points->calls[points->call_count] = probe->offset;
-	points->cookies[points->call_count++] = cookie;
+	points->offsets[points->count] = probe->offset;
+	points->cookies[points->count++] = heap_probe_cookie(probe, process);
+	points->free_count += probe->role == ALLOCATOR_FREE;
 	points->is_stepped |= !(probe->flags & PROBE_EMULATED);
-	if (probe->role == ALLOCATOR_FREE)
-		return;
-	points->in_sessions &= can_return;
-	points->return_cookies[points->return_count] = cookie;
-	points->returns[points->return_count++] = can_return ? probe->offset : probe->entry;
 }
 
 /* Not those of the allocator's own sampler. */
 static void collect_points(const struct binary *binary, uint32_t process, struct heap_points *ret)
 {
-	*ret = (struct heap_points){.in_sessions = true};
+	*ret = (struct heap_points){0};
 	for (uint32_t i = 0; i < binary->probe_count; i++)
 		if (binary->probes[i].role == ALLOCATOR_FREE)
 			add_point(&binary->probes[i], process, ret);
@@ -120,7 +114,7 @@ static void probe_file(struct heap_probes *heap, struct probed_process *p, struc
 	if (!binary->probe_count || binary->file < 0)
 		return;
 	collect_points(binary, p->index, &points);
-	if (!points.return_count)
+	if (points.count == points.free_count)
 		return;
 	int r = p->index ? heap_windows_add(heap->options.windows, p->pid, p->index, binary->file, &points) : -ENOMEM;
 	if (r < 0) {
@@ -132,8 +126,8 @@ static void probe_file(struct heap_probes *heap, struct probed_process *p, struc
 	}
 	p->is_added = true;
 	heap_windows_weigh(heap->options.windows, p->pid, p->factor);
-	heap->statistics.probes += points.call_count + points.return_count;
-	log_debug("process %u: %u functions of %s are probed", p->pid, points.call_count,
+	heap->statistics.probes += points.count;
+	log_debug("process %u: %u functions of %s are probed", p->pid, points.count,
 		  binary->path ? binary->path : "?");
 }
 

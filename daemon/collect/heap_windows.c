@@ -45,14 +45,6 @@ static bool take_added(struct heap_windows *w, struct window_process *p)
 	return any;
 }
 
-/* Before a window is open: it is the price of none. */
-static void load_single_probes(const struct heap_windows *w, const struct window_process *p)
-{
-	for (size_t i = 0; i < p->files.count; i++)
-		if (!p->files.items[i].points.in_sessions)
-			programs_with_single_probes(w->options.programs);
-}
-
 static void close_files(struct heap_windows *w, struct window_process *p)
 {
 	heap_windows_end_staying(w, p);
@@ -155,8 +147,6 @@ static void *run(void *argument)
 		p->must_renew = false;
 		pthread_mutex_unlock(&w->lock);
 		is_missed = is_missed && process_has_ended(p->pid); /* else it is deselected */
-		if (!has_ended && files_came)
-			load_single_probes(w, p);
 		if (has_ended)
 			close_files(w, p);
 		else if (must_renew)

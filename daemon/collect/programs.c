@@ -190,16 +190,9 @@ void programs_close(struct programs *programs)
 {
 	programs_detach_tracepoints(programs);
 	left_out_close(&programs->left_out);
-	single_probes_close(&programs->single_probes);
 	bolometer_bpf__destroy(programs->skeleton);
 	free(programs->settings);
 	*programs = (struct programs){0};
-}
-
-const struct bolometer_bpf *programs_with_single_probes(struct programs *programs)
-{
-	return programs->has_sessions ? single_probes_load(&programs->single_probes, programs->skeleton)
-				      : programs->skeleton;
 }
 
 /* ---- Settings -------------------------------------------------------------------------------- */

@@ -8,7 +8,6 @@
 #include "bpf/wire.h"
 #include "collect/failure.h"
 #include "collect/left_out.h"
-#include "collect/single_probes.h"
 #include "process/cgroup_paths.h"
 
 struct bolometer_bpf;
@@ -40,7 +39,6 @@ struct programs_selection {
 
 struct programs {
 	struct bolometer_bpf *skeleton;
-	struct single_probes single_probes; /* with sessions; else they are the skeleton's */
 	void *settings; /* owned: what the programs were told last, the skeleton's .data.settings */
 	struct tick_settings tick_settings; /* the same, for what every tick asks */
 	struct left_out left_out; /* with options.leave_out */
@@ -101,10 +99,6 @@ int programs_attach_tracepoints(struct programs *programs);
 
 /* Takes away what programs_attach_tracepoints() and programs_watch_oom() attached. Idempotent. */
 void programs_detach_tracepoints(struct programs *programs);
-
-/* The skeleton whose on_allocator_call and on_allocator_return can be attached, loaded by now; by the one thread that sets
- * probes. NULL: they do not load, which is logged. */
-const struct bolometer_bpf *programs_with_single_probes(struct programs *programs);
 
 /* Sums of all walks since the programs were loaded. */
 void programs_read_counters(const struct programs *programs, uint64_t counters[COUNTER_MAX]);

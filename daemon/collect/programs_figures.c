@@ -107,8 +107,9 @@ static bool is_on_allocators(const struct bolometer_bpf *s, const struct bpf_pro
 	       program == s->progs.on_allocator_session;
 }
 
-static uint64_t run_ns_of(const struct bolometer_bpf *s, bool with_allocators)
+uint64_t programs_run_ns(const struct programs *programs, bool with_allocators)
 {
+	const struct bolometer_bpf *s = programs->skeleton;
 	struct bpf_program *program;
 	uint64_t run_ns = 0;
 	bpf_object__for_each_program(program, s->obj) {
@@ -121,10 +122,4 @@ static uint64_t run_ns_of(const struct bolometer_bpf *s, bool with_allocators)
 			run_ns += info.run_time_ns;
 	}
 	return run_ns;
-}
-
-uint64_t programs_run_ns(const struct programs *programs, bool with_allocators)
-{
-	const struct bolometer_bpf *single = single_probes_get(&programs->single_probes);
-	return run_ns_of(programs->skeleton, with_allocators) + (single && with_allocators ? run_ns_of(single, true) : 0);
 }

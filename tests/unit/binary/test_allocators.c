@@ -269,7 +269,7 @@ static struct allocator_probe sound_probe(void)
 {
 	return (struct allocator_probe){.offset = 0x10, .entry = 0x10, .name = 0,
 					.role = ALLOCATOR_MALLOC, .kind = ALLOCATOR_GLIBC,
-					.size = 5, .count = PROBE_NO_REGISTER,
+					.flags = PROBE_CAN_RETURN, .size = 5, .count = PROBE_NO_REGISTER,
 					.pointer = PROBE_NO_REGISTER};
 }
 
@@ -303,6 +303,9 @@ static void test_damage(void **state)
 	assert_int_equal(open_probe(&probe, &facts), -EBADMSG);
 	probe = sound_probe();
 	probe.offset = 0xf;
+	assert_int_equal(open_probe(&probe, &facts), -EBADMSG);
+	probe = sound_probe();
+	probe.flags = PROBE_EMULATED;
 	assert_int_equal(open_probe(&probe, &facts), -EBADMSG);
 	probe = sound_probe();
 	facts.probe_count = 2;
