@@ -347,6 +347,20 @@ static void write_resident(const struct recording_statistics *s, uint64_t value,
 		 text_size(swapped, sizeof(swapped), s->watched_last.swapped));
 }
 
+/* Why a heap profile has nothing: nothing was seen, or of the little that was none was taken. */
+static void write_no_allocations(const struct recording_statistics *s, struct text *out)
+{
+	char calls[32], space[32];
+	uint64_t seen = s->counters[COUNTER_HEAP_ALLOCATIONS];
+	if (seen)
+		text_add(out, "           %s %s seen, of %s, too few for a sample: --heap-interval takes more, --exact all\n",
+			 text_count(calls, sizeof(calls), seen), plural(seen, "call was", "calls were"),
+			 text_size(space, sizeof(space), s->counters[COUNTER_HEAP_BYTES]));
+	else
+		text_add_string(out, "           no call of an allocator was seen: 'bolometer doctor --memory PID' says what can be "
+				     "(Go has its own);\n           -e growth sees memory whatever allocates it\n");
+}
+
 static void write_heap(const struct recording_statistics *s, const struct profile *profile, bool colour,
 		       struct text *out)
 {
@@ -362,8 +376,7 @@ static void write_heap(const struct recording_statistics *s, const struct profil
 		 text_duration(elapsed, sizeof(elapsed), s->elapsed_ns),
 		 text_size(held, sizeof(held), sum_of(profile, "inuse_space")));
 	if (!allocations)
-		text_add_string(out, "           no call of an allocator was seen: 'bolometer doctor --memory PID' says what can be "
-				     "(Go has its own);\n           -e growth sees memory whatever allocates it\n");
+		write_no_allocations(s, out);
 	if (w->windows)
 		text_add(out, "windows    %llu, %llu of them late; %llu %s promoted to probes that "
 			      "stay, %llu demoted; %s may be in use of what windows saw\n",

@@ -162,6 +162,26 @@ static void nothing_sampled_is_explained(void **state)
 	text_free(&line);
 }
 
+/* A heap profile with nothing in it: were there no calls, or too few for a sample? */
+static void heap_without_samples_is_explained(void **state)
+{
+	(void)state;
+	_cleanup_profile_ struct profile *profile = NULL;
+	assert_int_equal(profile_new(&profile), 0);
+	struct profile *profiles[PROFILE_KIND_COUNT] = {[PROFILE_KIND_HEAP] = profile};
+	struct recording_statistics s = {.elapsed_ns = NS_PER_SECOND};
+	struct text none = {0}, few = {0};
+	summary_write(&s, profiles, 99, false, &none);
+	assert_non_null(strstr(none.bytes, "\n           no call of an allocator was seen: "));
+	s.counters[COUNTER_HEAP_ALLOCATIONS] = 1295;
+	s.counters[COUNTER_HEAP_BYTES] = 56 << 10;
+	summary_write(&s, profiles, 99, false, &few);
+	assert_non_null(strstr(few.bytes, "\n           1,295 calls were seen, of 56.0 KiB, too few for a sample: "));
+	assert_null(strstr(few.bytes, "no call"));
+	text_free(&none);
+	text_free(&few);
+}
+
 static void assert_budget(const struct recording_statistics *s, const char *expected)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
@@ -246,6 +266,7 @@ int main(void)
 		cmocka_unit_test(nothing_lost_is_said),
 		cmocka_unit_test(nothing_sampled_is_explained),
 		cmocka_unit_test(files_that_were_not_opened_are_told_apart),
+		cmocka_unit_test(heap_without_samples_is_explained),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
