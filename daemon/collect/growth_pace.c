@@ -6,6 +6,7 @@
 
 #define DENSE_RUNS 250 /* in a second */
 #define SPARSE_RUNS 100
+#define LARGEST_SPARSE_PERIOD 61 /* a longer one would make the bytes in large pages too inexact */
 #define DENSE_LIMIT 4
 #define SPARSE_LIMIT 1
 
@@ -54,7 +55,9 @@ bool growth_pace_update(struct growth_pace *pace, uint64_t faults, uint64_t samp
 	spend(pace, charged_runs(pace, faults, elapsed_ns) * RUN_NS + samples * SAMPLE_NS,
 	      elapsed_ns * EARNED_IN_SECOND_NS / (uint64_t)NS_PER_SECOND);
 	uint64_t rate = faults * (uint64_t)NS_PER_SECOND / elapsed_ns;
-	pace->period = growth_period_for(pace->period, rate, pace->is_sparse ? SPARSE_RUNS : DENSE_RUNS);
+	uint64_t dense = growth_period_for(pace->period, rate, DENSE_RUNS);
+	uint64_t sparse = growth_period_for(pace->period, rate, SPARSE_RUNS);
+	pace->period = pace->is_sparse && sparse <= LARGEST_SPARSE_PERIOD ? sparse : dense;
 	return pace->period != before.period || pace->is_sparse != before.is_sparse;
 }
 

@@ -61,6 +61,20 @@ static void a_long_one_keeps_to_what_it_earns(void **state)
 	}
 }
 
+/* One fault of a period stands for all, and may have brought a large page. */
+static void a_long_period_is_not_made_longer(void **state)
+{
+	(void)state;
+	struct growth_pace pace = {.period = 1};
+	run(&pace, 40000, 60);
+	assert_true(pace.is_sparse);
+	assert_int_equal(pace.period, 251);
+	pace = (struct growth_pace){.period = 1};
+	run(&pace, 2000, 60);
+	assert_true(pace.is_sparse);
+	assert_int_equal(pace.period, 29);
+}
+
 static void few_faults_are_all_looked_at(void **state)
 {
 	(void)state;
@@ -106,6 +120,7 @@ int main(void)
 		cmocka_unit_test(the_period_follows_the_rate),
 		cmocka_unit_test(a_short_recording_is_dense),
 		cmocka_unit_test(a_long_one_keeps_to_what_it_earns),
+		cmocka_unit_test(a_long_period_is_not_made_longer),
 		cmocka_unit_test(few_faults_are_all_looked_at),
 		cmocka_unit_test(quiet_earns_it_back),
 		cmocka_unit_test(a_change_is_told),
