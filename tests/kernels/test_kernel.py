@@ -36,7 +36,6 @@ INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev; mount -t proc proc /proc; mount -t sysfs sys /sys
 export PATH=/bin
-export LD_BIND_NOW=1 # functions that _dl_runtime_resolve_xsave() calls have no complete stacks: its CFA is in rbx
 grep -m 1 -o paca /proc/cpuinfo
 load
 echo "LOAD $?"
