@@ -202,7 +202,7 @@ static void drain(struct collector *c, bool everything)
 	uint64_t now = monotonic_ns();
 	settle_period(c, now);
 	if (c->options.growth && c->attached)
-		growth_events_regulate(&c->growth, now);
+		c->met_news |= growth_events_regulate(&c->growth, now);
 	collector_update_heap(c, now, everything);
 	ring_buffer__consume(c->ring);
 	c->sideband_seen_ns = now;
@@ -227,7 +227,7 @@ void collector_drain(struct collector *c)
 /* Waking up costs more than the samples of a steady host, so it wakes up less often. */
 static int pace(struct collector *c)
 {
-	bool regulates = c->options.heap || c->options.growth || c->settle_ns;
+	bool regulates = c->options.heap || c->settle_ns;
 	c->quiet_drains = c->met_news || regulates ? 0 : c->quiet_drains + 1;
 	c->met_news = false;
 	uint64_t interval = c->quiet_drains < QUIET_DRAINS   ? DRAIN_INTERVAL_NS

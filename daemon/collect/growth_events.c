@@ -67,7 +67,8 @@ static void set_pace(struct growth_events *growth, uint32_t number, uint64_t per
 		log_debug("the pace of page faults on CPU %u stays: %s", number, strerror(-r));
 }
 
-static void look_at(struct growth_events *growth, uint32_t number, uint64_t now_ns)
+/* Returns whether its pace has changed. */
+static bool look_at(struct growth_events *growth, uint32_t number, uint64_t now_ns)
 {
 	struct growth_cpu *cpu = &growth->cpus.items[number], now = *cpu;
 	programs_read_growth(growth->programs, number, &now.faults, &now.samples);
@@ -78,6 +79,7 @@ static void look_at(struct growth_events *growth, uint32_t number, uint64_t now_
 	*cpu = now;
 	if (changed)
 		set_pace(growth, number, period_before);
+	return changed;
 }
 
 void growth_events_hurry(struct growth_events *growth, uint32_t cpu, uint64_t now_ns)
@@ -86,13 +88,15 @@ void growth_events_hurry(struct growth_events *growth, uint32_t cpu, uint64_t no
 		look_at(growth, cpu, now_ns);
 }
 
-void growth_events_regulate(struct growth_events *growth, uint64_t now_ns)
+bool growth_events_regulate(struct growth_events *growth, uint64_t now_ns)
 {
+	bool changed = false;
 	for (uint32_t i = 0; i < growth->cpus.count; i++)
 		if (now_ns - growth->cpus.items[i].look_ns >= (uint64_t)LOOK_INTERVAL_NS)
-			look_at(growth, i, now_ns);
-	if (now_ns - growth->large_pages_ns < (uint64_t)LARGE_PAGES_INTERVAL_NS)
-		return;
-	programs_set_large_pages(growth->programs);
-	growth->large_pages_ns = now_ns;
+			changed |= look_at(growth, i, now_ns);
+	if (now_ns - growth->large_pages_ns >= (uint64_t)LARGE_PAGES_INTERVAL_NS) {
+		programs_set_large_pages(growth->programs);
+		growth->large_pages_ns = now_ns;
+	}
+	return changed;
 }

@@ -30,8 +30,9 @@ void growth_events_init(struct growth_events *growth, struct programs *programs,
 /* As cpu_events_start(). */
 int growth_events_start(struct growth_events *growth, struct loop *loop);
 
-/* Fits the period of each CPU to its faults since the last look; call it several times a second. */
-void growth_events_regulate(struct growth_events *growth, uint64_t now_ns);
+/* Fits the period of each CPU to its faults since the last look; call it several times a second, or each second where
+ * that has changed nothing for a while. Returns whether it has changed anything. */
+bool growth_events_regulate(struct growth_events *growth, uint64_t now_ns);
 
 /* Raises the period of one CPU at once: its faults come very fast. */
 void growth_events_hurry(struct growth_events *growth, uint32_t cpu, uint64_t now_ns);

@@ -37,6 +37,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from bench_cost import clocks_of, slices, trimmed_mean  # noqa: E402
 from bench_record import CPUS, bpf_statistics, counters, end_load_when_stopped, load  # noqa: E402
+from own_cost import Cgroup, program_ns  # noqa: E402
 
 FORKS = """
 import os, time
@@ -56,44 +57,6 @@ AGREE_PAIRS = 150  # of slices of 0.1 s
 AGREE_WITHIN = 0.2
 PRICE = re.compile(r"an interrupt costs (\d+) ns")
 STEP = re.compile(r"budget: a step of ([\d.]+) s cost ([\d.]+) %, ticks ([\d.]+) %")
-
-
-class Cgroup:
-    """Of version 1 (cpuacct) or 2, whichever counts CPU time here."""
-
-    def __init__(self):
-        for top, self.file, self.unit in (("/sys/fs/cgroup/cpuacct", "cpuacct.usage", 1),
-                                          ("/sys/fs/cgroup/cpu,cpuacct", "cpuacct.usage", 1),
-                                          ("/sys/fs/cgroup", "cpu.stat", 1000)):
-            if (pathlib.Path(top) / self.file).exists():
-                self.path = pathlib.Path(top) / f"bolometer-bench-{os.getpid()}"
-                self.path.mkdir()
-                return
-        sys.exit("no cgroup counts CPU time here")
-
-    def enter(self):
-        (self.path / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
-
-    def ns(self):
-        text = (self.path / self.file).read_text(encoding="ascii")
-        return int(re.search(r"\d+", text)[0]) * self.unit
-
-    def remove(self):
-        with contextlib.suppress(OSError):
-            self.path.rmdir()
-
-
-def program_ns(pid):
-    """Run time of the BPF programs that a process has open, each counted once."""
-    times = {}
-    with contextlib.suppress(OSError):
-        for entry in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
-            with contextlib.suppress(OSError):
-                text = entry.read_text(encoding="ascii")
-                if "run_time_ns:" in text:
-                    number = int(re.search(r"prog_id:\s*(\d+)", text)[1])
-                    times[number] = int(re.search(r"run_time_ns:\s*(\d+)", text)[1])
-    return sum(times.values())
 
 
 @contextlib.contextmanager

@@ -34,6 +34,7 @@ import tempfile
 import time
 
 from bench_record import CPUS, bpf_statistics, counters, end_load_when_stopped, load, record
+from own_cost import Cgroup, program_ns
 
 FREQUENCY = 99
 PAIRS = 600
@@ -170,33 +171,37 @@ def cost(tools, directory):
           f" 100 ms on each CPU, the tenth at either end left out), goal 0.2 %")
 
 
-def difference(long, short):
-    """What a recording did after the time that a shorter one took, its start and end left out."""
-    names = ("bpf_ns", "capture_cpu_ns", "growth_faults", "growth_samples")
-    return {name: long[name] - short[name] for name in names}
-
-
-def show_growth(name, c, seconds):
-    bpf, own = c["bpf_ns"] / 1e9 / seconds / CPUS, c["capture_cpu_ns"] / 1e9 / seconds / CPUS
-    print(f"growth  {name}, {c['growth_faults'] / seconds / CPUS:.0f} a second and CPU: accounted"
-          f" {100 * (bpf + own):.3f} % of CPU time (BPF {100 * bpf:.3f}, our processes {100 * own:.3f}),"
-          f" {c['growth_samples'] / seconds / CPUS:.0f} samples a second and CPU")
+def growth_parts(tools, directory, moments):
+    """A recording's BPF time and our processes' CPU time, ns, from each of these seconds to the next, and its counters."""
+    path, cgroup, seen = directory / "x.pb.gz", Cgroup(), []
+    with subprocess.Popen([tools["bolometer"], "record", "-q", "-e", "growth", "-d", f"{moments[-1] + 1}s", "-o", path],
+                          stdin=subprocess.DEVNULL, preexec_fn=cgroup.enter) as run:
+        begin = time.monotonic()
+        for moment in moments:
+            time.sleep(max(0, begin + moment - time.monotonic()))
+            seen.append((program_ns(run.pid), cgroup.ns()))
+    cgroup.remove()
+    parts = [[now - before for now, before in zip(*pair)] for pair in zip(seen[1:], seen)]
+    return parts, counters(path)
 
 
 def growth(tools, directory):
     # A CPU is looked at densely for some 14 s: see daemon/collect/growth_pace.h.
-    start, dense, after, pairs = 2, 14, 10, 40
+    moments, names, pairs = (2, 14, 20, 40), ("at first", "in between", "in the long run"), 40
     # A page in 5,000 rounds of some 0.5 us: a host at work. In 10: most of the time is page faults.
-    for name, every in (("few faults", 5000), ("many faults", 10)):
+    for load_name, every in (("few faults", 5000), ("many faults", 10)):
         with bpf_statistics(), load([tools["spin"], directory / "unused", "90", str(every)]):
-            record(tools["bolometer"], directory, start, "-e", "growth")  # what is parsed once
-            runs = [record(tools["bolometer"], directory, seconds, "-e", "growth")
-                    for seconds in (start, start + dense, start + dense + after)]
-        show_growth(f"{name}, at first", difference(runs[1], runs[0]), dense)
-        show_growth(f"{name}, in the long run", difference(runs[2], runs[1]), after)
+            record(tools["bolometer"], directory, 3, "-e", "growth")  # what is parsed once
+            parts, c = growth_parts(tools, directory, moments)
+        for name, part, seconds in zip(names, parts, (end - begin for begin, end in zip(moments, moments[1:]))):
+            bpf, own = (100 * ns / 1e9 / seconds / CPUS for ns in part)
+            print(f"growth  {load_name}, {name}: accounted {bpf + own:.3f} % of CPU time (BPF {bpf:.3f}, our processes"
+                  f" {own:.3f}), goal 0.1 %")
+        each = moments[-1] * CPUS
+        print(f"        {c['growth_faults'] / each:.0f} faults a second and CPU, {c['growth_samples'] / each:.0f} samples")
         mean, half = trimmed_mean(measured(tools, directory, pairs, "-e", "growth", every=every))
         print(f"        measured {100 * mean:.3f} % +- {100 * half:.3f} (95 %, {pairs} pairs of 100 ms on"
-              f" each CPU), goal 0.1 %")
+              f" each CPU)")
 
 
 def proportional_set_size(pid):

@@ -18,6 +18,8 @@ from recording import Undecided, expect, main
 LARGEST_ERROR = 0.05
 SURE = 4.5
 LARGEST_SAMPLE = 0.02
+LARGE_PAGE = 2 << 20
+MANY_OTHERS = 100
 
 
 def touched(recording, pid, function, kind="growth_space"):
@@ -87,8 +89,11 @@ def large_pages(bench):
     truth = recording.truth
     if truth["large"] < truth["bytes"] // 2:
         return "SKIPPED: this host gives no large pages"
-    return expect_bytes("touch_large_pages", touched(recording, truth["pid"], "touch_large_pages"),
-                        truth["bytes"])
+    found = touched(recording, truth["pid"], "touch_large_pages")
+    # A few hundred faults in all: among so many others each run may stand for more than there are.
+    if not found[0] and recording["growth_faults"] > MANY_OTHERS * truth["bytes"] // LARGE_PAGE:
+        raise Undecided(f"no large page was met among {recording['growth_faults']} page faults")
+    return expect_bytes("touch_large_pages", found, truth["bytes"])
 
 
 def turns(bench):
