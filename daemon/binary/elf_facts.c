@@ -12,6 +12,8 @@
 #include <string.h>
 
 #define NT_GO_BUILD_ID 4 /* cmd/internal/buildid of the Go toolchain: owner "Go" */
+/* Programs have some hundred bytes of notes. A file may claim all of itself, and zeros are notes without end. */
+#define MAX_NOTE_BYTES (1UL << 20)
 
 struct note_range {
 	const unsigned char *bytes;
@@ -54,15 +56,25 @@ static const unsigned char *find_in_range(const struct note_range *range, const 
 	return NULL;
 }
 
+/* What may still be looked at of so many bytes. */
+static size_t take_from(size_t *budget, uint64_t size)
+{
+	size_t taken = MIN_OF(size, (uint64_t)*budget);
+	*budget -= taken;
+	return taken;
+}
+
 const unsigned char *elf_file_find_note(const struct elf_file *elf, const char *owner,
 					uint32_t type, size_t *ret_size)
 {
+	size_t budget = MAX_NOTE_BYTES;
 	Elf64_Phdr segment;
 	for (uint32_t i = 0; elf_file_segment(elf, i, &segment); i++) {
 		struct note_range range = {elf_file_range(elf, segment.p_offset, segment.p_filesz),
 					   segment.p_filesz, segment.p_align == 8 ? 8 : 4};
 		if (segment.p_type != PT_NOTE || !range.bytes)
 			continue;
+		range.size = take_from(&budget, segment.p_filesz);
 		const unsigned char *found = find_in_range(&range, owner, type, ret_size);
 		if (found)
 			return found;
@@ -73,6 +85,7 @@ const unsigned char *elf_file_find_note(const struct elf_file *elf, const char *
 					   section.sh_size, section.sh_addralign == 8 ? 8 : 4};
 		if (section.sh_type != SHT_NOTE || !range.bytes)
 			continue;
+		range.size = take_from(&budget, section.sh_size);
 		const unsigned char *found = find_in_range(&range, owner, type, ret_size);
 		if (found)
 			return found;

@@ -106,7 +106,7 @@ bool elf_file_address_to_offset(const struct elf_file *elf, uint64_t address, ui
 const unsigned char *elf_file_at_address(const struct elf_file *elf, uint64_t address,
 					 size_t *ret_size);
 
-/* First note of this owner and type, in PT_NOTE segments and then in SHT_NOTE sections: its
+/* First note of this owner and type, in PT_NOTE segments and then in SHT_NOTE sections, in the first MiB of them: its
  * description bytes, or NULL. */
 const unsigned char *elf_file_find_note(const struct elf_file *elf, const char *owner,
 					uint32_t type, size_t *ret_size);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "binary/elf_file.h"
 #include "binary/facts.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -46,6 +48,40 @@ static void test_addresses(void **state)
 	assert_ptr_equal(facts_segment_of(&facts, 0x34ff), &facts.segments[0]);
 	assert_ptr_equal(facts_segment_of(&facts, 0x5cff), &facts.segments[2]); /* .bss */
 	assert_null(facts_segment_of(&facts, 0x5d00));
+}
+
+/* A file of notes without names, which are zeros, and a build id so far into them. */
+static bool is_build_id_found(size_t offset)
+{
+	enum { NOTES = 0x1000, SIZE = 2 << 20 };
+	Elf64_Ehdr header = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1}, .e_type = ET_DYN,
+			     .e_machine = EM_X86_64, .e_version = 1, .e_phoff = sizeof(header),
+			     .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 1};
+	Elf64_Phdr notes = {.p_type = PT_NOTE, .p_offset = NOTES, .p_filesz = SIZE, .p_align = 4};
+	struct {
+		Elf64_Nhdr header;
+		char owner[4], id[4];
+	} note = {{.n_namesz = 4, .n_descsz = 4, .n_type = NT_GNU_BUILD_ID}, "GNU", "abcd"};
+	unsigned char *bytes = calloc(1, NOTES + SIZE);
+	struct elf_file elf;
+	size_t size;
+	assert_non_null(bytes);
+	memcpy(bytes, &header, sizeof(header));
+	memcpy(bytes + header.e_phoff, &notes, sizeof(notes));
+	memcpy(bytes + NOTES + offset, &note, sizeof(note));
+	assert_int_equal(elf_file_open(bytes, NOTES + SIZE, &elf), 0);
+	const unsigned char *id = elf_file_find_note(&elf, "GNU", NT_GNU_BUILD_ID, &size);
+	bool found = id && size == 4 && !memcmp(id, "abcd", 4);
+	free(bytes);
+	return found;
+}
+
+static void test_notes_are_searched_within_a_limit(void **state)
+{
+	assert_true(is_build_id_found(0));
+	assert_true(is_build_id_found(1200)); /* zeros are notes of 12 bytes */
+	assert_true(is_build_id_found(1044000));
+	assert_false(is_build_id_found(1572864));
 }
 
 static void test_build_id_text(void **state)
@@ -106,6 +142,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_notes_are_searched_within_a_limit),
 		cmocka_unit_test(test_build_id_text),
 		cmocka_unit_test(test_lies_are_refused),
 		cmocka_unit_test(test_debuglink_cannot_leave_its_directory),
