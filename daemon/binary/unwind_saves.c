@@ -13,11 +13,14 @@
 #include "binary/x86_decode.h"
 
 #define MOST_CALLS 64 /* of a file: glibc's loader has seven */
+/* Of code that is looked at: that loader's is some kilobytes. Ranges of a damaged file may overlap without end. */
+#define MOST_BYTES (1UL << 20)
 
 struct saves {
 	const struct elf_file *elf;
 	struct unwind_rows *rows;
 	unsigned calls; /* looked at */
+	uint64_t budget; /* bytes that may still be */
 };
 
 /* A function as it is described. */
@@ -85,19 +88,34 @@ static uint64_t address_of(const struct saves *s, uint32_t position)
 	return 0;
 }
 
-/* From `start` to `end` of a range, both as it has them. */
-static struct function code_between(const struct saves *s, uint32_t start, uint32_t end)
+/* As ranges count; UINT64_MAX: in none. */
+static uint64_t position_of(const struct saves *s, uint64_t address)
+{
+	for (size_t i = 0; i < s->rows->segments.count; i++) {
+		const struct unwind_segment *segment = &s->rows->segments.items[i];
+		if (address - segment->address < segment->size)
+			return segment->offset + (address - segment->address) - s->rows->base;
+	}
+	return UINT64_MAX;
+}
+
+/* From `start` to `end` of a range, both as it has them; without size where that is too much. */
+static struct function code_between(struct saves *s, uint32_t start, uint32_t end)
 {
 	const unsigned char *code = elf_file_range(s->elf, s->rows->base + start, end - start);
-	return (struct function){code, address_of(s, start), code ? end - start : 0};
+	if (!code || end - start > s->budget)
+		return (struct function){0};
+	s->budget -= end - start;
+	return (struct function){code, address_of(s, start), end - start};
 }
 
 /* The described function that starts at the address; without size: none. */
-static struct function function_at(const struct saves *s, uint64_t address)
+static struct function function_at(struct saves *s, uint64_t address)
 {
+	uint64_t position = position_of(s, address);
 	for (size_t i = 0; i < s->rows->ranges.count; i++) {
 		const struct unwind_range *range = &s->rows->ranges.items[i];
-		if (range->source == UNWIND_FROM_EH_FRAME && address_of(s, range->start) == address)
+		if (range->source == UNWIND_FROM_EH_FRAME && range->start == position)
 			return code_between(s, range->start, range->end);
 	}
 	return (struct function){0};
@@ -152,7 +170,7 @@ static int read_range(struct saves *s, struct unwind_range range)
 
 int unwind_saves_read(const struct elf_file *elf, struct unwind_rows *rows)
 {
-	struct saves s = {.elf = elf, .rows = rows};
+	struct saves s = {.elf = elf, .rows = rows, .budget = MOST_BYTES};
 	bool any = false;
 	for (size_t i = 0; i < rows->rules.count && elf->machine == EM_X86_64 && !any; i++)
 		any = is_of_interest(unwind_rule_of(rows->rules.items[i]));
