@@ -4,19 +4,15 @@
  * without any, switched on and off by turns. Prints what a tick with the program takes from a loop of fixed work,
  * ns, and what one without any takes, ns. Exits with 77 without the rights.
  */
-#include <bpf/bpf.h>
+#include "clock_program.h"
+
 #include <errno.h>
-#include <linux/bpf.h>
-#include <linux/perf_event.h>
 #include <sched.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #define FREQUENCY 4000
 #define PAIRS 60
@@ -48,27 +44,6 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int load_empty(void)
-{
-	struct bpf_insn instructions[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	return bpf_prog_load(BPF_PROG_TYPE_PERF_EVENT, "empty", "GPL", instructions, 2, NULL);
-}
-
-static int open_clock(void)
-{
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE,
-		.size = sizeof(attr),
-		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = 1000000000 / FREQUENCY,
-		.disabled = 1,
-	};
-	return (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
-}
-
 /* What a tick of the clock takes in one pair of slices, ns. */
 static double lose(int event)
 {
@@ -84,8 +59,8 @@ int main(void)
 	cpu_set_t one;
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
-	int program = load_empty();
-	int event = open_clock(), bare = open_clock();
+	int program = load_empty_program();
+	int event = open_clock(0, FREQUENCY), bare = open_clock(0, FREQUENCY);
 	if (program < 0 || event < 0 || bare < 0 || ioctl(event, PERF_EVENT_IOC_SET_BPF, program) < 0 ||
 	    sched_setaffinity(0, sizeof(one), &one) < 0) {
 		fprintf(stderr, "SKIPPED: an empty program on a CPU's clock: %s\n", strerror(errno));

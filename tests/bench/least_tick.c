@@ -7,37 +7,18 @@
  *
  *	least_tick SECONDS
  */
-#include <bpf/bpf.h>
+#include "clock_program.h"
+
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <linux/bpf.h>
-#include <linux/perf_event.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #define FREQUENCY 99
 #define MAX_CPUS 4096
 #define SKIPPED 77
-
-static int load(const char *name, const struct bpf_insn *instructions, size_t count)
-{
-	return bpf_prog_load(BPF_PROG_TYPE_PERF_EVENT, name, "GPL", instructions, count, NULL);
-}
-
-static int load_empty(void)
-{
-	struct bpf_insn instructions[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	return load("empty", instructions, sizeof(instructions) / sizeof(*instructions));
-}
 
 /* Each has a map to itself, for one CPU. */
 static int load_counting(void)
@@ -52,20 +33,15 @@ static int load_counting(void)
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0},
 		{.code = BPF_JMP | BPF_EXIT},
 	};
-	return map < 0 ? -1 : load("counting", instructions, sizeof(instructions) / sizeof(*instructions));
+	return map < 0 ? -1
+		       : load_clock_program("counting", instructions,
+					    sizeof(instructions) / sizeof(*instructions));
 }
 
 /* They run from here to the end of this process. Negative errno. */
 static int run_on_cpu(int program, int cpu)
 {
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE,
-		.size = sizeof(attr),
-		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = 1000000000 / FREQUENCY,
-		.disabled = 1,
-	};
-	int event = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	int event = open_clock(cpu, FREQUENCY);
 	if (event < 0 || ioctl(event, PERF_EVENT_IOC_SET_BPF, program) < 0 ||
 	    ioctl(event, PERF_EVENT_IOC_ENABLE, 0) < 0)
 		return -errno;
@@ -96,7 +72,7 @@ int main(int argc, char **argv)
 	if (argc != 2 || count < 1 || count > MAX_CPUS)
 		return 1;
 	for (int cpu = 0; cpu < count && r == 0; cpu++) {
-		empty[cpu] = load_empty();
+		empty[cpu] = load_empty_program();
 		counting[cpu] = load_counting();
 		r = run_on_cpu(empty[cpu], cpu);
 		if (r == 0)
