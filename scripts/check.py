@@ -36,7 +36,7 @@ SANITIZED_SUITES = {"unit", "fuzz"}
 # Fast and narrow first, so that a mistake shows early; suites not named here come in between.
 FIRST = ["style", "unit", "fuzz", "command"]
 LAST = ["truth", "faults", "kernels"]
-RETRIED = {"truth", "faults"}  # on what they meet of this host
+RETRIED = {"truth", "faults", "kernels"}  # on what they meet of this host or of an emulator
 TAIL_LINES = 30
 MOST_UNSTEADY = 3
 
