@@ -186,7 +186,7 @@ int uprobe_trials_link(enum uprobe_multi_kind kind)
 						     .pid = (uint32_t)getpid()};
 		r = uprobe_multi_attach(counter.program, kind, &target);
 	}
-	_cleanup_fd_ int link = MAX_OF(r, -1);
+	_cleanup_fd_ _unused_ int link = MAX_OF(r, -1);
 	if (r >= 0) {
 		uprobe_trial_emulated(1);
 		r = uprobe_counter_read(&counter, &hits);
