@@ -102,7 +102,7 @@ int line_aranges_assign(const struct line_dwarf *dwarf, const uint64_t *addresse
 {
 	struct cursor section = find_aranges(dwarf->elf);
 	struct arange_set set;
-	while (cursor_left(&section) && next_set(&section, &set))
+	for (uint32_t i = 0; i < LINE_MAX_UNITS && cursor_left(&section) && next_set(&section, &set); i++)
 		if (assign_set(dwarf->dwarf, &set, addresses, count, units) &&
 		    array_add(&listed->offsets, set.unit) < 0)
 			return -ENOMEM;

@@ -17,6 +17,10 @@
 #include <errno.h>
 #include <string.h>
 
+/* A unit's header and one entry without attributes (DWARF 4, section 7.5.1.1): what is shorter is none, and zeros would
+ * be a unit for each four bytes. */
+#define LEAST_UNIT_SIZE 12
+
 struct batch {
 	Dwarf *dwarf;
 	const uint64_t *addresses;
@@ -49,8 +53,11 @@ static void assign_from_units(struct batch *b)
 {
 	Dwarf_Off offset = 0, next;
 	size_t header_size;
-	while (dwarf_nextcu(b->dwarf, offset, &next, &header_size, NULL, NULL, NULL) == 0) {
+	for (uint32_t i = 0; i < LINE_MAX_UNITS; i++) {
 		Dwarf_Die unit;
+		if (dwarf_nextcu(b->dwarf, offset, &next, &header_size, NULL, NULL, NULL) != 0 ||
+		    next < offset + LEAST_UNIT_SIZE)
+			return;
 		if (!line_unit_is_listed(&b->listed, offset) &&
 		    dwarf_offdie(b->dwarf, offset + header_size, &unit)) {
 			Dwarf_Addr base, low, high;
@@ -58,8 +65,6 @@ static void assign_from_units(struct batch *b)
 			while ((cursor = dwarf_ranges(&unit, cursor, &base, &low, &high)) > 0)
 				assign_range(b, low, high, offset + header_size);
 		}
-		if (next <= offset)
-			break;
 		offset = next;
 	}
 }

@@ -9,6 +9,7 @@
 #include "binary/line_dwarf.h"
 
 #include "binary/dwarf_expand.h"
+#include "binary/file_pages.h"
 
 #include <errno.h>
 #include <string.h>
@@ -71,9 +72,14 @@ static int make_headers_writable(int fd, const struct mapped_elf *file)
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t start = elf->sections_offset & ~(page - 1);
 	size_t end = elf->sections_offset + elf->section_count * sizeof(Elf64_Shdr);
-	if (mmap((char *)file->bytes + start, end - start, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd,
-		 (off_t)start) == MAP_FAILED)
+	size_t behind = MIN_OF(round_up(end, page), elf->size);
+	char *bytes = file->bytes;
+	file_pages_remove(bytes, file->size);
+	if (mmap(bytes + start, end - start, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, (off_t)start) ==
+	    MAP_FAILED)
 		return -errno;
+	file_pages_add(bytes, start);
+	file_pages_add(bytes + behind, elf->size - behind);
 	return 0;
 }
 

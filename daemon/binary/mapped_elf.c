@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "binary/mapped_elf.h"
 
+#include "binary/file_pages.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -50,12 +52,15 @@ int mapped_elf_open(int fd, struct mapped_elf *ret)
 		return -errno;
 	ret->bytes = bytes;
 	ret->size = size;
+	file_pages_add(bytes, size);
 	return elf_file_open(bytes, ret->size, &ret->elf);
 }
 
 void mapped_elf_close(struct mapped_elf *file)
 {
-	if (file->bytes)
+	if (file->bytes) {
+		file_pages_remove(file->bytes, file->size);
 		munmap(file->bytes, file->size);
+	}
 	*file = (struct mapped_elf){0};
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "binary/file_pages.h"
 #include "binary/parser_protocol.h"
 #include "binary/sandbox.h"
 
@@ -174,7 +175,9 @@ static int enter_sandbox(const struct parser_setup *setup)
 {
 	struct sandbox_limits limits = {.memory = setup->memory, .file_size = PARSER_MAX_ANSWER};
 	uint32_t layers = 0;
-	int r = sandbox_enter(&limits, PARSER_CHILD_SOCKET, &layers);
+	int r = file_pages_start();
+	if (r == 0)
+		r = sandbox_enter(&limits, PARSER_CHILD_SOCKET, &layers);
 	if (r < 0)
 		return r;
 	struct parser_reply ready = {.id = PARSER_READY_ID, .size = layers};
