@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `bolometer report`: a pprof file as tables and trees. */
+#include "base/expression.h"
 #include "format/leaks_text.h"
 #include "format/lifetimes_text.h"
 #include "format/report_json.h"
@@ -7,7 +8,6 @@
 #include "command/report_source.h"
 
 #include <errno.h>
-#include <regex.h>
 #include <string.h>
 
 #define MAX_NEIGHBOURS 20 /* functions that --function shows in full */
@@ -48,14 +48,15 @@ static const struct command *const self = &command_report;
 
 /* The functions whose names match, the most costly first. */
 static int find_functions(const struct report *report, const char *pattern, uint32_t *found,
-			  size_t *ret_count)
+			  size_t *ret_count, struct text *error)
 {
 	regex_t regex;
 	_cleanup_free_ uint32_t *sorted = NULL;
 	if (report_sort(report, REPORT_BY_CUMULATIVE, &sorted) < 0)
 		return -ENOMEM;
-	if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-		return -EINVAL;
+	int r = expression_compile(pattern, &regex, error);
+	if (r < 0)
+		return r;
 	size_t count = 0;
 	for (size_t i = 0; i < report->functions.count && count < MAX_NEIGHBOURS; i++)
 		if (regexec(&regex, report_name(report, sorted[i]), 0, NULL, 0) == 0)
@@ -70,10 +71,10 @@ static int write_neighbours(const struct report_options *options, const struct r
 {
 	uint32_t found[MAX_NEIGHBOURS];
 	size_t count;
-	int r = find_functions(view->report, options->function, found, &count);
+	_cleanup_(text_free) struct text error = {0};
+	int r = find_functions(view->report, options->function, found, &count, &error);
 	if (r == -EINVAL)
-		return command_usage_error(self, "--function: '%s' is no regular expression",
-					   options->function);
+		return command_usage_error(self, "--function: %s", error.bytes);
 	if (r == 0 && count == 0)
 		return command_error(self, "no function matches '%s'", options->function);
 	if (r == 0 && options->json)
@@ -88,9 +89,10 @@ static int write_neighbours(const struct report_options *options, const struct r
 static int write_source(const struct report_options *options, const struct report_view *view, struct text *out)
 {
 	struct source_request request = {options->source, options->source_path, options->json};
-	int r = report_source(&request, view, out);
+	_cleanup_(text_free) struct text error = {0};
+	int r = report_source(&request, view, out, &error);
 	if (r == -EINVAL)
-		return command_usage_error(self, "--source: '%s' is no regular expression", options->source);
+		return command_usage_error(self, "--source: %s", error.bytes);
 	if (r == -ENOENT)
 		return command_error(self, "no function with a cost matches '%s'", options->source);
 	return r < 0 ? command_error(self, "%s", strerror(-r)) : STATUS_OK;

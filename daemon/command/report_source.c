@@ -189,10 +189,11 @@ static int write_text(const struct source_request *request, const struct report_
 	return out->failed ? -ENOMEM : 0;
 }
 
-int report_source(const struct source_request *request, const struct report_view *view, struct text *out)
+int report_source(const struct source_request *request, const struct report_view *view, struct text *out,
+		  struct text *error)
 {
 	_cleanup_(source_lines_free) struct source_lines lines;
-	int r = source_lines_find(view->profile, view->value, request->pattern, &lines);
+	int r = source_lines_find(view->profile, view->value, request->pattern, &lines, error);
 	if (r == 0 && !lines.functions.count)
 		r = -ENOENT;
 	if (r < 0)

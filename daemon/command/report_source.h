@@ -16,5 +16,6 @@ struct source_request {
 };
 
 /* Appends the listing, view->rows functions at most; as JSON report_json_source(), without the source. Returns 0, -ENOENT when no function matches, -EINVAL for a
- * broken expression, or -ENOMEM. */
-int report_source(const struct source_request *request, const struct report_view *view, struct text *out);
+ * broken expression, with a message in *error, or -ENOMEM. */
+int report_source(const struct source_request *request, const struct report_view *view, struct text *out,
+		  struct text *error);

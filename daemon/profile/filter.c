@@ -2,25 +2,12 @@
 /* See filter.h. Each location is matched once, then each sample is a look at its locations' bits. */
 #include "profile/filter.h"
 
+#include "base/expression.h"
 #include "profile/group_word.h"
 
 #include <errno.h>
-#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int compile(const char *pattern, regex_t *regex, struct text *error)
-{
-	char reason[128];
-	int r = regcomp(regex, pattern, REG_EXTENDED | REG_NOSUB);
-	if (r == 0)
-		return 0;
-	if (r == REG_ESPACE)
-		return -ENOMEM;
-	regerror(r, regex, reason, sizeof(reason));
-	text_add(error, "'%s' is no regular expression: %s", pattern, reason);
-	return -EINVAL;
-}
 
 static bool location_matches(const struct profile *profile, uint32_t index, const regex_t *regex)
 {
@@ -63,7 +50,7 @@ static void cut_samples(struct profile *profile, size_t count)
 static int keep(struct profile *profile, const char *pattern, bool wanted, struct text *error)
 {
 	regex_t regex;
-	int r = compile(pattern, &regex, error);
+	int r = expression_compile(pattern, &regex, error);
 	if (r < 0)
 		return r;
 	_cleanup_(regfree) regex_t owned = regex;
@@ -125,7 +112,7 @@ static int add_condition(const struct profile *profile, const char *text, struct
 	struct condition condition = {.word = group_word_find(word)};
 	int r = group_word_check(profile, word, error);
 	if (r == 0)
-		r = compile(equals + 1, &condition.regex, error);
+		r = expression_compile(equals + 1, &condition.regex, error);
 	if (r < 0)
 		return r;
 	if (array_add(&conditions->list, condition) < 0) {

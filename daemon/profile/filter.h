@@ -7,7 +7,7 @@
 
 /*
  * Keeps the samples with a frame whose name matches `focus`, and drops those with one that matches
- * `ignore`; both are POSIX extended regular expressions that match anywhere in the name, NULL for none.
+ * `ignore`; both are regular expressions (base/expression.h) that match anywhere in the name, NULL for none.
  * Samples keep their order; locations that nothing uses any more stay. Returns 0, -EINVAL with a
  * message in *error for a broken expression, or -ENOMEM.
  */

@@ -3,9 +3,9 @@
 #include "profile/source_lines.h"
 
 #include "base/arithmetic.h"
+#include "base/expression.h"
 
 #include <errno.h>
-#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,13 +179,14 @@ static int find(struct finder *finder, size_t value, const regex_t *regex)
 	return sort(finder->found);
 }
 
-int source_lines_find(const struct profile *profile, size_t value, const char *pattern, struct source_lines *ret)
+int source_lines_find(const struct profile *profile, size_t value, const char *pattern, struct source_lines *ret,
+		      struct text *error)
 {
 	*ret = (struct source_lines){0};
 	regex_t regex;
-	int r = regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB);
-	if (r != 0)
-		return r == REG_ESPACE ? -ENOMEM : -EINVAL;
+	int r = expression_compile(pattern, &regex, error);
+	if (r < 0)
+		return r;
 	_cleanup_(finder_release) struct finder finder = {.profile = profile, .found = ret};
 	r = find(&finder, value, &regex);
 	regfree(&regex);

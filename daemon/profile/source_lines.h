@@ -29,8 +29,9 @@ struct source_lines {
 };
 
 /*
- * The lines of all functions whose names match `pattern`, a POSIX extended regular expression, by sample type `value`.
- * Returns 0, -EINVAL for a broken expression, or -ENOMEM. Free in any case.
+ * The lines of all functions whose names match `pattern` (base/expression.h), by sample type `value`.
+ * Returns 0, -EINVAL for a broken expression, with a message in *error, or -ENOMEM. Free in any case.
  */
-int source_lines_find(const struct profile *profile, size_t value, const char *pattern, struct source_lines *ret);
+int source_lines_find(const struct profile *profile, size_t value, const char *pattern, struct source_lines *ret,
+		      struct text *error);
 void source_lines_free(struct source_lines *lines);

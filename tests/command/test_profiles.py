@@ -298,6 +298,7 @@ def some_processes_of_a_host(bolometer, directory):
                            (["--only", "process=nginx"], 30),
                            (["--only", "process=[(]8[)]"], 20),
                            (["--only", "process.pid=^7$"], 10),
+                           (["--only", r"process.pid=^\d$"], 70),
                            (["--only", "process=nginx", "--only", "process=postgres"], 70),
                            (["--only", "process=nginx", "--only", "thread=worker"], 20),
                            (["--only=thread=worker", "--without=executable=^postgres$"], 20),
