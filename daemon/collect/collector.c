@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 
 /* A disk that spins up takes longer, and its files are then named without their tables. */
+#define FEW_DESCRIPTORS 1024 /* a quiet host has two hundred files that run, maps and events take a hundred */
 #define OPEN_TIMEOUT_NS (2 * NS_PER_SECOND)
 #define ARENA_LIMIT (256ULL << 20)
 #define MAX_BINARIES 8192
@@ -121,14 +122,22 @@ static int open_programs(struct collector *c, struct collect_failure *failure)
 	return r < 0 ? r : collector_apply_selection(c, failure);
 }
 
-/* A descriptor a binary: the default soft limit of 1024 is too few for a large host. */
+/* A descriptor a binary: the default soft limit of 1024 is too few for a large host. Where even the hard one is small,
+ * what comes of it is said now: everything from here on may fail by it. */
 static void raise_descriptor_limit(void)
 {
 	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	if (limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
+	if (limit.rlim_cur < FEW_DESCRIPTORS)
+		log_warning("only %llu files may be open at once, and each program and library needs one: some will have "
+			    "neither tables nor names. Allow more: ulimit -n 4096, LimitNOFILE= of a systemd unit, --ulimit "
+			    "nofile=4096 of a container",
+			    (unsigned long long)limit.rlim_cur);
 }
 
 /* NULL when there is none: a recording works without. */
@@ -389,7 +398,8 @@ void collector_get_statistics(struct collector *c, struct collector_statistics *
 					     .rejected_growth = c->rejected_growth,
 					     .rejected_growth_bytes = c->rejected_growth_bytes,
 					     .bad_records = c->bad_records,
-					     .safe_mode = c->safe_mode};
+					     .safe_mode = c->safe_mode,
+					     .in_pid_namespace = c->programs.in_pid_namespace};
 	programs_read_counters(&c->programs, ret->counters);
 	ret->drained_ns = c->sideband_seen_ns;
 	ret->bpf_ns = programs_run_ns(&c->programs, true);

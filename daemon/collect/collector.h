@@ -80,6 +80,7 @@ struct collector_statistics {
 	uint64_t rejected_growth_bytes;
 	uint64_t bad_records;	   /* not understood: wrong size, version or kind */
 	unsigned safe_mode;	   /* what is left out: bits of enum safe_mode_feature */
+	bool in_pid_namespace;	   /* of our own: files and names of processes outside it are out of reach */
 	uint64_t bpf_ns, map_bytes;
 	uint64_t drained_ns; /* when the rings were last read, CLOCK_MONOTONIC */
 	uint64_t code_forgotten; /* names of generated code, as generated_code.h has it */

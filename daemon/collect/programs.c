@@ -139,6 +139,12 @@ static int fail_load(struct collect_failure *failure, int error)
 				    "the kernel refused to load the BPF programs: %s. Run as root, or "
 				    "with the capabilities BPF and PERFMON; `bolometer doctor` says more",
 				    strerror(-error));
+	struct rlimit files;
+	if (error == -EMFILE && getrlimit(RLIMIT_NOFILE, &files) == 0)
+		return collect_fail(failure, error,
+				    "the BPF programs do not load: only %llu files may be open at once. Allow more: ulimit "
+				    "-n 4096",
+				    (unsigned long long)files.rlim_cur);
 	return collect_fail(failure, error,
 			    "the BPF programs do not load: %s. `bolometer doctor` says what this kernel "
 			    "lacks, `-v` prints the verifier's words",

@@ -18,6 +18,7 @@
 #define TOP_FUNCTIONS 5
 #define FEW_TICKS 20
 #define MAX_REASONS 4 /* of truncation, the largest first */
+#define NOTED_PART 20 /* a twentieth of all stacks is worth a cause */
 
 static const char *const end_names[] = {
 #define NAME(id, text) text,
@@ -104,6 +105,14 @@ static size_t largest_end(const struct recording_statistics *s, const bool *take
 	return largest;
 }
 
+/* A container whose pid namespace is its own sees the ticks of the whole host, and the files of its own processes. */
+static void write_outside(const struct recording_statistics *s, uint64_t truncated, uint64_t all, struct text *out)
+{
+	if (s->in_pid_namespace && s->losses.processes_unnamed && truncated * NOTED_PART >= all)
+		text_add_string(out, "           processes outside this container have no tables and no names: share the host's pid "
+				     "namespace\n           (docker run --pid=host, hostPID: true in Kubernetes)\n");
+}
+
 static void write_ends(const struct recording_statistics *s, struct text *out)
 {
 	uint64_t all = 0, truncated = 0;
@@ -125,6 +134,7 @@ static void write_ends(const struct recording_statistics *s, struct text *out)
 			 end_names[end]);
 	}
 	text_add_char(out, '\n');
+	write_outside(s, truncated, all, out);
 }
 
 struct loss_line {

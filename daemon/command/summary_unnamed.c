@@ -104,9 +104,10 @@ static void write_unopened(const struct recording_statistics *s, const struct pr
 	}
 	if (unopened && unopened * NOTED_PART >= frames->all)
 		text_add(out,
-			 "           %s in files that could not be opened: the process was gone, or other users' need root or "
-			 "CAP_SYS_PTRACE\n",
-			 text_share(share, sizeof(share), (double)unopened, (double)frames->all));
+			 "           %s in files that could not be opened: %s\n",
+			 text_share(share, sizeof(share), (double)unopened, (double)frames->all),
+			 s->in_pid_namespace ? "the process was gone, or is outside this container"
+					     : "the process was gone, or other users' need root or CAP_SYS_PTRACE");
 }
 
 static void write_unnamed_files(const struct recording_statistics *s, const struct profile *profile, struct text *out)

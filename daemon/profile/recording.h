@@ -112,6 +112,7 @@ struct recording_statistics {
 	uint64_t heap_places; /* told in profiles of the heap: each as often as it was */
 	uint64_t dropped_samples;	  /* reached userspace but not the aggregate (limits) */
 	unsigned safe_mode;		  /* what is left out: bits of enum safe_mode_feature */
+	bool in_pid_namespace;		  /* of our own: of processes outside it no file can be opened */
 	uint64_t not_taken, not_taken_ns; /* left out by a strategy; the time without factors */
 	uint64_t growth_not_taken, growth_not_taken_bytes; /* the same of growth */
 	uint64_t untimed_samples;	  /* in the aggregate without their time (limit) */

@@ -164,6 +164,7 @@ void recording_get_statistics(struct recording *r, struct recording_statistics *
 		.phases = r->phases,
 		.heap_windows = c.heap_windows,
 		.safe_mode = c.safe_mode,
+		.in_pid_namespace = c.in_pid_namespace,
 		.frequency = r->rate,
 	};
 	recording_get_budget(r, &ret->budget);

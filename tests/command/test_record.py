@@ -365,6 +365,16 @@ def with_few_rights(bolometer):
         expect(wanted in result.stderr, "and the kernel's", result)
 
 
+def few_descriptors(bolometer):
+    """They do not suffice for the maps, or not for the files that run: it is told before what comes of it."""
+    with tempfile.TemporaryDirectory() as directory:
+        for limit, status, said in ((10, 1, b"do not load: only 10 files may be open at once. Allow more: ulimit -n"),
+                                    (256, 0, b"only 256 files may be open at once, and each program and library")):
+            result = subprocess.run(["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", bolometer.path, "record", "-q", "-d",
+                                     "100ms", "-o", "x.pb.gz"], cwd=directory, stderr=subprocess.PIPE, check=False)
+            expect(result.returncode == status and said in result.stderr, f"{limit} files", result)
+
+
 def without_rights(bolometer):
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o777)
@@ -389,4 +399,5 @@ if __name__ == "__main__":
           thread_without_a_name, ends_with_its_processes, told_to_end_too_late, lambdas_have_the_names_of_their_scopes,
           default_output, standard_output, outputs_are_checked_before, longest_name, full_file_system,
           old_file_survives_failure, signals_end_a_capture, signals_reach_the_command, signals_on_a_terminal,
-          duration_and_command, budget_that_is_not_kept, nothing_to_profile, program_that_is_a_link, with_few_rights, without_rights], needs_root=True)
+          duration_and_command, budget_that_is_not_kept, nothing_to_profile, program_that_is_a_link, few_descriptors, with_few_rights,
+          without_rights], needs_root=True)

@@ -103,6 +103,27 @@ static void summary_says_everything(void **state)
 	text_free(&out);
 }
 
+/* In a container whose pid namespace is its own; in one that has only its own processes on the CPUs nothing is wrong. */
+static void processes_outside_a_container_are_told(void **state)
+{
+	static const struct {
+		bool in_namespace;
+		uint64_t unnamed, cut;
+		bool told;
+	} cases[] = {{true, 3, 90, true}, {true, 3, 5, true}, {true, 3, 4, false}, {true, 0, 90, false}, {false, 3, 90, false}};
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		_cleanup_profile_ struct profile *profile = some_profile();
+		struct recording_statistics s = {.in_pid_namespace = cases[i].in_namespace,
+						 .losses = {.processes_unnamed = cases[i].unnamed}};
+		s.ends[STACK_END_COMPLETE] = 100 - cases[i].cut;
+		s.ends[STACK_END_TABLES_NOT_READY] = cases[i].cut;
+		struct text out = {0};
+		write_summary(&s, profile, &out);
+		assert_int_equal(strstr(out.bytes, "--pid=host") != NULL, cases[i].told);
+		text_free(&out);
+	}
+}
+
 static void nothing_lost_is_said(void **state)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
@@ -263,6 +284,7 @@ int main(void)
 		cmocka_unit_test(counts_and_shares),
 		cmocka_unit_test(summary_says_everything),
 		cmocka_unit_test(budget_that_was_not_kept_is_said),
+		cmocka_unit_test(processes_outside_a_container_are_told),
 		cmocka_unit_test(nothing_lost_is_said),
 		cmocka_unit_test(nothing_sampled_is_explained),
 		cmocka_unit_test(files_that_were_not_opened_are_told_apart),
