@@ -19,8 +19,8 @@
 #include <sys/resource.h>
 
 /* A disk that spins up takes longer, and its files are then named without their tables. */
-#define FEW_DESCRIPTORS 1024 /* a quiet host has two hundred files that run, maps and events take a hundred */
 #define OPEN_TIMEOUT_NS (2 * NS_PER_SECOND)
+#define FEW_DESCRIPTORS 1024 /* a quiet host has two hundred files that run, maps and events take a hundred */
 #define ARENA_LIMIT (256ULL << 20)
 #define MAX_BINARIES 8192
 #define RING_BYTES_PER_CPU (64U << 10)
