@@ -125,9 +125,11 @@ static void add_text(struct text *line, enum log_level level, const char *messag
 	static const char *const names[] = {"error: ", "warning: ", "", "debug: "};
 	static const int priorities[] = {3, 4, 6, 7}; /* syslog(3) */
 	if (has_priorities)
-		text_add(line, "<%d>%s\n", priorities[level], message);
+		text_add(line, "<%d>", priorities[level]);
 	else
-		text_add(line, "bolometer: %s%s\n", names[level], message);
+		text_add(line, "bolometer: %s", names[level]);
+	text_add_printable(line, message); /* a name of somebody's must not look like a line of ours */
+	text_add_char(line, '\n');
 }
 
 void log_message(enum log_level level, const char *format, ...)

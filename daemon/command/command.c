@@ -30,11 +30,26 @@ static const struct command *const commands[] = {
 #define LARGEST_ON_HEAP (256 << 10)
 #define USAGE_HINT "Try 'bolometer %s --help'.\n"
 
+/* What it tells of may be a name in somebody's file. */
 static void print_message(const struct command *command, const char *format, va_list arguments)
 {
-	fprintf(stderr, "bolometer %s: ", command->name);
-	vfprintf(stderr, format, arguments);
-	fputc('\n', stderr);
+	_cleanup_free_ char *message = NULL;
+	struct text line = {0};
+	if (vasprintf(&message, format, arguments) < 0)
+		message = NULL; /* it is undefined then */
+	text_add(&line, "bolometer %s: ", command->name);
+	text_add_printable(&line, message ? message : strerror(ENOMEM));
+	text_add_char(&line, '\n');
+	fputs(line.bytes && !line.failed ? line.bytes : "bolometer: out of memory\n", stderr);
+	text_free(&line);
+}
+
+void command_tell(const struct command *command, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	print_message(command, format, arguments);
+	va_end(arguments);
 }
 
 int command_error(const struct command *command, const char *format, ...)

@@ -43,11 +43,14 @@ const struct command *const *command_list(size_t *ret_count);
 bool command_parse(const struct command *command, void *target, int argc, char **argv,
 		   struct option_words *words, int *ret_status);
 
-/* Prints "bolometer COMMAND: message" on standard error, and where to get help. Returns
- * STATUS_USAGE. */
+/* Prints "bolometer COMMAND: message" on standard error, one line without control characters: it may hold what somebody's
+ * file says. */
+void command_tell(const struct command *command, const char *format, ...) _printf_(2, 3);
+
+/* As command_tell(), and where to get help. Returns STATUS_USAGE. */
 int command_usage_error(const struct command *command, const char *format, ...) _printf_(2, 3);
 
-/* Prints "bolometer COMMAND: message" on standard error. Returns STATUS_ERROR. */
+/* As command_tell(). Returns STATUS_ERROR. */
 int command_error(const struct command *command, const char *format, ...) _printf_(2, 3);
 
 /* Writes the text to standard output and frees it. Notices a full disk, which printf would hide.

@@ -237,9 +237,8 @@ static int capture(struct record *record)
 		fputs("\r\033[K", stderr);
 	record->progress = loop_remove(record->progress); /* the command may go on: it is waited for */
 	if (awaited_have_ended(&record->processes) && !record->options.quiet)
-		fprintf(stderr, "bolometer record: %s\n", record->options.pids.list.count > 1
-								  ? "the processes have ended"
-								  : "the process has ended");
+		command_tell(&command_record, "%s", record->options.pids.list.count > 1 ? "the processes have ended"
+											 : "the process has ended");
 	if (r == 0)
 		r = recording_stop(record->recording);
 	if (r < 0)
@@ -273,8 +272,8 @@ static int finish(struct record *record)
 static int wait_for_workload(struct record *record)
 {
 	if (!record->workload.ended) {
-		fprintf(stderr, "bolometer record: waiting for '%s' (%d) to end\n",
-			record->command_line[0], (int)record->workload.pid);
+		command_tell(&command_record, "waiting for '%s' (%d) to end", record->command_line[0],
+			     (int)record->workload.pid);
 		if (watch_signals(record) == 0)
 			loop_run(record->loop);
 	}

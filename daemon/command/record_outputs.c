@@ -122,11 +122,12 @@ static void write_victim(const struct record_outputs *outputs, const struct reco
 		return;
 	}
 	int r = output_write(&output, victim->profiles[kind]);
+	fputc('\r', stderr); /* over the line of the progress */
 	if (r < 0)
 		command_error(&command_record, "cannot write %s: %s", path, strerror(-r));
 	else
-		fprintf(stderr, "\rbolometer record: process %u (%s) was killed for lack of memory: wrote %s\n",
-			victim->pid, victim->name, path);
+		command_tell(&command_record, "process %u (%s) was killed for lack of memory: wrote %s", victim->pid,
+			     victim->name, path);
 	output_close(&output);
 }
 

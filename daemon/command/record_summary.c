@@ -293,9 +293,10 @@ static void write_top(const struct profile *profile, int kind, bool colour, stru
 	for (size_t i = 0; i < count; i++) {
 		char share[32];
 		text_share(share, sizeof(share), (double)times.self.items[top[i]], (double)times.total);
-		text_add(out, "%-10s %s%8s%s  %s\n",
-			 i ? "" : title, terminal_colour(colour, COLOUR_BOLD), share,
-			 terminal_colour(colour, COLOUR_NONE), strings_get(&times.names, top[i]));
+		text_add(out, "%-10s %s%8s%s  ", i ? "" : title, terminal_colour(colour, COLOUR_BOLD), share,
+			 terminal_colour(colour, COLOUR_NONE));
+		text_add_printable(out, strings_get(&times.names, top[i]));
+		text_add_char(out, '\n');
 	}
 }
 

@@ -73,9 +73,12 @@ static int build_heap(struct recording *r, const struct process *process, uint64
 static int add_victim_comments(const struct recording_victim *victim, struct profile *profile)
 {
 	struct text line = {0};
-	text_add(&line, "oom_victim=%u %s", victim->pid, victim->name);
-	if (victim->cgroup_path)
-		text_add(&line, "\noom_cgroup=%s", victim->cgroup_path);
+	text_add(&line, "oom_victim=%u ", victim->pid);
+	text_add_printable(&line, victim->name); /* a line end in it would begin a comment of its own */
+	if (victim->cgroup_path) {
+		text_add_string(&line, "\noom_cgroup=");
+		text_add_printable(&line, victim->cgroup_path);
+	}
 	if (victim->anonymous_bytes)
 		text_add(&line, "\nrss_anonymous_bytes=%llu\nrss_file_bytes=%llu\nrss_shared_bytes=%llu"
 				"\nswapped_bytes=%llu",

@@ -27,8 +27,10 @@ static void describe_exporter(const struct exporter_state *e, struct text *out)
 		text_add(out, "; failing (%llu in a row)", (unsigned long long)s->failures_in_a_row);
 	else if (s->refusals_in_a_row)
 		text_add(out, "; refused (%llu in a row)", (unsigned long long)s->refusals_in_a_row);
-	if (s->last_message[0])
-		text_add(out, "\n            last error: %s", s->last_message);
+	if (s->last_message[0]) {
+		text_add_string(out, "\n            last error: ");
+		text_add_printable(out, s->last_message); /* a backend may have written it */
+	}
 	text_add_char(out, '\n');
 }
 

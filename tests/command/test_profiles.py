@@ -365,6 +365,10 @@ def names_cannot_steer_a_terminal(bolometer, directory):
     for options in ([], ["--tree"], ["--function", "b"]):
         text = bolometer.run("report", *options, "evil.pb.gz", cwd=directory).stdout
         expect(b"\033" not in text and b"\xc2\x9b" not in text and b"a?[2Jb?c" in text, str(text))
+    write(directory + "/type.pb.gz", {("main",): (1, 1)}, types=(("samples", "count"), ("c\033[2Jpu", "nanoseconds")))
+    refused = bolometer.run("report", "--type", "other", "type.pb.gz", cwd=directory)
+    expect(refused.returncode == 2 and b"\033" not in refused.stderr and b"c?[2Jpu" in refused.stderr,
+           "nor what an error message tells", refused)
 
 
 @in_directory

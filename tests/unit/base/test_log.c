@@ -53,14 +53,14 @@ static void the_journal_is_known_by_its_stream(void **state)
 }
 
 /* What log_message() writes for the level, read back. The caller frees. */
-static char *written_line(enum log_level level)
+static char *written_line(enum log_level level, const char *path)
 {
 	char *line;
 	FILE *file = tmpfile();
 	int saved = dup(STDERR_FILENO);
 	assert_non_null(file);
 	dup2(fileno(file), STDERR_FILENO);
-	log_message(level, "disk \"%s\" full", "/x");
+	log_message(level, "disk \"%s\" full", path);
 	dup2(saved, STDERR_FILENO);
 	close(saved);
 	rewind(file);
@@ -71,18 +71,26 @@ static char *written_line(enum log_level level)
 
 static void lines_have_the_form_asked_for(void **state)
 {
-	_cleanup_free_ char *text = written_line(LOG_LEVEL_WARNING);
+	_cleanup_free_ char *text = written_line(LOG_LEVEL_WARNING, "/x");
 	assert_string_equal(text, "bolometer: warning: disk \"/x\" full\n");
 	log_set_journal(true);
-	_cleanup_free_ char *journal = written_line(LOG_LEVEL_ERROR);
+	_cleanup_free_ char *journal = written_line(LOG_LEVEL_ERROR, "/x");
 	log_set_journal(false);
 	assert_string_equal(journal, "<3>disk \"/x\" full\n");
 	log_set_format(LOG_FORMAT_JSON);
-	_cleanup_free_ char *json = written_line(LOG_LEVEL_INFO);
+	_cleanup_free_ char *json = written_line(LOG_LEVEL_INFO, "/x");
 	log_set_format(LOG_FORMAT_TEXT);
 	assert_non_null(strstr(json, "Z\",\"level\":\"info\",\"message\":\"disk \\\"/x\\\" full\"}\n"));
-	_cleanup_free_ char *hidden = written_line(LOG_LEVEL_DEBUG);
+	_cleanup_free_ char *hidden = written_line(LOG_LEVEL_DEBUG, "/x");
 	assert_string_equal(hidden, "");
+}
+
+static void a_message_is_one_line_whatever_it_names(void **state)
+{
+	log_set_journal(true);
+	_cleanup_free_ char *journal = written_line(LOG_LEVEL_INFO, "a\n<0>b\033[2J\xc3\xa9");
+	log_set_journal(false);
+	assert_string_equal(journal, "<6>disk \"a?<0>b?[2J\xc3\xa9\" full\n");
 }
 
 int main(void)
@@ -92,6 +100,7 @@ int main(void)
 		cmocka_unit_test(what_has_no_format_of_its_own_repeats_by_its_text),
 		cmocka_unit_test(the_journal_is_known_by_its_stream),
 		cmocka_unit_test(lines_have_the_form_asked_for),
+		cmocka_unit_test(a_message_is_one_line_whatever_it_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,6 +124,17 @@ static void processes_outside_a_container_are_told(void **state)
 	}
 }
 
+static void names_cannot_steer_a_terminal(void **state)
+{
+	_cleanup_profile_ struct profile *profile = some_profile();
+	struct recording_statistics s = {.samples = 1, .elapsed_ns = NS_PER_SECOND};
+	add_function(profile, "\033]0;title\007r\xc3\xa9sum\xc3\xa9", 900);
+	struct text out = {0};
+	write_summary(&s, profile, &out);
+	assert_non_null(strstr(out.bytes, "\ntop          90.0 %  ?]0;title?r\xc3\xa9sum\xc3\xa9\n"));
+	text_free(&out);
+}
+
 static void nothing_lost_is_said(void **state)
 {
 	_cleanup_profile_ struct profile *profile = NULL;
@@ -285,6 +296,7 @@ int main(void)
 		cmocka_unit_test(summary_says_everything),
 		cmocka_unit_test(budget_that_was_not_kept_is_said),
 		cmocka_unit_test(processes_outside_a_container_are_told),
+		cmocka_unit_test(names_cannot_steer_a_terminal),
 		cmocka_unit_test(nothing_lost_is_said),
 		cmocka_unit_test(nothing_sampled_is_explained),
 		cmocka_unit_test(files_that_were_not_opened_are_told_apart),
