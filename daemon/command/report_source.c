@@ -185,7 +185,8 @@ static int write_text(const struct source_request *request, const struct report_
 		add_function(view, lines, function, &file, out);
 	}
 	if (rows < lines->functions.count)
-		text_add(out, "\n… and %zu more functions (-n 0 shows all)\n", lines->functions.count - rows);
+		text_add(out, "\n… and %zu more function%s (-n 0 shows all)\n", lines->functions.count - rows,
+			 lines->functions.count - rows == 1 ? "" : "s");
 	return out->failed ? -ENOMEM : 0;
 }
 

@@ -33,7 +33,8 @@ static void add_count(const struct leak_site *site, struct text *out)
 	if (site->kept_objects > 0 && site->watched > 0)
 		text_add_string(out, ", ");
 	if (site->watched > 0)
-		text_add(out, "%" PRId64 " of %" PRId64 " samples", site->outlived, site->watched);
+		text_add(out, "%" PRId64 " of %" PRId64 " samples", site->outlived,
+			 MAX_OF(site->watched, site->outlived));
 	if (site->is_certain)
 		text_add_string(out, ", certain");
 	text_add_char(out, '\n');

@@ -7,7 +7,8 @@
 
 /* Both append to *out at most `rows` sites (0: all) and return 0 or -ENOMEM. */
 
-/* Each site with its shares and below it its stack, the caller of the allocator's functions last. */
+/* Each site with its shares and below it its stack, the caller of the allocator's functions first: of a deep one its
+ * inner frames. */
 int lifetimes_text(const struct profile *profile, const struct lifetimes *lifetimes, size_t rows, struct text *out);
 
 /* An object: "allocated_bytes", "freed_within_second_bytes", "bounds_ms": of each class what all in it lived less than,

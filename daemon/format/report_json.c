@@ -29,10 +29,8 @@ static void begin(const struct report_view *view, bool is_pair, struct text *out
 	text_add(out, ",\"total\":%" PRId64, root->total);
 	if (is_pair)
 		text_add(out, ",\"total_b\":%" PRId64, root->total_b);
-	else if (view->file_total)
-		text_add(out, ",\"file_total\":%" PRId64, view->file_total);
-	if (!is_pair)
-		text_add(out, ",\"duration_ns\":%" PRId64, profile->duration_ns);
+	else
+		text_add(out, ",\"file_total\":%" PRId64 ",\"duration_ns\":%" PRId64, view->file_total, profile->duration_ns);
 }
 
 static int end(struct text *out)

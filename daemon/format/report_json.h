@@ -10,7 +10,7 @@
 #include "profile/source_lines.h"
 
 /* All append an object and a newline to *out, and return 0 or -ENOMEM. `view->rows` as for text. "file_total" is the total
- * before anything was left out, where that is known. */
+ * before anything was left out; a difference has none. */
 
 /* "functions": [{name, type, flat, cumulative}]; with the orders of change also flat_b,
  * cumulative_b and change, in parts of 1, or in the unit where values are compared. Of a grouped profile (profile/grouping.h), but not of a difference, also

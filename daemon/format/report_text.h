@@ -14,7 +14,7 @@ struct report_view {
 	size_t value;		       /* sample type */
 	const struct report *report;
 	size_t rows; /* at most so many; 0: all */
-	int64_t file_total; /* of the file, of which the profile is a part; 0: not told */
+	int64_t file_total; /* of the file, of which the profile is a part; of a difference 0 */
 };
 
 /* All append to *out and return 0 or -ENOMEM. */

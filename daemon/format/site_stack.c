@@ -10,7 +10,7 @@ static bool each_frame(const struct profile *profile, uint32_t sample, size_t li
 		       struct text *out)
 {
 	const struct profile_sample *s = &profile->samples.items[sample];
-	char buffer[64];
+	char buffer[512];
 	size_t count = 0;
 	for (uint32_t i = 0; i < s->location_count; i++) {
 		uint32_t index = profile->stack_locations.items[s->first_location + i];

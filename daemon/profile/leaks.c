@@ -45,6 +45,15 @@ static double looks_of(const struct leak_site *site, double distance, double *re
 	return looks;
 }
 
+/* Of the difference of two profiles: a place that kept less than before keeps nothing of what it took since. */
+static void drop_negative(struct leak_site *site)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(columns); i++) {
+		int64_t *field = (int64_t *)((char *)site + columns[i].field);
+		*field = MAX_OF(*field, (int64_t)0);
+	}
+}
+
 static void judge(struct leak_site *site, double distance)
 {
 	double kept = 0, looks = site->kept_objects > 0 ? looks_of(site, distance, &kept) : 0;
@@ -83,7 +92,8 @@ int leaks_find(const struct profile *profile, struct leaks *ret)
 		return r;
 	for (size_t i = 0; i < ret->sites.count; i++) {
 		struct leak_site *site = &ret->sites.items[i];
-		if ((site->kept_bytes <= 0 || site->kept_objects <= 0) && site->estimated_bytes <= 0)
+		drop_negative(site);
+		if ((!site->kept_bytes || !site->kept_objects) && !site->estimated_bytes)
 			continue;
 		judge(site, distance);
 		ret->kept_bytes = add_saturating(ret->kept_bytes, site->kept_bytes);

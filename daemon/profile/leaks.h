@@ -14,7 +14,7 @@
 
 #include "profile/profile.h"
 
-/* All allocations with one stack, in all processes and threads. */
+/* All allocations with one stack, by its names (profile/stack_sums.h), in all processes and threads. No value is negative. */
 struct leak_site {
 	uint32_t sample; /* one of its samples: the stack */
 	int64_t allocated_objects, allocated_bytes, kept_objects, kept_bytes;

@@ -27,7 +27,7 @@
 #define LIFETIME_SECOND 5
 #define LIFETIME_MINUTE 8
 
-/* All allocations with one stack, in all processes and threads. */
+/* All allocations with one stack, by its names (profile/stack_sums.h), in all processes and threads. */
 struct lifetime_site {
 	uint32_t sample; /* one of its samples: the stack */
 	int64_t allocated_objects, allocated_bytes, held_objects, held_bytes;

@@ -61,14 +61,6 @@ int profile_find_sample_type(const struct profile *profile, const char *type)
 	return -1;
 }
 
-int profile_number_stack(const struct profile *profile, uint32_t sample, struct strings *stacks, uint32_t *ret)
-{
-	static const uint32_t nothing;
-	const struct profile_sample *s = &profile->samples.items[sample];
-	const uint32_t *stack = s->location_count ? &profile->stack_locations.items[s->first_location] : &nothing;
-	return strings_add(stacks, (const char *)stack, s->location_count * sizeof(*stack), ret);
-}
-
 size_t profile_default_value(const struct profile *profile)
 {
 	for (size_t i = 0; i < profile->sample_types.count; i++)

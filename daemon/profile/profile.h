@@ -157,10 +157,6 @@ const char *profile_text(const struct profile *profile, uint32_t string);
 /* Index of the sample type called `type` ("cpu"), or -1. */
 int profile_find_sample_type(const struct profile *profile, const char *type);
 
-/* Numbers the stacks met so far: equal ones, whatever their labels, get one number, a new one the next. Returns 0 or
- * -ENOMEM. */
-int profile_number_stack(const struct profile *profile, uint32_t sample, struct strings *stacks, uint32_t *ret);
-
 /* The value a person means when naming none: default_sample_type, else the last type. */
 size_t profile_default_value(const struct profile *profile);
 

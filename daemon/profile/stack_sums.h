@@ -2,6 +2,9 @@
 /*
  * The samples of a profile added up by stack, whatever process and thread they are of, into records of the caller's.
  * A table of columns says which sample type goes into which field.
+ *
+ * Stacks are equal whose frames have equal names: a loop that was unrolled has many calls of one function, which are one
+ * place to a person. Who wants the lines apart has them in the names (profile_split_lines()).
  */
 #pragma once
 

@@ -28,7 +28,7 @@ static int write_functions(const struct profile *profile, size_t value, struct t
 		r = report_new(tree, &report);
 	if (r < 0)
 		return r;
-	struct report_view view = {profile, value, report, MAX_FUNCTIONS, 0};
+	struct report_view view = {profile, value, report, MAX_FUNCTIONS, tree->nodes.items[CALL_TREE_ROOT].total};
 	return report_json_functions(&view, REPORT_BY_FLAT, out);
 }
 

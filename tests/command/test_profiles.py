@@ -45,6 +45,9 @@ def report_counts(bolometer, directory):
     sums = {name: (entry["flat"], entry["cumulative"]) for name, entry in functions(result).items()}
     expect(sums == {"main": (0, 1000), "walk": (100, 400), "leaf": (300, 300), "idle": (600, 600)},
            f"flat and cumulative, recursion once: {sums}")
+    write(directory + "/none.pb.gz", {})
+    result = bolometer.run("report", "--json", "none.pb.gz", cwd=directory)
+    expect(json.loads(result.stdout)["file_total"] == 0, "a file without samples has a total, too", result)
     result = bolometer.run("report", "--json", "--type", "samples", "a.pb.gz", cwd=directory)
     expect(functions(result)["walk"]["flat"] == 5, "another sample type", result)
     for options, order in (([], ["idle", "leaf", "walk", "main"]),

@@ -139,11 +139,48 @@ static void test_no_heap_profile(void **state)
 	assert_int_equal(found.sites.count, 0);
 }
 
+/* Several calls of one function in another, as of a loop that was unrolled. */
+static void test_calls_at_other_addresses_are_one_place(void **state)
+{
+	_cleanup_profile_ struct profile *p = new_profile(EXACT_TYPES, 1);
+	_cleanup_(leaks_free) struct leaks found;
+	add_place(p, "main;leak", 10, 10);
+	struct profile_location again = p->locations.items[p->stack_locations.items[1]];
+	again.address += 100;
+	assert_int_equal(array_add(&p->locations, again), 0);
+	add_place(p, "main;leak", 20, 20);
+	p->stack_locations.items[3] = (uint32_t)p->locations.count - 1;
+	add_place(p, "leak;main", 5, 5);
+	find(p, 2, &found);
+	assert_int_equal(found.sites.items[0].kept_objects, 30);
+	assert_int_equal(found.sites.items[0].sample, 0);
+	assert_int_equal(found.sites.items[1].kept_objects, 5);
+}
+
+/* "go tool pprof -diff_base" writes negative values. */
+static void test_what_shrank_keeps_nothing(void **state)
+{
+	_cleanup_profile_ struct profile *p = new_profile(ARRAY_LENGTH(types), 1);
+	_cleanup_(leaks_free) struct leaks found;
+	add(p, "main;grew", (int64_t[]){10, 100, 5, 50, 0, 0, 0, 0});
+	add(p, "main;shrank", (int64_t[]){10, 100, -5, -50, 700, -5, -3, -9});
+	find(p, 2, &found);
+	assert_int_equal(found.kept_bytes, 50);
+	assert_int_equal(found.kept_objects, 5);
+	assert_int_equal(found.least_bytes, 0);
+	const struct leak_site *shrank = &found.sites.items[1];
+	assert_int_equal(shrank->kept_bytes, 0);
+	assert_float_equal(shrank->survival, 0, 1e-9);
+	assert_false(shrank->is_certain);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_how_sure), cmocka_unit_test(test_sampled), cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_nonsense), cmocka_unit_test(test_no_heap_profile),
+		cmocka_unit_test(test_calls_at_other_addresses_are_one_place),
+		cmocka_unit_test(test_what_shrank_keeps_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
