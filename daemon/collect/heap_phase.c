@@ -24,14 +24,31 @@ static void add_products(struct heap_window_products *products, const struct hea
 		products->most = value;
 		products->most_cpu = reading->cpu;
 	}
+	products->seen += value / reading->weight;
 	products->sum += value;
 	products->squares += value * value;
 	products->with_cpu += value * reading->cpu;
 }
 
+/* By its weight, but for its ticks, of which each tells as much as any other. */
+static struct heap_window_reading weighted(const struct heap_window_reading *reading)
+{
+	struct heap_window_reading w = *reading;
+	w.cpu *= w.weight;
+	w.cost *= w.weight;
+	w.tick_cost *= w.weight;
+	w.wall *= w.weight;
+	w.objects *= w.weight;
+	w.bytes *= w.weight;
+	return w;
+}
+
 static void add_reading(struct heap_window_sums *sums, const struct heap_window_reading *reading)
 {
 	sums->windows++;
+	sums->met += reading->cpu > 0;
+	sums->cpu_seen += reading->cpu / reading->weight;
+	sums->cost_seen += reading->cost / reading->weight;
 	sums->cpu += reading->cpu;
 	sums->cost += reading->cost;
 	sums->tick_cost += reading->tick_cost;
@@ -57,11 +74,20 @@ static unsigned stratum_of(const struct heap_window_reading *reading)
 unsigned heap_phase_add(struct heap_phase *phase, const struct heap_window_reading *reading, bool with_frees)
 {
 	unsigned stratum = stratum_of(reading);
+	struct heap_window_reading added = weighted(reading);
 	phase->windows++;
-	add_reading(&phase->strata[stratum], reading);
+	add_reading(&phase->strata[stratum], &added);
 	if (with_frees)
-		add_reading(&phase->with_frees[stratum], reading);
+		add_reading(&phase->with_frees[stratum], &added);
 	return stratum;
+}
+
+bool heap_phase_has_met(const struct heap_phase *phase)
+{
+	bool any = false;
+	for (unsigned i = 0; i < HEAP_STRATA; i++)
+		any |= phase->strata[i].met > 0;
+	return any;
 }
 
 /* CPU and wall time of all windows of some strata, with what they allocated. */
@@ -71,6 +97,8 @@ static struct heap_window_sums sum_up(const struct heap_window_sums strata[HEAP_
 	for (unsigned i = 0; i < HEAP_STRATA; i++) {
 		const struct heap_window_sums *s = &strata[i];
 		all.windows += s->windows;
+		all.met += s->met;
+		all.cost_seen += s->cost_seen;
 		all.cpu += s->cpu;
 		all.cost += s->cost;
 		all.wall += s->wall;
@@ -280,9 +308,9 @@ static struct view view_of(const struct heap_phase_state *state, const struct ow
 {
 	struct view v = {.state = state, .all = sum_up(state->phase.strata), .own = *own};
 	/* Of what probes cost around windows only the price is known. */
-	double around = fmax(state->cost - v.all.cost, 0) * HEAP_PRICE_FACTOR, probes = around;
+	double around = fmax(state->cost - v.all.cost_seen, 0) * HEAP_PRICE_FACTOR, probes = around;
 	for (unsigned i = 0; i < HEAP_STRATA; i++)
-		probes += (1 - own->strata[i].middle) * state->phase.strata[i].cpu;
+		probes += (1 - own->strata[i].middle) * state->phase.strata[i].cpu_seen;
 	double progress = fmax(state->cpu - probes, LEAST_OWN_BY_PRICE * state->cpu);
 	v.factor = v.all.cpu > 0 ? progress / v.all.cpu : 0;
 	return v;
@@ -293,7 +321,17 @@ static double estimate_of(const struct view *v, enum kind kind)
 	return v->factor * weigh(&v->state->phase, &v->own, kind).sum;
 }
 
+/* What there was at the least. */
 static double seen_of(const struct heap_phase *phase, enum kind kind)
+{
+	double seen = 0;
+	for (unsigned i = 0; i < HEAP_STRATA; i++)
+		seen += products_of(&phase->strata[i], kind)->seen;
+	return seen;
+}
+
+/* By the weights of windows, but not by their own parts. */
+static double sum_of(const struct heap_phase *phase, enum kind kind)
 {
 	double sum = 0;
 	for (unsigned i = 0; i < HEAP_STRATA; i++)
@@ -311,9 +349,10 @@ static void bound(const struct view *v, enum kind kind, double *ret_low, double 
 		*ret_low = *ret_high = 0;
 		return;
 	}
-	if (v->all.windows < 2)
+	if (v->all.met < 2) /* that it slept in others says nothing of what it does at work */
 		spread = (struct spread){x.sum, ONE_WINDOW * x.sum};
-	double by_wall = v->state->wall / v->all.wall * seen / x.sum, low = v->factor * x.low / x.sum;
+	double by_wall = v->state->wall / v->all.wall * sum_of(&v->state->phase, kind) / x.sum;
+	double low = v->factor * x.low / x.sum;
 	/* How much more CPU time it uses in windows than at all times: it cannot keep pace by more. */
 	double paced = fmax(v->all.cpu / v->all.wall * v->state->wall / v->state->cpu, 1);
 	*ret_low = fmax(fmin(low, fmax(by_wall, low / paced)) * (x.sum - spread.below), seen);

@@ -23,6 +23,10 @@
  *   frees are probed too, an allocation takes more CPU time than where they are not, by k times what the difference should
  *   be. So programs of which probes take most of a window are estimated by their ticks, others by both.
  *
+ * A window that is longer than usual, as little happens, tells more of its moment, but of no more than one moment: it counts
+ * for as much as a usual one that saw the same in a part of its length (struct heap_window_reading, `weight`). Whether others
+ * had the CPU, so that windows met the process asleep, or it slept by itself, need not be known for that.
+ *
  * A process that uses more CPU time in windows than at other times keeps pace with something else (requests, time): it does
  * in a window what it would otherwise have done in more time with more waiting, and is then between progress and
  * wall time. The interval that is given holds all of that; it is narrow where probes took little of the windows.
@@ -46,19 +50,21 @@ struct heap_window_reading {
 	double wall; /* how long it was open, ns */
 	double objects, bytes; /* allocated */
 	double ticks, own_ticks; /* of the CPU time; 0: it was not looked at */
+	double weight; /* a usual window's length over this one's, as they were to be; at most 1 */
 };
 
-/* Of objects or bytes, over windows. */
+/* Of objects or bytes, over windows, by their weights. */
 struct heap_window_products {
 	double sum, squares, with_cpu;
+	double seen; /* without weights */
 	double most, most_cpu; /* of the window that had most above the rate of all */
 };
 
-/* Over windows of one kind. */
+/* Over windows of one kind, by their weights. */
 struct heap_window_sums {
-	uint64_t windows;
+	uint64_t windows, met; /* of them, those that met the process at work */
 	double cpu, cost, tick_cost, wall, cpu_squares;
-	double ticks, own_ticks;
+	double ticks, own_ticks, cpu_seen, cost_seen; /* without weights */
 	struct heap_window_products objects, bytes;
 };
 
@@ -74,6 +80,9 @@ struct heap_phase_scale {
 	double with_frees_factor; /* of what was seen in windows with frees */
 	double objects_low, objects_high, bytes_low, bytes_high; /* with 95 % */
 };
+
+/* Has a window met the process at work? Else nothing can be said of it. */
+bool heap_phase_has_met(const struct heap_phase *phase);
 
 /* Returns the window's stratum. */
 unsigned heap_phase_add(struct heap_phase *phase, const struct heap_window_reading *reading, bool with_frees);

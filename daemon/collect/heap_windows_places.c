@@ -148,10 +148,11 @@ static int add_site(struct window_process *p, unsigned stratum, const struct see
 	struct window_place *place = &p->places.items[at];
 	const struct heap_site *sums = &seen->sums;
 	struct heap_sums *in_stratum = &place->seen[stratum];
-	in_stratum->objects += (double)sums->objects / HEAP_WEIGHT_ONE;
-	in_stratum->object_variance += (double)sums->object_variance / 256;
-	in_stratum->bytes += (double)sums->bytes;
-	in_stratum->byte_variance += (double)sums->byte_variance * 1024;
+	double window = p->window_weight;
+	in_stratum->objects += window * (double)sums->objects / HEAP_WEIGHT_ONE;
+	in_stratum->object_variance += window * window * (double)sums->object_variance / 256;
+	in_stratum->bytes += window * (double)sums->bytes;
+	in_stratum->byte_variance += window * window * (double)sums->byte_variance * 1024;
 	place->samples += sums->samples;
 	heap_share_add(&place->share, weight * (double)sums->bytes, weight * all);
 	return 0;
@@ -167,7 +168,7 @@ void heap_windows_take_places(struct heap_windows *w, struct window_process *p, 
 	for (size_t i = 0; i < sites.list.count; i++)
 		all += (double)sites.list.items[i].sums.bytes;
 	pthread_mutex_lock(&w->lock);
-	double weight = heap_phase_weight(&p->phase, stratum);
+	double weight = p->window_weight * heap_phase_weight(&p->phase, stratum);
 	heap_share_sums_add(&p->shares, weight * all);
 	w->statistics.unplaced += sites.lost;
 	for (size_t i = 0; i < sites.list.count; i++)

@@ -230,16 +230,6 @@ static void forget_recent(struct window_process *p)
 	p->recent_cost = p->recent_cpu = p->usual_cpu = 0;
 }
 
-/* Windows that are longer since hardly anything happens are no part of a sum with usual ones: times of which more is
- * looked at would weigh more. So what is known by then becomes final, and what calls cost is judged anew. */
-static void begin_other_lengths(struct heap_windows *w, struct window_process *p)
-{
-	forget_recent(p);
-	pthread_mutex_lock(&w->lock);
-	p->must_fold = true;
-	pthread_mutex_unlock(&w->lock);
-}
-
 /* It waited for a CPU that others had: that it did nothing says nothing of it. */
 static bool was_waiting(const struct window_process *p, const struct opened *o)
 {
@@ -266,7 +256,7 @@ static void plan_next(struct heap_windows *w, struct window_process *p, uint64_t
 	w->statistics.late += was_late;
 	pthread_mutex_unlock(&w->lock);
 	if (was_long != (p->window_ns > WINDOW_NS))
-		begin_other_lengths(w, p);
+		forget_recent(p);
 	/* As many as a usual window has. */
 	double share = fmin((double)p->window_ns / (double)MAX_OF(o->armed_ns, (uint64_t)1), 4);
 	uint64_t bytes = (uint64_t)((double)(o->end.bytes - o->begin.bytes) * share);
@@ -318,7 +308,8 @@ static unsigned note_window(struct heap_windows *w, struct window_process *p, bo
 					      .wall = (double)o->armed_ns,
 					      .objects = (double)(o->end.allocations - o->begin.allocations),
 					      .bytes = (double)(o->end.bytes - o->begin.bytes),
-					      .ticks = (double)o->ticks.all, .own_ticks = (double)o->ticks.own};
+					      .ticks = (double)o->ticks.all, .own_ticks = (double)o->ticks.own,
+					      .weight = p->window_weight};
 	log_debug("heap: process %u, window %llu at %.3f s: open for %.3f ms, %.3f ms CPU, %.3f ms of them for probes, "
 		  "%llu of %llu ticks its own, %.0f objects",
 		  p->pid, (unsigned long long)p->number, (double)o->begin_ns / 1e9, (double)o->armed_ns / 1e6, o->cpu / 1e6,
@@ -383,7 +374,7 @@ static void follow_pace(struct heap_windows *w, struct window_process *p)
 	bool has_changed = p->period_ns != w->pace.period_ns;
 	p->period_ns = w->pace.period_ns;
 	heap_windows_share_places(w, p);
-	p->must_fold |= (has_changed && p->phase.windows) || heap_windows_are_many_places(p);
+	p->must_fold |= (has_changed && heap_phase_has_met(&p->phase)) || heap_windows_are_many_places(p);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -432,11 +423,17 @@ static void note_price(struct heap_windows *w, const struct window_process *p, c
 	pthread_mutex_unlock(&w->lock);
 }
 
+static double weight_of(uint64_t length, bool survivors)
+{
+	return fmin((double)(survivors ? SURVIVOR_WINDOW_NS : WINDOW_NS) / (double)length, 1);
+}
+
 static void look_through_window(struct heap_windows *w, struct window_process *p)
 {
 	bool survivors = p->number % SURVIVOR_WINDOWS == 1;
 	uint64_t length = survivors ? MAX_OF(p->window_ns, SURVIVOR_WINDOW_NS) : p->window_ns;
 	struct opened opened = {0};
+	p->window_weight = weight_of(length, survivors);
 	uint64_t begin_ns = own_ns(w);
 	if (survivors) /* they are few, and each is followed for long */
 		w->counts[p->index].interval = MAX_OF(w->counts[p->index].interval * length / p->window_ns *

@@ -37,11 +37,11 @@ struct heap_sums {
 /* Of the samples of one place that were taken in windows. */
 struct window_place {
 	struct heap_site_key site;
-	struct heap_sums seen[HEAP_STRATA]; /* since the phase began, in windows of each stratum */
+	struct heap_sums seen[HEAP_STRATA]; /* since the phase began, in windows of each stratum, by their weights */
 	uint64_t samples;	 /* of that */
 	struct heap_share share;
 	/* In windows that look at frees: */
-	double bytes; /* with their weights, those that outlived their window, since the phase began */
+	double bytes; /* with all weights, those that outlived their window, since the phase began */
 	double final_bytes; /* before, scaled */
 	uint64_t watched;   /* before, how many were taken */
 	uint64_t outlived;  /* of all, how many outlived their window */
@@ -80,6 +80,7 @@ struct window_process {
 	bool is_stepped, was_attached;
 	ARRAY(struct window_file) files;
 	uint64_t due_ns, window_ns, number, armed_ns;
+	double window_weight; /* of its last window: struct heap_window_reading */
 	unsigned quiet_windows; /* one after another, with few hits */
 	bool was_busy; /* had a window with more */
 	uint64_t period_ns; /* between its windows since the phase began */

@@ -129,7 +129,7 @@ static int begin_to_follow(struct heap_windows *w, struct window_process *p, str
 	int r = place < 0 ? (int)place : add_to_cohort(p, f->block.window, (size_t)place, frees_of(w, p));
 	if (r < 0)
 		return r;
-	p->places.items[place].bytes += (double)f->block.size * weight;
+	p->places.items[place].bytes += (double)f->block.size * weight * p->window_weight;
 	p->places.items[place].outlived++;
 	f->block.window |= HEAP_OUTLIVED;
 	return heap_table_change_block(w->options.programs, &f->key, &f->block);

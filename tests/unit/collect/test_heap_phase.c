@@ -20,7 +20,7 @@ static struct heap_phase even_windows(unsigned count)
 {
 	struct heap_phase phase = {0};
 	for (unsigned i = 0; i < count; i++) {
-		struct heap_window_reading reading = {.cpu = MS, .wall = MS, .cost = MS / 11,
+		struct heap_window_reading reading = {.weight = 1, .cpu = MS, .wall = MS, .cost = MS / 11,
 						      .objects = MS / 11000, .bytes = MS / 110};
 		heap_phase_add(&phase, &reading, false);
 	}
@@ -56,7 +56,7 @@ static void test_paced(void **state)
 	/* In windows it uses more CPU time than at other times, by as much as the probes take, or by less. */
 	struct heap_phase slowed = {0};
 	for (unsigned i = 0; i < 20; i++) {
-		struct heap_window_reading reading = {.cpu = MS, .wall = MS, .cost = MS * 3 / 4, .objects = MS / 4e4,
+		struct heap_window_reading reading = {.weight = 1, .cpu = MS, .wall = MS, .cost = MS * 3 / 4, .objects = MS / 4e4,
 						      .ticks = 1000, .own_ticks = 250};
 		heap_phase_add(&slowed, &reading, false);
 	}
@@ -73,7 +73,7 @@ static void test_ticks(void **state)
 {
 	struct heap_phase phase = {0};
 	for (unsigned i = 0; i < 40; i++) {
-		struct heap_window_reading reading = {.cpu = MS, .wall = MS, .cost = 1.2 * MS, .tick_cost = 0.2 * MS,
+		struct heap_window_reading reading = {.weight = 1, .cpu = MS, .wall = MS, .cost = 1.2 * MS, .tick_cost = 0.2 * MS,
 						      .objects = 500, .bytes = 50000, .ticks = 100, .own_ticks = 10};
 		heap_phase_add(&phase, &reading, false);
 	}
@@ -91,7 +91,7 @@ static void test_saturated(void **state)
 	struct heap_phase phase = {0};
 	for (unsigned i = 0; i < 20; i++) {
 		/* Probes took all that there was, and by their price even more. */
-		struct heap_window_reading reading = {.cpu = MS, .wall = MS, .cost = 1.1 * MS, .objects = 800,
+		struct heap_window_reading reading = {.weight = 1, .cpu = MS, .wall = MS, .cost = 1.1 * MS, .objects = 800,
 						      .bytes = 80000};
 		heap_phase_add(&phase, &reading, false);
 	}
@@ -103,11 +103,45 @@ static void test_saturated(void **state)
 static void test_uneven(void **state)
 {
 	struct heap_phase even = even_windows(20), uneven = even;
-	struct heap_window_reading much = {.cpu = MS, .wall = MS, .cost = MS / 11, .objects = 2000, .bytes = 2e5};
+	struct heap_window_reading much = {.weight = 1, .cpu = MS, .wall = MS, .cost = MS / 11, .objects = 2000, .bytes = 2e5};
 	heap_phase_add(&uneven, &much, false);
 	struct heap_phase_scale narrow = heap_phase_scale(&even, 1000 * MS, 0, 1000 * MS);
 	struct heap_phase_scale wide = heap_phase_scale(&uneven, 1000 * MS, 0, 1000 * MS);
 	assert_true(wide.objects_high / wide.objects_low > 2 * narrow.objects_high / narrow.objects_low);
+}
+
+/* Half of its time it allocates a hundredth as often, and windows are 64 times longer then: they count as much. */
+static void test_longer(void **state)
+{
+	struct heap_phase phase = even_windows(20);
+	for (unsigned i = 0; i < 20; i++) {
+		struct heap_window_reading quiet = {.weight = 1.0 / 64, .cpu = 64 * MS, .wall = 64 * MS,
+						    .objects = 64 * MS / 1e6, .bytes = 64 * MS / 1e4};
+		heap_phase_add(&phase, &quiet, false);
+	}
+	struct heap_phase_scale scale = heap_phase_scale(&phase, 10000 * MS, 0, 10000 * MS);
+	double right = 10000 * MS * (1 / 1e4 + 1 / 1e6) / 2, told = estimate(&phase, &scale);
+	assert_true(told > 0.95 * right && told < 1.05 * right);
+	assert_true(scale.objects_low <= right && scale.objects_high >= right);
+	/* It cannot have been less than what was seen. */
+	scale = heap_phase_scale(&phase, 20 * MS, 0, 20 * MS);
+	assert_true(scale.objects_low >= 20 * MS / 11000 + 20 * 64);
+}
+
+/* One window met it at work, others waiting: they say nothing of how its work differs. */
+static void test_met_once(void **state)
+{
+	struct heap_phase phase = {0};
+	for (unsigned i = 0; i < 20; i++) {
+		struct heap_window_reading waiting = {.weight = 1, .wall = MS};
+		heap_phase_add(&phase, &waiting, false);
+	}
+	assert_false(heap_phase_has_met(&phase));
+	struct heap_window_reading reading = {.weight = 1, .cpu = MS, .wall = MS, .objects = 100, .bytes = 1e4};
+	heap_phase_add(&phase, &reading, false);
+	assert_true(heap_phase_has_met(&phase));
+	struct heap_phase_scale scale = heap_phase_scale(&phase, 1000 * MS, 0, 20000 * MS);
+	assert_true(scale.objects_low <= 1e4 && scale.objects_high >= 1e6);
 }
 
 static void test_between(void **state)
@@ -145,7 +179,7 @@ static void test_between_uneven(void **state)
 		for (unsigned k = 0; k < 10; k++) {
 			random = random * 1103515245 + 12345;
 			bool much = (random >> 16) % 10 == 0;
-			struct heap_window_reading reading = {.cpu = MS, .wall = MS, .objects = much ? 1000 : 100,
+			struct heap_window_reading reading = {.weight = 1, .cpu = MS, .wall = MS, .objects = much ? 1000 : 100,
 							      .bytes = much ? 1e5 : 1e4};
 			heap_phase_add(&phase, &reading, false);
 		}
@@ -164,7 +198,7 @@ static void test_nothing(void **state)
 {
 	struct heap_phase none = {0};
 	assert_true(heap_phase_scale(&none, MS, 0, MS).factors[0] == 0);
-	struct heap_window_reading asleep = {.wall = MS};
+	struct heap_window_reading asleep = {.weight = 1, .wall = MS};
 	heap_phase_add(&none, &asleep, false);
 	assert_true(heap_phase_scale(&none, MS, 0, MS).factors[0] == 0);
 }
@@ -172,8 +206,8 @@ static void test_nothing(void **state)
 /* ---- Simulation ------------------------------------------------------------------------------ */
 
 /*
- * A program that runs on one CPU, in slots of a millisecond in which it allocates at a rate of its own; a window each
- * second, every tenth of 5 ms with frees, all longer where few allocations would be seen. What a probe costs in truth
+ * A program that runs on one CPU, in slots of a millisecond in which it allocates at a rate of its own, or waits for it; a
+ * window each second, every tenth of 5 ms with frees, all longer where few allocations would be seen, and where they were not. What a probe costs in truth
  * is drawn anew for each run, and is another at each moment; each tick costs as in a virtual machine.
  */
 #define CALL_NS 1000.0
@@ -183,6 +217,9 @@ static void test_nothing(void **state)
 #define TICKS 10 /* in a millisecond */
 #define TICK_COST 15e3
 #define SPEED_DEVIATION 0.1
+#define WAITS (-1.0)
+#define TURN 4 /* slots for which a program has the CPU, or waits */
+#define MOST_TIMES 16 /* longer than usual */
 
 struct program {
 	const char *name;
@@ -190,6 +227,7 @@ struct program {
 	double deviation;   /* of the logarithm of a slot's rate */
 	unsigned slots;	    /* that have the same rate */
 	double burst_share; /* of slots that have ten times that rate */
+	double waiting;	    /* part of the time in which others have the CPU */
 	double widest;	    /* high over low, median of the runs, after a minute */
 	unsigned least_seconds; /* in fewer windows some runs see no burst */
 };
@@ -207,18 +245,29 @@ static double normal(void)
 	return sqrt(-2 * log(uniform())) * cos(2 * 3.14159265358979 * uniform());
 }
 
-/* The rates of all slots, allocations in a millisecond. Returns their sum. */
+/* The rates of all slots, allocations in a millisecond; WAITS of those in which others have the CPU. Returns their sum. */
 static double draw_rates(const struct program *program, unsigned count, double *rates)
 {
 	double sum = 0, rate = 0;
+	bool waits = false;
 	for (unsigned i = 0; i < count; i++) {
 		if (i % program->slots == 0)
 			rate = program->rate / 1000 *
 			       exp(program->deviation * normal() - program->deviation * program->deviation / 2) *
 			       (uniform() < program->burst_share ? 10 : 1);
-		rates[i] = rate;
-		sum += rate;
+		if (i % TURN == 0)
+			waits = uniform() < program->waiting;
+		rates[i] = waits ? WAITS : rate;
+		sum += waits ? 0 : rate;
 	}
+	return sum;
+}
+
+static double working_slots(const double *rates, unsigned count)
+{
+	double sum = 0;
+	for (unsigned i = 0; i < count; i++)
+		sum += rates[i] != WAITS;
 	return sum;
 }
 
@@ -254,16 +303,18 @@ static double binomial(double count, double chance)
 /* Own time, probes and ticks fill the window; what is counted is as random as events are. */
 static struct heap_window_reading look(const double *rates, unsigned slots, bool with_frees, double price)
 {
-	struct heap_window_reading reading = {0};
+	struct heap_window_reading reading = {.weight = 1};
 	price *= exp(SPEED_DEVIATION * normal()); /* of the host, at that moment */
 	for (unsigned i = 0; i < slots; i++) {
+		reading.wall += MS;
+		if (rates[i] == WAITS)
+			continue;
 		double calls = with_frees ? 2 : 1, timed = TICKS * TICK_COST;
 		double own = (MS - timed) / (1 + rates[i] / MS * price * CALL_NS * calls);
 		double objects = poisson(rates[i] * own / MS), probes = objects * price * CALL_NS * calls;
 		double behind = 0.12 * uniform() * probes;
 		reading.cpu += own + probes + timed;
 		reading.cost += objects * CALL_NS * calls;
-		reading.wall += MS;
 		reading.objects += objects;
 		reading.bytes += draw_bytes(objects);
 		reading.ticks += TICKS;
@@ -283,17 +334,21 @@ static struct outcome simulate(const struct program *program, unsigned seconds, 
 	double truth = draw_rates(program, seconds * SLOTS_PER_SECOND, rates);
 	double price = fmin(fmax(HEAP_PRICE_FACTOR + HEAP_PRICE_FACTOR_DEVIATION * normal(), 0.5), 2);
 	struct heap_phase phase = {0};
-	double cost = 0, cpu = seconds * 1000 * MS;
+	double cost = 0, cpu = working_slots(rates, seconds * SLOTS_PER_SECOND) * MS, wall = seconds * SLOTS_PER_SECOND * MS;
+	unsigned times = 1;
 	for (unsigned i = 0; i < seconds; i++) {
 		bool with_frees = i % WINDOW_OF_FREES == WINDOW_OF_FREES / 2 - 1;
-		unsigned least = with_frees ? 5 : 1, slots = (unsigned)fmax(least, 50e3 / program->rate);
+		unsigned least = with_frees ? 5 : 1, usual = (unsigned)fmax(least, 50e3 / program->rate);
+		unsigned slots = usual * times;
 		unsigned at = i * SLOTS_PER_SECOND + (unsigned)(uniform() * (SLOTS_PER_SECOND - slots));
 		struct heap_window_reading reading = look(rates + at, slots, with_frees, price);
+		reading.weight = 1.0 / times;
 		heap_phase_add(&phase, &reading, with_frees);
 		cost += reading.cost;
+		times = reading.cpu > 0 ? 1 : times == MOST_TIMES ? times : 4 * times;
 	}
 	/* The probes' time comes on top of its own. */
-	struct heap_phase_scale scale = heap_phase_scale(&phase, cpu + cost * price, cost, cpu + cost * price);
+	struct heap_phase_scale scale = heap_phase_scale(&phase, cpu + cost * price, cost, wall + cost * price);
 	return (struct outcome){scale.objects_low <= truth && truth <= scale.objects_high,
 				scale.bytes_low <= 200 * truth && 200 * truth <= scale.bytes_high,
 				scale.objects_high / scale.objects_low,
@@ -310,13 +365,16 @@ static int compare_doubles(const void *a, const void *b)
 static void test_coverage(void **state)
 {
 	static const struct program programs[] = {
-		{"1,000 a second", 1e3, 0.1, 20, 0, 1.5, 3},
-		{"100,000 a second", 1e5, 0.1, 20, 0, 1.5, 3},
-		{"1,000,000 a second", 1e6, 0.1, 20, 0, 4, 3},
-		{"uneven", 1e5, 0.7, 4, 0, 2, 3},
-		{"in phases of 50 ms", 1e5, 0.7, 50, 0, 2.5, 3},
-		{"in phases of 3 s", 1e5, 0.7, 3000, 0, 2.5, 3},
-		{"in bursts", 3e4, 0.1, 7, 0.1, 3, 60},
+		{"1,000 a second", 1e3, 0.1, 20, 0, 0, 1.5, 3},
+		{"100,000 a second", 1e5, 0.1, 20, 0, 0, 1.5, 3},
+		{"1,000,000 a second", 1e6, 0.1, 20, 0, 0, 4, 3},
+		{"uneven", 1e5, 0.7, 4, 0, 0, 2, 3},
+		{"in phases of 50 ms", 1e5, 0.7, 50, 0, 0, 2.5, 3},
+		{"in phases of 3 s", 1e5, 0.7, 3000, 0, 0, 2.5, 3},
+		{"in bursts", 3e4, 0.1, 7, 0.1, 0, 3, 60},
+		{"that waits", 1e5, 0.1, 20, 0, 0.8, 2.5, 12},
+		{"uneven that waits", 1e5, 0.7, 4, 0, 0.8, 6, 12},
+		{"in phases, waits", 1e5, 0.7, 3000, 0, 0.8, 6, 12},
 	};
 	static const unsigned lengths[] = {3, 12, 60};
 	static double rates[60 * SLOTS_PER_SECOND];
@@ -345,7 +403,7 @@ static void test_coverage(void **state)
  * allocations, three millions in a second of it. */
 static void test_dense(void **state)
 {
-	static const struct program dense = {"dense for a third", 3e5, 0.1, 50, 1.0 / 3, 0, 0};
+	static const struct program dense = {"dense for a third", 3e5, 0.1, 50, 1.0 / 3, 0, 0, 0};
 	static double rates[60 * SLOTS_PER_SECOND];
 	double estimates[RUNS];
 	unsigned inside = 0;
@@ -366,7 +424,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_even),   cmocka_unit_test(test_paced), cmocka_unit_test(test_saturated),
 		cmocka_unit_test(test_ticks),
-		cmocka_unit_test(test_uneven), cmocka_unit_test(test_between), cmocka_unit_test(test_between_uneven), cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_uneven), cmocka_unit_test(test_longer), cmocka_unit_test(test_met_once),
+		cmocka_unit_test(test_between), cmocka_unit_test(test_between_uneven), cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_coverage), cmocka_unit_test(test_dense),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
