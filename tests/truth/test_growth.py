@@ -81,7 +81,7 @@ def brk(bench):
 
 
 def stack(bench):
-    return check_part(bench, "stack", "touch_stack", 7)
+    return check_part(bench, "stack", "touch_stack", 96)
 
 
 def large_pages(bench):

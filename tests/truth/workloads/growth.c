@@ -23,6 +23,8 @@
 #define LARGE_PAGE (2 * MEGABYTE)
 #define PAUSE_PAGES 128 /* half a megabyte */
 #define PAUSE_NS 10000000
+#define SETTLE_US 300000 /* what was done before is over, and the period of the event down again */
+#define FRAME_PAGES 32 /* of the stack */
 
 static void rest(void)
 {
@@ -122,14 +124,32 @@ NOINLINE void touch_brk(size_t bytes)
 	KEEP_FRAME();
 }
 
-NOINLINE size_t touch_stack(size_t pages)
+/* Frames of many pages, from their top: a stack of them is not too deep to be walked. */
+NOINLINE size_t touch_stack(size_t frames)
 {
-	volatile char frame[PAGE];
+	volatile char frame[FRAME_PAGES * PAGE];
 
-	frame[0] = 1;
-	if (pages % PAUSE_PAGES == 0)
+	for (size_t i = sizeof(frame); i > 0; i -= PAGE)
+		frame[i - 1] = 1;
+	if (frames % (PAUSE_PAGES / FRAME_PAGES) == 0)
 		rest();
-	return (pages ? touch_stack(pages - 1) : 0) + (size_t)frame[0];
+	return (frames > 1 ? touch_stack(frames - 1) : 0) + (size_t)frame[0];
+}
+
+/* So much more than it has now, of which some is touched already; 128 MiB below it are free whatever the limit was. */
+static void raise_stack_limit(size_t bytes)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_STACK, &limit) < 0)
+		return;
+	limit.rlim_cur = bytes + 4 * MEGABYTE;
+	if (limit.rlim_max != RLIM_INFINITY && limit.rlim_cur > limit.rlim_max)
+		limit.rlim_max = limit.rlim_cur;
+	if (setrlimit(RLIMIT_STACK, &limit) < 0) {
+		perror("setrlimit");
+		exit(1);
+	}
 }
 
 NOINLINE void write_in_child(char *memory, size_t bytes)
@@ -149,6 +169,7 @@ static int touch_after_fork(size_t bytes)
 
 	madvise(memory, bytes, MADV_NOHUGEPAGE);
 	memset(memory, 1, bytes);
+	usleep(SETTLE_US);
 	pid_t child = fork();
 	if (child == 0) {
 		write_in_child(memory, bytes);
@@ -193,8 +214,7 @@ int main(int argc, char **argv)
 	size_t bytes = (size_t)(argc > 2 ? atol(argv[2]) : 64) * MEGABYTE;
 	int child = 0;
 
-	/* What loading did is over, and the period of the event down again. */
-	usleep(300000);
+	usleep(SETTLE_US);
 	if (strcmp(part, "small") == 0)
 		touch_small_pages(bytes);
 	else if (strcmp(part, "turns") == 0)
@@ -207,9 +227,10 @@ int main(int argc, char **argv)
 		touch_shared(bytes);
 	else if (strcmp(part, "brk") == 0)
 		touch_brk(bytes);
-	else if (strcmp(part, "stack") == 0)
-		touch_stack(bytes / (PAGE + 64));
-	else if (strcmp(part, "fork") == 0)
+	else if (strcmp(part, "stack") == 0) {
+		raise_stack_limit(bytes);
+		touch_stack(bytes / (FRAME_PAGES * PAGE));
+	} else if (strcmp(part, "fork") == 0)
 		child = touch_after_fork(bytes);
 	printf("{\"pid\": %d, \"child\": %d, \"bytes\": %zu, \"anonymous\": %ld, \"large\": %ld}\n", getpid(),
 	       child, bytes, status_kilobytes("RssAnon") * 1024, large_kilobytes() * 1024);
