@@ -50,7 +50,7 @@ struct heap_window_reading {
 	double wall; /* how long it was open, ns */
 	double objects, bytes; /* allocated */
 	double ticks, own_ticks; /* of the CPU time; 0: it was not looked at */
-	double weight; /* a usual window's length over this one's, as they were to be; at most 1 */
+	double weight; /* a usual window's length over this one's, as they were to be, times those that it stands for */
 };
 
 /* Of objects or bytes, over windows, by their weights. */

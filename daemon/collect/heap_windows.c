@@ -283,7 +283,7 @@ static struct window_process *add_process(struct heap_windows *w, uint32_t pid, 
 	p->cpu_begin = p->cpu = (double)p->turn_cpu;
 	p->turn_ns = p->wall_begin = p->wall = monotonic_ns();
 	p->due_ns = p->wall;
-	heap_spending_begin(&p->spending, p->turn_cpu, p->wall);
+	heap_spending_begin(&p->spending, w->options.budget, p->turn_cpu, p->wall);
 	/* Where there is a limit, many that come at once may not cost more than it at once. */
 	if (!p->stays && isfinite(w->pace.allowed))
 		p->due_ns = p->wall + hash_mix(p->wall ^ pid) % p->period_ns;

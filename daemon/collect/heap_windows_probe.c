@@ -17,6 +17,7 @@
 #define SURVIVOR_WINDOW_NS (2 * NS_PER_MS) /* and as long again to see what is freed */
 #define SLICE_NS NS_PER_MS
 #define LONGEST_SLICE_NS (8 * NS_PER_MS)
+#define LEAST_ROOM_NS (WINDOW_NS + SLICE_NS) /* what a longer window costs at most where it is looked at most often */
 #define FEW_HITS 50	/* in a window: the next one may be longer */
 #define QUIET_WINDOWS 3	/* one after another, of a process that had others: then the next one is */
 #define BUSY 0.2 /* CPUs */
@@ -97,18 +98,20 @@ static void sleep_until(uint64_t ns)
 }
 
 /* For so long; a window that is longer than usual since hits were few ends when they are not. (That it ends by what
- * is seen in it would bias a rate; the sums of many windows it does not, as each is weighed by its progress.) */
+ * is seen in it would bias a rate; the sums of many windows it does not, as each is weighed by its progress.) It is looked at
+ * the more often the less room there is for what it may cost between two looks. */
 static void keep_open(struct heap_windows *w, const struct window_process *p, uint64_t length,
 		      const struct heap_process *begin)
 {
 	uint64_t start = monotonic_ns(), end = start + length, now;
 	double most = length > SURVIVOR_WINDOW_NS ? WINDOW_NS : 2.0 * SURVIVOR_WINDOW_NS;
+	uint64_t longest = heap_spending_has_room(&p->spending, WINDOW_NS + LONGEST_SLICE_NS) ? LONGEST_SLICE_NS : SLICE_NS;
 	while ((now = monotonic_ns()) < end && !__atomic_load_n(&w->stop, __ATOMIC_RELAXED)) {
 		struct heap_process counts = read_counts(w, p);
 		if (length > WINDOW_NS && cost_between(w, p, begin, &counts) > most)
 			return;
 		/* Each look is a wake-up, and a process that was quiet for long is so for a bit. */
-		uint64_t slice = MAX_OF(MIN_OF((now - start) / 2, LONGEST_SLICE_NS), SLICE_NS);
+		uint64_t slice = MAX_OF(MIN_OF((now - start) / 2, longest), SLICE_NS);
 		sleep_until(MIN_OF(end, now + slice));
 	}
 }
@@ -236,9 +239,9 @@ static bool was_waiting(const struct window_process *p, const struct opened *o)
 	return p->turn_share >= BUSY && o->cpu < BUSY / 4 * (double)o->armed_ns;
 }
 
-static uint64_t longest_window(const struct heap_windows *w, const struct window_process *p)
+static uint64_t longest_window(const struct window_process *p)
 {
-	return heap_spending_has_room(&p->spending, w->options.budget) ? LONGEST_WINDOW_NS : WINDOW_NS;
+	return heap_spending_has_room(&p->spending, LEAST_ROOM_NS) ? LONGEST_WINDOW_NS : WINDOW_NS;
 }
 
 static void plan_next(struct heap_windows *w, struct window_process *p, uint64_t length, const struct opened *o)
@@ -251,7 +254,7 @@ static void plan_next(struct heap_windows *w, struct window_process *p, uint64_t
 		p->was_busy |= hits >= FEW_HITS;
 		p->window_ns = next_length(p, hits, was_late);
 	}
-	p->window_ns = MIN_OF(p->window_ns, longest_window(w, p));
+	p->window_ns = MIN_OF(p->window_ns, longest_window(p));
 	pthread_mutex_lock(&w->lock);
 	w->statistics.late += was_late;
 	pthread_mutex_unlock(&w->lock);
@@ -288,7 +291,7 @@ static bool is_unusual(const struct window_process *p)
 static bool is_affordable(struct heap_windows *w, struct window_process *p)
 {
 	if (p->armed_ns < JUDGED_ARMED_NS || p->recent_cost > w->options.budget / 2 * p->recent_cpu ||
-	    is_unusual(p) || !heap_spending_has_room(&p->spending, w->options.budget))
+	    is_unusual(p) || !heap_spending_has_room(&p->spending, LEAST_ROOM_NS))
 		return false;
 	double dearest, wanted = p->recent_cost / (double)p->armed_ns * (double)NS_PER_SECOND;
 	pthread_mutex_lock(&w->lock);
@@ -310,10 +313,10 @@ static unsigned note_window(struct heap_windows *w, struct window_process *p, bo
 					      .bytes = (double)(o->end.bytes - o->begin.bytes),
 					      .ticks = (double)o->ticks.all, .own_ticks = (double)o->ticks.own,
 					      .weight = p->window_weight};
-	log_debug("heap: process %u, window %llu at %.3f s: open for %.3f ms, %.3f ms CPU, %.3f ms of them for probes, "
-		  "%llu of %llu ticks its own, %.0f objects",
+	log_debug("heap: process %u, window %llu at %.3f s: open for %.3f ms, %.3f ms CPU, %.3f ms of them for probes, and %.3f ms "
+		  "around it, %llu of %llu ticks its own, %.0f objects",
 		  p->pid, (unsigned long long)p->number, (double)o->begin_ns / 1e9, (double)o->armed_ns / 1e6, o->cpu / 1e6,
-		  cost / 1e6, (unsigned long long)o->ticks.own, (unsigned long long)o->ticks.all, reading.objects);
+		  cost / 1e6, (all - cost) / 1e6, (unsigned long long)o->ticks.own, (unsigned long long)o->ticks.all, reading.objects);
 	double calls = (double)(o->end.calls - o->begin.calls);
 	struct heap_hits frees = {.calls = survivors ? 0 : calls};
 	p->armed_ns += o->armed_ns;
@@ -407,6 +410,18 @@ static bool gives_way(struct heap_windows *w, struct window_process *p)
 	return true;
 }
 
+/* Windows have met it at work by chance so often that its budget is spent: the next one waits until that is earned, and
+ * counts for those that were not. */
+static bool is_put_off(struct heap_windows *w, struct window_process *p)
+{
+	heap_spending_add(&p->spending, 0, p->turn_cpu, p->turn_ns);
+	if (heap_spending_has_room(&p->spending, 0))
+		return false;
+	p->put_off++;
+	draw_moment(w, p, p->window_ns);
+	return true;
+}
+
 /* Our CPU time up to now. On the thread itself. */
 static uint64_t own_ns(const struct heap_windows *w)
 {
@@ -423,6 +438,15 @@ static void note_price(struct heap_windows *w, const struct window_process *p, c
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* A longer one that looks also at frees may cost as much twice. */
+static uint64_t length_of(const struct window_process *p, bool survivors)
+{
+	if (!survivors)
+		return p->window_ns;
+	bool has_room = heap_spending_has_room(&p->spending, 2 * LEAST_ROOM_NS);
+	return has_room ? MAX_OF(p->window_ns, SURVIVOR_WINDOW_NS) : SURVIVOR_WINDOW_NS;
+}
+
 static double weight_of(uint64_t length, bool survivors)
 {
 	return fmin((double)(survivors ? SURVIVOR_WINDOW_NS : WINDOW_NS) / (double)length, 1);
@@ -431,9 +455,10 @@ static double weight_of(uint64_t length, bool survivors)
 static void look_through_window(struct heap_windows *w, struct window_process *p)
 {
 	bool survivors = p->number % SURVIVOR_WINDOWS == 1;
-	uint64_t length = survivors ? MAX_OF(p->window_ns, SURVIVOR_WINDOW_NS) : p->window_ns;
+	uint64_t length = length_of(p, survivors);
 	struct opened opened = {0};
-	p->window_weight = weight_of(length, survivors);
+	p->window_weight = weight_of(length, survivors) * (p->put_off + 1);
+	p->put_off = 0;
 	uint64_t begin_ns = own_ns(w);
 	if (survivors) /* they are few, and each is followed for long */
 		w->counts[p->index].interval = MAX_OF(w->counts[p->index].interval * length / p->window_ns *
@@ -531,7 +556,7 @@ void heap_windows_work_on(struct heap_windows *w, struct window_process *p, bool
 {
 	if (!p->stays) {
 		/* Else files came, in no window. */
-		if (p->due_ns <= monotonic_ns() && !wait_for_room(w, p) && !gives_way(w, p))
+		if (p->due_ns <= monotonic_ns() && !wait_for_room(w, p) && !gives_way(w, p) && !is_put_off(w, p))
 			look_through_window(w, p);
 	} else if (files_came || !is_attached(p))
 		begin_to_stay(w, p);

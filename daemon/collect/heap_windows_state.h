@@ -81,6 +81,7 @@ struct window_process {
 	ARRAY(struct window_file) files;
 	uint64_t due_ns, window_ns, number, armed_ns;
 	double window_weight; /* of its last window: struct heap_window_reading */
+	unsigned put_off; /* windows since then, as its budget was spent */
 	unsigned quiet_windows; /* one after another, with few hits */
 	bool was_busy; /* had a window with more */
 	uint64_t period_ns; /* between its windows since the phase began */
@@ -93,7 +94,7 @@ struct window_process {
 	/* In windows since the last change, all hits as in one that looks at frees; and the CPU time that such windows had
 	 * if they met as much as other times, ns. */
 	double recent_cost, recent_cpu, usual_cpu;
-	struct heap_spending spending;
+	struct heap_spending spending; /* as of its last window, or the last judgement */
 
 	/* guarded */
 	ARRAY(struct window_file) added;
