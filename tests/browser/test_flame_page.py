@@ -275,6 +275,21 @@ class FlamePage(unittest.TestCase):
         self.assertGreater(self.browser.evaluate("document.querySelector('#table-scroll').clientHeight"), 200, "rows of the table")
         self.assertTrue(self.browser.evaluate(fits))
 
+    def test_no_frame_is_empty_while_the_size_changes(self):
+        """An observer of the test's own is called behind the page's, before that frame is painted."""
+        self.browser.evaluate("""
+            window.kept = document.createElement('canvas').getContext('2d');
+            window.frames = 0;
+            new ResizeObserver(() => kept.drawImage(canvas, 2, 2, 1, 1, frames++, 0, 1, 1))
+                .observe(document.querySelector('#chart'))""")
+        for width in (1000, 1100, 1200):
+            self.browser.resize(width, 700)
+            self.browser.frame()
+        frames = self.browser.evaluate("frames")
+        corners = self.browser.evaluate("[...kept.getImageData(0, 0, frames, 1).data]")
+        self.assertGreater(frames, 2)
+        self.assertEqual(corners, [255] * 4 * frames, "the background")
+
     def test_values(self):
         self.browser.evaluate("view.value = 0; view.dispatchEvent(new Event('change'))")
         self.assertEqual(self.state()["total"] * 10101010, self.truth["total"])

@@ -234,7 +234,8 @@ function listen() {
 		applyTheme();
 		showLegend();
 	});
-	new ResizeObserver(() => { chart.resize(); chart.draw(); }).observe(byId('chart'));
+	// It is told after the frame's callbacks: what is not drawn here and now is seen empty, as black.
+	new ResizeObserver(() => { chart.resize(); chart.drawNow(); }).observe(byId('chart'));
 }
 
 function start() {
