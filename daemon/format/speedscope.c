@@ -90,9 +90,14 @@ static void add_stack(const struct frames *frames, const struct profile_sample *
 	}
 }
 
-static int64_t weight(const struct profile *profile, size_t sample, size_t type)
+/* A sample's value, added to *total; 0 for what is left out: nothing to draw, or past what 64 bits hold. */
+static int64_t take_weight(const struct profile *profile, size_t sample, size_t type, int64_t *total)
 {
-	return profile->values.items[sample * profile->sample_types.count + type];
+	int64_t value = profile->values.items[sample * profile->sample_types.count + type];
+	if (value <= 0 || value > INT64_MAX - *total)
+		return 0;
+	*total += value;
+	return value;
 }
 
 static int64_t add_stacks(const struct frames *frames, size_t type, struct text *out)
@@ -102,8 +107,7 @@ static int64_t add_stacks(const struct frames *frames, size_t type, struct text 
 	int64_t total = 0;
 	text_add_string(out, ",\n\"samples\":[");
 	for (size_t i = 0; i < profile->samples.count; i++) {
-		int64_t value = weight(profile, i, type);
-		if (value <= 0 || __builtin_add_overflow(total, value, &total))
+		if (!take_weight(profile, i, type, &total))
 			continue;
 		text_add(out, "%s\n[", separator);
 		add_stack(frames, &profile->samples.items[i], out);
@@ -120,8 +124,8 @@ static void add_weights(const struct profile *profile, size_t type, struct text 
 	int64_t total = 0;
 	text_add_string(out, ",\n\"weights\":[");
 	for (size_t i = 0; i < profile->samples.count; i++) {
-		int64_t value = weight(profile, i, type);
-		if (value <= 0 || __builtin_add_overflow(total, value, &total))
+		int64_t value = take_weight(profile, i, type, &total);
+		if (!value)
 			continue;
 		text_add(out, "%s%" PRId64, separator, value);
 		separator = ",";

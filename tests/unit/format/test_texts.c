@@ -70,6 +70,17 @@ static void speedscope(void **state)
 	text_free(&out);
 }
 
+static void speedscope_sums_of_what_it_draws(void **state)
+{
+	_cleanup_profile_ struct profile *profile =
+		TEST_PROFILE({"first", INT64_MAX - 5}, {"too much", 6}, {"fits", 5});
+	struct text out = {0};
+	assert_int_equal(speedscope_encode(profile, &out), 0);
+	assert_non_null(strstr(out.bytes, "\"weights\":[9223372036854775802,5]"));
+	assert_non_null(strstr(out.bytes, "\"endValue\":9223372036854775807"));
+	text_free(&out);
+}
+
 static void text_report(void **state)
 {
 	_cleanup_profile_ struct profile *profile = example();
@@ -102,7 +113,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(folded),	cmocka_unit_test(names_keep_the_separator),
-		cmocka_unit_test(speedscope),	cmocka_unit_test(text_report),
+		cmocka_unit_test(speedscope),	cmocka_unit_test(speedscope_sums_of_what_it_draws),
+		cmocka_unit_test(text_report),
 		cmocka_unit_test(json_report),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
