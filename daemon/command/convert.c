@@ -84,20 +84,24 @@ static int load_all(const struct option_words *words, struct loaded_profiles *lo
 /* The sum has what all files have; what it has not is no silent loss. */
 static void tell_left_out(const struct loaded_profiles *loaded, const struct profile *sum)
 {
+	struct strings names = {0};
 	struct text told = {0};
 	for (size_t i = 0; i < loaded->list.count; i++) {
 		const struct profile *profile = loaded->list.items[i];
 		for (size_t k = 0; k < profile->sample_types.count; k++) {
 			const char *name = profile_text(profile, profile->sample_types.items[k].type);
-			if (profile_find_sample_type(sum, name) >= 0 || (told.bytes && strstr(told.bytes, name)))
+			size_t before = names.count;
+			uint32_t index;
+			if (profile_find_sample_type(sum, name) >= 0 || strings_add_text(&names, name, &index) < 0 ||
+			    names.count == before)
 				continue;
-			text_add_string(&told, told.length ? ", " : "");
-			text_add_printable(&told, name);
+			text_add(&told, "%s%s", before ? ", " : "", name);
 		}
 	}
 	if (told.length)
-		command_error(&command_merge, "left out, as not every file has it: %s", told.bytes);
+		command_tell(&command_merge, "left out, as not every file has it: %s", told.bytes);
 	text_free(&told);
+	strings_free(&names);
 }
 
 static int merge_and_write(const struct convert_options *options,

@@ -480,6 +480,10 @@ def merging(bolometer, directory):
     result = bolometer.run("merge", "-o", "some.pb.gz", "a.pb.gz", "wall.pb.gz", cwd=directory)
     expect(result.returncode == 0 and b"left out, as not every file has it: cpu, wall\n" in result.stderr,
            "what is not added up is told", result)
+    write(directory + "/more.pb.gz", {("main",): (1, 1, 1)}, types=(("watched_cpu", "count"), ("cpu", "ns"), ("rest", "count")))
+    write(directory + "/rest.pb.gz", {("main",): (1,)}, types=(("rest", "count"),))
+    result = bolometer.run("merge", "-o", "some.pb.gz", "more.pb.gz", "rest.pb.gz", cwd=directory)
+    expect(b"has it: watched_cpu, cpu\n" in result.stderr, "also what is a part of another's name", result)
     write(directory + "/heap.pb.gz", {("main",): (1,)}, types=(("space", "bytes"),))
     result = bolometer.run("merge", "-o", "x.pb.gz", "a.pb.gz", "heap.pb.gz", cwd=directory)
     expect(result.returncode == 1 and b"no sample type in common" in result.stderr
