@@ -12,6 +12,7 @@
 #include "profile/grouping.h"
 #include "profile/unit.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -101,6 +102,21 @@ static int decode_pprof(const struct command *command, const char *path, const c
 	return refuse_pprof(command, path, r, &failure);
 }
 
+/* "main 4711 cycles:" and below it "\t    55d0c0ffee00 work+0x12 (/bin/x)": a stack has lines of its own, the first a
+ * number in hexadecimal. */
+static bool is_perf_script(const char *bytes, size_t size)
+{
+	const char *end = bytes + size, *at = memchr(bytes, '\n', size);
+	size_t digits = 0;
+	if (!at || ++at == end || (*at != '\t' && *at != ' '))
+		return false;
+	while (at < end && (*at == '\t' || *at == ' '))
+		at++;
+	for (; at < end && isxdigit((unsigned char)*at); at++)
+		digits++;
+	return digits >= 4 && at < end && *at == ' ';
+}
+
 static int decode_folded(const struct command *command, const char *path, const char *bytes,
 			 size_t size, struct profile **ret)
 {
@@ -108,6 +124,9 @@ static int decode_folded(const struct command *command, const char *path, const 
 	int r = folded_decode(bytes, size, &failure, ret);
 	if (r == 0)
 		return STATUS_OK;
+	if (is_perf_script(bytes, size))
+		return command_error(command, "%s is no file of folded stacks: it is what 'perf script' writes; "
+				     "stackcollapse-perf.pl folds it", input_name(path));
 	return command_error(command, "%s is %s folded stacks: %s (line %zu)", input_name(path),
 			     format_from_path(path) == FILE_FORMAT_FOLDED
 				     ? "no file of"
@@ -199,7 +218,9 @@ static int filter_groups(const struct command *command, const char *path, const 
 /* No failure, of one side of a difference for instance; but nothing must not look like no cost. */
 static void tell_empty(const struct command *command, const char *path, const struct load_options *options)
 {
-	if (options->ignore)
+	if (options->focus && options->ignore)
+		command_error(command, "--focus and --ignore leave no stack of %s", input_name(path));
+	else if (options->ignore)
 		command_error(command, "--ignore leaves no stack of %s", input_name(path));
 	else
 		command_error(command, "no stack of %s has a function that matches '%s'", input_name(path),

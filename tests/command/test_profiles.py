@@ -497,6 +497,7 @@ def broken_files():
     yield "empty", b"", "is empty"
     yield "text", b"no profile at all\n", "not a valid pprof file, nor one of folded stacks: "
     yield "perf.data", b"PERFILE2" + bytes(100), "a recording of perf"
+    yield "script", b"ld 24692 [000] 72.7: 1 cycles: \n\tffffffff815dd753 work+0x3 (x)\n", "stackcollapse-perf.pl folds"
     yield "jeprof.out", b"heap_v2/524288\n  t*: 1: 2 [3: 4]\n", "jeprof --collapsed"
     yield "page", b"<!DOCTYPE html>\n<html>", "a page for the browser"
     yield "speedscope", b'{"profiles":[]}', "it is JSON"
@@ -529,6 +530,10 @@ def missing_files(bolometer, directory):
         expect(result.returncode == 1 and message in result.stderr, f"{path}: {message}", result)
     result = bolometer.run("report", "--type", "heap", "a.pb.gz", cwd=directory)
     expect(result.returncode == 2 and b"the profile has samples, cpu" in result.stderr, "type", result)
+    for options, said in ((["--focus", "none"], b"has a function that matches 'none'"), (["--ignore", "main"], b"--ignore leaves no"),
+                          (["--focus", "none", "--ignore", "idle"], b"--focus and --ignore leave no stack")):
+        result = bolometer.run("report", *options, "a.pb.gz", cwd=directory)
+        expect(result.returncode == 0 and said in result.stderr, "what left nothing is named", result)
     result = bolometer.run("report", "--focus", "(", "a.pb.gz", cwd=directory)
     expect(result.returncode == 2 and b"regular expression" in result.stderr, "regex", result)
 
