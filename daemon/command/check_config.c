@@ -55,18 +55,17 @@ static int report(const struct check_options *options, const char *file,
 	return problems->count ? STATUS_ERROR : status;
 }
 
-static int check(const struct check_options *options, const char *file)
+static int check(struct check_options *options, const char *file)
 {
 	_cleanup_configuration_ struct configuration configuration = {0};
 	struct configuration_problems problems = {0};
-	struct option_texts sets = options->sets;
 	int status;
-	if (array_add(&sets.list, NULL) < 0)
+	if (array_add(&options->sets.list, NULL) < 0)
 		return command_error(&command_check_config, "%s", strerror(ENOMEM));
 	struct configuration_sources sources = {
 		.path = file,
 		.environment = options->environment ? (const char *const *)environ : NULL,
-		.sets = sets.list.items,
+		.sets = options->sets.list.items,
 	};
 	int r = configuration_load(&sources, &configuration, &problems);
 	if (r < 0 && !problems.count)
@@ -74,7 +73,6 @@ static int check(const struct check_options *options, const char *file)
 	else
 		status = report(options, file, &configuration, &problems);
 	configuration_problems_free(&problems);
-	array_free(&sets.list);
 	return status;
 }
 
@@ -89,8 +87,7 @@ static int check_config_run(int argc, char **argv)
 					     "--json and --effective exclude each other");
 	else if (go)
 		status = check(&options, words.list.items[0]);
-	else
-		array_free(&options.sets.list);
+	array_free(&options.sets.list);
 	option_words_free(&words);
 	return status;
 }

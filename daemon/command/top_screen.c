@@ -102,7 +102,7 @@ static void draw_row(struct top_screen *screen, size_t index, int line)
 		attribute |= A_REVERSE;
 	top_text_row(&page->question, &browser->table, row, &browser->facts, &text);
 	/* The selected row is seen to the right edge. */
-	for (int i = (int)text.length; index == page->cursor && i < COLS; i++)
+	for (int i = 0; index == page->cursor && i < COLS; i++)
 		text_add_char(&text, ' ');
 	write_text(line, &text, attribute);
 }
@@ -136,8 +136,8 @@ static void draw_table(struct top_screen *screen)
 
 static void draw_help(void)
 {
-	for (size_t i = 0; i < ARRAY_LENGTH(help); i++)
-		top_terminal_write(STATE_LINE + 1 + (int)i, 2, help[i], A_NORMAL);
+	for (int i = 0; i < (int)ARRAY_LENGTH(help) && STATE_LINE + 1 + i < LINES - 1; i++)
+		top_terminal_write(STATE_LINE + 1 + i, 2, help[i], A_NORMAL);
 	top_terminal_write(LINES - 1, 0, "any key goes back", A_BOLD);
 }
 

@@ -332,6 +332,10 @@ def every_size(bolometer):
     with tempfile.TemporaryDirectory() as directory, workload(), Screen(directory) as screen:
         screen.run(f"{bolometer.path} top --own -d 300ms")
         screen.sees("burn_hot", "the function")
+        screen.tmux("resize-window", "-x", "60", "-y", "10")
+        screen.press("?")
+        screen.sees(r"^any key goes back$", "help of which the beginning fits")
+        screen.press("x")
         for columns, lines in ((60, 10), (200, 50), (20, 5), (3, 2), (1, 1), (110, 24)):
             screen.tmux("resize-window", "-x", str(columns), "-y", str(lines))
             screen.press("Down", "Down", "PageDown", "Home")
