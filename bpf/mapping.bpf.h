@@ -442,9 +442,12 @@ __noinline int find_mapping(u32 walk)
 	return keep_mapping(walk);
 }
 
+/* Is it the process in the scratch, in the program that this runs? An exec may give it the memory of a mm_struct that it
+ * had before, with mappings that changed as often. */
 static __always_inline bool is_known(const struct known_process *known, const struct scratch *s)
 {
-	return known->mappings_mm == s->mm && known->mappings_start_time == s->sample.process_start;
+	return known->mappings_mm == s->mm && known->mappings_start_time == s->sample.process_start &&
+	       known->mappings_exec_id == s->sample.exec_id;
 }
 
 /* Copies the mappings of a known process, and what told of them. */
@@ -461,7 +464,8 @@ static __always_inline void copy_mappings(u32 count, struct cached_mapping *to, 
 /*
  * Another process runs than at the last sample of this CPU. What is known of that one goes to its place among those
  * kept; what is known of this one, if it is one of them, comes from there. Programs that take turns would otherwise have
- * their mappings searched for at every sample.
+ * their mappings searched for at every sample. No place from mapping_count on may keep a mapping of the other one: a sample
+ * that is refused after this makes no walk, which would empty them.
  */
 __noinline int switch_process(u32 walk)
 {
@@ -478,19 +482,21 @@ __noinline int switch_process(u32 walk)
 	for (i = 0; i < KEPT_PROCESSES; i++)
 		if (is_known(&s->kept[i].known, s))
 			break;
-	if (i >= KEPT_PROCESSES) {
+	u32 count = 0;
+	if (i < KEPT_PROCESSES) {
+		kept = &s->kept[i];
+		s->kept_at = i;
+		s->known = kept->known;
+		count = s->known.mapping_count;
+		copy_mappings(count, s->mappings, kept->mappings, s->proofs, kept->proofs);
+	} else {
 		s->kept_at++;
 		s->known.mappings_mm = s->mm;
 		s->known.mappings_start_time = s->sample.process_start;
+		s->known.mappings_exec_id = s->sample.exec_id;
 		s->known.mappings_pid = 0; /* of it there are no mappings */
 		s->known.next_mapping = s->known.mapping_count = 0;
-		return 0;
 	}
-	kept = &s->kept[i];
-	s->kept_at = i;
-	s->known = kept->known;
-	u32 count = s->known.mapping_count;
-	copy_mappings(count, s->mappings, kept->mappings, s->proofs, kept->proofs);
 #pragma clang loop unroll(disable)
 	for (i = 0; i < MAPPING_CACHE_SIZE; i++)
 		if (i >= count && i < used)
@@ -505,14 +511,12 @@ static __always_inline void know_process(const struct scratch *s, u32 walk)
 		switch_process(walk);
 }
 
-/* Keeps the mappings of the last sample on this CPU only if the kernel says that they cannot have
- * changed and it is the same process; tables that became ready count as a change. Those of the same process that
- * may have changed are to be proven. */
+/* Keeps the mappings that are known of the process (see know_process()) only if the kernel says that they cannot have
+ * changed; tables that became ready count as a change. Those that may have changed are to be proven. */
 static __always_inline void revalidate_mappings(struct scratch *s)
 {
 	u64 sequence = s->sequence;
-	bool same = sequence != 0 && s->known.mappings_mm == s->mm && s->known.mappings_pid == s->sample.pid &&
-		    s->known.mappings_epoch == binaries_epoch && s->known.mappings_start_time == s->sample.process_start;
+	bool same = sequence != 0 && s->known.mappings_pid == s->sample.pid && s->known.mappings_epoch == binaries_epoch;
 
 	if (same && sequence == s->known.mappings_sequence)
 		return;
@@ -523,9 +527,7 @@ static __always_inline void revalidate_mappings(struct scratch *s)
 		s->mappings[i].length = 0;
 	}
 	s->known.mappings_sequence = sequence;
-	s->known.mappings_mm = s->mm;
 	s->known.mappings_pid = s->sample.pid;
 	s->known.mappings_epoch = binaries_epoch;
-	s->known.mappings_start_time = s->sample.process_start;
 	s->known.last_mapping = 0;
 }

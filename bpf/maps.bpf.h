@@ -60,7 +60,7 @@ struct known_process {
 	u32 next_mapping;
 	u32 last_mapping;
 	u32 mapping_count; /* places behind these were not used yet */
-	u32 padding;
+	u32 mappings_exec_id;
 };
 
 /* One that was sampled before others were. */

@@ -58,6 +58,8 @@ static void make_areas(struct maker *m, u32 count)
 	for (u32 i = 0; i < count; i++) {
 		const struct replay_mapping *from = &m->mappings[i];
 		struct vm_area_struct *area = allocate(m, OBJECT_SIZE);
+		area->vm_mm = (struct mm_struct *)REPLAY_KERNEL_BASE; /* the first of the objects */
+		FLAVOUR(struct vm_area_struct___with_references, area)->vm_refcnt.any = 1;
 		area->vm_start = from->start;
 		area->vm_end = from->end;
 		area->vm_flags = from->executable ? VM_EXEC : 0;
@@ -164,7 +166,7 @@ void kernel_objects_make(struct replay_world *world, unsigned char *memory,
 		if (mappings[i].is_vdso)
 			FLAVOUR(struct mm_struct___with_context, mm)->context.vdso =
 				(void *)mappings[i].start;
-	FLAVOUR(struct mm_struct___with_lock_seqcount, mm)->mm_lock_seq.sequence = 2;
+	FLAVOUR(struct mm_struct___with_lock_seqcount, mm)->mm_lock_seq.sequence = 2 + 2 * world->changes;
 	make_areas(&m, count);
 	m.used = (m.used + NODE_SIZE - 1) & ~(u64)(NODE_SIZE - 1);
 	if (world->red_black_tree)

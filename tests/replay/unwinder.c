@@ -121,17 +121,29 @@ void replay_reset(void)
 	__builtin_memset(&the_counters, 0, sizeof(the_counters));
 }
 
-void replay_unwind(struct replay_world *world, const u64 *registers, struct replay_stack *ret)
+/* As describe_task(). */
+static void describe_process(struct replay_world *world, struct scratch *s)
 {
-	struct scratch *s = &the_scratch;
-
 	current = world;
 	s->mm = (struct mm_struct *)current->mm;
 	s->sequence = mm_sequence(s->mm);
 	s->sample.pid = 1;
 	s->sample.process_start = current->process_start;
+	s->sample.exec_id = current->exec_id;
 	kernel_reads = 0;
 	know_process(s, 0);
+}
+
+void replay_refuse(struct replay_world *world)
+{
+	describe_process(world, &the_scratch);
+}
+
+void replay_unwind(struct replay_world *world, const u64 *registers, struct replay_stack *ret)
+{
+	struct scratch *s = &the_scratch;
+
+	describe_process(world, s);
 	s->sample.flags = 0;
 	s->sample.kernel_frames = 0;
 	s->sample.user_frames = 0;

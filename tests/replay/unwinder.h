@@ -40,6 +40,8 @@ struct replay_world {
 	u64 kernel_size;
 	u64 mm; /* address of the process's struct mm_struct */
 	u64 process_start; /* as another process it is another number */
+	u32 exec_id;
+	u32 changes; /* of its mappings so far */
 	u32 red_black_tree; /* mappings are in one, as before Linux 6.1; otherwise in a maple tree */
 
 	char **chunks; /* of the arena, ARENA_CHUNK_SIZE bytes each; NULL: none there */
@@ -60,6 +62,9 @@ struct replay_stack {
 /* Walks from a user-mode interrupt with these registers. State that the kernel side keeps between
  * samples (recent mappings and rules) is kept here too. */
 void replay_unwind(struct replay_world *world, const u64 *registers, struct replay_stack *ret);
+
+/* A sample of the process that is refused before anything is walked. */
+void replay_refuse(struct replay_world *world);
 
 /* Forgets that state: before another world. */
 void replay_reset(void);

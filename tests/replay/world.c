@@ -171,6 +171,13 @@ int world_finish(struct world *world, bool red_black_tree)
 	return 0;
 }
 
+void world_change(struct world *world)
+{
+	memset(world->kernel, 0, kernel_objects_size(world->mappings.count));
+	world->replay.changes++;
+	kernel_objects_make(&world->replay, world->kernel, world->mappings.items, world->mappings.count);
+}
+
 uint64_t world_frame_word(const struct world *world, uint64_t address)
 {
 	for (size_t i = 0; i < world->mappings.count; i++) {

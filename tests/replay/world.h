@@ -53,6 +53,9 @@ int world_add_mapping(struct world *world, uint64_t start, uint64_t end, uint64_
 /* Makes the kernel's objects; after this only `read_user` may be set. Returns 0 or -ENOMEM. */
 int world_finish(struct world *world, bool red_black_tree);
 
+/* Makes them anew of mappings that have changed, as many as before: what walks keep of them stays. */
+void world_change(struct world *world);
+
 /* The frame word of an address, as the kernel side must give it. */
 uint64_t world_frame_word(const struct world *world, uint64_t address);
 

@@ -14,6 +14,7 @@ struct mm_struct___with_context;
 struct mm_struct___with_lock_seqcount;
 struct mm_struct___with_lock_sequence;
 struct vm_area_struct___in_rb_tree;
+struct vm_area_struct___with_references;
 struct inode___with_integers;
 
 #define FLAVOUR_OFFSET(pointer)                                     \
@@ -24,6 +25,7 @@ struct inode___with_integers;
 		struct mm_struct___with_lock_seqcount *: 256,       \
 		struct mm_struct___with_lock_sequence *: 256,       \
 		struct vm_area_struct___in_rb_tree *: 64,           \
+		struct vm_area_struct___with_references *: 96,      \
 		struct inode___with_integers *: 64,                 \
 		default: 0)
 
