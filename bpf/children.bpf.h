@@ -33,7 +33,8 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* Not at exit: giving its memory back is work of the process too. Its number is in use until then. */
+/* Not at exit: giving its memory back is work of the process too. The number is free a moment before this, and given out
+ * again only when all others have had their turn. */
 SEC("raw_tp/sched_process_free")
 int on_free(struct bpf_raw_tracepoint_args *ctx)
 {

@@ -50,20 +50,16 @@ static __always_inline u64 interval_now(const struct heap_process *process)
 	return interval < HEAP_MAX_INTERVAL ? interval : HEAP_MAX_INTERVAL;
 }
 
-struct heap_thinning_state {
-	u64 interval;
-};
-
 /* Was taken with the chance S / T of its own interval; stays with what makes that the chance of the new one. */
 static long thin_block(void *map, const struct heap_block_key *key, struct heap_block *block,
-		       struct heap_thinning_state *state)
+		       struct heap_thinning *to)
 {
 	u64 weighed = block->size < block->interval ? block->interval : block->size;
 
-	if (block->interval >= state->interval || block->window)
+	if (block->interval >= to->interval || block->window)
 		return 0; /* those of windows are few */
-	if (takes_sample(weighed, state->interval)) {
-		block->interval = state->interval;
+	if (takes_sample(weighed, to->interval)) {
+		block->interval = to->interval;
 		return 0;
 	}
 	struct heap_block_key copy = *key;
@@ -76,8 +72,8 @@ static long thin_block(void *map, const struct heap_block_key *key, struct heap_
 SEC("syscall")
 int thin_heap(struct heap_thinning *ctx)
 {
-	struct heap_thinning_state state = {.interval = ctx->interval};
+	struct heap_thinning to = {.interval = ctx->interval}; /* what a callback gets has to be on the stack */
 
-	bpf_for_each_map_elem(&heap_live, thin_block, &state, 0);
+	bpf_for_each_map_elem(&heap_live, thin_block, &to, 0);
 	return 0;
 }

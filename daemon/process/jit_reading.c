@@ -16,7 +16,7 @@
 
 #define STALE_SLACK_NS (2 * NS_PER_SECOND) /* between file times and the clocks */
 #define COPY_SIZE 65536
-/* What comes of an excerpt is merged at once, on the loop: some 3,300 lines. A dump is mostly code. */
+/* Who looks a name up may wait for one excerpt's merge: of some 3,300 lines. A dump is mostly code. */
 #define PERF_MAP_EXCERPT (2 * JIT_WINDOW)
 
 static int identify(struct jit_reading *reading)

@@ -150,7 +150,7 @@ int process_read(struct process_table *table, struct process *process)
 	return read_details(table, process, &stat);
 }
 
-/* The path must end in NUL for the callback: the newline behind it gives way, and comes back. */
+/* The path must end in NUL for the callback: the newline behind it gives way. */
 static void note_maps_line(struct process_table *table, struct process *process, char *line,
 			   size_t length)
 {
