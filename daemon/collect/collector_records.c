@@ -197,6 +197,21 @@ static void settle_period(struct collector *c, uint64_t now)
 	c->settle_ns = 0;
 }
 
+/* Of what happened on a CPU whose events were dead the side-band did not tell either. */
+static void revive_events(struct collector *c)
+{
+	int ticks = c->options.no_ticks ? 0 : cpu_events_revive(&c->events);
+	int growth = c->options.growth ? cpu_events_revive(&c->growth.events) : 0;
+	if (ticks < 0 || growth < 0)
+		log_warning("a CPU that was offline for a moment is not sampled any more: %s",
+			    strerror(ticks < 0 ? -ticks : -growth));
+	if (ticks <= 0 && growth <= 0)
+		return;
+	log_info("%d CPUs were offline for a moment and are sampled again", MAX_OF(ticks, growth));
+	if (c->is_following)
+		process_table_scan(c->processes, collector_wants_maps(c));
+}
+
 static void drain(struct collector *c, bool everything)
 {
 	uint64_t now = monotonic_ns();
@@ -215,6 +230,8 @@ static void drain(struct collector *c, bool everything)
 		if (c->options.heap)
 			heap_table_expire(&c->heap_table, now);
 		collector_refresh_cgroups(c);
+		if (c->attached)
+			revive_events(c);
 		c->last_expiry = now;
 	}
 }

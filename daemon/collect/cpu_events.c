@@ -111,6 +111,7 @@ static int open_event(void *userdata, int cpu)
 		.size = sizeof(attr),
 		.config = events->kind.config,
 		.sample_period = events->kind.period,
+		.read_format = PERF_FORMAT_TOTAL_TIME_ENABLED,
 		.disabled = 1, /* attaching enables it */
 	};
 	int fd = cpu_events_open(events->opener, &attr, cpu);
@@ -131,6 +132,16 @@ static int open_event(void *userdata, int cpu)
 	else if (events->on_change)
 		events->on_change(events->userdata, cpu, true);
 	return r;
+}
+
+/* Closes one whose CPU has gone. */
+static void forget_event(struct cpu_events *events, size_t i)
+{
+	struct cpu_event event = events->events.items[i];
+	close_event(&event);
+	events->events.items[i] = events->events.items[--events->events.count];
+	if (events->on_change)
+		events->on_change(events->userdata, event.cpu, false);
 }
 
 struct online_set {
@@ -154,13 +165,9 @@ static void close_offline(struct cpu_events *events)
 	if (!online || cpu_events_each_online(mark_online, &set) < 0)
 		return;
 	for (size_t i = events->events.count; i-- > 0;) {
-		struct cpu_event event = events->events.items[i];
-		if (event.cpu < set.count && online[event.cpu])
-			continue;
-		close_event(&event);
-		events->events.items[i] = events->events.items[--events->events.count];
-		if (events->on_change)
-			events->on_change(events->userdata, event.cpu, false);
+		int cpu = events->events.items[i].cpu;
+		if (cpu >= set.count || !online[cpu])
+			forget_event(events, i);
 	}
 }
 
@@ -208,6 +215,37 @@ int cpu_events_start(struct cpu_events *events, struct loop *loop)
 	if (r < 0)
 		cpu_events_stop(events);
 	return r;
+}
+
+/* What the kernel gives of an event: perf_event_open(2), PERF_FORMAT_TOTAL_TIME_ENABLED. */
+struct event_reading {
+	uint64_t count, enabled_ns;
+};
+
+/* Has it stood still since the last look? Time passes for one on a CPU whether anything is counted or not. */
+static bool is_dead(struct cpu_event *event)
+{
+	struct event_reading now;
+	if (read(event->fd, &now, sizeof(now)) != sizeof(now))
+		return false;
+	bool stands_still = now.enabled_ns == event->enabled_ns;
+	event->enabled_ns = now.enabled_ns;
+	return stands_still;
+}
+
+int cpu_events_revive(struct cpu_events *events)
+{
+	int dead = 0;
+	if (events->paused) /* then time passes for none */
+		return 0;
+	for (size_t i = events->events.count; i-- > 0;) {
+		if (!is_dead(&events->events.items[i]))
+			continue;
+		forget_event(events, i);
+		dead++;
+	}
+	int r = dead ? cpu_events_each_online(open_event, events) : 0;
+	return r < 0 ? r : dead;
 }
 
 int cpu_events_set_period(struct cpu_events *events, uint64_t period_ns)

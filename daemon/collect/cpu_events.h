@@ -18,6 +18,7 @@ struct bpf_program;
 struct cpu_event {
 	int cpu;
 	int fd;
+	uint64_t enabled_ns; /* how long it had been counting, as of the last cpu_events_revive() */
 	struct bpf_link *link;
 };
 
@@ -66,6 +67,12 @@ int cpu_events_set_cpu_period(struct cpu_events *events, int cpu, uint64_t perio
  * on_begin starts their clocks anew, so that the pause is no missed tick. Returns 0 or
  * -errno of the first CPU that failed. */
 int cpu_events_set_paused(struct cpu_events *events, bool paused);
+
+/* The kernel takes its events off a CPU that goes offline and does not put them back. Where nobody tells, as when a host
+ * sleeps, during which all CPUs but one are offline, or where the CPU is back before we look, an event is open and dead:
+ * it is opened anew, after on_change was told that the CPU had gone. To be called some seconds apart. Returns how many
+ * were dead, or -errno where one could not be opened. */
+int cpu_events_revive(struct cpu_events *events);
 
 /* Detaches and closes everything. Idempotent. */
 void cpu_events_stop(struct cpu_events *events);

@@ -16,32 +16,55 @@
 #define LEAST_LOOK_NS (100ULL * 1000)	   /* a shorter stretch says nothing of a rate */
 #define LARGE_PAGES_INTERVAL_NS (10 * NS_PER_SECOND) /* an administrator's change is seen then */
 
-void growth_events_init(struct growth_events *growth, struct programs *programs, struct opener *opener,
-			cpu_change_callback on_change, void *userdata)
-{
-	struct cpu_event_kind faults = {PERF_COUNT_SW_PAGE_FAULTS_MIN, 1};
-	*growth = (struct growth_events){.programs = programs};
-	cpu_events_init(&growth->events, programs->skeleton->progs.on_page_fault, faults, opener, NULL,
-			on_change, userdata);
-}
-
 static int tell_program(struct growth_events *growth, uint32_t number)
 {
 	const struct growth_pace *pace = &growth->cpus.items[number].pace;
 	return programs_set_growth_pace(growth->programs, number, (uint32_t)pace->period, growth_pace_limit(pace));
 }
 
+/* A CPU begins with every fault, at first and when it comes back. */
+static int restart_pace(struct growth_events *growth, uint32_t number)
+{
+	struct growth_cpu *cpu = &growth->cpus.items[number];
+	*cpu = (struct growth_cpu){.pace.period = 1, .look_ns = monotonic_ns()};
+	programs_read_growth(growth->programs, number, &cpu->faults, &cpu->samples);
+	return tell_program(growth, number);
+}
+
+static int begin_cpu(void *userdata, int number)
+{
+	struct growth_events *growth = userdata;
+	if ((size_t)number >= growth->cpus.count)
+		return 0;
+	int r = cpu_events_set_cpu_period(&growth->events, number, 1); /* after a pause; a new one has it */
+	return r < 0 && r != -ENODEV ? r : restart_pace(growth, (uint32_t)number);
+}
+
+static void change_cpu(void *userdata, int cpu, bool online)
+{
+	const struct growth_events *growth = userdata;
+	if (growth->on_change)
+		growth->on_change(growth->userdata, cpu, online);
+}
+
+void growth_events_init(struct growth_events *growth, struct programs *programs, struct opener *opener,
+			cpu_change_callback on_change, void *userdata)
+{
+	struct cpu_event_kind faults = {PERF_COUNT_SW_PAGE_FAULTS_MIN, 1};
+	*growth = (struct growth_events){.programs = programs, .on_change = on_change, .userdata = userdata};
+	cpu_events_init(&growth->events, programs->skeleton->progs.on_page_fault, faults, opener, begin_cpu,
+			change_cpu, growth);
+}
+
 int growth_events_start(struct growth_events *growth, struct loop *loop)
 {
-	struct growth_cpu cpu = {.pace.period = 1, .look_ns = monotonic_ns()};
 	array_free(&growth->cpus);
 	programs_set_large_pages(growth->programs);
-	growth->large_pages_ns = cpu.look_ns;
+	growth->large_pages_ns = monotonic_ns();
 	for (int i = 0; i < growth->programs->cpu_count; i++) {
-		programs_read_growth(growth->programs, (uint32_t)i, &cpu.faults, &cpu.samples);
-		int r = array_add(&growth->cpus, cpu);
+		int r = array_add(&growth->cpus, (struct growth_cpu){0});
 		if (r == 0)
-			r = tell_program(growth, (uint32_t)i);
+			r = restart_pace(growth, (uint32_t)i);
 		if (r < 0)
 			return r;
 	}
@@ -62,7 +85,7 @@ static void set_pace(struct growth_events *growth, uint32_t number, uint64_t per
 	/* The event begins a period anew when it is told one, the same or not. */
 	if (r == 0 && period != period_before)
 		r = cpu_events_set_cpu_period(&growth->events, (int)number, period);
-	/* A CPU that is away has no faults either, and begins with every fault when it comes back. */
+	/* A CPU that is away has no faults either. */
 	if (r < 0 && r != -ENODEV)
 		log_debug("the pace of page faults on CPU %u stays: %s", number, strerror(-r));
 }

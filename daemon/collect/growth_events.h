@@ -21,9 +21,11 @@ struct growth_events {
 	struct programs *programs;
 	ARRAY(struct growth_cpu) cpus; /* by number */
 	uint64_t large_pages_ns; /* when the kernel was last asked which it gives out */
+	cpu_change_callback on_change; /* the owner's */
+	void *userdata;
 };
 
-/* Opens nothing yet. `programs` must outlive it; the others as of cpu_events_init(). */
+/* Opens nothing yet. `programs` and itself must stay where they are; the others as of cpu_events_init(). */
 void growth_events_init(struct growth_events *growth, struct programs *programs, struct opener *opener,
 			cpu_change_callback on_change, void *userdata);
 
