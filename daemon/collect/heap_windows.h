@@ -41,6 +41,7 @@ struct heap_windows_statistics {
 	uint64_t missed; /* processes that ended before their probes were set for the first time */
 	uint64_t promoted, demoted; /* to probes that stay, and back */
 	double cost_ns, cpu_ns; /* of the processes: what the probes cost, what they used */
+	double unmet_ns; /* of that CPU time: used while no window met the process at work; nothing of it is in any sum */
 	uint64_t own_ns; /* CPU time of the thread that sets and removes probes */
 	uint64_t period_ns; /* a process in windows has one in such a time now */
 };

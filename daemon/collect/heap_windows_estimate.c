@@ -80,9 +80,17 @@ static void add_errors(struct window_errors *errors, const struct window_process
 	errors->bytes_high += p->factor * scale.bytes_high;
 }
 
+/* CPU time of a phase whose windows found the process asleep or waiting, all of them; with the lock held. What came where
+ * probes stay is seen without windows. */
+static double unmet_ns(const struct window_process *p)
+{
+	return p->phase.windows && !heap_phase_has_met(&p->phase) ? p->cpu - p->cpu_begin : 0;
+}
+
 static void end_phase(struct heap_windows *w, struct window_process *p)
 {
 	double factor = survivor_factor(p);
+	w->statistics.unmet_ns += unmet_ns(p);
 	for (size_t i = 0; i < p->places.count; i++) {
 		p->places.items[i].final_bytes += factor * p->places.items[i].bytes;
 		p->places.items[i].bytes = 0;
@@ -341,6 +349,7 @@ void heap_windows_get_statistics(struct heap_windows *w, struct heap_windows_sta
 		ret->own_ns = cpu_of_thread(w->thread) + __atomic_load_n(&w->helpers_ns, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < w->processes.count; i++) {
 		const struct window_process *p = w->processes.items[i];
+		ret->unmet_ns += unmet_ns(p);
 		if (p->has_ended)
 			continue;
 		if (p->stays)
@@ -364,6 +373,7 @@ void heap_windows_statistics_subtract(struct heap_windows_statistics *s, const s
 	s->demoted -= earlier->demoted;
 	s->cost_ns -= earlier->cost_ns;
 	s->cpu_ns -= earlier->cpu_ns;
+	s->unmet_ns = fmax(s->unmet_ns - earlier->unmet_ns, 0); /* less by now, where a later window met one */
 	s->own_ns -= earlier->own_ns;
 }
 
@@ -380,5 +390,6 @@ void heap_windows_statistics_add(struct heap_windows_statistics *s, const struct
 	s->demoted += earlier->demoted;
 	s->cost_ns += earlier->cost_ns;
 	s->cpu_ns += earlier->cpu_ns;
+	s->unmet_ns += earlier->unmet_ns;
 	s->own_ns += earlier->own_ns;
 }

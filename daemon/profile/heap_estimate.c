@@ -163,6 +163,7 @@ int heap_add_comments(const struct heap_totals *totals, const struct heap_told *
 	add(profile, &failed, "heap_demoted", (double)windows->demoted);
 	add(profile, &failed, "heap_cost_ns", windows->cost_ns);
 	add(profile, &failed, "heap_cpu_ns", windows->cpu_ns);
+	add(profile, &failed, "heap_unmet_cpu_ns", windows->unmet_ns);
 	add(profile, &failed, "heap_own_cpu_ns", (double)windows->own_ns);
 	return failed ? -ENOMEM : 0;
 }

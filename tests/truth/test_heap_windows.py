@@ -188,6 +188,21 @@ def estimated(bench):
     return f"{told} bytes told, {true} true; {survived} outlived windows"
 
 
+def unmet(bench):
+    """A program that all windows find asleep: that nothing is known of what it did is said."""
+    try:
+        recording = bench.record("-e", "heap", command=["sh", "-c", "for i in 1 2 3 4 5; do sleep 0.5; done; exit 0"])
+    except Failure as failure:
+        if lacks_links(str(failure)):
+            return NO_LINKS
+        raise
+    if not recording["heap_windows"] or recording["heap_samples"] or recording["heap_promoted"]:
+        raise Undecided(f"{recording['heap_samples']} samples in {recording['heap_windows']} windows")
+    told, used = recording["heap_unmet_cpu_ns"], recording["heap_cpu_ns"]
+    expect(0 < told <= used, f"{told} ns told not to be met, {used} ns used")
+    return f"{told / 1e6:.2f} ms of {used / 1e6:.2f} ms were not met"
+
+
 def tiers(bench):
     """A program that allocates rarely, then often, then rarely again."""
     try:
@@ -215,4 +230,4 @@ def tiers(bench):
             f"({low / often:.0%} to {high / often:.0%}), {expect_cheap(recording)}")
 
 
-main([windows, dense, promoted, estimated, tiers], keeps_awake=False)
+main([windows, dense, promoted, estimated, unmet, tiers], keeps_awake=False)
