@@ -302,6 +302,16 @@ static bool is_affordable(struct heap_windows *w, struct window_process *p)
 	return has_room;
 }
 
+/* CPUs it used in the last turns. */
+static double usual_share(const struct window_process *p)
+{
+	unsigned turns = MIN_OF(p->turns, (unsigned)HEAP_TURNS);
+	double sum = 0;
+	for (unsigned i = 0; i < turns; i++)
+		sum += p->turn_shares[i];
+	return turns ? sum / turns : 0;
+}
+
 /* Returns its stratum. */
 static unsigned note_window(struct heap_windows *w, struct window_process *p, bool survivors, const struct opened *o)
 {
@@ -324,7 +334,7 @@ static unsigned note_window(struct heap_windows *w, struct window_process *p, bo
 	p->recent_cost += cost - (double)(o->end.walk_ns - o->begin.walk_ns) +
 			  heap_prices_cost(&w->prices, &frees, p->is_stepped);
 	p->recent_cpu += fmax(o->cpu - ticks - cost, 0);
-	p->usual_cpu += p->turn_share * (double)o->armed_ns;
+	p->usual_cpu += usual_share(p) * (double)o->armed_ns;
 	heap_spending_add(&p->spending, all, p->turn_cpu, monotonic_ns());
 	pthread_mutex_lock(&w->lock);
 	unsigned stratum = heap_phase_add(&p->phase, &reading, survivors);
@@ -402,6 +412,7 @@ static bool gives_way(struct heap_windows *w, struct window_process *p)
 	uint64_t cpu = process_cpu_ns((pid_t)p->pid), now = monotonic_ns();
 	bool has_run = cpu != p->turn_cpu, is_late = now > p->due_ns + p->period_ns / 2;
 	p->turn_share = (double)(cpu - MIN_OF(p->turn_cpu, cpu)) / (double)MAX_OF(now - p->turn_ns, (uint64_t)1);
+	p->turn_shares[p->turns++ % HEAP_TURNS] = p->turn_share;
 	p->turn_ns = now;
 	p->turn_cpu = cpu;
 	if (has_run || !is_late || !cpu)

@@ -21,6 +21,7 @@ struct task_clock;
 #define WINDOW_SAMPLES 50 /* aimed at; after so many fewer are taken */
 #define WATCHED_SAMPLES 200 /* in one that looks at frees */
 #define HEAP_MOST_PLACES 16384 /* of a process */
+#define HEAP_TURNS 8 /* of which the CPU time is remembered: a pause between two bursts is no rest */
 #define SURVIVOR_WINDOWS 3 /* one of so many looks also at frees, first the second */
 
 struct window_file {
@@ -87,6 +88,8 @@ struct window_process {
 	uint64_t period_ns; /* between its windows since the phase began */
 	uint64_t turn_cpu, turn_ns; /* its CPU time at its last turn, and when that was, ns */
 	double turn_share; /* CPUs it used between the last two */
+	double turn_shares[HEAP_TURNS]; /* between the last ones: `turns` modulo their number is the next */
+	unsigned turns;
 	struct heap_process judged; /* counts at the last judgement */
 	uint64_t judged_cpu, judged_ns;
 	unsigned looks; /* since then */
