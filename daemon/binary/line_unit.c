@@ -6,7 +6,8 @@
  * none are skipped with all that is in them.
  *
  * DWARF is a graph with back-references made by a stranger: recursion is limited, and a sibling
- * must lie after the entry it follows, so that the walk ends. CPU time is limited by the child.
+ * must lie after the entry it follows, so that the walk ends. It ends for good where the tree is too deep: libdw skips
+ * an entry with all that is in it byte by byte, on each level again. CPU time is limited by the child.
  */
 #include "binary/line_unit.h"
 #include "binary/line_answers.h"
@@ -17,6 +18,8 @@
 #include <string.h>
 
 #define MAX_TREE_DEPTH 200
+/* Of a unit; all of the largest program, optimised as one, has some million. */
+#define MAX_ENTRIES (16U << 20)
 
 /* A function or inlined call around a queried address. */
 struct chain_link {
@@ -30,6 +33,8 @@ struct walk {
 	size_t count;
 	int64_t *innermost; /* for each address: index of its innermost link, -1: none */
 	ARRAY(struct chain_link) links;
+	uint32_t entries_left;
+	bool is_over; /* nothing further is looked at; what was found holds */
 	int error;
 };
 
@@ -120,12 +125,14 @@ static void walk_entry(struct walk *w, Dwarf_Die *die, int64_t outer, int depth)
 static void walk_children(struct walk *w, Dwarf_Die *parent, int64_t outer, int depth)
 {
 	Dwarf_Die die;
-	if (depth > MAX_TREE_DEPTH || dwarf_child(parent, &die) != 0)
+	w->is_over |= depth > MAX_TREE_DEPTH;
+	if (w->is_over || dwarf_child(parent, &die) != 0)
 		return;
 	for (;;) {
 		walk_entry(w, &die, outer, depth);
 		Dwarf_Die next;
-		if (w->error < 0 || dwarf_siblingof(&die, &next) != 0 ||
+		w->is_over |= w->error < 0 || w->entries_left-- == 0;
+		if (w->is_over || dwarf_siblingof(&die, &next) != 0 ||
 		    (const char *)next.addr <= (const char *)die.addr)
 			return;
 		die = next;
@@ -270,7 +277,7 @@ int line_unit_answer(Dwarf *dwarf, Dwarf_Off unit_offset, const uint64_t *addres
 	Dwarf_Die unit;
 	if (!dwarf_offdie(dwarf, unit_offset, &unit))
 		return 0;
-	struct walk w = {.addresses = addresses, .count = count};
+	struct walk w = {.addresses = addresses, .count = count, .entries_left = MAX_ENTRIES};
 	w.innermost = malloc(count * sizeof(*w.innermost));
 	if (!w.innermost)
 		return -ENOMEM;

@@ -3,6 +3,7 @@
 #include "binary/stored_symbols.h"
 
 #include "base/file.h"
+#include "binary/symbol_layout.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,7 +11,6 @@
 
 #define BLOCKS_AT_ONCE 32
 #define FIRST_NAME_BYTES 128UL
-#define MAX_NAME_BYTES (64UL << 10)
 
 struct stored_symbols {
 	int file;
@@ -129,7 +129,7 @@ const char *stored_symbols_name(struct stored_symbols *s, uint32_t offset)
 	if (offset >= s->names_size)
 		return NULL;
 	uint64_t left = s->names_size - offset;
-	for (size_t size = FIRST_NAME_BYTES; size <= MAX_NAME_BYTES; size *= 2) {
+	for (size_t size = FIRST_NAME_BYTES; size <= SYMBOL_MAX_NAME; size *= 2) {
 		size_t length = MIN_OF(size, left);
 		if (!make_name_room(s, length) ||
 		    read_exactly_at(s->file, s->name, length, s->names_offset + offset) < 0)

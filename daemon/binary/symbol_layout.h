@@ -8,6 +8,9 @@
 
 #include "binary/facts.h"
 
+/* Bytes of a name with its NUL; mangled names of templates come to some ten thousand. A longer one is none. */
+#define SYMBOL_MAX_NAME (64U << 10)
+
 struct symbol_record {
 	uint64_t address; /* ELF virtual address */
 	uint32_t size;	  /* bytes; 0: unknown */

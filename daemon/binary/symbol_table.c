@@ -2,6 +2,7 @@
 /* Function symbols from ELF symbol tables (System V generic ABI, "Symbol Table"). */
 #include "binary/symbol_table.h"
 
+#include "binary/symbol_layout.h"
 #include "binary/symbol_list.h"
 
 #include <errno.h>
@@ -58,7 +59,9 @@ size_t symbol_table_name(const struct symbol_table *table, const Elf64_Sym *symb
 	if (symbol->st_name >= table->names.size)
 		return 0;
 	*ret = (const char *)table->names.bytes + symbol->st_name;
-	size_t length = strnlen(*ret, table->names.size - symbol->st_name);
+	size_t length = strnlen(*ret, MIN_OF(table->names.size - symbol->st_name, (uint64_t)SYMBOL_MAX_NAME));
+	if (length == SYMBOL_MAX_NAME)
+		return 0;
 	const char *version = memchr(*ret, '@', length);
 	return version && version != *ret ? (size_t)(version - *ret) : length;
 }

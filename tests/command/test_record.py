@@ -371,7 +371,8 @@ def few_descriptors(bolometer):
         for limit, status, said in ((10, 1, b"do not load: only 10 files may be open at once. Allow more: ulimit -n"),
                                     (256, 0, b"only 256 files may be open at once, and each program and library")):
             result = subprocess.run(["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", bolometer.path, "record", "-q", "-d",
-                                     "100ms", "-o", "x.pb.gz"], cwd=directory, stderr=subprocess.PIPE, check=False)
+                                     "100ms", "-o", "x.pb.gz"], cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                    check=False)
             expect(result.returncode == status and said in result.stderr, f"{limit} files", result)
 
 

@@ -21,6 +21,8 @@ import time
 from faults import count, expect, main, mark
 
 SECTION_HEADER = struct.Struct("<IIQQQQIIQQ")  # Elf64_Shdr
+SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym
+SHT_SYMTAB, SHF_EXECINSTR, STT_FUNC = 2, 4, 2
 SEED = 20240521
 
 
@@ -113,6 +115,29 @@ def sections_of_written_zeros(faults):
     return faults.check(result)
 
 
+def names_without_end(faults):
+    """Every symbol is called by all that follows of 64 MiB of one letter."""
+    with tempfile.TemporaryDirectory() as directory:
+        program = Program(faults, directory, "endless")
+        sections = program.sections()
+        place, symbols = next(s for s in sections if s[1][1] == SHT_SYMTAB)
+        code = next(fields for _, fields in sections if fields[2] & SHF_EXECINSTR)
+        table = bytes(SYMBOL.size) + b"".join(SYMBOL.pack(1 + i, STT_FUNC, 0, 1, code[3] + i % code[5], 16)
+                                              for i in range(100000))
+        with open(program.path, "ab") as file:
+            start = file.tell()
+            file.write(table + b"A" * (64 << 20))
+        link, names = sections[symbols[6]]
+        program.write_sections([(place, (*symbols[:4], start, len(table), symbols[6], 1, *symbols[8:])),
+                                (link, (*names[:4], start + len(table), 64 << 20, *names[6:]))])
+        with program.running():
+            result = faults.record("--no-cache")
+    samples = seen(result, "endless")
+    longest = max(len(name) for s in samples for name in s.names)
+    expect(longest < 1 << 16, f"a name of {longest} bytes")
+    return faults.check(result)
+
+
 LIES = [0, 1, 7, 1 << 12, 1 << 31, 1 << 40, (1 << 63) - 1, (1 << 64) - 1]
 
 
@@ -199,5 +224,5 @@ def overwritten_while_it_is_parsed(faults):
 
 
 if __name__ == "__main__":
-    main([sparse_4_gb, sections_of_4_gb, sections_of_written_zeros, sections_that_lie, replaced_while_it_is_parsed,
-          overwritten_while_it_is_parsed])
+    main([sparse_4_gb, sections_of_4_gb, sections_of_written_zeros, names_without_end, sections_that_lie,
+          replaced_while_it_is_parsed, overwritten_while_it_is_parsed])
