@@ -110,26 +110,20 @@ void configuration_problems_free(struct configuration_problems *problems)
 	array_free(problems);
 }
 
-/* Keys and values come from a foreign file: control characters must not reach a terminal. */
-static void add_printable(struct text *out, const char *string)
-{
-	for (const unsigned char *p = (const unsigned char *)string; *p; p++)
-		text_add_char(out, *p < 0x20 || *p == 0x7f ? '?' : (char)*p);
-}
-
+/* Keys and values come from a foreign file. */
 void configuration_problems_write(const struct configuration_problems *problems, struct text *out)
 {
 	for (size_t i = 0; i < problems->count; i++) {
 		const struct configuration_problem *problem = &problems->items[i];
-		add_printable(out, problem->source);
+		text_add_printable(out, problem->source);
 		if (problem->line)
 			text_add(out, ":%u:%u", problem->line, problem->column);
 		text_add_string(out, ": ");
 		if (problem->key) {
-			add_printable(out, problem->key);
+			text_add_printable(out, problem->key);
 			text_add_string(out, ": ");
 		}
-		add_printable(out, problem->message);
+		text_add_printable(out, problem->message);
 		text_add_char(out, '\n');
 	}
 	if (problems->more)

@@ -43,6 +43,13 @@ def bad_file(bolometer):
                and problems[0]["key"] == "sampling.frequency", "the same as JSON", result)
 
 
+def values_cannot_steer_a_terminal(bolometer):
+    with file_with('exporters:\n  - type: "otlp\\e[2J\\u009b31m\\u00e9"\n') as file:
+        result = bolometer.run("check-config", file.name)
+        expect(result.returncode == 1 and b"\033" not in result.stderr and b"\xc2\x9b" not in result.stderr
+               and "otlp?[2J??31m\u00e9".encode() in result.stderr, "control characters are none", result)
+
+
 def patterns_that_match_nothing(bolometer):
     with file_with("selection:\n  comm: [nginx, systemd-journald]\n  exe: [bin/nginx]\n") as file:
         result = bolometer.run("check-config", file.name)
@@ -123,5 +130,5 @@ def reference_is_a_configuration(bolometer):
         expect(result.returncode == 0, "as printed", result)
 
 
-main([good_file, bad_file, mistakes_beside_other_values, patterns_that_match_nothing, too_many_labels,
+main([good_file, bad_file, mistakes_beside_other_values, values_cannot_steer_a_terminal, patterns_that_match_nothing, too_many_labels,
       files_that_are_not_there, missing_and_odd_files, effective, reference_is_a_configuration])
