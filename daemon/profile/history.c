@@ -76,7 +76,7 @@ void history_turn(struct history *history, uint64_t now_ns)
 		close_window(history, k->older);
 		k->older = k->newer;
 		k->newer = window;
-		k->begin_ns = k->older ? k->newer_ns : now_ns;
+		k->begin_ns = k->newer_ns;
 		k->newer_ns = now_ns;
 	}
 }
