@@ -71,6 +71,21 @@ int command_usage_error(const struct command *command, const char *format, ...)
 	return STATUS_USAGE;
 }
 
+int command_capture_status(int r)
+{
+	switch (r) {
+	case 0:
+		return STATUS_OK;
+	case -EPERM:
+	case -EACCES:
+	case -ENOSYS:
+	case -EOPNOTSUPP:
+		return STATUS_UNSUPPORTED;
+	default:
+		return STATUS_ERROR;
+	}
+}
+
 int command_print(struct text *text)
 {
 	int error = text->failed ? ENOMEM : 0;

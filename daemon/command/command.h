@@ -53,6 +53,10 @@ int command_usage_error(const struct command *command, const char *format, ...) 
 /* As command_tell(). Returns STATUS_ERROR. */
 int command_error(const struct command *command, const char *format, ...) _printf_(2, 3);
 
+/* The exit status of a capture that ended in `r`, 0 or -errno: what this user may not or this kernel cannot do is told from
+ * other failures. */
+int command_capture_status(int r);
+
 /* Writes the text to standard output and frees it. Notices a full disk, which printf would hide.
  * Returns STATUS_OK or STATUS_ERROR. */
 int command_print(struct text *text);

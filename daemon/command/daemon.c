@@ -25,21 +25,6 @@ static const struct option_spec specs[] = {
 	OPTIONS_END,
 };
 
-static int exit_status(int r)
-{
-	switch (r) {
-	case 0:
-		return STATUS_OK;
-	case -EPERM:
-	case -EACCES:
-	case -ENOSYS:
-	case -EOPNOTSUPP:
-		return STATUS_UNSUPPORTED;
-	default:
-		return STATUS_ERROR;
-	}
-}
-
 static int run(const struct daemon_options *options, const char *const *sets)
 {
 	struct configuration_sources sources = {
@@ -50,10 +35,10 @@ static int run(const struct daemon_options *options, const char *const *sets)
 	struct daemon *daemon;
 	int r = daemon_new(&sources, &daemon);
 	if (r < 0)
-		return exit_status(r);
+		return command_capture_status(r);
 	r = daemon_run(daemon);
 	daemon_free(daemon);
-	return exit_status(r);
+	return command_capture_status(r);
 }
 
 static int print_reference(void)
@@ -69,8 +54,12 @@ static int daemon_command_run(int argc, char **argv)
 	struct option_words words = {0};
 	int status;
 	bool go = command_parse(&command_daemon, &options, argc, argv, &words, &status);
+	const char *word = words.list.count ? words.list.items[0] : NULL;
 	option_words_free(&words);
-	if (go && options.print_reference)
+	if (go && word)
+		status = command_usage_error(&command_daemon, "unexpected argument '%s'; a configuration is named by --config %s",
+					     word, word);
+	else if (go && options.print_reference)
 		status = print_reference();
 	else if (go && array_add(&options.sets.list, NULL) < 0)
 		status = command_error(&command_daemon, "%s", strerror(ENOMEM));
@@ -87,5 +76,6 @@ const struct command command_daemon = {
 	.details = "SIGHUP reads the configuration again, SIGTERM sends what is left and ends,\n"
 		   "SIGUSR2 detaches everything from the kernel until `bolometer start` or SIGHUP.",
 	.options = specs,
+	.max_words = 1, /* which is refused with what was probably meant */
 	.run = daemon_command_run,
 };

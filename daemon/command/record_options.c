@@ -210,23 +210,10 @@ int record_options_check(const struct command *command, struct record_options *o
 	return status == STATUS_OK ? check_processes(command, options) : status;
 }
 
-static int failure_status(int error)
-{
-	switch (error) {
-	case -EPERM:
-	case -EACCES:
-	case -ENOSYS:
-	case -EOPNOTSUPP:
-		return STATUS_UNSUPPORTED;
-	default:
-		return STATUS_ERROR;
-	}
-}
-
 int record_failed(const struct command *command, const struct recording_failure *failure, int error)
 {
 	command_error(command, "%s", failure->text[0] ? failure->text : strerror(-error));
-	int status = failure_status(error);
+	int status = command_capture_status(error);
 	if (status == STATUS_UNSUPPORTED && !strstr(failure->text, "bolometer doctor"))
 		fputs("'bolometer doctor' says what this host lacks.\n", stderr);
 	return status;

@@ -52,6 +52,7 @@ WRONG = [
     (["convert", "a", "b", "c"], "unexpected argument 'c'"),
     (["doctor", "--heap-budget", "1%"], "--heap-budget needs --memory"),
     (["doctor", "now"], "unexpected argument 'now'"),
+    (["daemon", "b.yaml"], "unexpected argument 'b.yaml'; a configuration is named by --config b.yaml"),
 ]
 
 
