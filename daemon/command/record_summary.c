@@ -3,19 +3,15 @@
  * must not look like no loss. */
 #include "command/record_summary.h"
 
-#include "base/arithmetic.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "command/record_options.h"
+#include "command/summary_memory.h"
+#include "command/summary_top.h"
 #include "command/summary_unnamed.h"
 #include "command/terminal.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 
-#define TOP_FUNCTIONS 5
 #define FEW_TICKS 20
 #define MAX_REASONS 4 /* of truncation, the largest first */
 #define NOTED_PART 20 /* a twentieth of all stacks is worth a cause */
@@ -43,11 +39,6 @@ void summary_progress(const struct recording_statistics *s, struct text *out)
 		 text_share(own, sizeof(own), (double)s->own_cpu_ns, own_wall_ns(s)));
 }
 
-static const char *plural(uint64_t count, const char *one, const char *many)
-{
-	return count == 1 ? one : many;
-}
-
 /* Why there is no sample: a host with nothing to do, a selection that fits nothing that ran, or no time. */
 static void write_nothing(const struct recording_statistics *s, uint32_t frequency, struct text *out)
 {
@@ -56,7 +47,7 @@ static void write_nothing(const struct recording_statistics *s, uint32_t frequen
 		return;
 	text_add(out, "nothing    %s %s met an idle CPU, %s something that was not asked for\n",
 		 text_count(idle, sizeof(idle), s->counters[COUNTER_IDLE]),
-		 plural(s->counters[COUNTER_IDLE], "tick", "ticks"),
+		 text_plural(s->counters[COUNTER_IDLE], "tick", "ticks"),
 		 text_count(unselected, sizeof(unselected), s->counters[COUNTER_UNSELECTED]));
 	if (s->elapsed_ns < FEW_TICKS * (uint64_t)NS_PER_SECOND / frequency && frequency < MAX_FREQUENCY)
 		text_add(out, "           %s are short for %u Hz: a higher --frequency, up to %u, sees more\n",
@@ -83,10 +74,10 @@ static void write_losses(const struct recording_statistics *s, struct text *out)
 	write_loss(out, &separator, s->counters[COUNTER_LOST_SCRATCH], "no scratch memory");
 	write_loss(out, &separator, s->dropped_samples, "past a memory limit");
 	write_loss(out, &separator, missed,
-		   plural(missed, "tick missed (not credited to any stack)",
+		   text_plural(missed, "tick missed (not credited to any stack)",
 			  "ticks missed (not credited to any stack)"));
 	write_loss(out, &separator, s->sideband_lost,
-		   plural(s->sideband_lost, "process record (names may be missing)",
+		   text_plural(s->sideband_lost, "process record (names may be missing)",
 			  "process records (names may be missing)"));
 	text_add_char(out, '\n');
 }
@@ -202,230 +193,18 @@ static void write_memory_budget(const struct recording_statistics *s, struct tex
 		 b->infeasible ? "; it could not be kept" : most > b->limit ? "; it was not kept all the time" : "");
 }
 
-/* Time by function, of its own alone: nothing above the leaves is looked at. */
-struct self_times {
-	struct strings names;
-	ARRAY(int64_t) self; /* by index of the name */
-	int64_t total;
-};
-
-static void self_times_free(struct self_times *times)
-{
-	strings_free(&times->names);
-	array_free(&times->self);
-}
-
-static int add_self(struct self_times *times, const char *name, int64_t value)
-{
-	uint32_t index;
-	int r = strings_add_text(&times->names, name, &index);
-	if (r == 0 && index == times->self.count)
-		r = array_add(&times->self, 0);
-	if (r == 0)
-		times->self.items[index] = add_saturating(times->self.items[index], value);
-	return r;
-}
-
-/* One name a location, however many samples end there. */
-static int find_self_times(const struct profile *profile, size_t value, struct self_times *ret)
-{
-	_cleanup_free_ int64_t *of_location = calloc(profile->locations.count + 1, sizeof(*of_location));
-	if (!of_location)
-		return -ENOMEM;
-	for (size_t i = 0; i < profile->samples.count; i++) {
-		const struct profile_sample *sample = &profile->samples.items[i];
-		int64_t weight = profile->values.items[i * profile->sample_types.count + value];
-		ret->total = add_saturating(ret->total, weight);
-		if (!sample->location_count)
-			continue;
-		int64_t *self = &of_location[profile->stack_locations.items[sample->first_location]];
-		*self = add_saturating(*self, weight);
-	}
-	int r = 0;
-	for (size_t i = 0; i < profile->locations.count && r == 0; i++) {
-		const struct profile_location *location = &profile->locations.items[i];
-		char buffer[512];
-		if (of_location[i])
-			r = add_self(ret, profile_plain_name(profile, location, buffer, sizeof(buffer)), of_location[i]);
-	}
-	return r;
-}
-
-/* The TOP_FUNCTIONS names with the most time of their own, largest first. */
-static size_t find_top(const struct self_times *times, uint32_t *top)
-{
-	const int64_t *self = times->self.items;
-	size_t count = 0;
-	for (uint32_t name = 0; name < times->self.count; name++) {
-		if (self[name] <= 0)
-			continue;
-		size_t at = count < TOP_FUNCTIONS ? count++ : TOP_FUNCTIONS;
-		for (; at > 0 && self[top[at - 1]] < self[name]; at--)
-			if (at < TOP_FUNCTIONS)
-				top[at] = top[at - 1];
-		if (at < TOP_FUNCTIONS)
-			top[at] = name;
-	}
-	return count;
-}
-
-/* What the top is of: a heap profile of windows alone has nothing in use to rank, only what was allocated. */
-static const char *top_title(const struct profile *profile, int kind, size_t value)
-{
-	if (kind == PROFILE_KIND_CPU)
-		return "top";
-	if (kind == PROFILE_KIND_GROWTH)
-		return "top growth";
-	return (int)value == profile_find_sample_type(profile, "inuse_space") ? "top in use"
-									       : "top alloc";
-}
-
-static void write_top(const struct profile *profile, int kind, bool colour, struct text *out)
-{
-	_cleanup_(self_times_free) struct self_times times = {0};
-	size_t value = profile_default_value(profile);
-	if (!profile->samples.count || !profile->sample_types.count ||
-	    find_self_times(profile, value, &times) < 0)
-		return;
-	const char *title = top_title(profile, kind, value);
-	uint32_t top[TOP_FUNCTIONS];
-	size_t count = find_top(&times, top);
-	for (size_t i = 0; i < count; i++) {
-		char share[32];
-		text_share(share, sizeof(share), (double)times.self.items[top[i]], (double)times.total);
-		text_add(out, "%-10s %s%8s%s  ", i ? "" : title, terminal_colour(colour, COLOUR_BOLD), share,
-			 terminal_colour(colour, COLOUR_NONE));
-		text_add_printable(out, strings_get(&times.names, top[i]));
-		text_add_char(out, '\n');
-	}
-}
-
 static void write_ticks(const struct recording_statistics *s, uint32_t frequency, bool colour,
 			struct text *out)
 {
 	char samples[32], captured[32], elapsed[32], processes[32];
 	text_add(out, "%s%s %s%s  %s of CPU time in %s %s, %s at %u Hz\n",
 		 terminal_colour(colour, COLOUR_BOLD),
-		 text_count(samples, sizeof(samples), s->samples), plural(s->samples, "sample", "samples"),
+		 text_count(samples, sizeof(samples), s->samples), text_plural(s->samples, "sample", "samples"),
 		 terminal_colour(colour, COLOUR_NONE),
 		 text_duration(captured, sizeof(captured), s->captured_ns),
 		 text_count(processes, sizeof(processes), s->processes),
-		 plural(s->processes, "process", "processes"),
+		 text_plural(s->processes, "process", "processes"),
 		 text_duration(elapsed, sizeof(elapsed), s->elapsed_ns), frequency);
-}
-
-/* The sum of one of the profile's values. */
-static uint64_t sum_of(const struct profile *profile, const char *type)
-{
-	int at = profile_find_sample_type(profile, type);
-	int64_t sum = 0;
-	for (size_t i = 0; i < profile->samples.count && at >= 0; i++)
-		sum += profile->values.items[i * profile->sample_types.count + (size_t)at];
-	return (uint64_t)sum;
-}
-
-static void write_growth(const struct recording_statistics *s, const struct profile *profile, bool colour,
-			 struct text *out)
-{
-	char samples[32], fresh[32], copied[32], elapsed[32], faults[32];
-	text_add(out, "%s%s growth %s%s  %s of new memory, %s copied after forks, in %s; "
-		      "%s page faults on the host\n",
-		 terminal_colour(colour, COLOUR_BOLD),
-		 text_count(samples, sizeof(samples), s->growth_samples),
-		 plural(s->growth_samples, "sample", "samples"),
-		 terminal_colour(colour, COLOUR_NONE),
-		 text_size(fresh, sizeof(fresh), sum_of(profile, "growth_space")),
-		 text_size(copied, sizeof(copied), sum_of(profile, "copied_space")),
-		 text_duration(elapsed, sizeof(elapsed), s->elapsed_ns),
-		 text_count(faults, sizeof(faults), s->counters[COUNTER_GROWTH_FAULTS]));
-}
-
-/* What was seen of a value, against what the processes that were named have. */
-static void write_resident(const struct recording_statistics *s, uint64_t value, const char *what,
-			   struct text *out)
-{
-	char first[32], last[32], seen[32], file[32], shared[32], swapped[32];
-	if (!s->watched_processes)
-		return;
-	text_add(out,
-		 "resident   anonymous %s at first, %s at last (%s %s), files %s, shared %s, "
-		 "swapped out %s\n",
-		 text_size(first, sizeof(first), s->watched_first.anonymous),
-		 text_size(last, sizeof(last), s->watched_last.anonymous),
-		 text_size(seen, sizeof(seen), value), what,
-		 text_size(file, sizeof(file), s->watched_last.file),
-		 text_size(shared, sizeof(shared), s->watched_last.shared),
-		 text_size(swapped, sizeof(swapped), s->watched_last.swapped));
-}
-
-/* Why a heap profile has nothing: nothing was seen, or of the little that was none was taken. */
-static void write_no_allocations(const struct recording_statistics *s, struct text *out)
-{
-	char calls[32], space[32];
-	uint64_t seen = s->counters[COUNTER_HEAP_ALLOCATIONS];
-	if (seen)
-		text_add(out, "           %s %s seen, of %s, too few for a sample: --heap-interval takes more, --exact all\n",
-			 text_count(calls, sizeof(calls), seen), plural(seen, "call was", "calls were"),
-			 text_size(space, sizeof(space), s->counters[COUNTER_HEAP_BYTES]));
-	else
-		text_add_string(out, "           no call of an allocator was seen: 'bolometer doctor --memory PID' says what can be "
-				     "(Go has its own);\n           -e growth sees memory whatever allocates it\n");
-}
-
-static void write_heap(const struct recording_statistics *s, const struct profile *profile, bool colour,
-		       struct text *out)
-{
-	char objects[32], space[32], held[32], elapsed[32];
-	const struct heap_windows_statistics *w = &s->heap_windows;
-	uint64_t allocations = sum_of(profile, "alloc_objects");
-	text_add(out, "%s%s %s%s  of %s in %s, of which %s are still in use\n",
-		 terminal_colour(colour, COLOUR_BOLD),
-		 text_count(objects, sizeof(objects), allocations),
-		 plural(allocations, "allocation", "allocations"),
-		 terminal_colour(colour, COLOUR_NONE),
-		 text_size(space, sizeof(space), sum_of(profile, "alloc_space")),
-		 text_duration(elapsed, sizeof(elapsed), s->elapsed_ns),
-		 text_size(held, sizeof(held), sum_of(profile, "inuse_space")));
-	if (!allocations)
-		write_no_allocations(s, out);
-	if (w->windows)
-		text_add(out, "windows    %llu, %llu of them late; %llu %s promoted to probes that "
-			      "stay, %llu demoted; %s may be in use of what windows saw\n",
-			 (unsigned long long)w->windows, (unsigned long long)w->late,
-			 (unsigned long long)w->promoted, plural(w->promoted, "process was", "processes were"),
-			 (unsigned long long)w->demoted,
-			 text_size(held, sizeof(held), sum_of(profile, "inuse_estimated_space")));
-	if (w->cpu_ns > 0)
-		text_add(out, "probes     cost %.2f %% of the CPU time of the processes they were in\n",
-			 100 * w->cost_ns / w->cpu_ns);
-}
-
-/* What grew, and how much of that was seen to be allocated and held. */
-static void write_heap_reconciled(const struct recording_statistics *s, const struct profile *profile,
-				  struct text *out)
-{
-	char grown[32], left[32];
-	uint64_t held = sum_of(profile, "inuse_space") + sum_of(profile, "inuse_estimated_space");
-	uint64_t first = s->watched_first.anonymous + s->watched_first.swapped;
-	uint64_t last = s->watched_last.anonymous + s->watched_last.swapped;
-	if (!s->watched_processes)
-		return;
-	write_resident(s, held, "held by allocations that were seen", out);
-	if (last <= first && !held)
-		text_add_string(out, "           it did not grow, and nothing that was seen allocated is held\n");
-	else if (last <= first)
-		text_add(out, "           it did not grow: what is held has the place of what was there before, or "
-			      "was not touched\n");
-	else if (last - first > held)
-		text_add(out, "           of %s that it grew by, %s are not explained: stacks, mmap without an "
-			      "allocator, what allocators keep for themselves\n",
-			 text_size(grown, sizeof(grown), last - first),
-			 text_size(left, sizeof(left), last - first - held));
-	else
-		text_add(out, "           it grew by %s: all explained; %s are held where memory was before, or "
-			      "were not touched\n",
-			 text_size(grown, sizeof(grown), last - first),
-			 text_size(left, sizeof(left), held - (last - first)));
 }
 
 /* Whose frames without names are told: those of the time on the CPU before those of memory. */
@@ -446,13 +225,9 @@ void summary_write(const struct recording_statistics *s,
 		write_nothing(s, frequency, out);
 	}
 	if (profiles[PROFILE_KIND_GROWTH])
-		write_growth(s, profiles[PROFILE_KIND_GROWTH], colour, out);
-	if (profiles[PROFILE_KIND_GROWTH])
-		write_resident(s, sum_of(profiles[PROFILE_KIND_GROWTH], "growth_space"), "seen to come", out);
+		summary_write_growth(s, profiles[PROFILE_KIND_GROWTH], colour, out);
 	if (profiles[PROFILE_KIND_HEAP])
-		write_heap(s, profiles[PROFILE_KIND_HEAP], colour, out);
-	if (profiles[PROFILE_KIND_HEAP])
-		write_heap_reconciled(s, profiles[PROFILE_KIND_HEAP], out);
+		summary_write_heap(s, profiles[PROFILE_KIND_HEAP], colour, out);
 	write_losses(s, out);
 	write_ends(s, out);
 	summary_write_unnamed(s, first_profile(profiles), out);
@@ -462,5 +237,5 @@ void summary_write(const struct recording_statistics *s,
 	write_memory_budget(s, out);
 	for (int kind = 0; kind < PROFILE_KIND_COUNT; kind++)
 		if (profiles[kind])
-			write_top(profiles[kind], kind, colour, out);
+			summary_write_top(profiles[kind], (enum profile_kind)kind, colour, out);
 }

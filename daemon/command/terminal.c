@@ -58,3 +58,8 @@ const char *text_share(char *buffer, size_t size, double part, double whole)
 	snprintf(buffer, size, share == 0 ? "%.0f %%" : share < 1 ? "%.2f %%" : "%.1f %%", share);
 	return buffer;
 }
+
+const char *text_plural(uint64_t count, const char *one, const char *many)
+{
+	return count == 1 ? one : many;
+}

@@ -23,3 +23,6 @@ const char *text_count(char *buffer, size_t size, uint64_t number);
 
 /* "0.31 %", "12.4 %" of part in whole; "0 %" when the whole is 0. */
 const char *text_share(char *buffer, size_t size, double part, double whole);
+
+/* The word for one of something, or for any other number of them. */
+const char *text_plural(uint64_t count, const char *one, const char *many);
