@@ -247,6 +247,10 @@ def main():
     tally = Tally(sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     if build(ROOT / "build", [], deadline, tally):
         tests = tests_of(ROOT / "build", arguments)
+        for suite in sorted({*arguments.suite} - {suite_of(test) for test in introspect_tests(ROOT / "build")}):
+            tally.add("FAIL", f"--suite {suite}", 0, "there is no such suite")
+        if not tests:
+            tally.add("FAIL", f"--only {arguments.only}", 0, "no test of the suites is called so")
         quick = [test for test in tests if suite_of(test) in FIRST]
         run_tests(quick, "", deadline, tally)
         if not arguments.no_sanitizers:
