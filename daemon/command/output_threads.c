@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 
 #define MAX_THREADS 8
 
@@ -30,7 +31,7 @@ static size_t usable_cpus(void)
 	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
 }
 
-void output_write_all(struct output_job *jobs, size_t count)
+static void write_all_jobs(struct output_job *jobs, size_t count)
 {
 	struct work work = {.jobs = jobs, .count = count};
 	pthread_t threads[MAX_THREADS];
@@ -41,4 +42,12 @@ void output_write_all(struct output_job *jobs, size_t count)
 	do_jobs(&work);
 	for (size_t i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
+}
+
+void output_write_all(struct output_job *jobs, size_t count)
+{
+	void (*before)(int) = count > 1 ? signal(SIGPIPE, SIG_IGN) : SIG_ERR;
+	write_all_jobs(jobs, count);
+	if (before != SIG_ERR)
+		signal(SIGPIPE, before);
 }

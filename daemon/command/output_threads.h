@@ -10,5 +10,6 @@ struct output_job {
 	int result; /* what output_write() returned */
 };
 
-/* Does all jobs, in at most as many threads as this process has CPUs. */
+/* Does all jobs, in at most as many threads as this process has CPUs. A pipe whose reader has gone ends a process, by
+ * SIGPIPE; of several jobs it is the result of one, -EPIPE, and the others go on. */
 void output_write_all(struct output_job *jobs, size_t count);

@@ -57,6 +57,18 @@ def several_outputs_and_names(bolometer):
                "a pipe gets no progress and no colours", result)
 
 
+def reader_that_goes_away(bolometer):
+    """It has no part in the other outputs."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.mkfifo(directory + "/fifo.html")
+        with subprocess.Popen(["sh", "-c", f": < {directory}/fifo.html"]):
+            result = bolometer.run("record", "-d", "300ms", "-o", "fifo.html", "-o", "b.html", "-o", "c.pb.gz", "-o",
+                                   "d.speedscope.json", "-p", os.getpid(), cwd=directory)
+        expect(result.returncode == 1 and b"cannot write fifo.html: Broken pipe" in result.stderr, "is told", result)
+        expect(set(os.listdir(directory)) == {"fifo.html", "b.html", "c.pb.gz", "d.speedscope.json"},
+               f"files {os.listdir(directory)}", result)
+
+
 def ends_with_its_processes(bolometer):
     with tempfile.TemporaryDirectory() as directory, subprocess.Popen(["sleep", "1"]) as brief, \
             subprocess.Popen(["sleep", "2"]) as longer:
@@ -396,9 +408,10 @@ def without_rights(bolometer):
 
 
 if __name__ == "__main__":
-    main([statuses_of_commands, command_that_cannot_start_leaves_no_file, several_outputs_and_names, unnamed_files,
-          thread_without_a_name, ends_with_its_processes, told_to_end_too_late, lambdas_have_the_names_of_their_scopes,
-          default_output, standard_output, outputs_are_checked_before, longest_name, full_file_system,
+    main([statuses_of_commands, command_that_cannot_start_leaves_no_file, several_outputs_and_names, reader_that_goes_away,
+          unnamed_files, thread_without_a_name, ends_with_its_processes, told_to_end_too_late,
+          lambdas_have_the_names_of_their_scopes, default_output, standard_output, outputs_are_checked_before,
+          longest_name, full_file_system,
           old_file_survives_failure, signals_end_a_capture, signals_reach_the_command, signals_on_a_terminal,
           duration_and_command, budget_that_is_not_kept, nothing_to_profile, program_that_is_a_link, few_descriptors, with_few_rights,
           without_rights], needs_root=True)
