@@ -8,8 +8,8 @@
 #include "binary/line_output.h"
 
 /* More of them are no program, but somebody who wants to keep the parser busy: the largest have some hundred thousand, and
- * libdw keeps some 200 bytes of each that was looked at. */
-#define LINE_MAX_UNITS (1U << 20)
+ * libdw keeps a KiB of each that was looked at. */
+#define LINE_MAX_UNITS (256U << 10)
 
 /* Index of the first address >= `wanted`. */
 size_t line_lower_bound(const uint64_t *addresses, size_t count, uint64_t wanted);
