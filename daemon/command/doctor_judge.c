@@ -238,8 +238,11 @@ static void judge_kernel_symbols(struct judge *j)
 				"(kptr_restrict = %" PRId64 ")",
 				restricted == FACT_UNKNOWN ? -1 : restricted);
 	LOST(f, "kernel frames stay without names");
-	FIX(f, "%s",
-	    restricted == 2 ? "sysctl kernel.kptr_restrict=1" : "run with CAP_SYSLOG, or as root");
+	if (j->facts->has_own_user_namespace && has(j, CAP_SYSLOG))
+		FIX(f, FIX_USER_NAMESPACE);
+	else
+		FIX(f, "%s",
+		    restricted == 2 ? "sysctl kernel.kptr_restrict=1" : "run with CAP_SYSLOG, or as root");
 }
 
 static void judge_lockdown(struct judge *j)

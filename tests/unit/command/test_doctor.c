@@ -169,6 +169,10 @@ static void each_lack_has_its_fix(void **state)
 	f.has_kernel_addresses = false;
 	f.kptr_restrict = 2;
 	check(&f, &works, "kernel symbols", FINDING_WARN, "kernel.kptr_restrict=1");
+	f.kptr_restrict = 0;
+	check(&f, &works, "kernel symbols", FINDING_WARN, "run with CAP_SYSLOG");
+	f.has_own_user_namespace = true;
+	check(&f, &works, "kernel symbols", FINDING_WARN, "outside of this user namespace");
 	f = good_facts();
 	f.has_own_pid_namespace = true;
 	check(&f, &works, "pid namespace", FINDING_WARN, "--pid=host");
