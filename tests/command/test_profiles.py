@@ -277,6 +277,10 @@ def report_lists_source(bolometer, directory):
     expect(b"cannot be read: No such file or directory; --source-path" in result.stdout
            and [line.split()[-1] for line in result.stdout.decode().splitlines()[5:]] == ["11", "12", "20"],
            "without it, the numbers", result)
+    write(directory + "/first.pb.gz", {(("leaf", 2),): (1, 10), (("leaf", 0),): (1, 5)}, files=files)
+    result = bolometer.run("report", "--source", "leaf", "--source-path", "checkout", "first.pb.gz", cwd=directory)
+    lines = [line[38:].split()[:1] for line in result.stdout.decode().splitlines()[5:9]]
+    expect(lines == [["?"], ["1"], ["2"], ["3"]], f"no line known, and the beginning of the file: {lines}", result)
     os.mkfifo(directory + "/pipe")
     write(directory + "/pipe.pb.gz", stacks, files={"walk": directory + "/pipe"})
     result = bolometer.run("report", "--source", "walk", "pipe.pb.gz", cwd=directory, timeout=20)

@@ -135,6 +135,16 @@ static void assert_text(const Otlp__Resource *resource, const char *key, const c
 	assert_memory_equal(value->string_value.data, text, strlen(text));
 }
 
+static bool has_attribute(const Otlp__ProfilesDictionary *dictionary, const char *key)
+{
+	for (size_t i = 0; i < dictionary->n_attribute_table; i++) {
+		const ProtobufCBinaryData *name = &dictionary->string_table[dictionary->attribute_table[i]->key_strindex];
+		if (name->len == strlen(key) && !memcmp(name->data, key, name->len))
+			return true;
+	}
+	return false;
+}
+
 static const struct otlp_options plain = OTLP_OPTIONS_DEFAULT;
 
 /* Period times count is the captured time, to the rounding of the period. */
@@ -163,6 +173,8 @@ static void test_timestamps(void **state)
 	assert_int_equal(first->time_unix_nano, EXAMPLE_START - 5); /* moved to the oldest */
 	assert_int_equal(sums.attributes, first->n_attribute_indices); /* losses stand once */
 	assert_int_equal(first->n_attribute_indices, 3);
+	assert_true(has_attribute(d.messages[0]->dictionary, "bolometer.lost_ring_full"));
+	assert_true(has_attribute(d.messages[0]->dictionary, "bolometer.end.deeper_than_max_frames"));
 	release(&d);
 }
 
