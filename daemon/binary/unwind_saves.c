@@ -49,14 +49,16 @@ static struct x86_instruction decode_at(const struct function *f, uint64_t at)
 /* Where it saves the register, from the caller's SP on: below 0; 0: it does not, before anything else can happen. */
 static int16_t place_of_saved(const struct function *f, unsigned number)
 {
-	int32_t height = 8; /* the return address */
-	for (uint64_t at = 0; at < f->size && height <= INT16_MAX;) {
+	int64_t height = 8; /* the return address */
+	for (uint64_t at = 0; at < f->size;) {
 		struct x86_instruction i = decode_at(f, at);
 		bool is_push = i.effect == X86_PUSH_FP || (i.effect == X86_ADD_SP && i.value <= 0);
 		if (!i.length || i.written >> number & 1 ||
 		    !(is_push || i.effect == X86_PLAIN || i.effect == X86_SET_FP_TO_SP))
 			return 0;
-		height += i.effect == X86_PUSH_FP ? 8 : is_push ? -i.value : 0;
+		height += i.effect == X86_PUSH_FP ? 8 : is_push ? -(int64_t)i.value : 0;
+		if (height > INT16_MAX)
+			return 0;
 		if (is_push_of(f->code + at, f->size - at, number))
 			return (int16_t)-height;
 		at += i.length;

@@ -174,10 +174,13 @@ int arena_add(struct arena *arena, const void *bytes, size_t size, uint32_t *ret
 			return r;
 	}
 	int r = take_range(arena, at - 1, start, units);
-	if (r == 0)
-		r = write_units(arena, start, bytes, size);
 	if (r < 0)
 		return r;
+	r = write_units(arena, start, bytes, size);
+	if (r < 0) {
+		give_range(arena, (struct arena_range){start, units});
+		return r;
+	}
 	arena->used += (uint64_t)units * ARENA_UNIT;
 	*ret_unit = start;
 	return 0;

@@ -234,13 +234,18 @@ static void walk_hierarchy(struct cgroup_paths *paths)
 	text_free(&walk.path);
 }
 
+/* ESTALE: the cgroup is gone. The others pass. */
+static bool says_handles_do_not_work(int error)
+{
+	return error < 0 && error != -ESTALE && error != -EMFILE && error != -ENFILE && error != -ENOMEM;
+}
+
 char *cgroup_paths_find(struct cgroup_paths *paths, uint64_t id)
 {
 	uint64_t *known = hash_get(&paths->by_id, id);
 	if (!known && id != 0 && paths->mount_fd >= 0) {
 		int r = paths->handles_denied ? -EPERM : find_by_handle(paths, id);
-		/* ESTALE: the cgroup is gone. Anything else says that handles do not work here. */
-		if (r < 0 && r != -ESTALE) {
+		if (says_handles_do_not_work(r)) {
 			paths->handles_denied = true;
 			walk_hierarchy(paths);
 		}

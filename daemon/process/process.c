@@ -232,9 +232,10 @@ struct process *table_insert(struct process_table *table, uint32_t pid, uint64_t
 		struct process *oldest = p;
 		while (oldest->next)
 			oldest = oldest->next;
-		table->statistics.evicted++;
-		if (oldest != p)
+		if (oldest != p) {
+			table->statistics.evicted++;
 			forget(table, oldest);
+		}
 	}
 	return p;
 }

@@ -10,6 +10,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@
 
 static int segments[ARENA_MAX_SEGMENTS];
 static unsigned segment_count;
-static bool refuse_maps;
+static bool refuse_maps, refuse_writing;
 
 int __wrap_bpf_map_create(enum bpf_map_type type, const char *name, __u32 key_size,
 			  __u32 value_size, __u32 entries, const struct bpf_map_create_opts *options);
@@ -44,8 +45,10 @@ int __wrap_bpf_map_create(enum bpf_map_type type, const char *name, __u32 key_si
 		errno = EPERM;
 		return -EPERM;
 	}
-	int fd = memfd_create(name, MFD_CLOEXEC);
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	assert_int_equal(ftruncate(fd, ARENA_SEGMENT_SIZE), 0);
+	if (refuse_writing)
+		assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
 	return fd;
 }
 
@@ -221,12 +224,29 @@ static void test_refused_map(void **state)
 	arena_deinit(&arena);
 }
 
+/* The room of a table that could not be written is free again: the second try needs no other segment. */
+static void test_refused_writing(void **state)
+{
+	struct arena arena;
+	uint32_t unit;
+	_cleanup_free_ char *table = calloc(1, ARENA_SEGMENT_SIZE);
+	arena_init(&arena, OUTER_MAP, LIMIT);
+	refuse_writing = true;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(arena_add(&arena, table, ARENA_SEGMENT_SIZE, &unit), -EPERM);
+	refuse_writing = false;
+	assert_int_equal(segment_count, 1);
+	assert_int_equal(arena.used, 0);
+	arena_deinit(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_random, setup),
 		cmocka_unit_test_setup(test_limits, setup),
 		cmocka_unit_test_setup(test_refused_map, setup),
+		cmocka_unit_test_setup(test_refused_writing, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
