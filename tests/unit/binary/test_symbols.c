@@ -16,7 +16,7 @@ static const char program[] =
 	"__asm__(\".text\\n.globl outer\\n.type outer,@function\\nouter:\\n.skip 16\\n\"\n"
 	"\".type inner,@function\\ninner:\\n.skip 16\\n.size inner,16\\n\"\n"
 	"\"label_inside:\\n.skip 16\\n.size outer,48\\n\"\n"
-	"\"unsized:\\n.skip 8\\nafter_it:\\n.skip 8\\n.previous\\n\");\n"
+	"\"unsized:\\n.skip 8\\na_longer_name:\\nafter_it:\\n.skip 8\\n.previous\\n\");\n"
 	"int main(int argc, char **argv) { return exported_function(argc); }\n";
 
 /* An index built from a file of the directory, and the same in a file. */
@@ -146,7 +146,7 @@ static void test_nested_and_unsized(void **state)
 	assert_string_equal(name_at(&b, outer + 47), "outer");
 	assert_string_equal(name_at(&b, outer + 48), "unsized");
 	assert_string_equal(name_at(&b, outer + 55), "unsized");
-	assert_string_equal(name_at(&b, outer + 56), "after_it");
+	assert_string_equal(name_at(&b, outer + 56), "after_it"); /* of two alike the shorter one */
 }
 
 static void test_stripped_keeps_exported_names(void **state)
