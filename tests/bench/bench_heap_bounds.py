@@ -6,9 +6,12 @@ that knows what they allocated is recorded again and again, at 100,000 and 200,0
 time. Of each run the sums against the bounds in the comments; of each place ("site-run") the bytes and objects against
 the bound of docs/memory.md, and by how many points of a hundred its share of the bytes is off.
 
-    bench_heap_bounds.py BOLOMETER HEAP_SITES [RUNS [SECONDS]]
+    bench_heap_bounds.py BOLOMETER HEAP_SITES [RUNS [SECONDS [BURNERS]]]
+
+BURNERS: programs beside it that never sleep, so that windows find the program waiting for a CPU.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -52,10 +55,26 @@ def judge(profile, counters, truth, totals, places, off):
     return all_seen / all_true, low / all_true, high / all_true
 
 
-def main(bolometer, sites, runs="5", seconds="8"):
+@contextlib.contextmanager
+def burners(count):
+    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for burner in running:
+            burner.kill()
+            burner.wait()
+
+
+def main(bolometer, sites, runs="5", seconds="8", beside="0"):
     if os.geteuid() != 0:
         print("SKIPPED: loading BPF programs needs root")
         return 77
+    with burners(int(beside)):
+        return bench(bolometer, sites, runs, seconds)
+
+
+def bench(bolometer, sites, runs, seconds):
     for work_ns in WORK_NS:
         totals, places, off, told = [], [], [], []
         with tempfile.TemporaryDirectory() as directory:
