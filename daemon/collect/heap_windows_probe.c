@@ -281,10 +281,12 @@ static double all_staying(const struct heap_windows *w, double *ret_dearest)
 	return sum;
 }
 
-/* Have windows met the process asleep, or waiting, that runs at other times? They tell nothing of what it does then. */
+/* Have windows met the process asleep, or waiting, that runs at other times, or may run after a pause? They tell nothing of
+ * what it does then. */
 static bool is_unusual(const struct window_process *p)
 {
-	return p->recent_cpu + NEGLIGIBLE_NS < p->usual_cpu / 4;
+	bool may_pause = p->turns < HEAP_TURNS && p->recent_cpu < NEGLIGIBLE_NS;
+	return may_pause || p->recent_cpu + NEGLIGIBLE_NS < p->usual_cpu / 4;
 }
 
 /* What all calls and frees would cost, were they always probed, has been low for long enough, and the host has room. */
@@ -485,8 +487,10 @@ static void look_through_window(struct heap_windows *w, struct window_process *p
 		heap_windows_mark_survivors(w, p);
 	note_price(w, p, &opened, begin_ns);
 	follow_pace(w, p);
+	/* Before the plan: a window that was long enough to judge by makes the next one short, which begins anew. */
+	bool may_stay = is_affordable(w, p);
 	plan_next(w, p, length, &opened);
-	if (is_affordable(w, p))
+	if (may_stay)
 		change_tier(w, p);
 }
 
