@@ -236,7 +236,8 @@ static void forget_recent(struct window_process *p)
 /* It waited for a CPU that others had: that it did nothing says nothing of it. */
 static bool was_waiting(const struct window_process *p, const struct opened *o)
 {
-	return p->turn_share >= BUSY && o->cpu < BUSY / 4 * (double)o->armed_ns;
+	double share = p->turns ? p->turn_shares[(p->turns - 1) % HEAP_TURNS] : 0;
+	return share >= BUSY && o->cpu < BUSY / 4 * (double)o->armed_ns;
 }
 
 static uint64_t longest_window(const struct window_process *p)
@@ -413,8 +414,8 @@ static bool gives_way(struct heap_windows *w, struct window_process *p)
 {
 	uint64_t cpu = process_cpu_ns((pid_t)p->pid), now = monotonic_ns();
 	bool has_run = cpu != p->turn_cpu, is_late = now > p->due_ns + p->period_ns / 2;
-	p->turn_share = (double)(cpu - MIN_OF(p->turn_cpu, cpu)) / (double)MAX_OF(now - p->turn_ns, (uint64_t)1);
-	p->turn_shares[p->turns++ % HEAP_TURNS] = p->turn_share;
+	p->turn_shares[p->turns++ % HEAP_TURNS] =
+		(double)(cpu - MIN_OF(p->turn_cpu, cpu)) / (double)MAX_OF(now - p->turn_ns, (uint64_t)1);
 	p->turn_ns = now;
 	p->turn_cpu = cpu;
 	if (has_run || !is_late || !cpu)

@@ -87,8 +87,7 @@ struct window_process {
 	bool was_busy; /* had a window with more */
 	uint64_t period_ns; /* between its windows since the phase began */
 	uint64_t turn_cpu, turn_ns; /* its CPU time at its last turn, and when that was, ns */
-	double turn_share; /* CPUs it used between the last two */
-	double turn_shares[HEAP_TURNS]; /* between the last ones: `turns` modulo their number is the next */
+	double turn_shares[HEAP_TURNS]; /* CPUs it used between two turns, of the last ones: `turns` modulo their number is the next */
 	unsigned turns;
 	struct heap_process judged; /* counts at the last judgement */
 	uint64_t judged_cpu, judged_ns;
